@@ -1,0 +1,1 @@
+//! One scenario, one JSON line: how fast counterfoil is.

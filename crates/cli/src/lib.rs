@@ -1,0 +1,1 @@
+//! The counterfoil command line.

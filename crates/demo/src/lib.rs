@@ -1,0 +1,1 @@
+//! The demo tasks, their worker, and a scenario over them.

@@ -1,0 +1,1 @@
+//! The platform database of counterfoil: PostgreSQL and SQLite behind one trait.

@@ -1,0 +1,1 @@
+//! The daemon that mirrors every task into the platform database.

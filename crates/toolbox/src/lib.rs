@@ -1,0 +1,1 @@
+//! What two counterfoil processes must agree on: names, messages, topology, transport.

@@ -1,0 +1,1 @@
+//! The counterfoil worker runtime: typed async handlers over RabbitMQ.

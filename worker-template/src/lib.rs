@@ -1,0 +1,1 @@
+//! A small complete worker to start from.
