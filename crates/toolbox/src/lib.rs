@@ -1,1 +1,25 @@
-//! What two counterfoil processes must agree on: names, messages, topology, transport.
+//! What two counterfoil processes must agree on.
+//!
+//! Names and ids ([`names`], [`ids`]), the [`Task`] trait, messages on the wire ([`message`]) and
+//! state events ([`event`]), states and how they merge ([`state`]), exchanges and queues
+//! ([`topology`]), and how messages travel ([`transport`]): over RabbitMQ (feature `amqp`) or
+//! through a broker in memory.
+
+pub mod backoff;
+pub mod call;
+pub mod delay;
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod message;
+pub mod names;
+pub mod state;
+pub mod task;
+pub mod text;
+pub mod topology;
+pub mod transport;
+
+pub use ids::TaskId;
+pub use names::{ServiceName, TaskName};
+pub use state::TaskState;
+pub use task::{Task, TaskOptions};

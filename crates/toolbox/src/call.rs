@@ -1,0 +1,343 @@
+//! From positional and keyword arguments to a task's struct, with errors that name the field.
+
+use crate::task::Task;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Arguments that do not fit a task. Reads like Python's own error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadArguments(String);
+
+/// The arguments that a task takes, in the order of its fields; read from its JSON Schema.
+#[derive(Debug, Clone)]
+pub struct Signature {
+    task: &'static str,
+    parameters: Vec<Parameter>,
+    /// The struct takes names that its schema does not list (a map, a flattened field, an enum).
+    open: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Parameter {
+    name: String,
+    required: bool,
+}
+
+/// One argument: its name and its value as JSON text.
+type Named<'a> = (Cow<'a, str>, &'a RawValue);
+
+impl Signature {
+    /// The signature of task type `T`.
+    #[must_use]
+    pub fn of<T: Task>() -> Self {
+        let schema = schemars::schema_for!(T);
+        let required: Vec<&str> = schema
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let names = properties.into_iter().flat_map(|p| p.keys());
+        let parameter = |name: &String| Parameter {
+            name: name.clone(),
+            required: required.contains(&name.as_str()),
+        };
+        let parameters = names.map(parameter).collect();
+        let more = schema
+            .get("additionalProperties")
+            .is_some_and(|more| *more != Value::Bool(false));
+        let composed = ["anyOf", "oneOf", "allOf"]
+            .iter()
+            .any(|word| schema.get(*word).is_some());
+        Self {
+            task: T::NAME,
+            parameters,
+            open: more || composed,
+        }
+    }
+
+    /// Builds the task's struct from `args`, a JSON array, and `kwargs`, a JSON object.
+    ///
+    /// Values that kombu wrote as `{"__type__": …, "__value__": …}` are read as plain JSON.
+    ///
+    /// # Errors
+    /// [`BadArguments`] names the task, the argument and what is wrong with it.
+    pub fn bind<T: Task>(&self, args: &str, kwargs: &str) -> Result<T, BadArguments> {
+        let named = self.match_up(args, kwargs)?;
+        let by_keyword_only = args.len() == 2;
+        let mut object = if by_keyword_only {
+            Cow::Borrowed(kwargs)
+        } else {
+            Cow::Owned(join(&named))
+        };
+        if object.contains("__type__") {
+            object =
+                Cow::Owned(without_typed_values(&object).map_err(|e| self.refuse(e.to_string()))?);
+        }
+        serde_json::from_str(&object).map_err(|_| self.explain::<T>(&object))
+    }
+
+    /// Reads the arguments once more, slowly, to learn which one is wrong.
+    fn explain<T: Task>(&self, object: &str) -> BadArguments {
+        let mut json = serde_json::Deserializer::from_str(object);
+        let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut json) else {
+            return self.refuse("got bad arguments".to_owned());
+        };
+        let path = error.path().to_string();
+        let text = error.into_inner().to_string();
+        // "at line 1 column 9" means nothing to the sender.
+        let text = text
+            .rfind(" at line ")
+            .map_or(text.as_str(), |end| &text[..end]);
+        match path.as_str() {
+            "." => self.refuse(format!("got bad arguments: {text}")),
+            path => self.refuse(format!("got a bad value for argument `{path}`: {text}")),
+        }
+    }
+
+    /// Gives every argument its name, and refuses those that do not fit.
+    fn match_up<'a>(
+        &'a self,
+        args: &'a str,
+        kwargs: &'a str,
+    ) -> Result<Vec<Named<'a>>, BadArguments> {
+        let by_position: Vec<&RawValue> = serde_json::from_str(args)
+            .map_err(|e| self.refuse(format!("got arguments that are no list: {e}")))?;
+        let Members(by_name) = serde_json::from_str(kwargs)
+            .map_err(|e| self.refuse(format!("got keyword arguments that are no object: {e}")))?;
+        let (takes, given) = (self.parameters.len(), by_position.len());
+        if given > takes {
+            let s = if takes == 1 { "" } else { "s" };
+            let were = if given == 1 { "was" } else { "were" };
+            return Err(self.refuse(format!(
+                "takes {takes} positional argument{s} but {given} {were} given"
+            )));
+        }
+        let names = self
+            .parameters
+            .iter()
+            .map(|p| Cow::Borrowed(p.name.as_str()));
+        let mut named: Vec<Named<'_>> = names.zip(by_position).collect();
+        for (name, raw) in by_name {
+            if named.iter().any(|(n, _)| *n == name) {
+                return Err(self.refuse(format!("got multiple values for argument `{name}`")));
+            }
+            if !self.open && !self.parameters.iter().any(|p| p.name == name) {
+                return Err(self.refuse(format!("got an unexpected argument `{name}`")));
+            }
+            named.push((name, raw));
+        }
+        self.refuse_missing(&named)?;
+        Ok(named)
+    }
+
+    fn refuse_missing(&self, named: &[Named<'_>]) -> Result<(), BadArguments> {
+        let is_given = |p: &Parameter| named.iter().any(|(name, _)| *name == p.name);
+        let missing = self
+            .parameters
+            .iter()
+            .filter(|p| p.required && !is_given(p));
+        let missing: Vec<_> = missing.map(|p| format!("`{}`", p.name)).collect();
+        match &missing[..] {
+            [] => Ok(()),
+            [one] => Err(self.refuse(format!("is missing the required argument {one}"))),
+            many => Err(self.refuse(format!(
+                "is missing the required arguments {}",
+                many.join(", ")
+            ))),
+        }
+    }
+
+    fn refuse(&self, what: impl fmt::Display) -> BadArguments {
+        BadArguments(format!("`{}` {what}", self.task))
+    }
+}
+
+/// The members as one JSON object.
+fn join(named: &[Named<'_>]) -> String {
+    let mut object = String::from("{");
+    for (i, (name, raw)) in named.iter().enumerate() {
+        let comma = if i == 0 { "" } else { "," };
+        let name = Value::from(&**name);
+        object.push_str(&format!("{comma}{name}:{}", raw.get()));
+    }
+    object.push('}');
+    object
+}
+
+/// Members of an object in order; duplicates are kept, so that they can be refused.
+struct Members<'a>(Vec<Named<'a>>);
+
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(map.size_hint().unwrap_or(4));
+                while let Some((name, raw)) = map.next_entry::<Name<'de>, _>()? {
+                    members.push((name.0, raw));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Turns kombu's typed values into the JSON that serde reads: text for times, decimals and bytes.
+fn without_typed_values(object: &str) -> Result<String, serde_json::Error> {
+    let mut value: Value = serde_json::from_str(object)?;
+    simplify(&mut value);
+    Ok(value.to_string())
+}
+
+fn simplify(value: &mut Value) {
+    match value {
+        Value::Object(map)
+            if map.len() == 2 && map.contains_key("__type__") && map.contains_key("__value__") =>
+        {
+            let mut inner = map.remove("__value__").unwrap_or_default();
+            // A UUID is the one whose value is an object itself.
+            if let Some(hex) = inner.get_mut("hex") {
+                inner = hex.take();
+            }
+            simplify(&mut inner);
+            *value = inner;
+        }
+        Value::Object(map) => map.values_mut().for_each(simplify),
+        Value::Array(items) => items.iter_mut().for_each(simplify),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Export {
+        org: String,
+        limit: i64,
+        #[serde(default)]
+        colour: Option<String>,
+    }
+
+    impl Task for Export {
+        const NAME: &'static str = "export.project";
+        type Output = ();
+    }
+
+    fn bind(args: &str, kwargs: &str) -> Result<Export, String> {
+        Signature::of::<Export>()
+            .bind(args, kwargs)
+            .map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn position_keyword_and_a_mixture_give_the_same_task() {
+        let wanted = Export {
+            org: "acme".into(),
+            limit: 3,
+            colour: None,
+        };
+        for (args, kwargs) in [
+            (r#"["acme", 3]"#, "{}"),
+            ("[]", r#"{"limit": 3, "org": "acme"}"#),
+            (r#"["acme"]"#, r#"{"limit": 3}"#),
+            (r#"["acme", 3, null]"#, "{}"),
+            ("[]", r#"{"\u006frg": "acme", "limit": 3}"#),
+        ] {
+            assert_eq!(bind(args, kwargs).as_ref(), Ok(&wanted), "{args} {kwargs}");
+        }
+    }
+
+    #[test]
+    fn every_misfit_is_named() {
+        for (args, kwargs, error) in [
+            (
+                "[]",
+                r#"{"org":"a","limit":1,"color":1}"#,
+                "`export.project` got an unexpected argument `color`",
+            ),
+            (
+                r#"["a"]"#,
+                r#"{"org":"a","limit":1}"#,
+                "`export.project` got multiple values for argument `org`",
+            ),
+            (
+                "[]",
+                r#"{"org":"a","org":"b","limit":1}"#,
+                "`export.project` got multiple values for argument `org`",
+            ),
+            (
+                r#"["a"]"#,
+                "{}",
+                "`export.project` is missing the required argument `limit`",
+            ),
+            (
+                "[]",
+                "{}",
+                "`export.project` is missing the required arguments `org`, `limit`",
+            ),
+            (
+                "[1,2,3,4]",
+                "{}",
+                "`export.project` takes 3 positional arguments but 4 were given",
+            ),
+            (
+                r#"["a", "b"]"#,
+                "{}",
+                "`export.project` got a bad value for argument `limit`: invalid type: string \"b\", expected i64",
+            ),
+            (
+                "[]",
+                r#"{"org":"a","limit":1180591620717411303424}"#,
+                "`export.project` got a bad value for argument `limit`: invalid type: floating point `1.1805916207174113e+21`, expected i64",
+            ),
+        ] {
+            assert_eq!(bind(args, kwargs), Err(error.to_owned()));
+        }
+    }
+
+    #[test]
+    fn kombus_typed_values_are_read_as_plain_ones() {
+        let org = r#"{"__type__":"datetime","__value__":"2026-01-02T03:04:05+00:00"}"#;
+        assert_eq!(
+            bind(&format!("[{org}, 1]"), "{}").expect("binds").org,
+            "2026-01-02T03:04:05+00:00"
+        );
+        let uuid = r#"{"org":{"__type__":"uuid","__value__":{"hex":"05"}},"limit":1}"#;
+        assert_eq!(bind("[]", uuid).expect("binds").org, "05");
+    }
+
+    #[test]
+    fn a_task_that_takes_a_map_takes_any_name() {
+        #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+        struct Open {
+            #[serde(flatten)]
+            rest: std::collections::BTreeMap<String, i64>,
+        }
+        impl Task for Open {
+            const NAME: &'static str = "demo.open";
+            type Output = ();
+        }
+        let open: Open = Signature::of::<Open>()
+            .bind("[]", r#"{"a": 1, "b": 2}"#)
+            .expect("binds");
+        assert_eq!(open.rest.len(), 2);
+    }
+}

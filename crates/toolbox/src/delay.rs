@@ -1,0 +1,105 @@
+//! Waiting at the broker: binary levels, shared with Celery ≥ 5.5.
+//!
+//! A delay of `d` seconds is published with the 28 bits of `d` in front of its key. Each level
+//! holds a message for its power of two or passes it on, so nothing waits behind a longer delay.
+
+use crate::names::RoutingKey;
+use crate::topology::names::DELAY_LEVELS;
+use std::time::Duration;
+
+/// Longest delay: 2^28 − 1 seconds, about 8.5 years.
+pub const MAX_DELAY: Duration = Duration::from_secs((1 << DELAY_LEVELS) - 1);
+
+/// Bytes that the bits add to a key.
+const PREFIX_LEN: usize = 2 * DELAY_LEVELS as usize;
+
+/// A delay that the levels cannot hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDelay {
+    /// Longer than [`MAX_DELAY`].
+    #[error("a delay of {delay:?} is longer than the 8.5 years that the broker can hold a task")]
+    TooLong {
+        /// The refused delay.
+        delay: Duration,
+    },
+    /// The bits of the delay do not fit in front of the key.
+    #[error("routing key {key} is too long to be delayed: at most 199 bytes")]
+    KeyTooLong {
+        /// The refused key.
+        key: RoutingKey,
+    },
+}
+
+/// `key` with the bits of `delay` in front, whole seconds, rounded up so that nothing comes early.
+///
+/// # Errors
+/// [`InvalidDelay`] when the delay is longer than [`MAX_DELAY`] or the key has no room for it.
+pub fn delayed_key(delay: Duration, key: &RoutingKey) -> Result<RoutingKey, InvalidDelay> {
+    let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+    if seconds > MAX_DELAY.as_secs() {
+        return Err(InvalidDelay::TooLong { delay });
+    }
+    let mut text = String::with_capacity(PREFIX_LEN + key.as_str().len());
+    for level in (0..DELAY_LEVELS).rev() {
+        text.push_str(if seconds >> level & 1 == 1 {
+            "1."
+        } else {
+            "0."
+        });
+    }
+    text.push_str(key.as_str());
+    RoutingKey::new(&text).map_err(|_| InvalidDelay::KeyTooLong { key: key.clone() })
+}
+
+/// `key` without the bits of a delay, if it has them: the key to route a retry by.
+#[must_use]
+pub fn without_delay(key: &RoutingKey) -> RoutingKey {
+    let text = key.as_str();
+    match text.get(..PREFIX_LEN) {
+        Some(bits) if text.len() > PREFIX_LEN && is_bits(bits) => {
+            RoutingKey::new(&text[PREFIX_LEN..]).expect("part of a valid key")
+        }
+        _ => key.clone(),
+    }
+}
+
+fn is_bits(text: &str) -> bool {
+    text.as_bytes()
+        .chunks(2)
+        .all(|pair| matches!(pair, [b'0' | b'1', b'.']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> RoutingKey {
+        RoutingKey::new(text).expect("valid")
+    }
+
+    #[test]
+    fn a_delay_of_three_seconds_is_the_key_that_celery_publishes() {
+        let delayed = delayed_key(Duration::from_secs(3), &key("proj.default")).expect("short");
+        assert_eq!(
+            delayed,
+            "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.1.proj.default"
+        );
+        assert_eq!(without_delay(&delayed), "proj.default");
+    }
+
+    #[test]
+    fn fractions_are_rounded_up_and_a_plain_key_has_nothing_to_strip() {
+        let delayed = delayed_key(Duration::from_millis(1001), &key("demo.add")).expect("short");
+        assert!(delayed.as_str().ends_with("0.1.0.demo.add"));
+        for plain in ["demo.add", "0.1.demo", "", &"0.".repeat(28)] {
+            assert_eq!(without_delay(&key(plain)), plain);
+        }
+    }
+
+    #[test]
+    fn what_the_levels_cannot_hold_is_refused() {
+        assert!(delayed_key(MAX_DELAY, &key("demo.add")).is_ok());
+        assert!(delayed_key(MAX_DELAY + Duration::from_secs(1), &key("demo.add")).is_err());
+        assert!(delayed_key(Duration::from_secs(1), &key(&"k".repeat(200))).is_err());
+    }
+}

@@ -1,0 +1,356 @@
+//! Durable state events: how a worker tells the platform what became of its tasks.
+//!
+//! Workers send them in batches, one confirmed message each: a JSON array of [`Event`] on the
+//! events exchange. Every event describes itself, so a row can be built from any of them.
+
+use crate::ids::{TaskId, WorkerId};
+use crate::names::TaskName;
+use crate::state::{Lineage, StateKey, TaskState};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// One step in the life of a task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// UUID v7; the same event sent twice keeps its id and counts once.
+    pub event_id: Uuid,
+    /// The task it is about.
+    pub task_id: TaskId,
+    /// Type of that task.
+    pub task: TaskName,
+    /// The attempt it is about.
+    #[serde(flatten)]
+    pub lineage: Lineage,
+    /// The state that the task entered, or `LOG`.
+    pub kind: EventKind,
+    /// Service whose worker reports.
+    pub service: Box<str>,
+    /// Who reports; absent when the platform itself does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerId>,
+    /// When it happened, by the reporter's clock. For display: order comes from [`StateKey`].
+    pub at: DateTime<Utc>,
+    /// The task that scheduled this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<TaskId>,
+    /// First task of the family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_id: Option<TaskId>,
+    /// Session that the task is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<Box<str>>,
+    /// SUCCESS: what the handler returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Box<RawValue>>,
+    /// FAILURE, RETRY, REVOKED: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskFault>,
+    /// RETRY: when it will run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<DateTime<Utc>>,
+    /// RETRY: whether it uses up one of the task's retries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<bool>,
+    /// PROGRESS: how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// LOG: a line that the handler wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogLine>,
+    /// When the handler started. A task that is over before its STARTED event left reports once,
+    /// with this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<DateTime<Utc>>,
+    /// How long the handler ran, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_ms: Option<i64>,
+}
+
+impl Event {
+    /// An event without any of the optional fields.
+    #[must_use]
+    pub fn new(
+        task_id: TaskId,
+        task: TaskName,
+        lineage: Lineage,
+        kind: EventKind,
+        at: DateTime<Utc>,
+    ) -> Self {
+        let service = task.service().into();
+        Self {
+            event_id: Uuid::now_v7(),
+            task_id,
+            task,
+            lineage,
+            kind,
+            service,
+            worker: None,
+            at,
+            parent_id: None,
+            root_id: None,
+            session_id: None,
+            result: None,
+            error: None,
+            retry_at: None,
+            counted: None,
+            progress: None,
+            log: None,
+            started_at: None,
+            runtime_ms: None,
+        }
+    }
+
+    /// Place in the order of merging; `None` for a log line, which changes no state.
+    #[must_use]
+    pub fn key(&self) -> Option<StateKey> {
+        match self.kind {
+            EventKind::State(state) => Some(StateKey::new(self.lineage, state, self.event_id)),
+            EventKind::Log => None,
+        }
+    }
+}
+
+/// What an event says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// The task entered this state.
+    State(TaskState),
+    /// The handler wrote a log line.
+    Log,
+}
+
+impl EventKind {
+    /// The name on the wire and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::State(state) => state.as_str(),
+            Self::Log => "LOG",
+        }
+    }
+}
+
+impl std::str::FromStr for EventKind {
+    type Err = crate::text::InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "LOG" {
+            Ok(Self::Log)
+        } else {
+            text.parse().map(Self::State)
+        }
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Why a task failed, was retried or was revoked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFault {
+    /// The class of the error, for filters and statistics.
+    pub kind: FaultKind,
+    /// One line for people.
+    pub message: String,
+    /// Chain of causes or backtrace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceback: Option<String>,
+}
+
+impl TaskFault {
+    /// A fault without traceback.
+    #[must_use]
+    pub fn new(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            traceback: None,
+        }
+    }
+}
+
+/// Classes of errors of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The handler returned an error.
+    Exception,
+    /// The handler panicked.
+    Panic,
+    /// The handler ran longer than its hard time limit.
+    TimeLimit,
+    /// The broker gave up: every delivery of the message ended with a lost worker.
+    WorkerCrashed,
+    /// An early-acked task's worker vanished.
+    WorkerLost,
+    /// No worker of the service knows the task's name.
+    UnknownTask,
+    /// The arguments do not fit the task.
+    BadArguments,
+    /// The message is not a task message.
+    Undecodable,
+    /// The handler's result is larger than the limit, or cannot be written as JSON.
+    ResultTooLarge,
+    /// The last of the allowed retries failed.
+    Exhausted,
+    /// The handler sent the message to the dead queue.
+    Rejected,
+    /// The session ran out of time.
+    SessionTimeout,
+    /// Revoked: its time to live ended before it started.
+    Expired,
+    /// Revoked: somebody cancelled it.
+    Cancelled,
+    /// Revoked: its session was aborted.
+    Aborted,
+    /// Rejected: the queue was full.
+    QueueFull,
+}
+
+impl FaultKind {
+    /// Every kind.
+    pub const ALL: [Self; 16] = [
+        Self::Exception,
+        Self::Panic,
+        Self::TimeLimit,
+        Self::WorkerCrashed,
+        Self::WorkerLost,
+        Self::UnknownTask,
+        Self::BadArguments,
+        Self::Undecodable,
+        Self::ResultTooLarge,
+        Self::Exhausted,
+        Self::Rejected,
+        Self::SessionTimeout,
+        Self::Expired,
+        Self::Cancelled,
+        Self::Aborted,
+        Self::QueueFull,
+    ];
+
+    /// The name on the wire, in the database, and as the reason of a dead letter.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exception => "exception",
+            Self::Panic => "panic",
+            Self::TimeLimit => "time_limit",
+            Self::WorkerCrashed => "worker_crashed",
+            Self::WorkerLost => "worker_lost",
+            Self::UnknownTask => "unknown_task",
+            Self::BadArguments => "bad_arguments",
+            Self::Undecodable => "undecodable",
+            Self::ResultTooLarge => "result_too_large",
+            Self::Exhausted => "exhausted",
+            Self::Rejected => "rejected",
+            Self::SessionTimeout => "session_timeout",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Aborted => "aborted",
+            Self::QueueFull => "queue_full",
+        }
+    }
+}
+
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for FaultKind {
+    type Err = crate::text::InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| {
+                crate::text::InvalidText::new("error kind", text, "no kind has this name")
+            })
+    }
+}
+
+/// How far a running task is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps done.
+    pub current: i64,
+    /// Steps in all, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<i64>,
+    /// What it is doing now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A line that a handler wrote.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogLine {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: Box<str>,
+    /// The line.
+    pub message: String,
+    /// Further fields.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub fields: serde_json::Map<String, serde_json::Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(kind: &str) -> Event {
+        let text = format!(
+            r#"{{"event_id":"01938c5e-0000-7000-8000-000000000001","task_id":"t1","task":"demo.add","run":0,"rescue":1,
+               "executions":2,"deliveries":3,"kind":"{kind}","service":"demo","at":"2026-01-02T03:04:05Z","result":{{"b":1,"a":2}}}}"#
+        );
+        serde_json::from_str(&text).expect("a whole event")
+    }
+
+    #[test]
+    fn an_event_reads_back_as_it_was_written_and_keeps_the_order_of_keys_in_its_result() {
+        let written = serde_json::to_string(&event("SUCCESS")).expect("writes");
+        let read: Event = serde_json::from_str(&written).expect("reads");
+        assert_eq!(serde_json::to_string(&read).expect("writes"), written);
+        assert_eq!(read.result.expect("result").get(), r#"{"b":1,"a":2}"#);
+        assert_eq!(
+            read.lineage,
+            Lineage {
+                run: 0,
+                rescue: 1,
+                executions: 2,
+                deliveries: 3
+            }
+        );
+    }
+
+    #[test]
+    fn a_log_line_has_no_place_in_the_order_of_states() {
+        assert!(event("LOG").key().is_none());
+        assert_eq!(
+            event("FAILURE").key().expect("a state").rank,
+            TaskState::Failure.rank()
+        );
+    }
+
+    #[test]
+    fn names_of_error_kinds_on_the_wire_are_those_in_the_database() {
+        for kind in FaultKind::ALL {
+            assert_eq!(serde_json::to_value(kind).expect("writes"), kind.as_str());
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! What the headers of a task message say.
+
+use super::content::{Content, is_broker_header};
+use super::headers::{HeaderValue, Headers};
+use crate::ids::TaskId;
+use crate::names::TaskName;
+use crate::state::Lineage;
+use chrono::{DateTime, NaiveDateTime, Utc};
+use std::time::Duration;
+
+/// Names of the headers that counterfoil adds to Celery's. All are optional and may be set by any
+/// producer.
+pub mod names {
+    /// Manual re-runs so far.
+    pub const RUN: &str = "counterfoil-run";
+    /// How often the platform sent the task again by itself.
+    pub const RESCUE: &str = "counterfoil-rescue";
+    /// Retries so far, counted and uncounted; absent: as many as `retries`.
+    pub const EXECUTIONS: &str = "counterfoil-executions";
+    /// Session that the task is part of.
+    pub const SESSION: &str = "counterfoil-session";
+    /// Who wanted the task, as the platform names its users.
+    pub const CREATOR: &str = "counterfoil-creator";
+    /// Object that the task is about, `type:id`.
+    pub const RELATED: &str = "counterfoil-related";
+    /// Name that is unique among the living tasks of one type.
+    pub const IDENTIFIER: &str = "counterfoil-identifier";
+    /// The task's result is (part of) the result of its family.
+    pub const IS_RESULT: &str = "counterfoil-is-result";
+    /// Why a worker sent the message to the dead queue: an error kind.
+    pub const REASON: &str = "counterfoil-reason";
+    /// One line that goes with the reason.
+    pub const REASON_TEXT: &str = "counterfoil-reason-text";
+    /// How often the broker delivered the message before, on quorum queues.
+    pub const DELIVERY_COUNT: &str = "x-delivery-count";
+}
+
+/// Hard and soft limit on one execution. On the wire: `timelimit`, seconds, hard first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeLimits {
+    /// The execution is ended. `None`: the task's own limit.
+    pub hard: Option<Duration>,
+    /// The handler is asked to clean up. `None`: the task's own limit.
+    pub soft: Option<Duration>,
+}
+
+/// Everything about a task but its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    /// Id of the task.
+    pub id: TaskId,
+    /// Type of the task.
+    pub name: TaskName,
+    /// First task of its family; its own id when it has no parent.
+    pub root_id: TaskId,
+    /// The task that scheduled it.
+    pub parent_id: Option<TaskId>,
+    /// Which attempt the message is.
+    pub lineage: Lineage,
+    /// Counted retries so far.
+    pub retries: i32,
+    /// Not before this time.
+    pub eta: Option<DateTime<Utc>>,
+    /// Not after this time.
+    pub expires: Option<DateTime<Utc>>,
+    /// Limits that the sender set.
+    pub time_limits: TimeLimits,
+    /// The sender does not want the result; `None`: as the task says.
+    pub ignore_result: Option<bool>,
+    /// 0–255; absent: no priority.
+    pub priority: Option<u8>,
+    /// Queue for an rpc result.
+    pub reply_to: Option<Box<str>>,
+    /// Sending process.
+    pub origin: Option<Box<str>>,
+    /// See [`names::SESSION`].
+    pub session_id: Option<Box<str>>,
+    /// See [`names::CREATOR`].
+    pub creator_id: Option<Box<str>>,
+    /// See [`names::RELATED`].
+    pub related: Option<Box<str>>,
+    /// See [`names::IDENTIFIER`].
+    pub identifier: Option<Box<str>>,
+    /// See [`names::IS_RESULT`].
+    pub is_result: bool,
+    /// Everything else that the sender set: group, stamps, trace context, its own headers.
+    pub extra: Headers,
+}
+
+impl Envelope {
+    /// A first attempt of a task that has no parent, with nothing else set.
+    #[must_use]
+    pub fn new(id: TaskId, name: TaskName) -> Self {
+        Self {
+            root_id: id.clone(),
+            id,
+            name,
+            parent_id: None,
+            lineage: Lineage::default(),
+            retries: 0,
+            eta: None,
+            expires: None,
+            time_limits: TimeLimits::default(),
+            ignore_result: None,
+            priority: None,
+            reply_to: None,
+            origin: None,
+            session_id: None,
+            creator_id: None,
+            related: None,
+            identifier: None,
+            is_result: false,
+            extra: Headers::new(),
+        }
+    }
+
+    /// Reads the headers of a protocol 2 message. `None`: there is no `task` header.
+    ///
+    /// # Errors
+    /// Which header is not what it should be.
+    pub fn from_headers(content: &Content) -> Result<Option<Self>, String> {
+        let headers = &content.headers;
+        let Some(name) = headers.get("task") else {
+            return Ok(None);
+        };
+        let name = text_of("task", name)?;
+        let id = match headers.get("id").or_else(|| headers.get("correlation_id")) {
+            Some(id) => text_of("id", id)?,
+            None => content
+                .properties
+                .correlation_id
+                .as_deref()
+                .ok_or("header id is missing")?,
+        };
+        let name = TaskName::new(name).map_err(|e| e.to_string())?;
+        let mut envelope = Self::new(TaskId::new(id).map_err(|e| e.to_string())?, name);
+        envelope.read_known(content)?;
+        envelope.read_own(headers)?;
+        envelope.extra = headers
+            .iter()
+            .filter(|(name, value)| {
+                !is_known(name) && !is_broker_header(name) && **value != HeaderValue::Null
+            })
+            .map(|(name, value)| (name.to_owned().into(), value.clone()))
+            .collect();
+        Ok(Some(envelope))
+    }
+
+    fn read_known(&mut self, content: &Content) -> Result<(), String> {
+        let headers = &content.headers;
+        if let Some(root) = headers.text("root_id") {
+            self.root_id = TaskId::new(root).map_err(|e| e.to_string())?;
+        }
+        if let Some(parent) = headers.text("parent_id") {
+            self.parent_id = Some(TaskId::new(parent).map_err(|e| e.to_string())?);
+        }
+        self.retries = count(headers, "retries")?.unwrap_or(0);
+        self.lineage.executions = self.retries;
+        self.eta = time(headers, "eta")?;
+        self.expires = time(headers, "expires")?;
+        if let Some(HeaderValue::List(limits)) = headers.get("timelimit") {
+            self.time_limits = time_limits(limits)?;
+        }
+        if let Some(HeaderValue::Bool(ignore)) = headers.get("ignore_result") {
+            self.ignore_result = Some(*ignore);
+        }
+        self.priority = content.properties.priority;
+        self.reply_to = content
+            .properties
+            .reply_to
+            .clone()
+            .filter(|queue| !queue.is_empty());
+        self.origin = headers.text("origin").map(Into::into);
+        Ok(())
+    }
+
+    fn read_own(&mut self, headers: &Headers) -> Result<(), String> {
+        self.lineage.run = count(headers, names::RUN)?.unwrap_or(0);
+        self.lineage.rescue = count(headers, names::RESCUE)?.unwrap_or(0);
+        if let Some(executions) = count(headers, names::EXECUTIONS)? {
+            self.lineage.executions = executions;
+        }
+        self.lineage.deliveries = count(headers, names::DELIVERY_COUNT)?.unwrap_or(0);
+        self.session_id = headers.text(names::SESSION).map(Into::into);
+        self.creator_id = headers.text(names::CREATOR).map(Into::into);
+        self.related = headers.text(names::RELATED).map(Into::into);
+        self.identifier = headers.text(names::IDENTIFIER).map(Into::into);
+        self.is_result = headers.get(names::IS_RESULT) == Some(&HeaderValue::Bool(true));
+        Ok(())
+    }
+
+    /// Type and id of [`Self::related`].
+    #[must_use]
+    pub fn related_parts(&self) -> Option<(&str, &str)> {
+        self.related
+            .as_deref()
+            .map(|related| related.split_once(':').unwrap_or((related, "")))
+    }
+}
+
+/// Headers that have a field of their own, or that are written anew on every send.
+fn is_known(name: &str) -> bool {
+    matches!(
+        name,
+        "task"
+            | "id"
+            | "correlation_id"
+            | "lang"
+            | "root_id"
+            | "parent_id"
+            | "retries"
+            | "eta"
+            | "expires"
+            | "timelimit"
+            | "ignore_result"
+            | "origin"
+            | "argsrepr"
+            | "kwargsrepr"
+            | "compression"
+            | names::RUN
+            | names::RESCUE
+            | names::EXECUTIONS
+            | names::SESSION
+            | names::CREATOR
+            | names::RELATED
+            | names::IDENTIFIER
+            | names::IS_RESULT
+            | names::REASON
+            | names::REASON_TEXT
+    )
+}
+
+fn text_of<'a>(name: &str, value: &'a HeaderValue) -> Result<&'a str, String> {
+    value
+        .as_str()
+        .ok_or_else(|| format!("header {name} is not text"))
+}
+
+/// A count of things: missing and null are "not said"; negative or absurd ones are refused, so
+/// that nobody can jump ahead of every later event of the task.
+fn count(headers: &Headers, name: &str) -> Result<Option<i32>, String> {
+    match headers.get(name) {
+        None | Some(HeaderValue::Null) => Ok(None),
+        Some(value) => match value.as_int().and_then(|n| i32::try_from(n).ok()) {
+            Some(n) if (0..=1_000_000).contains(&n) => Ok(Some(n)),
+            _ => Err(format!("header {name} is not a number from 0 to 1000000")),
+        },
+    }
+}
+
+fn time(headers: &Headers, name: &str) -> Result<Option<DateTime<Utc>>, String> {
+    match headers.get(name) {
+        None | Some(HeaderValue::Null) => Ok(None),
+        Some(HeaderValue::Text(text)) if text.is_empty() => Ok(None),
+        Some(value) => match value.as_str().and_then(parse_time) {
+            Some(time) => Ok(Some(time)),
+            None => Err(format!("header {name} is not an ISO 8601 time")),
+        },
+    }
+}
+
+/// ISO 8601 with an offset, or without one: then UTC, Celery's default.
+pub(super) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.with_timezone(&Utc));
+    }
+    let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+    formats
+        .iter()
+        .find_map(|f| NaiveDateTime::parse_from_str(text, f).ok())
+        .map(|naive| naive.and_utc())
+}
+
+fn time_limits(limits: &[HeaderValue]) -> Result<TimeLimits, String> {
+    let limit = |index: usize| match limits.get(index) {
+        None | Some(HeaderValue::Null) => Ok(None),
+        Some(value) => match value.as_number().map(Duration::try_from_secs_f64) {
+            Some(Ok(limit)) => Ok(Some(limit)),
+            _ => Err("header timelimit is not two numbers of seconds".to_owned()),
+        },
+    };
+    Ok(TimeLimits {
+        hard: limit(0)?,
+        soft: limit(1)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(pairs: &[(&'static str, HeaderValue)]) -> Content {
+        let mut content = Content::json("[]");
+        content.headers.push("task", "demo.add");
+        content.headers.push("id", "t1");
+        for (name, value) in pairs {
+            content.headers.push(*name, value.clone());
+        }
+        content
+    }
+
+    fn read(pairs: &[(&'static str, HeaderValue)]) -> Result<Envelope, String> {
+        Envelope::from_headers(&content(pairs)).map(|envelope| envelope.expect("a task header"))
+    }
+
+    #[test]
+    fn a_lone_task_is_its_own_root() {
+        assert_eq!(read(&[]).expect("reads").root_id, "t1");
+        assert_eq!(
+            read(&[("root_id", HeaderValue::Null)])
+                .expect("reads")
+                .root_id,
+            "t1"
+        );
+    }
+
+    #[test]
+    fn executions_are_the_retries_unless_uncounted_ones_came_on_top() {
+        assert_eq!(
+            read(&[("retries", 2.into())])
+                .expect("reads")
+                .lineage
+                .executions,
+            2
+        );
+        let both = read(&[("retries", 2.into()), (names::EXECUTIONS, 7.into())]).expect("reads");
+        assert_eq!((both.retries, both.lineage.executions), (2, 7));
+    }
+
+    #[test]
+    fn counts_that_would_outrank_everything_later_are_refused_by_name() {
+        for value in [HeaderValue::Int(-1), HeaderValue::Int(i64::MAX), "7".into()] {
+            let error = read(&[(names::RUN, value)]).expect_err("refused");
+            assert_eq!(
+                error,
+                "header counterfoil-run is not a number from 0 to 1000000"
+            );
+        }
+    }
+
+    #[test]
+    fn times_are_read_with_any_offset_and_without_one_as_utc() {
+        let at = |text: &str| parse_time(text).map(|t| t.to_rfc3339());
+        assert_eq!(
+            at("2026-11-21T20:08:48.5+01:00").as_deref(),
+            Some("2026-11-21T19:08:48.500+00:00")
+        );
+        assert_eq!(
+            at("2026-11-21T19:08:48").as_deref(),
+            Some("2026-11-21T19:08:48+00:00")
+        );
+        assert_eq!(
+            at("2026-11-21T19:08:48.123456789Z").as_deref(),
+            Some("2026-11-21T19:08:48.123456789+00:00")
+        );
+        assert_eq!(at("tomorrow"), None);
+    }
+
+    #[test]
+    fn time_limits_are_hard_first() {
+        let limits = HeaderValue::List(vec![HeaderValue::Int(30), HeaderValue::Float(2.5)]);
+        let read = read(&[("timelimit", limits)]).expect("reads").time_limits;
+        assert_eq!(read.hard, Some(Duration::from_secs(30)));
+        assert_eq!(read.soft, Some(Duration::from_millis(2500)));
+    }
+
+    #[test]
+    fn foreign_headers_are_kept_and_those_of_the_broker_are_not() {
+        let envelope = read(&[
+            ("x-death", "…".into()),
+            ("periodic_task_name", "beat".into()),
+            ("shadow", HeaderValue::Null),
+        ])
+        .expect("reads");
+        assert_eq!(
+            envelope.extra.iter().map(|(n, _)| n).collect::<Vec<_>>(),
+            ["periodic_task_name"]
+        );
+    }
+}

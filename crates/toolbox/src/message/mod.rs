@@ -1,0 +1,19 @@
+//! Task messages in Celery's protocol 2, both ways.
+//!
+//! Metadata travels in headers, the body is `[args, kwargs, embed]`. Protocol 1 is read, not
+//! written. The format: <https://docs.celeryq.dev/en/stable/internals/protocol.html>.
+
+mod body;
+pub mod content;
+mod decode;
+mod encode;
+mod envelope;
+pub mod headers;
+pub mod json;
+mod repr;
+
+pub use content::{Content, Properties};
+pub use decode::{Payload, TaskMessage, Undecodable};
+pub use encode::encode;
+pub use envelope::{Envelope, TimeLimits, names};
+pub use headers::{HeaderValue, Headers};

@@ -1,0 +1,302 @@
+//! States of a task, the chart by which they follow each other, and the order in which they merge.
+//!
+//! The runtime is strict: a worker moves only along [`TaskState::may_become`]. The mirror is
+//! patient: it takes events in any order and keeps the one with the highest [`StateKey`].
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use uuid::Uuid;
+
+/// State of a task: Celery's words, plus `UNROUTABLE`, `REJECTED` and `PROGRESS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum TaskState {
+    /// Scheduled, waiting for a worker or for its time.
+    Pending,
+    /// No service owns its routing key; the message is kept and sent again when one does.
+    Unroutable,
+    /// The queue was full and the sender was told.
+    Rejected,
+    /// A worker holds it but has not started it.
+    Received,
+    /// A handler is running.
+    Started,
+    /// A handler is running and told how far it is.
+    Progress,
+    /// It failed or was throttled, and will run again at a known time.
+    Retry,
+    /// It will not run again: error, crash, time limit, bad arguments.
+    Failure,
+    /// Cancelled, expired or aborted.
+    Revoked,
+    /// A handler returned its result.
+    Success,
+}
+
+impl TaskState {
+    /// Every state, from the lowest rank to the highest.
+    pub const ALL: [Self; 10] = [
+        Self::Pending,
+        Self::Unroutable,
+        Self::Rejected,
+        Self::Received,
+        Self::Started,
+        Self::Progress,
+        Self::Retry,
+        Self::Failure,
+        Self::Revoked,
+        Self::Success,
+    ];
+
+    /// Place within one delivery of one execution: the higher one wins. Written into the database.
+    #[must_use]
+    pub const fn rank(self) -> i16 {
+        match self {
+            Self::Pending => 10,
+            Self::Unroutable => 15,
+            Self::Rejected => 20,
+            Self::Received => 25,
+            Self::Started => 30,
+            Self::Progress => 40,
+            Self::Retry => 50,
+            Self::Failure => 70,
+            Self::Revoked => 80,
+            Self::Success => 90,
+        }
+    }
+
+    /// How firmly the state holds within one lineage: a success is final, and beats a revocation.
+    #[must_use]
+    pub const fn sticky(self) -> i16 {
+        match self {
+            Self::Success => 2,
+            Self::Revoked => 1,
+            Self::Pending
+            | Self::Unroutable
+            | Self::Rejected
+            | Self::Received
+            | Self::Started
+            | Self::Progress
+            | Self::Retry
+            | Self::Failure => 0,
+        }
+    }
+
+    /// Whether the task is over: nothing more happens without a re-run.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(
+            self,
+            Self::Success | Self::Failure | Self::Revoked | Self::Rejected
+        )
+    }
+
+    /// Whether a task in this state may become `next`, within one run.
+    #[must_use]
+    pub const fn may_become(self, next: Self) -> bool {
+        use TaskState as S;
+        match self {
+            S::Pending => matches!(
+                next,
+                S::Unroutable | S::Rejected | S::Received | S::Started | S::Failure | S::Revoked
+            ),
+            // The platform sent it again: back to the queue of the service that appeared.
+            S::Unroutable => matches!(next, S::Pending | S::Revoked),
+            // Failure before a start: unknown task, bad arguments.
+            S::Received => matches!(next, S::Started | S::Failure | S::Revoked | S::Received),
+            // Back to Received or Started: the worker died and the broker delivered again.
+            S::Started | S::Progress => matches!(
+                next,
+                S::Progress
+                    | S::Success
+                    | S::Failure
+                    | S::Retry
+                    | S::Revoked
+                    | S::Received
+                    | S::Started
+            ),
+            S::Retry => matches!(next, S::Received | S::Started | S::Failure | S::Revoked),
+            S::Rejected | S::Success | S::Failure | S::Revoked => false,
+        }
+    }
+
+    /// The name on the wire and in the database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Unroutable => "UNROUTABLE",
+            Self::Rejected => "REJECTED",
+            Self::Received => "RECEIVED",
+            Self::Started => "STARTED",
+            Self::Progress => "PROGRESS",
+            Self::Retry => "RETRY",
+            Self::Failure => "FAILURE",
+            Self::Revoked => "REVOKED",
+            Self::Success => "SUCCESS",
+        }
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl std::str::FromStr for TaskState {
+    type Err = crate::text::InvalidText;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| {
+                crate::text::InvalidText::new("task state", text, "no state has this name")
+            })
+    }
+}
+
+/// Which attempt of a task something belongs to; read from the message alone.
+///
+/// Shown to people as `<rescue>.<executions>.<deliveries>`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Lineage {
+    /// Manual re-runs so far.
+    #[serde(default)]
+    pub run: i32,
+    /// How often the platform sent the task again by itself.
+    #[serde(default)]
+    pub rescue: i32,
+    /// Retries so far, counted and uncounted.
+    #[serde(default)]
+    pub executions: i32,
+    /// How often the broker delivered this message before (`x-delivery-count`).
+    #[serde(default)]
+    pub deliveries: i32,
+}
+
+impl fmt::Display for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.rescue, self.executions, self.deliveries)
+    }
+}
+
+/// The total order by which events of one task merge: the row shows the highest.
+///
+/// `(run, rescue, sticky, executions, deliveries, rank, event_id)`. Taking the maximum is
+/// commutative, associative and idempotent, so events may come in any order, any number of times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StateKey {
+    /// See [`Lineage::run`].
+    pub run: i32,
+    /// See [`Lineage::rescue`].
+    pub rescue: i32,
+    /// See [`TaskState::sticky`].
+    pub sticky: i16,
+    /// See [`Lineage::executions`].
+    pub executions: i32,
+    /// See [`Lineage::deliveries`].
+    pub deliveries: i32,
+    /// See [`TaskState::rank`].
+    pub rank: i16,
+    /// Breaks ties, and names the event that won.
+    pub event_id: Uuid,
+}
+
+impl StateKey {
+    /// The key of an event that puts a task into `state`.
+    #[must_use]
+    pub const fn new(lineage: Lineage, state: TaskState, event_id: Uuid) -> Self {
+        Self {
+            run: lineage.run,
+            rescue: lineage.rescue,
+            sticky: state.sticky(),
+            executions: lineage.executions,
+            deliveries: lineage.deliveries,
+            rank: state.rank(),
+            event_id,
+        }
+    }
+
+    /// The attempt that this key belongs to.
+    #[must_use]
+    pub const fn lineage(&self) -> Lineage {
+        Lineage {
+            run: self.run,
+            rescue: self.rescue,
+            executions: self.executions,
+            deliveries: self.deliveries,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(rescue: i32, executions: i32, deliveries: i32, state: TaskState) -> StateKey {
+        let lineage = Lineage {
+            run: 0,
+            rescue,
+            executions,
+            deliveries,
+        };
+        StateKey::new(lineage, state, Uuid::nil())
+    }
+
+    #[test]
+    fn ranks_rise_in_the_order_in_which_states_are_listed() {
+        assert!(
+            TaskState::ALL
+                .map(TaskState::rank)
+                .is_sorted_by(|a, b| a < b)
+        );
+    }
+
+    #[test]
+    fn terminal_states_lead_nowhere_and_all_others_lead_to_a_terminal_one() {
+        for state in TaskState::ALL {
+            let next: Vec<_> = TaskState::ALL
+                .into_iter()
+                .filter(|n| state.may_become(*n))
+                .collect();
+            assert_eq!(state.is_terminal(), next.is_empty(), "{state}");
+            assert!(
+                state.is_terminal() || next.iter().any(|n| n.is_terminal()),
+                "{state}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_read_back_as_the_same_state() {
+        for state in TaskState::ALL {
+            assert_eq!(state.as_str().parse(), Ok(state));
+        }
+        assert!("DONE".parse::<TaskState>().is_err());
+    }
+
+    #[test]
+    fn a_late_success_beats_a_failure_of_the_same_lineage_but_not_a_newer_rescue() {
+        use TaskState::{Failure, Started, Success};
+        assert!(key(0, 0, 0, Success) > key(0, 3, 1, Failure));
+        assert!(key(0, 0, 0, Success) < key(1, 0, 0, Started));
+    }
+
+    #[test]
+    fn a_later_attempt_beats_whatever_an_earlier_one_reported() {
+        use TaskState::{Failure, Started};
+        assert!(key(0, 1, 0, Started) > key(0, 0, 5, Failure));
+        assert!(key(0, 1, 1, Started) > key(0, 1, 0, Failure));
+    }
+
+    #[test]
+    fn a_success_outlasts_a_revocation_and_a_revocation_outlasts_a_failure() {
+        use TaskState::{Failure, Revoked, Success};
+        assert!(key(0, 0, 0, Success) > key(0, 2, 0, Revoked));
+        assert!(key(0, 0, 0, Revoked) > key(0, 2, 0, Failure));
+    }
+}

@@ -1,0 +1,59 @@
+//! What a task is to those who send it and those who run it.
+
+use crate::backoff::Backoff;
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// A type of task: a struct whose fields are the arguments.
+///
+/// The order of the fields is the order of positional arguments; fields that are `Option` or
+/// `#[serde(default)]` may be left out.
+///
+/// ```
+/// use counterfoil_toolbox::Task;
+///
+/// #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// struct ExportProject { org_slug: String, project_slug: String }
+///
+/// impl Task for ExportProject {
+///     const NAME: &'static str = "export.project";
+///     type Output = String;
+/// }
+/// ```
+pub trait Task: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
+    /// The name on the wire, `service.what`. It survives a rename of the struct.
+    const NAME: &'static str;
+
+    /// What the handler returns and the database keeps.
+    type Output: Serialize + DeserializeOwned + Send + 'static;
+
+    /// How the task is retried and limited, unless the sender says otherwise.
+    #[must_use]
+    fn options() -> TaskOptions {
+        TaskOptions::default()
+    }
+}
+
+/// How a task is retried and limited.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskOptions {
+    /// Counted retries after the first attempt. Default: 3.
+    pub max_retries: u32,
+    /// How long to wait before a retry. Default: 1 s, doubled each time, at most 10 min, jittered.
+    pub backoff: Backoff,
+    /// Longest that one execution may take before it is ended and counts as failed. Default:
+    /// 25 min, below the 30 min after which RabbitMQ takes an unacknowledged message back.
+    /// `None`: no limit.
+    pub time_limit: Option<Duration>,
+}
+
+impl Default for TaskOptions {
+    fn default() -> Self {
+        Self {
+            max_retries: 3,
+            backoff: Backoff::default(),
+            time_limit: Some(Duration::from_secs(25 * 60)),
+        }
+    }
+}

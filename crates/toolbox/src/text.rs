@@ -1,0 +1,116 @@
+//! The one way to make a checked string type: private field, parsed once at the edge.
+
+/// Why a text is not a valid id or name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {text:?} is not valid: {why}")]
+pub struct InvalidText {
+    /// The kind of thing that was expected, for example `task name`.
+    pub what: &'static str,
+    /// The refused text, cut at 80 characters.
+    pub text: String,
+    /// The rule that it breaks.
+    pub why: &'static str,
+}
+
+impl InvalidText {
+    pub(crate) fn new(what: &'static str, text: &str, why: &'static str) -> Self {
+        Self {
+            what,
+            text: text.chars().take(80).collect(),
+            why,
+        }
+    }
+}
+
+/// Declares a string type whose only way in is a check; cloning it is a reference count.
+macro_rules! checked_text {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(std::sync::Arc<str>);
+
+        impl $name {
+            /// Checks `text` against the limits of this type.
+            ///
+            /// # Errors
+            /// [`InvalidText`](crate::text::InvalidText) names the rule that `text` breaks.
+            pub fn new(text: &str) -> Result<Self, crate::text::InvalidText> {
+                match $check(text) {
+                    Ok(()) => Ok(Self(text.into())),
+                    Err(why) => Err(crate::text::InvalidText::new($what, text, why)),
+                }
+            }
+
+            /// The text itself.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = crate::text::InvalidText;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = crate::text::InvalidText;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::new(&text)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}({:?})", stringify!($name), &*self.0)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                &*self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                &*self.0 == *other
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                Self::new(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+pub(crate) use checked_text;

@@ -1,0 +1,166 @@
+//! Names of everything that counterfoil declares, with the prefix of those who share a vhost.
+
+use crate::names::{ExchangeName, QueueName, RoutingKey, ServiceName};
+use crate::text::InvalidText;
+
+/// Number of delay levels: 2^0 to 2^27 seconds, as Celery ≥ 5.5 declares them.
+pub const DELAY_LEVELS: u32 = 28;
+
+/// Names of exchanges and queues. Fields are the ones that several crates publish to or read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    prefix: String,
+    /// Where producers publish; a topic exchange.
+    pub tasks: ExchangeName,
+    /// Behind it: the way to service queues, without a tracking copy.
+    pub work: ExchangeName,
+    /// Entry for what the platform sends again: no second tracking copy.
+    pub requeue: ExchangeName,
+    /// Where tasks go that no service owns.
+    pub unroutable: ExchangeName,
+    /// Where dead tasks go, keyed by service.
+    pub dead: ExchangeName,
+    /// Durable state events, keyed `event.<service>.batch`.
+    pub events: ExchangeName,
+    /// Signs of life of workers, keyed `heartbeat.<service>`.
+    pub heartbeats: ExchangeName,
+    /// Revocations, pauses, limits, for every worker.
+    pub control: ExchangeName,
+    /// Where the tracking queue dead-letters to.
+    pub platform_deadletter: ExchangeName,
+    /// End of the line for messages that kill the daemon.
+    pub platform_dead: ExchangeName,
+    /// First of the delay levels: where delayed tasks are published.
+    pub delay_entry: ExchangeName,
+    /// Where delayed tasks come out.
+    pub delay_exit: ExchangeName,
+    /// Celery's events.
+    pub celeryev: ExchangeName,
+    /// The tracking queue: who reads it learns of every task scheduled by anyone.
+    pub tracking_queue: QueueName,
+    /// What no service owned.
+    pub unroutable_queue: QueueName,
+    /// Copies of every dead task.
+    pub deaths_queue: QueueName,
+    /// State events.
+    pub events_queue: QueueName,
+    /// Signs of life.
+    pub heartbeats_queue: QueueName,
+    /// The stream of control messages.
+    pub control_queue: QueueName,
+    /// Tracking copies that expired before the daemon read them.
+    pub expired_queue: QueueName,
+    /// Messages that killed the daemon; consumed by nobody.
+    pub platform_dead_queue: QueueName,
+    /// What Python workers say of their tasks.
+    pub celeryev_queue: QueueName,
+}
+
+impl Names {
+    /// The names under `prefix` (empty: none), with `exchange` for the task exchange and
+    /// `platform_queue` for the tracking queue.
+    ///
+    /// # Errors
+    /// [`InvalidText`] when a name gets too long or is not allowed.
+    pub fn new(prefix: &str, exchange: &str, platform_queue: &str) -> Result<Self, InvalidText> {
+        let ex = |name: &str| ExchangeName::new(&format!("{prefix}{name}"));
+        let queue = |name: &str| QueueName::new(&format!("{prefix}{name}"));
+        Ok(Self {
+            prefix: prefix.to_owned(),
+            tasks: ex(exchange)?,
+            work: ex(&format!("{exchange}.work"))?,
+            requeue: ex(&format!("{exchange}.requeue"))?,
+            unroutable: ex(&format!("{exchange}.unroutable"))?,
+            dead: ex(&format!("{exchange}.dead"))?,
+            events: ex("task_events")?,
+            heartbeats: ex("task_heartbeats")?,
+            control: ex("task_control")?,
+            platform_deadletter: ex("platform.deadletter")?,
+            platform_dead: ex("platform.dead")?,
+            delay_entry: ex(&format!("celery_delayed_{}", DELAY_LEVELS - 1))?,
+            delay_exit: ex("celery_delayed_delivery")?,
+            celeryev: ex("celeryev")?,
+            tracking_queue: queue(platform_queue)?,
+            unroutable_queue: queue("platform.unroutable")?,
+            deaths_queue: queue("platform.deaths")?,
+            events_queue: queue("platform.events")?,
+            heartbeats_queue: queue("platform.heartbeats")?,
+            control_queue: queue("platform.control")?,
+            expired_queue: queue("platform.expired")?,
+            platform_dead_queue: queue("platform.dead")?,
+            celeryev_queue: queue("platform.celeryev")?,
+        })
+    }
+
+    /// Exchange and queue of delay level `level` (0–27) have the same name.
+    #[must_use]
+    pub fn delay_level(&self, level: u32) -> String {
+        format!("{}celery_delayed_{level}", self.prefix)
+    }
+
+    /// Queue of a service.
+    #[must_use]
+    pub fn service_queue(&self, service: &ServiceName) -> QueueName {
+        self.queue(service.as_str())
+    }
+
+    /// Queue of a service's dead tasks.
+    #[must_use]
+    pub fn dead_queue(&self, service: &ServiceName) -> QueueName {
+        self.queue(&format!("{service}.dead"))
+    }
+
+    /// Queue of a service's delayed tasks when its own queue has a maximum length.
+    #[must_use]
+    pub fn late_queue(&self, service: &ServiceName) -> QueueName {
+        self.queue(&format!("{service}.late"))
+    }
+
+    /// The prefix in front of every name.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The service whose queue this is: `export` for `staging-export` and `staging-export.late`.
+    #[must_use]
+    pub fn service_of<'a>(&self, queue: &'a QueueName) -> &'a str {
+        let name = queue.as_str();
+        let name = name.strip_prefix(&self.prefix).unwrap_or(name);
+        name.strip_suffix(".late")
+            .or_else(|| name.strip_suffix(".dead"))
+            .unwrap_or(name)
+    }
+
+    fn queue(&self, name: &str) -> QueueName {
+        QueueName::new(&format!("{}{name}", self.prefix))
+            .expect("a service name is at most 100 bytes and a prefix at most 100, checked by the configuration")
+    }
+}
+
+/// Key of a batch of events of `service`.
+#[must_use]
+pub fn event_key(service: &str) -> RoutingKey {
+    key(&format!("event.{service}.batch"))
+}
+
+/// Key of a sign of life of `service`.
+#[must_use]
+pub fn heartbeat_key(service: &str) -> RoutingKey {
+    key(&format!("heartbeat.{service}"))
+}
+
+/// Key of a dead task of `service`.
+#[must_use]
+pub fn dead_key(service: &str) -> RoutingKey {
+    key(service)
+}
+
+/// Service names come from task names too, which may be longer than a key has room for.
+fn key(text: &str) -> RoutingKey {
+    let end = (0..=text.len().min(255))
+        .rev()
+        .find(|i| text.is_char_boundary(*i))
+        .unwrap_or(0);
+    RoutingKey::new(&text[..end]).expect("cut at 255 bytes")
+}

@@ -1,0 +1,102 @@
+//! One message in the hands of its consumer.
+
+use crate::message::Content;
+use crate::message::names::DELIVERY_COUNT;
+use crate::names::{ExchangeName, QueueName, RoutingKey};
+use tokio::sync::mpsc;
+
+/// A message that a queue handed out, to be settled exactly once.
+///
+/// Dropped unsettled, it stays unacknowledged until its channel closes, and is then delivered
+/// again: nothing is lost by forgetting one.
+#[derive(Debug)]
+#[must_use = "an unsettled delivery blocks a prefetch slot until its channel closes"]
+pub struct Delivery {
+    /// Properties, headers, body.
+    pub content: Content,
+    /// Exchange that it was published to, or came out of a delay level by.
+    pub exchange: ExchangeName,
+    /// Key that it was published with.
+    pub routing_key: RoutingKey,
+    /// Queue that handed it out.
+    pub queue: QueueName,
+    /// The broker says that it was delivered before.
+    pub redelivered: bool,
+    pub(crate) receipt: Receipt,
+}
+
+impl Delivery {
+    /// How often the broker delivered it before (quorum queues count).
+    #[must_use]
+    pub fn delivery_count(&self) -> i64 {
+        self.content.headers.int(DELIVERY_COUNT).unwrap_or(0)
+    }
+
+    /// Done: the broker may forget the message. Call it after the effect is durable.
+    ///
+    /// Returns at once; acknowledgements are sent in batches.
+    pub fn ack(self) -> Settled {
+        self.receipt.settle(Settlement::Ack)
+    }
+
+    /// Not done: back to its queue, or on to where the queue dead-letters.
+    pub fn nack(self, requeue: Requeue) -> Settled {
+        self.receipt.settle(Settlement::Nack(requeue))
+    }
+
+    /// Splits the delivery into its content and what settles it.
+    pub(crate) fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
+    /// Whether the channel that delivered it is still there to settle it on.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !self.receipt().to_channel.is_closed()
+    }
+}
+
+/// What happens to a message that is not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requeue {
+    /// It goes back to its queue and is delivered again.
+    Yes,
+    /// It goes where the queue dead-letters, or is dropped where it does not.
+    No,
+}
+
+/// Whether a settlement can still reach the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Settled {
+    /// Handed to the channel that delivered the message.
+    Sent,
+    /// That channel is gone: the broker delivers the message again.
+    Stale,
+}
+
+/// How a delivery ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settlement {
+    /// Done.
+    Ack,
+    /// Not done.
+    Nack(Requeue),
+}
+
+/// What settles a delivery: its tag and the channel that it is valid on. A tag must never reach
+/// another channel, where it may name another message.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    pub(crate) tag: u64,
+    pub(crate) to_channel: mpsc::UnboundedSender<(u64, Settlement)>,
+}
+
+impl Receipt {
+    fn settle(self, how: Settlement) -> Settled {
+        match self.to_channel.send((self.tag, how)) {
+            Ok(()) => Settled::Sent,
+            Err(_) => Settled::Stale,
+        }
+    }
+}

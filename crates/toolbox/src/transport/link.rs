@@ -1,0 +1,64 @@
+//! One channel on a broker, as both transports implement it. [`Subscription`](super::Subscription)
+//! adds what they share: caution, batched acknowledgements, reconnects.
+
+use super::delivery::Settlement;
+use super::error::TransportError;
+use crate::message::Content;
+use crate::names::{ExchangeName, RoutingKey};
+use async_trait::async_trait;
+use std::task::{Context, Poll};
+
+/// A message as it came out of a channel.
+#[derive(Debug)]
+pub struct Arrival {
+    /// Number of the delivery, valid on its channel only.
+    pub tag: u64,
+    /// Properties, headers, body.
+    pub content: Content,
+    /// Exchange that it was published to.
+    pub exchange: ExchangeName,
+    /// Key that it was published with.
+    pub routing_key: RoutingKey,
+    /// The broker says that it was delivered before.
+    pub redelivered: bool,
+}
+
+/// One or several deliveries settled together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// The delivery, or the last of them.
+    pub tag: u64,
+    /// Every unsettled delivery up to `tag` too.
+    pub multiple: bool,
+    /// How they end.
+    pub how: Settlement,
+}
+
+/// One channel that consumes one queue.
+#[async_trait]
+pub trait Link: Send {
+    /// Starts a consumer under `tag`, with a prefetch of its own.
+    ///
+    /// # Errors
+    /// [`TransportError`]; the link is of no use afterwards.
+    async fn consume(&mut self, tag: &str, prefetch: u16) -> Result<(), TransportError>;
+
+    /// Ends the consumer `tag`. Deliveries that are already on their way still arrive.
+    ///
+    /// # Errors
+    /// [`TransportError`]; the link is of no use afterwards.
+    async fn cancel(&mut self, tag: &str) -> Result<(), TransportError>;
+
+    /// The next message of any of its consumers. `Err`: the channel or a consumer ended, and the
+    /// link is of no use any more.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, TransportError>>;
+
+    /// Settles deliveries, in order.
+    ///
+    /// # Errors
+    /// [`TransportError`]; what was not settled is delivered again.
+    async fn settle(&mut self, frames: &[Frame]) -> Result<(), TransportError>;
+
+    /// Closes the channel: what was not settled goes back to the queue.
+    async fn close(&mut self);
+}

@@ -1,0 +1,104 @@
+//! How messages get to a broker and back: one trait, RabbitMQ and a broker in memory behind it.
+//!
+//! - [`Publisher`] sends messages and answers each with a confirm.
+//! - [`Subscription`] delivers the messages of a queue, settles them, and survives reconnects.
+//! - [`Transport`] opens both, and declares what they need.
+//!
+//! One suite (`counterfoil_testkit::transport_suite`) holds both implementations to the same promises.
+
+mod ack;
+#[cfg(feature = "amqp")]
+pub mod amqp;
+mod caution;
+mod delivery;
+mod error;
+pub mod link;
+pub mod memory;
+mod publisher;
+mod subscription;
+
+pub use delivery::{Delivery, Requeue, Settled};
+pub use error::{DeclareError, PublishError, TransportError};
+pub use publisher::{Confirm, Publication, Publisher, PublisherOptions};
+pub use subscription::{SubscribeOptions, Subscription, SubscriptionStatus};
+
+use crate::names::{ExchangeName, QueueName};
+use crate::topology::Item;
+use async_trait::async_trait;
+use std::fmt;
+
+/// A broker: RabbitMQ over AMQP, or one that lives in this process.
+///
+/// Publishing and consuming use separate connections, since a broker that blocks publishers
+/// (memory or disk alarm) stops reading from their connection, acknowledgements included.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync + 'static {
+    /// Opens a publisher. It connects in the background and reconnects by itself.
+    fn publisher(&self, options: PublisherOptions) -> Publisher;
+
+    /// Opens one channel on the consuming connection; [`Subscription`] is built on it.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be reached or refuses.
+    async fn link(&self, queue: &QueueName) -> Result<Box<dyn link::Link>, TransportError>;
+
+    /// Declares one exchange, queue or binding, or only looks whether it is there.
+    ///
+    /// # Errors
+    /// [`DeclareError`] tells a missing thing and a different one apart from a broker that is away.
+    async fn declare(&self, item: &Item, how: Declare) -> Result<(), DeclareError>;
+
+    /// Ready messages and consumers of a queue; `None` when there is no such queue.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be reached or refuses.
+    async fn depth(&self, queue: &QueueName) -> Result<Option<QueueDepth>, TransportError>;
+
+    /// Deletes a queue with all its messages; fine when there is none.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be reached or refuses.
+    async fn delete_queue(&self, queue: &QueueName) -> Result<(), TransportError>;
+
+    /// Deletes an exchange; fine when there is none.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be reached or refuses.
+    async fn delete_exchange(&self, exchange: &ExchangeName) -> Result<(), TransportError>;
+
+    /// Who the broker is.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be reached or refuses.
+    async fn server(&self) -> Result<ServerInfo, TransportError>;
+
+    /// Closes all connections. Publishers and subscriptions end with an error afterwards.
+    async fn close(&self);
+}
+
+/// Whether a declaration may create what is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declare {
+    /// Create it when it is missing; refuse when it is there with other arguments.
+    Active,
+    /// Only look whether it is there.
+    Passive,
+}
+
+/// How full a queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Messages that wait for a consumer.
+    pub ready: u32,
+    /// Consumers.
+    pub consumers: u32,
+}
+
+/// Who a broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// `RabbitMQ`, or `memory`.
+    pub product: String,
+    /// `3.10.8`.
+    pub version: String,
+}

@@ -1,0 +1,128 @@
+//! Sending messages: many at a time, each answered by its confirm.
+
+use super::error::PublishError;
+use crate::message::Content;
+use crate::names::{ExchangeName, RoutingKey};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// A message and its address.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// Exchange to publish to.
+    pub exchange: ExchangeName,
+    /// Key to route by.
+    pub routing_key: RoutingKey,
+    /// Properties, headers, body.
+    pub content: Content,
+}
+
+/// How a publisher sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublisherOptions {
+    /// Messages that may wait for their confirm at the same time. Default: 1000.
+    ///
+    /// A mandatory publisher sends one at a time whatever it says here: lapin pairs returned
+    /// messages with the wrong confirms when several are under way.
+    pub window: usize,
+    /// A message that no queue wants comes back as [`PublishError::Unroutable`] instead of being
+    /// confirmed and gone. Default: no.
+    pub mandatory: bool,
+    /// Longest that a message may take until its confirm, reconnecting included. Default: 10 s.
+    pub confirm_timeout: Duration,
+}
+
+impl Default for PublisherOptions {
+    fn default() -> Self {
+        Self {
+            window: 1000,
+            mandatory: false,
+            confirm_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl PublisherOptions {
+    /// One message at a time, and those that no queue wants come back.
+    #[must_use]
+    pub fn mandatory() -> Self {
+        Self {
+            window: 1,
+            mandatory: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// A channel in confirm mode, shared by cloning. Ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    to_driver: mpsc::Sender<Outgoing>,
+}
+
+/// What the transport's driver gets: a message, and where its outcome goes.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) publication: Publication,
+    pub(crate) outcome: oneshot::Sender<Result<(), PublishError>>,
+}
+
+impl Publisher {
+    /// A handle, and the end that a transport's driver reads. At most `room` messages wait for it.
+    pub(crate) fn new(room: usize) -> (Self, mpsc::Receiver<Outgoing>) {
+        let (to_driver, outgoing) = mpsc::channel(room.max(1));
+        (Self { to_driver }, outgoing)
+    }
+
+    /// Hands a message over and returns what its confirm will be awaited by; waits only while too
+    /// many are under way. Messages of one caller leave in order.
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] after the transport was closed.
+    ///
+    /// # Cancel safety
+    /// Cancelled, the message is not sent.
+    pub async fn enqueue(&self, publication: Publication) -> Result<Confirm, PublishError> {
+        let (outcome, confirm) = oneshot::channel();
+        let outgoing = Outgoing {
+            publication,
+            outcome,
+        };
+        self.to_driver
+            .send(outgoing)
+            .await
+            .map_err(|_| PublishError::Closed)?;
+        Ok(Confirm(confirm))
+    }
+
+    /// Sends a message and returns once the broker has confirmed it.
+    ///
+    /// # Errors
+    /// [`PublishError`]. Unless [`PublishError::is_certainly_not_sent`], the broker may have the
+    /// message; sending it again with the same id is safe.
+    ///
+    /// # Cancel safety
+    /// Cancelled after the hand-over, the message may still be sent.
+    pub async fn publish(&self, publication: Publication) -> Result<(), PublishError> {
+        self.enqueue(publication).await?.await
+    }
+}
+
+/// The broker's answer to one message. Dropping it does not take the message back.
+#[derive(Debug)]
+#[must_use = "a message has been published only when it is confirmed"]
+pub struct Confirm(oneshot::Receiver<Result<(), PublishError>>);
+
+impl Future for Confirm {
+    type Output = Result<(), PublishError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // A driver that went away without an answer: nobody knows what became of the message.
+        Pin::new(&mut self.0)
+            .poll(cx)
+            .map(|answer| answer.unwrap_or(Err(PublishError::Disconnected)))
+    }
+}
