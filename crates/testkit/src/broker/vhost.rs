@@ -1,0 +1,342 @@
+//! A vhost of one test: created empty, looked into and disturbed through the management API.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Broker, Management, encoded};
+use crate::elsewhere;
+
+/// Longer than the quarter of a second after which a private node renews its figures.
+const FIGURES_AGE: Duration = Duration::from_millis(300);
+
+/// A vhost that belongs to one test. Dropping it deletes it, with its queues and [users](User).
+#[derive(Debug)]
+pub struct Vhost {
+    name: String,
+    broker: Broker,
+    users: Mutex<Vec<String>>,
+}
+
+/// How many messages a queue holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Waiting for a consumer.
+    pub ready: u64,
+    /// Delivered, and neither acked nor returned.
+    pub unacked: u64,
+}
+
+/// One binding, as the broker lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binding {
+    /// The exchange that messages come from.
+    pub source: String,
+    /// Whether `destination` is a `queue` or an `exchange`.
+    pub destination_type: String,
+    /// The queue or exchange that messages go to.
+    pub destination: String,
+    /// The pattern or key.
+    pub routing_key: String,
+    /// Arguments, such as those of a headers exchange.
+    pub arguments: Value,
+}
+
+/// What a user may do: regular expressions over the names of exchanges and queues.
+#[derive(Clone, Copy, Debug)]
+pub struct Permissions<'a> {
+    /// What it may declare and delete.
+    pub configure: &'a str,
+    /// What it may publish to and bind.
+    pub write: &'a str,
+    /// What it may consume and bind from.
+    pub read: &'a str,
+}
+
+/// A user of one vhost.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Unique on the broker, so that tests do not meet.
+    pub name: String,
+    /// Logs in as this user.
+    pub amqp_url: String,
+}
+
+impl Permissions<'_> {
+    /// Everything.
+    pub const ALL: Self = Self {
+        configure: ".*",
+        write: ".*",
+        read: ".*",
+    };
+}
+
+impl Vhost {
+    pub(super) async fn create(broker: Broker) -> anyhow::Result<Self> {
+        let name = format!("test-{}", Uuid::now_v7().simple());
+        let vhost = Self {
+            name,
+            broker,
+            users: Mutex::default(),
+        };
+        let own_user = vhost.broker.own_user().to_owned();
+        vhost
+            .management()
+            .put(&vhost.path("vhosts", ""), &json!({}))
+            .await?;
+        vhost.set_permissions(&own_user, Permissions::ALL).await?;
+        Ok(vhost)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The URL of this vhost for the broker's own user, who may do everything.
+    #[must_use]
+    pub fn amqp_url(&self) -> String {
+        self.broker.vhost_url(&self.name)
+    }
+
+    /// The broker it is on.
+    #[must_use]
+    pub fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    /// How many messages `queue` holds, once that has stopped changing: two looks, further apart than
+    /// the broker's figures are old, have to agree. At least 300 ms. Not for a moment at which a quorum
+    /// queue has no leader: the broker then says 0.
+    ///
+    /// # Errors
+    /// When there is no such queue, or the broker does not answer.
+    pub async fn depth(&self, queue: &str) -> anyhow::Result<Depth> {
+        let mut before = self.depth_lately(queue).await?;
+        loop {
+            tokio::time::sleep(FIGURES_AGE).await;
+            let now = self.depth_lately(queue).await?;
+            if now == before {
+                return Ok(now);
+            }
+            before = now;
+        }
+    }
+
+    /// How many messages `queue` held a quarter of a second ago.
+    async fn depth_lately(&self, queue: &str) -> anyhow::Result<Depth> {
+        // The list, because only that has figures in every configuration of the broker.
+        let queues = self.management().get(&self.path("queues", "")).await?;
+        let queue = list(&queues)
+            .iter()
+            .find(|candidate| candidate["name"] == queue)
+            .with_context(|| format!("vhost {} has no queue {queue}", self.name))?;
+        let figure = |key: &str| queue[key].as_u64().unwrap_or(0);
+        Ok(Depth {
+            ready: figure("messages_ready"),
+            unacked: figure("messages_unacknowledged"),
+        })
+    }
+
+    /// The names of all queues, in alphabetical order.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn queues(&self) -> anyhow::Result<Vec<String>> {
+        self.names("queues").await
+    }
+
+    /// The names of all exchanges that are not the broker's own, in alphabetical order.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn exchanges(&self) -> anyhow::Result<Vec<String>> {
+        let mut names = self.names("exchanges").await?;
+        names.retain(|name| !name.is_empty() && !name.starts_with("amq."));
+        Ok(names)
+    }
+
+    async fn names(&self, kind: &str) -> anyhow::Result<Vec<String>> {
+        let found = self.management().get(&self.path(kind, "")).await?;
+        let mut names: Vec<String> = list(&found).iter().map(|item| text(item, "name")).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// All bindings but those that every queue has to the default exchange.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn bindings(&self) -> anyhow::Result<Vec<Binding>> {
+        let found = self.management().get(&self.path("bindings", "")).await?;
+        let bindings = list(&found).iter().map(|item| Binding {
+            source: text(item, "source"),
+            destination_type: text(item, "destination_type"),
+            destination: text(item, "destination"),
+            routing_key: text(item, "routing_key"),
+            arguments: item["arguments"].clone(),
+        });
+        Ok(bindings
+            .filter(|binding| !binding.source.is_empty())
+            .collect())
+    }
+
+    /// Deletes a queue with everything in it, as an operator might.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn delete_queue(&self, queue: &str) -> anyhow::Result<()> {
+        self.management().delete(&self.path("queues", queue)).await
+    }
+
+    /// Closes all connections to this vhost, as an operator might, and says how many there were.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn close_connections(&self) -> anyhow::Result<usize> {
+        let names = self.connections().await?;
+        for name in &names {
+            self.management()
+                .delete(&format!("/connections/{}", encoded(name)))
+                .await?;
+        }
+        Ok(names.len())
+    }
+
+    /// The broker's names of all connections to this vhost.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn connections(&self) -> anyhow::Result<Vec<String>> {
+        let found = self.management().get("/connections").await?;
+        let here = list(&found)
+            .iter()
+            .filter(|item| item["vhost"] == self.name.as_str());
+        Ok(here.map(|item| text(item, "name")).collect())
+    }
+
+    /// Creates a user who may do what `permissions` say on this vhost, and nothing on others.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or refuses a pattern.
+    pub async fn user(&self, permissions: Permissions<'_>) -> anyhow::Result<User> {
+        let name = format!("user-{}", Uuid::now_v7().simple());
+        let password = Uuid::now_v7().simple().to_string();
+        let body = json!({ "password": password, "tags": "" });
+        self.management()
+            .put(&format!("/users/{name}"), &body)
+            .await?;
+        self.users
+            .lock()
+            .expect("nobody panics while adding a name")
+            .push(name.clone());
+        self.set_permissions(&name, permissions).await?;
+        let amqp_url = self.broker.vhost_url_as(&self.name, &name, &password);
+        Ok(User { name, amqp_url })
+    }
+
+    /// Changes what a user may do on this vhost. A connection notices at its next command.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or refuses a pattern.
+    pub async fn set_permissions(
+        &self,
+        user: &str,
+        permissions: Permissions<'_>,
+    ) -> anyhow::Result<()> {
+        let Permissions {
+            configure,
+            write,
+            read,
+        } = permissions;
+        let body = json!({ "configure": configure, "write": write, "read": read });
+        self.management()
+            .put(&self.path("permissions", user), &body)
+            .await
+    }
+
+    /// Limits the routing keys that a user may publish to (`write`) and bind from (`read`) on one
+    /// exchange, by regular expressions. An exchange without such a rule allows every key.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or refuses a pattern.
+    pub async fn set_topic_permissions(
+        &self,
+        user: &str,
+        exchange: &str,
+        write: &str,
+        read: &str,
+    ) -> anyhow::Result<()> {
+        let body = json!({ "exchange": exchange, "write": write, "read": read });
+        self.management()
+            .put(&self.path("topic-permissions", user), &body)
+            .await
+    }
+
+    /// Deletes the vhost now and says whether that worked; dropping does the same in silence.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn close(mut self) -> anyhow::Result<()> {
+        let (name, users) = self.take();
+        remove(self.management(), &name, &users).await
+    }
+
+    /// The names of all that has to be deleted; nothing the second time.
+    fn take(&mut self) -> (String, Vec<String>) {
+        let users = self
+            .users
+            .get_mut()
+            .expect("nobody panics while adding a name");
+        (std::mem::take(&mut self.name), std::mem::take(users))
+    }
+
+    fn management(&self) -> &Management {
+        self.broker.management()
+    }
+
+    /// The path of one thing of this vhost, or of all of its kind where `item` is empty.
+    fn path(&self, kind: &str, item: &str) -> String {
+        let all = format!("/{kind}/{}", encoded(&self.name));
+        if item.is_empty() {
+            all
+        } else {
+            format!("{all}/{}", encoded(item))
+        }
+    }
+}
+
+impl Drop for Vhost {
+    fn drop(&mut self) {
+        let (name, users) = self.take();
+        if name.is_empty() {
+            return;
+        }
+        let management = self.management().clone();
+        // In silence: the test may be about a broker that is gone.
+        let _ = elsewhere::wait_for(async move { remove(&management, &name, &users).await });
+    }
+}
+
+async fn remove(management: &Management, vhost: &str, users: &[String]) -> anyhow::Result<()> {
+    for user in users {
+        management
+            .delete(&format!("/users/{}", encoded(user)))
+            .await?;
+    }
+    management
+        .delete(&format!("/vhosts/{}", encoded(vhost)))
+        .await
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(item: &Value, key: &str) -> String {
+    item[key].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,7 @@
+//! The ground that all other tests stand on: servers that start, survive, and leave nothing behind.
+
+mod cleanup;
+mod database;
+mod postgres;
+mod rabbit;
+mod vhost;
