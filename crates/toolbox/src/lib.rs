@@ -7,12 +7,14 @@
 
 pub mod backoff;
 pub mod call;
+pub mod config;
 pub mod delay;
 pub mod error;
 pub mod event;
 pub mod ids;
 pub mod message;
 pub mod names;
+pub mod producer;
 pub mod state;
 pub mod task;
 pub mod text;
@@ -21,5 +23,6 @@ pub mod transport;
 
 pub use ids::TaskId;
 pub use names::{ServiceName, TaskName};
+pub use producer::Producer;
 pub use state::TaskState;
 pub use task::{Task, TaskOptions};

@@ -1,0 +1,186 @@
+//! The sections of a configuration, ready to use. Durations and sizes carry their units in types.
+
+use crate::names::{QueueName, ServiceName};
+use crate::text::InvalidText;
+use crate::topology::{Names, QueueKind, QueueSettings, ServiceSettings};
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to reach the broker, and what lives there. `[broker]`
+#[derive(Debug, Clone)]
+pub struct BrokerSettings {
+    /// AMQP URLs, with credentials, tried in turn. Default in development:
+    /// `amqp://127.0.0.1:5672/%2f`.
+    pub urls: Vec<SecretString>,
+    /// PEM file of the authorities that may vouch for the broker. `None`: those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Silence after which a connection is taken for dead is twice this. Default: 10 s.
+    pub heartbeat: Duration,
+    /// Longest time for connecting and for any single question to the broker. Default: 5 s.
+    pub connect_timeout: Duration,
+    /// Longest time until a published message is confirmed. Default: 10 s.
+    pub confirm_timeout: Duration,
+    /// After how long the broker takes an unacknowledged message back; it cannot be asked over
+    /// AMQP. Default: 30 min, RabbitMQ's own.
+    pub consumer_timeout: Duration,
+    /// How queues of services store their messages. Default: quorum.
+    pub queue_type: QueueKind,
+    /// Where the arguments of queues come from. Default: from the declaration.
+    pub queue_settings: QueueSettings,
+    /// In front of every exchange, queue and delay level. Default: empty. At most 100 bytes.
+    pub queue_prefix: String,
+    /// Name of the task exchange. Default: `task_exchange`.
+    pub exchange: String,
+    /// Name of the tracking queue. Default: `platform.fifo`.
+    pub platform_queue: String,
+    /// Services whose queues `topology apply` declares. Workers add those of their tasks.
+    pub services: Vec<ServiceName>,
+    /// Deviations, by service.
+    pub queues: BTreeMap<ServiceName, QueueOverride>,
+}
+
+/// What is different about one service's queue. `[broker.queues.<service>]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueueOverride {
+    /// How it stores. `None`: as `queue_type` says.
+    pub kind: Option<QueueKind>,
+    /// Messages that may wait. `None`: no limit.
+    pub max_length: Option<u32>,
+}
+
+impl Default for BrokerSettings {
+    fn default() -> Self {
+        Self {
+            urls: vec![SecretString::from("amqp://127.0.0.1:5672/%2f")],
+            ca_file: None,
+            heartbeat: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(5),
+            confirm_timeout: Duration::from_secs(10),
+            consumer_timeout: Duration::from_secs(30 * 60),
+            queue_type: QueueKind::Quorum,
+            queue_settings: QueueSettings::default(),
+            queue_prefix: String::new(),
+            exchange: "task_exchange".to_owned(),
+            platform_queue: "platform.fifo".to_owned(),
+            services: Vec::new(),
+            queues: BTreeMap::new(),
+        }
+    }
+}
+
+impl BrokerSettings {
+    /// Names of all exchanges and queues.
+    ///
+    /// # Errors
+    /// [`InvalidText`] when a name gets too long or is not allowed.
+    pub fn names(&self) -> Result<Names, InvalidText> {
+        Names::new(&self.queue_prefix, &self.exchange, &self.platform_queue)
+    }
+
+    /// Settings of one service's queue.
+    #[must_use]
+    pub fn service(&self, service: &ServiceName) -> ServiceSettings {
+        let special = self.queues.get(service).cloned().unwrap_or_default();
+        ServiceSettings {
+            kind: special.kind.unwrap_or(self.queue_type),
+            max_length: special.max_length,
+            settings: self.queue_settings,
+        }
+    }
+}
+
+/// The platform's database. `[database]`
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// `postgresql://…` or `sqlite://file`. Default in development: `sqlite://counterfoil.db`.
+    pub url: SecretString,
+    /// Connections. Default: 8.
+    pub pool: u32,
+    /// Longest time for one statement. Default: 30 s.
+    pub statement_timeout: Duration,
+    /// Key of the hash that turns task ids into the public ids of URLs. It must never change.
+    pub id_secret: SecretString,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            url: SecretString::from("sqlite://counterfoil.db"),
+            pool: 8,
+            statement_timeout: Duration::from_secs(30),
+            id_secret: SecretString::from("development"),
+        }
+    }
+}
+
+/// The worker runtime. `[worker]`
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// Queues to consume. Default: those of the services of the registered tasks.
+    pub queues: Vec<QueueName>,
+    /// Handlers that run at the same time. Default: 64.
+    pub concurrency: u16,
+    /// Deliveries held at the same time, per queue. Default: as many as `concurrency`.
+    pub prefetch: Option<u16>,
+    /// Longest that a handler may run when neither its task nor the sender says. Default: 25 min.
+    pub time_limit: Option<Duration>,
+    /// How long running handlers may take to finish after the first signal. Default: 30 s.
+    pub drain_timeout: Duration,
+    /// Largest result. A larger one fails the task. Default: 1 MiB.
+    pub max_result_bytes: usize,
+    /// How often the worker says that it is alive. Default: 10 s.
+    pub heartbeat: Duration,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            queues: Vec::new(),
+            concurrency: 64,
+            prefetch: None,
+            time_limit: Some(Duration::from_secs(25 * 60)),
+            drain_timeout: Duration::from_secs(30),
+            max_result_bytes: 1024 * 1024,
+            heartbeat: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The sync daemon. `[sync]`
+#[derive(Debug, Clone)]
+pub struct SyncSettings {
+    /// Messages per transaction. Default: 500.
+    pub batch_size: usize,
+    /// Longest that a message waits for its batch to fill. Default: 100 ms.
+    pub batch_wait: Duration,
+    /// Bytes after which a batch is full. Default: 4 MB.
+    pub batch_bytes: usize,
+    /// How often a canary checks the way through the broker. Default: 60 s.
+    pub canary_interval: Duration,
+    /// How often tasks without a service are tried again. Default: 5 s.
+    pub unroutable_interval: Duration,
+    /// Where `/healthz` and `/readyz` answer, `host:port`. `None`: nowhere.
+    pub health_bind: Option<String>,
+}
+
+impl Default for SyncSettings {
+    fn default() -> Self {
+        Self {
+            batch_size: 500,
+            batch_wait: Duration::from_millis(100),
+            batch_bytes: 4_000_000,
+            canary_interval: Duration::from_secs(60),
+            unroutable_interval: Duration::from_secs(5),
+            health_bind: None,
+        }
+    }
+}
+
+/// Logs. `[telemetry]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TelemetrySettings {
+    /// One JSON object per line instead of text for people. Default: no.
+    pub json_logs: bool,
+}

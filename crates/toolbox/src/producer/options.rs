@@ -1,0 +1,126 @@
+//! What a sender can say about one task, beyond its arguments.
+
+use crate::ids::TaskId;
+use crate::message::Envelope;
+use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+/// Options of one send. `SendOptions::default()` says nothing.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct SendOptions {
+    pub(super) id: Option<TaskId>,
+    pub(super) countdown: Option<Duration>,
+    pub(super) eta: Option<DateTime<Utc>>,
+    pub(super) expires: Option<DateTime<Utc>>,
+    pub(super) time_limit: Option<Duration>,
+    pub(super) priority: Option<u8>,
+    pub(super) parent: Option<(TaskId, TaskId)>,
+    pub(super) session_id: Option<String>,
+    pub(super) creator: Option<String>,
+    pub(super) related: Option<(String, String)>,
+    pub(super) identifier: Option<String>,
+    pub(super) is_result: bool,
+}
+
+impl SendOptions {
+    /// No options.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An id of the sender's choice. Sending the same id again is safe: it is one task.
+    pub fn id(mut self, id: TaskId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Not before `wait` has passed. The task waits at the broker, to the second.
+    pub fn countdown(mut self, wait: Duration) -> Self {
+        self.countdown = Some(wait);
+        self
+    }
+
+    /// Not before `time`. The task waits at the broker, to the second.
+    pub fn eta(mut self, time: DateTime<Utc>) -> Self {
+        self.eta = Some(time);
+        self
+    }
+
+    /// Not after `time`: a worker that gets it later revokes it.
+    pub fn expires(mut self, time: DateTime<Utc>) -> Self {
+        self.expires = Some(time);
+        self
+    }
+
+    /// Longest that one execution may take, instead of the task's own limit.
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = Some(limit);
+        self
+    }
+
+    /// Priority, 0–255, for workers and brokers that look at it.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// Makes the task a child of `parent` in the family of `root`.
+    pub fn child_of(mut self, parent: TaskId, root: TaskId) -> Self {
+        self.parent = Some((parent, root));
+        self
+    }
+
+    /// Session that the task is part of.
+    pub fn session(mut self, id: impl Into<String>) -> Self {
+        self.session_id = Some(id.into());
+        self
+    }
+
+    /// Who wants the task, as the platform names its users.
+    pub fn creator(mut self, creator: impl Into<String>) -> Self {
+        self.creator = Some(creator.into());
+        self
+    }
+
+    /// The object that the task is about: `("project", "17")`.
+    pub fn related(mut self, kind: impl Into<String>, id: impl Into<String>) -> Self {
+        self.related = Some((kind.into(), id.into()));
+        self
+    }
+
+    /// Name that is unique among the living tasks of this type.
+    pub fn identifier(mut self, identifier: impl Into<String>) -> Self {
+        self.identifier = Some(identifier.into());
+        self
+    }
+
+    /// The task's result is (part of) the result of its family.
+    pub fn is_result(mut self) -> Self {
+        self.is_result = true;
+        self
+    }
+
+    /// When the task is due; `None`: at once.
+    pub(super) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.eta
+            .or_else(|| Some(now + chrono::TimeDelta::from_std(self.countdown?).ok()?))
+    }
+
+    /// Writes what was said into the envelope.
+    pub(super) fn fill(self, envelope: &mut Envelope, now: DateTime<Utc>) {
+        envelope.eta = self.due(now);
+        envelope.expires = self.expires;
+        envelope.time_limits.hard = self.time_limit;
+        envelope.priority = self.priority;
+        if let Some((parent, root)) = self.parent {
+            envelope.parent_id = Some(parent);
+            envelope.root_id = root;
+        }
+        envelope.session_id = self.session_id.map(Into::into);
+        envelope.creator_id = self.creator.map(Into::into);
+        envelope.related = self.related.map(|(kind, id)| format!("{kind}:{id}").into());
+        envelope.identifier = self.identifier.map(Into::into);
+        envelope.is_result = self.is_result;
+    }
+}
