@@ -11,6 +11,7 @@ pub mod config;
 pub mod delay;
 pub mod error;
 pub mod event;
+pub mod heartbeat;
 pub mod ids;
 pub mod message;
 pub mod names;

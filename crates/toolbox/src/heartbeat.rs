@@ -1,0 +1,101 @@
+//! Signs of life: what a worker says of itself, every few seconds, and who hears it.
+//!
+//! One JSON object per message on the heartbeats exchange, under the worker's first service. A
+//! worker that was not heard of for a while is taken for gone.
+
+use crate::ids::WorkerId;
+use crate::names::{QueueName, ServiceName, TaskName};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One sign of life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Who lives.
+    pub worker: WorkerId,
+    /// Services whose tasks it runs; the message's key names the first.
+    pub services: Vec<ServiceName>,
+    /// Name of its machine.
+    pub host: String,
+    /// Its process id on that machine.
+    pub pid: u32,
+    /// Version of the worker's own program, as its builder was told; else that of counterfoil.
+    pub version: String,
+    /// When it started, by its own clock.
+    pub started_at: DateTime<Utc>,
+    /// When it said this, by its own clock.
+    pub at: DateTime<Utc>,
+    /// Milliseconds until it speaks again.
+    pub interval_ms: u64,
+    /// Queues that it consumes.
+    pub queues: Vec<QueueName>,
+    /// Tasks that it knows, with the JSON Schema of their arguments. They are large, so only the
+    /// first message and about every tenth carry them; absent: unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<BTreeMap<TaskName, Value>>,
+    /// Tasks whose handlers run now.
+    pub running: u64,
+    /// Executions that ended since it started, however they ended.
+    pub processed: u64,
+    /// What it is about.
+    pub phase: Phase,
+}
+
+/// What a worker is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It takes tasks.
+    Running,
+    /// It finishes what it has and takes nothing new.
+    Draining,
+    /// It is gone; its last words.
+    Stopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heartbeat(tasks: Option<BTreeMap<TaskName, Value>>) -> Heartbeat {
+        Heartbeat {
+            worker: WorkerId::new("demo@h.7.0a0b0c0d").expect("valid"),
+            services: vec![ServiceName::new("demo").expect("valid")],
+            host: "h".to_owned(),
+            pid: 7,
+            version: "1.2.3".to_owned(),
+            started_at: DateTime::from_timestamp(1_800_000_000, 0).expect("a time"),
+            at: DateTime::from_timestamp(1_800_000_010, 0).expect("a time"),
+            interval_ms: 10_000,
+            queues: vec![QueueName::new("demo").expect("valid")],
+            tasks,
+            running: 3,
+            processed: 40,
+            phase: Phase::Running,
+        }
+    }
+
+    #[test]
+    fn a_sign_of_life_reads_back_as_it_was_written() {
+        let schemas = BTreeMap::from([(
+            TaskName::new("demo.add").expect("valid"),
+            serde_json::json!({"type": "object"}),
+        )]);
+        for tasks in [None, Some(schemas)] {
+            let written = serde_json::to_vec(&heartbeat(tasks.clone())).expect("writes");
+            assert_eq!(
+                serde_json::from_slice::<Heartbeat>(&written).expect("reads"),
+                heartbeat(tasks)
+            );
+        }
+    }
+
+    #[test]
+    fn schemas_that_did_not_change_take_no_room() {
+        let written = serde_json::to_value(heartbeat(None)).expect("writes");
+        assert_eq!(written.get("tasks"), None);
+        assert_eq!(written["phase"], "running");
+    }
+}
