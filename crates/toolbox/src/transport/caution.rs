@@ -5,7 +5,8 @@
 //! begins with one message at a time, and widens only when nothing has been returned for a while.
 //! A returned message goes before all that were never delivered, so the culprit is soon alone.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long nothing may have been returned before more than one message is held.
 pub(super) const QUIET: Duration = Duration::from_secs(1);

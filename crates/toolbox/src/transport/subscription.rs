@@ -11,9 +11,10 @@ use crate::error::ErrorChain;
 use crate::names::QueueName;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Name of the consumer that holds one message, and of the one that holds the rest.
@@ -376,7 +377,7 @@ fn ready_now<T>(poll: Poll<T>) -> Poll<Option<T>> {
 
 async fn sleep_until(at: Option<Instant>) {
     match at {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }
