@@ -6,6 +6,7 @@
 //! through a broker in memory.
 
 pub mod backoff;
+mod big_stack;
 pub mod call;
 pub mod config;
 pub mod delay;
@@ -22,6 +23,7 @@ pub mod text;
 pub mod topology;
 pub mod transport;
 
+pub use big_stack::ensure_big_stack;
 pub use ids::TaskId;
 pub use names::{ServiceName, TaskName};
 pub use producer::Producer;
