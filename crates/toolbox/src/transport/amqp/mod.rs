@@ -1,1 +1,90 @@
 //! RabbitMQ over AMQP, through lapin.
+//!
+//! lapin's own recovery stays off: it doubles bindings, leaks connections, and can pend for ever
+//! without saying so. Connections come from pools that replace dead ones; channels are owned by
+//! loops that open new ones.
+
+mod connection;
+mod consumer;
+mod convert;
+mod declare;
+mod fault;
+mod greeting;
+mod publisher;
+
+use super::error::TransportError;
+use super::link::Link;
+use super::publisher::Publisher;
+use super::{Declare, DeclareError, PublisherOptions, QueueDepth, ServerInfo, Transport};
+use crate::config::BrokerSettings;
+use crate::names::{ExchangeName, QueueName};
+use crate::topology::Item;
+use async_trait::async_trait;
+use connection::Connections;
+use std::sync::Arc;
+
+/// A RabbitMQ broker, or a cluster of them behind several URLs.
+#[derive(Debug)]
+pub struct AmqpTransport {
+    connections: Connections,
+}
+
+impl AmqpTransport {
+    /// A transport that connects when it is first used.
+    ///
+    /// # Errors
+    /// [`TransportError::Refused`] when a URL or the file of certificates cannot be read.
+    pub fn new(settings: &BrokerSettings) -> Result<Arc<Self>, TransportError> {
+        Ok(Arc::new(Self {
+            connections: Connections::new(settings)?,
+        }))
+    }
+}
+
+#[async_trait]
+impl Transport for AmqpTransport {
+    fn publisher(&self, options: PublisherOptions) -> Publisher {
+        let (publisher, outgoing) = Publisher::new(options.window);
+        tokio::spawn(publisher::drive(
+            self.connections.clone(),
+            options,
+            outgoing,
+        ));
+        publisher
+    }
+
+    async fn link(&self, queue: &QueueName) -> Result<Box<dyn Link>, TransportError> {
+        let channel = self.connections.consuming_channel().await?;
+        Ok(Box::new(consumer::AmqpLink::new(
+            channel,
+            queue.clone(),
+            self.connections.deadline(),
+        )))
+    }
+
+    async fn declare(&self, item: &Item, how: Declare) -> Result<(), DeclareError> {
+        declare::declare(&self.connections, item, how).await
+    }
+
+    async fn depth(&self, queue: &QueueName) -> Result<Option<QueueDepth>, TransportError> {
+        declare::depth(&self.connections, queue).await
+    }
+
+    async fn delete_queue(&self, queue: &QueueName) -> Result<(), TransportError> {
+        declare::delete_queue(&self.connections, queue).await
+    }
+
+    async fn delete_exchange(&self, exchange: &ExchangeName) -> Result<(), TransportError> {
+        declare::delete_exchange(&self.connections, exchange).await
+    }
+
+    async fn server(&self) -> Result<ServerInfo, TransportError> {
+        // lapin keeps the server's properties to itself; the first frame of a connection has them.
+        self.connections.consuming_channel().await?;
+        greeting::read(&self.connections).await
+    }
+
+    async fn close(&self) {
+        self.connections.close().await;
+    }
+}

@@ -1,0 +1,223 @@
+//! What only a real broker does: killing it, refusing users, blocking publishers.
+
+use anyhow::Context as _;
+
+use counterfoil_testkit::{Broker, RabbitNode};
+use counterfoil_toolbox::config::BrokerSettings;
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey, ServiceName};
+use counterfoil_toolbox::topology::{self, ItemState, Names, QueueSettings, ServiceSettings};
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_toolbox::transport::{
+    Publication, PublishError, PublisherOptions, SubscribeOptions, Subscription,
+    SubscriptionStatus, Transport, TransportError,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn transport(url: &str) -> anyhow::Result<Arc<AmqpTransport>> {
+    let settings = BrokerSettings {
+        urls: vec![url.to_owned().into()],
+        ..BrokerSettings::default()
+    };
+    Ok(AmqpTransport::new(&settings)?)
+}
+
+fn names() -> Names {
+    BrokerSettings::default()
+        .names()
+        .expect("the default names are valid")
+}
+
+async fn apply_all(transport: &dyn Transport, service: &str) -> anyhow::Result<QueueName> {
+    let names = names();
+    let service = ServiceName::new(service)?;
+    let mut items = topology::platform(&names, QueueSettings::Arguments);
+    items.extend(topology::service(
+        &names,
+        &service,
+        &ServiceSettings::default(),
+    ));
+    items.extend(topology::delay_levels(&names));
+    for finding in topology::apply(transport, items).await? {
+        anyhow::ensure!(
+            finding.state == ItemState::Applied,
+            "{}: {:?}",
+            finding.item,
+            finding.state
+        );
+    }
+    Ok(names.service_queue(&service))
+}
+
+fn task(key: &str, body: &str) -> Publication {
+    let routing_key = RoutingKey::new(key).expect("short");
+    Publication {
+        exchange: names().tasks,
+        routing_key,
+        content: Content::json(body.to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn the_whole_topology_applies_twice_and_then_plans_as_present() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let transport = transport(&vhost.amqp_url())?;
+    apply_all(&*transport, "export").await?;
+    apply_all(&*transport, "export").await?;
+    let findings = topology::plan(
+        &*transport,
+        topology::platform(&names(), QueueSettings::Arguments),
+    )
+    .await?;
+    let odd: Vec<_> = findings
+        .iter()
+        .filter(|f| !matches!(f.state, ItemState::Present | ItemState::Unknown))
+        .collect();
+    anyhow::ensure!(odd.is_empty(), "{odd:?}");
+    assert_eq!(transport.server().await?.product, "RabbitMQ");
+    Ok(())
+}
+
+#[tokio::test]
+async fn confirmed_messages_outlive_a_killed_broker_and_everyone_comes_back_alone()
+-> anyhow::Result<()> {
+    let mut node = RabbitNode::start().await?;
+    let transport = transport(&node.amqp_url("/"))?;
+    let queue = apply_all(&*transport, "export").await?;
+    // A quorum queue younger than a second can lose what it confirmed.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let publisher = transport.publisher(PublisherOptions {
+        confirm_timeout: Duration::from_secs(30),
+        ..PublisherOptions::default()
+    });
+    let mut subscription = Subscription::open(transport.clone(), SubscribeOptions::new(queue, 50));
+    publisher.publish(task("export.a", "0")).await?;
+    let first = subscription.next().await.context("a delivery")?;
+    assert_eq!(&first.content.body[..], b"0");
+
+    node.kill9()?;
+    let mut status = subscription.status();
+    status
+        .wait_for(|status| {
+            matches!(
+                status,
+                SubscriptionStatus::Down {
+                    transient: true,
+                    ..
+                }
+            )
+        })
+        .await?;
+    assert!(!first.is_live());
+    let confirm = publisher.enqueue(task("export.b", "1")).await?;
+    node.restart().await?;
+
+    // What was under way is answered, one way or the other; sending it again is safe.
+    if confirm.await.is_err() {
+        publisher.publish(task("export.b", "1")).await?;
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    while seen.len() < 2 {
+        let delivery = tokio::time::timeout(Duration::from_secs(20), subscription.next())
+            .await?
+            .context("a delivery")?;
+        seen.insert(delivery.content.body.to_vec());
+        let _ = delivery.ack();
+    }
+    subscription.close().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_by_name_without_waiting_and_without_showing_it()
+-> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let url = vhost
+        .amqp_url()
+        .replace("guest:guest", "guest:canary-secret");
+    let transport = transport(&url)?;
+    let error = transport
+        .depth(&QueueName::new("export")?)
+        .await
+        .expect_err("refused");
+    assert!(
+        matches!(&error, TransportError::Refused { reason, .. } if reason.contains("ACCESS_REFUSED")),
+        "{error:?}"
+    );
+    assert!(!format!("{error:?} {transport:?}").contains("canary-secret"));
+    let publisher = transport.publisher(PublisherOptions::default());
+    let error = publisher
+        .publish(task("export.a", "0"))
+        .await
+        .expect_err("refused");
+    assert!(matches!(error, PublishError::Refused { .. }), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_message_for_a_missing_exchange_does_not_harm_its_neighbours() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let transport = transport(&vhost.amqp_url())?;
+    apply_all(&*transport, "export").await?;
+    let publisher = transport.publisher(PublisherOptions::default());
+    let mut wrong = task("export.a", "x");
+    wrong.exchange = ExchangeName::new("nowhere")?;
+    let good_before = publisher.enqueue(task("export.a", "1")).await?;
+    let bad = publisher.enqueue(wrong).await?;
+    let error = bad.await.expect_err("no such exchange");
+    assert!(
+        matches!(&error, PublishError::Refused { exchange, .. } if exchange == "nowhere"),
+        "{error:?}"
+    );
+    // Confirmed, or unknown because the channel closed before its confirm: never blamed.
+    assert!(matches!(
+        good_before.await,
+        Ok(()) | Err(PublishError::Disconnected)
+    ));
+    publisher.publish(task("export.a", "2")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn headers_too_large_for_a_frame_are_refused_before_they_cost_the_connection()
+-> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let transport = transport(&vhost.amqp_url())?;
+    apply_all(&*transport, "export").await?;
+    let publisher = transport.publisher(PublisherOptions::default());
+    let mut large = task("export.a", "x");
+    large.content.headers.push("note", "n".repeat(140 * 1024));
+    let error = publisher.publish(large).await.expect_err("too large");
+    assert!(matches!(error, PublishError::Invalid { .. }), "{error:?}");
+    publisher.publish(task("export.a", "2")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_blocked_publisher_times_out_while_consumers_go_on() -> anyhow::Result<()> {
+    let node = RabbitNode::start().await?;
+    let transport = transport(&node.amqp_url("/"))?;
+    let queue = apply_all(&*transport, "export").await?;
+    let timeout = Duration::from_secs(2);
+    let publisher = transport.publisher(PublisherOptions {
+        confirm_timeout: timeout,
+        ..PublisherOptions::default()
+    });
+    publisher.publish(task("export.a", "1")).await?;
+    node.control(&["set_vm_memory_high_watermark", "0.000001"])
+        .await?;
+    let error = publisher
+        .publish(task("export.b", "2"))
+        .await
+        .expect_err("blocked");
+    assert_eq!(error, PublishError::ConfirmTimeout { after: timeout });
+    let mut subscription =
+        Subscription::open(transport.clone(), SubscribeOptions::new(queue.clone(), 10));
+    let _ = subscription.next().await.context("a delivery")?.ack();
+    node.control(&["set_vm_memory_high_watermark", "0.6"])
+        .await?;
+    publisher.publish(task("export.c", "3")).await?;
+    subscription.close().await;
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Connections: one for publishing, one for everything else, replaced when they die.
+
+use super::fault;
+use crate::config::BrokerSettings;
+use crate::ids::hostname;
+use crate::transport::error::TransportError;
+use deadpool::managed::{
+    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts,
+};
+use lapin::tcp::OwnedTLSConfig;
+use lapin::types::LongString;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties};
+use secrecy::ExposeSecret;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The two pools of one transport. Channels keep their connection alive, so a connection goes back
+/// to its pool as soon as the channel is open, and is shared by all channels.
+#[derive(Clone)]
+pub(super) struct Connections {
+    publishing: Pool<Opener>,
+    consuming: Pool<Opener>,
+    brokers: Arc<[Broker]>,
+    deadline: Duration,
+    closed: CancellationToken,
+}
+
+/// One address of the broker. The URL has credentials and is never printed.
+pub(super) struct Broker {
+    pub(super) uri: AMQPUri,
+    /// `host:port/vhost`, for errors.
+    pub(super) address: String,
+}
+
+/// Opens connections for a pool.
+pub(super) struct Opener {
+    brokers: Arc<[Broker]>,
+    tls: OwnedTLSConfig,
+    name: String,
+    deadline: Duration,
+}
+
+impl Connections {
+    pub(super) fn new(settings: &BrokerSettings) -> Result<Self, TransportError> {
+        let brokers: Arc<[Broker]> = settings
+            .urls
+            .iter()
+            .map(|url| broker(url.expose_secret(), settings))
+            .collect::<Result<_, _>>()?;
+        if brokers.is_empty() {
+            return Err(refused(
+                "the configuration",
+                "broker.url is empty".to_owned(),
+            ));
+        }
+        let ca = settings.ca_file.as_ref().map(|file| {
+            std::fs::read_to_string(file).map_err(|e| {
+                refused(
+                    "the configuration",
+                    format!("broker.tls ca file {}: {e}", file.display()),
+                )
+            })
+        });
+        let tls = OwnedTLSConfig {
+            identity: None,
+            cert_chain: ca.transpose()?,
+        };
+        let deadline = settings.connect_timeout;
+        let pool = |role: &str| {
+            let name = format!("counterfoil {role} {}@{}", std::process::id(), hostname());
+            let opener = Opener {
+                brokers: brokers.clone(),
+                tls: tls.clone(),
+                name,
+                deadline,
+            };
+            let timeouts = Timeouts {
+                wait: Some(deadline * 2),
+                create: Some(deadline),
+                recycle: Some(deadline),
+            };
+            let pool = Pool::builder(opener)
+                .max_size(1)
+                .timeouts(timeouts)
+                .runtime(deadpool::Runtime::Tokio1);
+            pool.build()
+                .map_err(|error| refused("the connection pool", error.to_string()))
+        };
+        Ok(Self {
+            publishing: pool("publisher")?,
+            consuming: pool("consumer")?,
+            brokers,
+            deadline,
+            closed: CancellationToken::new(),
+        })
+    }
+
+    /// A new channel on the publishing connection.
+    pub(super) async fn publishing_channel(&self) -> Result<Channel, TransportError> {
+        self.channel(&self.publishing).await
+    }
+
+    /// A new channel on the consuming connection.
+    pub(super) async fn consuming_channel(&self) -> Result<Channel, TransportError> {
+        self.channel(&self.consuming).await
+    }
+
+    async fn channel(&self, pool: &Pool<Opener>) -> Result<Channel, TransportError> {
+        if self.closed.is_cancelled() {
+            return Err(TransportError::Closed);
+        }
+        let connection: Object<Opener> =
+            pool.get().await.map_err(|error| self.pool_error(error))?;
+        let opening = self
+            .within("a new channel", connection.create_channel())
+            .await?;
+        opening.map_err(|error| fault::transport_error(&error, "a new channel", &self.address()))
+    }
+
+    /// Awaits an answer of the broker, for as long as the deadline allows.
+    pub(super) async fn within<T>(
+        &self,
+        what: &str,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, TransportError> {
+        within(self.deadline, what, answer).await
+    }
+
+    pub(super) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    pub(super) fn brokers(&self) -> &[Broker] {
+        &self.brokers
+    }
+
+    /// Ends when the transport is closed.
+    pub(super) fn closed(&self) -> &CancellationToken {
+        &self.closed
+    }
+
+    /// The addresses of the broker, without credentials.
+    pub(super) fn address(&self) -> String {
+        self.brokers
+            .iter()
+            .map(|broker| broker.address.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    pub(super) fn user(&self) -> &str {
+        self.brokers
+            .first()
+            .map_or("", |broker| &broker.uri.authority.userinfo.username)
+    }
+
+    pub(super) async fn close(&self) {
+        self.closed.cancel();
+        for pool in [&self.publishing, &self.consuming] {
+            if pool.status().size > 0
+                && let Ok(connection) = pool.get().await
+            {
+                // A connection that does not say goodbye in time is dropped, which closes it too.
+                let _ = self
+                    .within("goodbye", connection.close(200, "bye".into()))
+                    .await;
+            }
+            pool.close();
+        }
+    }
+
+    fn pool_error(&self, error: PoolError<TransportError>) -> TransportError {
+        match error {
+            PoolError::Backend(error) => error,
+            PoolError::Timeout(_) => TransportError::Timeout {
+                what: format!("a connection to {}", self.address()),
+                after: self.deadline,
+            },
+            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                TransportError::Closed
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connections({})", self.address())
+    }
+}
+
+impl Manager for Opener {
+    type Type = Connection;
+    type Error = TransportError;
+
+    async fn create(&self) -> Result<Connection, TransportError> {
+        let mut last = TransportError::Closed;
+        for broker in self.brokers.iter() {
+            let name = LongString::from(self.name.clone());
+            let properties = ConnectionProperties::default().with_connection_name(name);
+            let runtime = lapin::runtime::default_runtime()
+                .map_err(|error| fault::transport_error(&error, "a connection", &broker.address))?;
+            let connecting = Connection::connect_uri_with_config(
+                broker.uri.clone(),
+                properties,
+                self.tls.clone(),
+                runtime,
+            );
+            match within(
+                self.deadline,
+                &format!("a connection to {}", broker.address),
+                connecting,
+            )
+            .await
+            {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => {
+                    last = fault::transport_error(&error, "the connection", &broker.address)
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        _: &Metrics,
+    ) -> RecycleResult<TransportError> {
+        if connection.status().connected() {
+            Ok(())
+        } else {
+            Err(RecycleError::message("the connection is gone"))
+        }
+    }
+}
+
+/// Awaits `answer` for at most `after`.
+pub(super) async fn within<T>(
+    after: Duration,
+    what: &str,
+    answer: impl Future<Output = T>,
+) -> Result<T, TransportError> {
+    tokio::time::timeout(after, answer)
+        .await
+        .map_err(|_| TransportError::Timeout {
+            what: what.to_owned(),
+            after,
+        })
+}
+
+fn broker(url: &str, settings: &BrokerSettings) -> Result<Broker, TransportError> {
+    // The error of the parser may quote the URL, and with it the password.
+    let mut uri: AMQPUri = url.parse().map_err(|_| {
+        refused(
+            "the configuration",
+            "a URL in broker.url is not amqp://user:password@host:port/vhost".to_owned(),
+        )
+    })?;
+    if uri.query.heartbeat.is_none() {
+        uri.query.heartbeat = Some(u16::try_from(settings.heartbeat.as_secs()).unwrap_or(u16::MAX));
+    }
+    let address = format!(
+        "{}:{}/{}",
+        uri.authority.host, uri.authority.port, uri.vhost
+    );
+    Ok(Broker { uri, address })
+}
+
+fn refused(what: &str, reason: String) -> TransportError {
+    TransportError::Refused {
+        what: what.to_owned(),
+        reason,
+    }
+}

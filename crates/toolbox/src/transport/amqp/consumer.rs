@@ -1,0 +1,181 @@
+//! One consuming channel.
+
+use super::connection::within;
+use super::convert;
+use super::fault::{self, Answer};
+use crate::names::QueueName;
+use crate::transport::delivery::{Requeue, Settlement};
+use crate::transport::error::TransportError;
+use crate::transport::link::{Arrival, Frame, Link};
+use async_trait::async_trait;
+use futures::Stream;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub(super) struct AmqpLink {
+    channel: Channel,
+    queue: QueueName,
+    consumers: Vec<Consuming>,
+    /// The consumer to ask first: they take turns.
+    turn: usize,
+    deadline: Duration,
+}
+
+struct Consuming {
+    tag: String,
+    stream: Consumer,
+    /// We ended it ourselves: its end is no failure.
+    cancelled: bool,
+}
+
+impl AmqpLink {
+    pub(super) fn new(channel: Channel, queue: QueueName, deadline: Duration) -> Self {
+        Self {
+            channel,
+            queue,
+            consumers: Vec::with_capacity(2),
+            turn: 0,
+            deadline,
+        }
+    }
+
+    fn error(&self, error: &lapin::Error, what: &str) -> TransportError {
+        match fault::answer(error) {
+            Answer::Missing => TransportError::NoQueue {
+                queue: self.queue.clone(),
+            },
+            Answer::Differs(_) | Answer::Refused(_) | Answer::Gone => fault::transport_error(
+                error,
+                &format!("{what} queue {}", self.queue),
+                "queue's broker",
+            ),
+        }
+    }
+
+    /// Consumer `index`: a message, its end, or nothing yet.
+    fn poll_one(
+        &mut self,
+        index: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Arrival, TransportError>>> {
+        let consuming = &mut self.consumers[index];
+        match Pin::new(&mut consuming.stream).poll_next(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(delivery))) => Poll::Ready(Some(Ok(convert::arrival(delivery)))),
+            Poll::Ready(Some(Err(error))) => {
+                Poll::Ready(Some(Err(self.error(&error, "consuming"))))
+            }
+            Poll::Ready(None) if consuming.cancelled => {
+                self.consumers.remove(index);
+                Poll::Ready(None)
+            }
+            // Not asked for: the queue was deleted, or moved to another node.
+            Poll::Ready(None) => Poll::Ready(Some(Err(TransportError::NoQueue {
+                queue: self.queue.clone(),
+            }))),
+        }
+    }
+}
+
+#[async_trait]
+impl Link for AmqpLink {
+    async fn consume(&mut self, tag: &str, prefetch: u16) -> Result<(), TransportError> {
+        let starting = async {
+            // Quorum queues refuse global QoS, so each consumer has its own.
+            self.channel
+                .basic_qos(prefetch, BasicQosOptions::default())
+                .await?;
+            let options = BasicConsumeOptions::default();
+            let queue = self.queue.as_str().into();
+            self.channel
+                .basic_consume(queue, tag.into(), options, FieldTable::default())
+                .await
+        };
+        let started = within(self.deadline, "a new consumer", starting).await?;
+        let stream = started.map_err(|error| self.error(&error, "consuming"))?;
+        self.consumers.push(Consuming {
+            tag: tag.to_owned(),
+            stream,
+            cancelled: false,
+        });
+        Ok(())
+    }
+
+    async fn cancel(&mut self, tag: &str) -> Result<(), TransportError> {
+        let Some(consuming) = self
+            .consumers
+            .iter_mut()
+            .find(|c| c.tag == tag && !c.cancelled)
+        else {
+            return Ok(());
+        };
+        consuming.cancelled = true;
+        let cancelling = self
+            .channel
+            .basic_cancel(tag.into(), BasicCancelOptions::default());
+        let cancelled = within(self.deadline, "the end of a consumer", cancelling).await?;
+        cancelled.map_err(|error| self.error(&error, "consuming"))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arrival, TransportError>> {
+        let mut asked = 0;
+        while asked < self.consumers.len() {
+            let index = (self.turn + asked) % self.consumers.len();
+            match self.poll_one(index, cx) {
+                Poll::Ready(Some(arrival)) => {
+                    self.turn = index + 1;
+                    return Poll::Ready(arrival);
+                }
+                Poll::Ready(None) => asked = 0,
+                Poll::Pending => asked += 1,
+            }
+        }
+        Poll::Pending
+    }
+
+    async fn settle(&mut self, frames: &[Frame]) -> Result<(), TransportError> {
+        let settling = async {
+            for frame in frames {
+                match frame.how {
+                    Settlement::Ack => {
+                        self.channel
+                            .basic_ack(
+                                frame.tag,
+                                BasicAckOptions {
+                                    multiple: frame.multiple,
+                                },
+                            )
+                            .await?;
+                    }
+                    Settlement::Nack(requeue) => {
+                        let options = BasicNackOptions {
+                            multiple: frame.multiple,
+                            requeue: requeue == Requeue::Yes,
+                        };
+                        self.channel.basic_nack(frame.tag, options).await?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        within(self.deadline, "acknowledgements", settling)
+            .await?
+            .map_err(|error| self.error(&error, "settling messages of"))
+    }
+
+    async fn close(&mut self) {
+        // A channel that does not close in time goes with its connection.
+        let _ = within(
+            self.deadline,
+            "the end of a channel",
+            self.channel.close(200, "bye".into()),
+        )
+        .await;
+    }
+}
