@@ -1,19 +1,18 @@
-//! Consuming one queue, for as long as it takes: reconnects, caution, batched acknowledgements.
+//! The task behind a subscription: one channel after the other, until it is told to stop.
 
-use super::Transport;
-use super::ack::AckWindow;
-use super::caution::{Caution, Width};
-use super::delivery::{Delivery, Receipt, Settlement};
-use super::error::TransportError;
-use super::link::{Arrival, Link};
+use super::super::Transport;
+use super::super::ack::AckWindow;
+use super::super::caution::{Caution, Width};
+use super::super::delivery::{Delivery, Receipt, Settlement};
+use super::super::error::TransportError;
+use super::super::link::{Arrival, Link};
+use super::{SubscribeOptions, SubscriptionStatus};
 use crate::backoff::Backoff;
 use crate::error::ErrorChain;
-use crate::names::QueueName;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,143 +23,20 @@ const REST: &str = "rest";
 /// Pause between tries while messages came back before: a crash loop must not look like an outage.
 const SUSPICIOUS_CAP: Duration = Duration::from_secs(1);
 
-/// What to consume, and how much of it at a time.
-#[derive(Debug, Clone)]
-pub struct SubscribeOptions {
-    /// The queue.
-    pub queue: QueueName,
-    /// Messages that may be held unsettled, at least 1. The first second after a start, and a
-    /// second after each returned message, it is 1: see `topology.md`'s rule on poison in
-    /// ARCHITECTURE.md.
-    pub prefetch: u16,
-    /// Longest pause between two tries to reach the broker. Default: 5 s.
-    pub reconnect_cap: Duration,
-}
-
-impl SubscribeOptions {
-    /// Consumes `queue` with a prefetch of `prefetch`.
-    #[must_use]
-    pub fn new(queue: QueueName, prefetch: u16) -> Self {
-        Self {
-            queue,
-            prefetch: prefetch.max(1),
-            reconnect_cap: Duration::from_secs(5),
-        }
-    }
-}
-
-/// How a subscription is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SubscriptionStatus {
-    /// It has not reached the broker yet.
-    Connecting,
-    /// It consumes.
-    Consuming,
-    /// It does not, for this reason, and tries again.
-    Down {
-        /// What the broker or the network said.
-        reason: String,
-        /// Whether waiting alone may help (an outage), or somebody has to mend something.
-        transient: bool,
-    },
-    /// It was cancelled.
-    Cancelled,
-}
-
-/// A consumer of one queue. It reconnects by itself until it is cancelled.
-#[derive(Debug)]
-pub struct Subscription {
-    deliveries: mpsc::UnboundedReceiver<Delivery>,
-    status: watch::Receiver<SubscriptionStatus>,
-    stop: Stop,
-    runner: JoinHandle<()>,
-}
-
 /// The two steps of stopping: no new deliveries; then, nothing more to settle.
 #[derive(Debug, Clone, Default)]
-struct Stop {
-    consuming: CancellationToken,
-    settling: CancellationToken,
+pub(super) struct Stop {
+    pub(super) consuming: CancellationToken,
+    pub(super) settling: CancellationToken,
 }
 
-impl Subscription {
-    /// Starts to consume in the background. Problems show in [`Self::status`].
-    #[must_use]
-    pub fn open(transport: Arc<dyn Transport>, options: SubscribeOptions) -> Self {
-        // Unbounded, but never longer than the prefetch.
-        let (to_owner, deliveries) = mpsc::unbounded_channel();
-        let (to_status, status) = watch::channel(SubscriptionStatus::Connecting);
-        let stop = Stop::default();
-        let runner = Runner {
-            transport,
-            options,
-            to_owner,
-            to_status,
-            stop: stop.clone(),
-        };
-        Self {
-            deliveries,
-            status,
-            stop,
-            runner: tokio::spawn(runner.run()),
-        }
-    }
-
-    /// The next message. `None` only after the transport ended for good: to stop, see
-    /// [`Self::cancel`].
-    ///
-    /// # Cancel safety
-    /// Cancelled, no message is lost.
-    pub async fn next(&mut self) -> Option<Delivery> {
-        self.deliveries.recv().await
-    }
-
-    /// A message that is here already.
-    pub fn try_next(&mut self) -> Option<Delivery> {
-        self.deliveries.try_recv().ok()
-    }
-
-    /// How it is doing, now and from now on.
-    #[must_use]
-    pub fn status(&self) -> watch::Receiver<SubscriptionStatus> {
-        self.status.clone()
-    }
-
-    /// Ends consuming. Afterwards [`Self::try_next`] yields what had come and was not taken yet;
-    /// everything in hand can still be settled.
-    pub async fn cancel(&mut self) {
-        self.stop.consuming.cancel();
-        // An error means that the runner is gone, and then nothing comes any more either.
-        let _ = self
-            .status
-            .wait_for(|status| *status == SubscriptionStatus::Cancelled)
-            .await;
-    }
-
-    /// Sends the settlements that are waiting and closes the channel. Messages that were delivered
-    /// and not settled go back to the queue.
-    pub async fn close(mut self) {
-        self.stop.consuming.cancel();
-        self.stop.settling.cancel();
-        self.deliveries.close();
-        // The runner ends by itself within the transport's deadlines.
-        let _ = (&mut self.runner).await;
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        self.stop.consuming.cancel();
-        self.stop.settling.cancel();
-    }
-}
-
-struct Runner {
-    transport: Arc<dyn Transport>,
-    options: SubscribeOptions,
-    to_owner: mpsc::UnboundedSender<Delivery>,
-    to_status: watch::Sender<SubscriptionStatus>,
-    stop: Stop,
+pub(super) struct Runner {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) options: SubscribeOptions,
+    pub(super) prefetch: watch::Receiver<u16>,
+    pub(super) to_owner: mpsc::UnboundedSender<Delivery>,
+    pub(super) to_status: watch::Sender<SubscriptionStatus>,
+    pub(super) stop: Stop,
 }
 
 /// Why one channel's life ended.
@@ -173,7 +49,7 @@ enum Ended {
 }
 
 impl Runner {
-    async fn run(self) {
+    pub(super) async fn run(self) {
         let mut tries = 0;
         while !self.stop.consuming.is_cancelled() {
             let (error, suspicious) = match self
@@ -231,6 +107,9 @@ struct Channel<'a> {
     link: Box<dyn Link>,
     window: AckWindow,
     caution: Caution,
+    prefetch: watch::Receiver<u16>,
+    /// How many messages the second consumer may hold; 0 while there is none.
+    rest: u16,
     to_self: mpsc::UnboundedSender<(u64, Settlement)>,
     settlements: mpsc::UnboundedReceiver<(u64, Settlement)>,
     /// A message came back to this consumer: keep the pauses short.
@@ -246,6 +125,8 @@ impl<'a> Channel<'a> {
             link,
             window: AckWindow::default(),
             caution: Caution::new(Instant::now()),
+            prefetch: runner.prefetch.clone(),
+            rest: 0,
             to_self,
             settlements,
             suspicious: false,
@@ -278,13 +159,14 @@ impl<'a> Channel<'a> {
                 () = stop.consuming.cancelled(), if self.consuming => self.stop_consuming().await?,
                 arrival = std::future::poll_fn(|cx| self.link.poll_next(cx)) => self.deliver(arrival?).await?,
                 Some((tag, how)) = self.settlements.recv() => self.settle(tag, how).await?,
+                Ok(()) = self.prefetch.changed(), if self.consuming => self.change_prefetch().await?,
                 () = sleep_until(look_again) => self.widen_if_quiet().await?,
             }
         }
     }
 
     fn look_again_at(&self) -> Option<Instant> {
-        let wants_more = self.consuming && self.runner.options.prefetch > 1;
+        let wants_more = self.consuming && *self.prefetch.borrow() > 1;
         let at = self.caution.look_again_at().filter(|_| wants_more)?;
         // In the past, the reason to wait is a message in hand: its settlement looks again.
         (at > Instant::now()).then_some(at)
@@ -304,14 +186,13 @@ impl<'a> Channel<'a> {
             receipt,
         };
         let count = delivery.delivery_count();
-        let was = self.caution.width();
         self.window.delivered(arrival.tag, count >= 1);
         let width = self.caution.on_delivery(count, Instant::now());
         self.suspicious |= count >= 1;
         // A receiver that is gone: the channel is about to be closed, which returns the message.
         let _ = self.runner.to_owner.send(delivery);
-        if was == Width::Wide && width == Width::Narrow && self.consuming {
-            self.link.cancel(REST).await?;
+        if width == Width::Narrow && self.consuming {
+            self.rest(0).await?;
         }
         Ok(())
     }
@@ -327,13 +208,37 @@ impl<'a> Channel<'a> {
     }
 
     async fn widen_if_quiet(&mut self) -> Result<(), TransportError> {
-        let prefetch = self.runner.options.prefetch;
+        let prefetch = *self.prefetch.borrow();
         let (unsettled, returned) = (self.window.unsettled(), self.window.returned_unsettled());
         if self.consuming
             && prefetch > 1
             && self.caution.may_widen(unsettled, returned, Instant::now())
         {
-            self.link.consume(REST, prefetch - 1).await?;
+            self.rest(prefetch - 1).await?;
+        }
+        Ok(())
+    }
+
+    async fn change_prefetch(&mut self) -> Result<(), TransportError> {
+        let prefetch = *self.prefetch.borrow_and_update();
+        match self.caution.width() {
+            // The first consumer holds the one.
+            Width::Wide => self.rest(prefetch - 1).await,
+            Width::Narrow => self.widen_if_quiet().await,
+        }
+    }
+
+    /// Lets the second consumer hold `n` messages from now on.
+    async fn rest(&mut self, n: u16) -> Result<(), TransportError> {
+        if self.rest == n {
+            return Ok(());
+        }
+        if self.rest > 0 {
+            self.link.cancel(REST).await?;
+        }
+        self.rest = n;
+        if n > 0 {
+            self.link.consume(REST, n).await?;
         }
         Ok(())
     }
@@ -342,9 +247,7 @@ impl<'a> Channel<'a> {
     async fn stop_consuming(&mut self) -> Result<(), TransportError> {
         self.consuming = false;
         self.link.cancel(FIRST).await?;
-        if self.caution.width() == Width::Wide {
-            self.link.cancel(REST).await?;
-        }
+        self.rest(0).await?;
         // Both consumers are gone, so whatever is on its way is here by now.
         while let Some(arrival) =
             std::future::poll_fn(|cx| ready_now(self.link.poll_next(cx))).await

@@ -1,0 +1,149 @@
+//! Consuming one queue, for as long as it takes: reconnects, caution, batched acknowledgements.
+
+mod runner;
+
+use super::Transport;
+use super::delivery::Delivery;
+use crate::names::QueueName;
+use runner::{Runner, Stop};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// What to consume, and how much of it at a time.
+#[derive(Debug, Clone)]
+pub struct SubscribeOptions {
+    /// The queue.
+    pub queue: QueueName,
+    /// Messages that may be held unsettled, at least 1. The first second after a start, and a
+    /// second after each returned message, it is 1: see `topology.md`'s rule on poison in
+    /// ARCHITECTURE.md.
+    pub prefetch: u16,
+    /// Longest pause between two tries to reach the broker. Default: 5 s.
+    pub reconnect_cap: Duration,
+}
+
+impl SubscribeOptions {
+    /// Consumes `queue` with a prefetch of `prefetch`.
+    #[must_use]
+    pub fn new(queue: QueueName, prefetch: u16) -> Self {
+        Self {
+            queue,
+            prefetch: prefetch.max(1),
+            reconnect_cap: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How a subscription is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubscriptionStatus {
+    /// It has not reached the broker yet.
+    Connecting,
+    /// It consumes.
+    Consuming,
+    /// It does not, for this reason, and tries again.
+    Down {
+        /// What the broker or the network said.
+        reason: String,
+        /// Whether waiting alone may help (an outage), or somebody has to mend something.
+        transient: bool,
+    },
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// A consumer of one queue. It reconnects by itself until it is cancelled.
+#[derive(Debug)]
+pub struct Subscription {
+    deliveries: mpsc::UnboundedReceiver<Delivery>,
+    status: watch::Receiver<SubscriptionStatus>,
+    prefetch: watch::Sender<u16>,
+    stop: Stop,
+    runner: JoinHandle<()>,
+}
+
+impl Subscription {
+    /// Starts to consume in the background. Problems show in [`Self::status`].
+    #[must_use]
+    pub fn open(transport: Arc<dyn Transport>, options: SubscribeOptions) -> Self {
+        // Unbounded, but never longer than the prefetch.
+        let (to_owner, deliveries) = mpsc::unbounded_channel();
+        let (to_status, status) = watch::channel(SubscriptionStatus::Connecting);
+        let (prefetch, to_runner) = watch::channel(options.prefetch);
+        let stop = Stop::default();
+        let runner = Runner {
+            transport,
+            options,
+            prefetch: to_runner,
+            to_owner,
+            to_status,
+            stop: stop.clone(),
+        };
+        Self {
+            deliveries,
+            status,
+            prefetch,
+            stop,
+            runner: tokio::spawn(runner.run()),
+        }
+    }
+
+    /// The next message. `None` only after the transport ended for good: to stop, see
+    /// [`Self::cancel`].
+    ///
+    /// # Cancel safety
+    /// Cancelled, no message is lost.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        self.deliveries.recv().await
+    }
+
+    /// A message that is here already.
+    pub fn try_next(&mut self) -> Option<Delivery> {
+        self.deliveries.try_recv().ok()
+    }
+
+    /// How it is doing, now and from now on.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<SubscriptionStatus> {
+        self.status.clone()
+    }
+
+    /// Holds at most `prefetch` messages from now on, at least 1. What is in hand already stays.
+    pub fn set_prefetch(&self, prefetch: u16) {
+        self.prefetch.send_if_modified(|current| {
+            let changed = *current != prefetch.max(1);
+            *current = prefetch.max(1);
+            changed
+        });
+    }
+
+    /// Ends consuming. Afterwards [`Self::try_next`] yields what had come and was not taken yet;
+    /// everything in hand can still be settled.
+    pub async fn cancel(&mut self) {
+        self.stop.consuming.cancel();
+        // An error means that the runner is gone, and then nothing comes any more either.
+        let _ = self
+            .status
+            .wait_for(|status| *status == SubscriptionStatus::Cancelled)
+            .await;
+    }
+
+    /// Sends the settlements that are waiting and closes the channel. Messages that were delivered
+    /// and not settled go back to the queue.
+    pub async fn close(mut self) {
+        self.stop.consuming.cancel();
+        self.stop.settling.cancel();
+        self.deliveries.close();
+        // The runner ends by itself within the transport's deadlines.
+        let _ = (&mut self.runner).await;
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.stop.consuming.cancel();
+        self.stop.settling.cancel();
+    }
+}
