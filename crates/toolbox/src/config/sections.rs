@@ -48,6 +48,28 @@ pub struct QueueOverride {
     pub kind: Option<QueueKind>,
     /// Messages that may wait. `None`: no limit.
     pub max_length: Option<u32>,
+    /// Who creates it. Default: `topology apply`.
+    pub declare: Declaring,
+}
+
+/// What `topology apply` does about one service's queues. `declare`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Declaring {
+    /// It creates them.
+    #[default]
+    Active,
+    /// It looks whether they are there: somebody else creates them.
+    Passive,
+    /// It ignores them.
+    Off,
+}
+
+impl Declaring {
+    pub(super) const ALL: [(&'static str, Self); 3] = [
+        ("active", Self::Active),
+        ("passive", Self::Passive),
+        ("off", Self::Off),
+    ];
 }
 
 impl Default for BrokerSettings {

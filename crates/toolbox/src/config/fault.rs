@@ -1,0 +1,93 @@
+//! What is wrong with a configuration, all of it, field by field.
+
+use std::fmt;
+
+/// The prefix of variables that are configuration.
+pub(super) const ENV_PREFIX: &str = "COUNTERFOIL";
+
+/// From this likeness on (1 = equal), a known name is worth suggesting.
+const NEAR: f64 = 0.6;
+
+/// A configuration that cannot be used, with every fault in it. Holds no secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// What is wrong, in the order of sections; never empty.
+    pub faults: Vec<Fault>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Full name of the field (`broker.heartbeat`), of its variable, or of the file.
+    pub field: String,
+    /// What is wrong with it and how to mend it.
+    pub problem: String,
+}
+
+impl ConfigError {
+    pub(super) fn new(faults: Vec<Fault>) -> Self {
+        Self { faults }
+    }
+}
+
+impl Fault {
+    pub(super) fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+
+    /// `field` is not set, and has no default where this process runs.
+    pub(super) fn missing(field: &str, what: &str) -> Self {
+        Self::new(
+            field,
+            format!(
+                "missing: {what} is needed, and profile \"production\" has no default; set it in the file, \
+                 as {}, or name a file that holds it in {field}_file",
+                variable(field)
+            ),
+        )
+    }
+}
+
+/// The variable that sets `field`.
+pub(super) fn variable(field: &str) -> String {
+    let name = field.replace('.', "__").to_uppercase();
+    format!("{ENV_PREFIX}_{name}")
+}
+
+/// The known name that `name` was probably meant to be.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(name, candidate),
+                candidate,
+            )
+        })
+        .filter(|(likeness, _)| *likeness >= NEAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.faults[..] {
+            [only] => write!(f, "the configuration is not usable: {only}"),
+            faults => {
+                write!(f, "the configuration has {} faults:", faults.len())?;
+                faults.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

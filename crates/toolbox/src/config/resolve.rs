@@ -1,0 +1,177 @@
+//! From what was said to sections that are ready to use.
+
+use super::read::Section;
+use super::role::{Needs, Profile};
+use super::secret::database_fault;
+use super::sections::{
+    BrokerSettings, DatabaseSettings, Declaring, QueueOverride, SyncSettings, TelemetrySettings,
+    WorkerSettings,
+};
+use crate::names::ServiceName;
+use crate::topology::{QueueKind, QueueSettings};
+use secrecy::ExposeSecret;
+use std::time::Duration;
+
+/// Room that is left for the names behind a prefix.
+const MAX_PREFIX: usize = 100;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+const KINDS: [(&str, QueueKind); 2] = [
+    ("quorum", QueueKind::Quorum),
+    ("classic", QueueKind::Classic),
+];
+
+pub(super) fn broker(mut s: Section<'_>, profile: Profile, needs: Needs) -> BrokerSettings {
+    let default = BrokerSettings::default();
+    let unset = s.is_unset("url") && s.is_unset("url_file");
+    let mut urls = s.urls("url", "url_file");
+    if unset {
+        match profile {
+            Profile::Development => urls = default.urls,
+            Profile::Production if needs.broker => s.missing("url", "a broker"),
+            Profile::Production => {}
+        }
+    }
+    let settings = BrokerSettings {
+        urls,
+        ca_file: s.path("ca_file"),
+        heartbeat: s.duration("heartbeat", SECOND).unwrap_or(default.heartbeat),
+        connect_timeout: s
+            .duration("connect_timeout", MILLISECOND)
+            .unwrap_or(default.connect_timeout),
+        confirm_timeout: s
+            .duration("confirm_timeout", MILLISECOND)
+            .unwrap_or(default.confirm_timeout),
+        consumer_timeout: s
+            .duration("consumer_timeout", SECOND)
+            .unwrap_or(default.consumer_timeout),
+        queue_type: s.one_of("queue_type", &KINDS).unwrap_or(default.queue_type),
+        queue_settings: s
+            .one_of(
+                "queue_settings",
+                &[
+                    ("arguments", QueueSettings::Arguments),
+                    ("policy", QueueSettings::Policy),
+                ],
+            )
+            .unwrap_or(default.queue_settings),
+        queue_prefix: s.text("queue_prefix").unwrap_or(default.queue_prefix),
+        exchange: s.text("exchange").unwrap_or(default.exchange),
+        platform_queue: s.text("platform_queue").unwrap_or(default.platform_queue),
+        services: s.names("services").unwrap_or(default.services),
+        queues: std::collections::BTreeMap::new(),
+    };
+    let settings = with_queues(settings, &mut s);
+    if settings.queue_prefix.len() > MAX_PREFIX {
+        s.fault("queue_prefix", "it is longer than 100 bytes");
+    } else if let Err(error) = settings.names() {
+        s.fault("exchange", format!("with the prefix, {error}"));
+    }
+    s.finish();
+    settings
+}
+
+fn with_queues(mut settings: BrokerSettings, s: &mut Section<'_>) -> BrokerSettings {
+    s.sub("queues").each(|name, queue| {
+        let service = ServiceName::new(name);
+        let special = QueueOverride {
+            kind: queue.one_of("type", &KINDS),
+            max_length: queue.number("max_length", 1..=u32::MAX),
+            declare: queue.one_of("declare", &Declaring::ALL).unwrap_or_default(),
+        };
+        match service {
+            Ok(service) => drop(settings.queues.insert(service, special)),
+            Err(error) => queue.fault_here(error.to_string()),
+        }
+    });
+    settings
+}
+
+pub(super) fn database(
+    mut s: Section<'_>,
+    profile: Profile,
+    needs: Needs,
+) -> Option<DatabaseSettings> {
+    let default = DatabaseSettings::default();
+    let no_url = s.is_unset("url") && s.is_unset("url_file");
+    let no_secret = s.is_unset("id_secret") && s.is_unset("id_secret_file");
+    let url = s.secret("url", "url_file");
+    let id_secret = s.secret("id_secret", "id_secret_file");
+    if let Some(problem) = url
+        .as_ref()
+        .and_then(|url| database_fault(url.expose_secret()))
+    {
+        s.fault("url", problem);
+    }
+    let production = profile == Profile::Production;
+    if production && no_url && needs.database {
+        s.missing("url", "a database");
+    }
+    if production && no_secret && (needs.database || !no_url) {
+        s.missing("id_secret", "the key that turns task ids into public ids");
+    }
+    let settings = DatabaseSettings {
+        url: url.unwrap_or(default.url),
+        pool: s.number("pool", 1..=1000).unwrap_or(default.pool),
+        statement_timeout: s
+            .duration("statement_timeout", MILLISECOND)
+            .unwrap_or(default.statement_timeout),
+        id_secret: id_secret.unwrap_or(default.id_secret),
+    };
+    s.finish();
+    (!production || !no_url).then_some(settings)
+}
+
+pub(super) fn worker(mut s: Section<'_>) -> WorkerSettings {
+    let default = WorkerSettings::default();
+    let settings = WorkerSettings {
+        queues: s.names("queues").unwrap_or(default.queues),
+        concurrency: s
+            .number("concurrency", 1..=10_000)
+            .unwrap_or(default.concurrency),
+        prefetch: s.number("prefetch", 1..=u16::MAX).or(default.prefetch),
+        time_limit: s
+            .duration_or_none("time_limit")
+            .unwrap_or(default.time_limit),
+        drain_timeout: s
+            .duration("drain_timeout", Duration::ZERO)
+            .unwrap_or(default.drain_timeout),
+        max_result_bytes: s
+            .bytes("max_result_bytes")
+            .unwrap_or(default.max_result_bytes),
+        heartbeat: s.duration("heartbeat", SECOND).unwrap_or(default.heartbeat),
+    };
+    s.finish();
+    settings
+}
+
+pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
+    let default = SyncSettings::default();
+    let batch_ms: Option<u64> = s.number("batch_ms", 1..=60_000);
+    let settings = SyncSettings {
+        batch_size: s
+            .number("batch_size", 1..=10_000)
+            .unwrap_or(default.batch_size),
+        batch_wait: batch_ms.map_or(default.batch_wait, Duration::from_millis),
+        batch_bytes: s.bytes("batch_bytes").unwrap_or(default.batch_bytes),
+        canary_interval: s
+            .duration("canary_interval", SECOND)
+            .unwrap_or(default.canary_interval),
+        unroutable_interval: s
+            .duration("unroutable_interval", MILLISECOND)
+            .unwrap_or(default.unroutable_interval),
+        health_bind: s.text("health_bind"),
+    };
+    s.finish();
+    settings
+}
+
+pub(super) fn telemetry(mut s: Section<'_>) -> TelemetrySettings {
+    let json = s.one_of("log_format", &[("text", false), ("json", true)]);
+    s.finish();
+    TelemetrySettings {
+        json_logs: json.unwrap_or_default(),
+    }
+}

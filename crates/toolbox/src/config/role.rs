@@ -1,0 +1,100 @@
+//! Where a process runs, and what it is for: both decide what must be configured.
+
+use super::fault::{ConfigError, Fault};
+use super::load::Config;
+use super::sections::DatabaseSettings;
+
+/// Where a process runs. `profile`, or `COUNTERFOIL_PROFILE`. Default: development.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// On somebody's machine: broker and database have defaults.
+    #[default]
+    Development,
+    /// For others to rely on: what a process needs must be said.
+    Production,
+}
+
+impl Profile {
+    pub(super) const ALL: [(&'static str, Self); 2] = [
+        ("development", Self::Development),
+        ("production", Self::Production),
+    ];
+
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// What a process is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Sends tasks.
+    Producer,
+    /// Runs tasks. It needs no database.
+    Worker,
+    /// Mirrors tasks into the database.
+    Daemon,
+    /// A command of the command line, which needs what it says.
+    Cli(Needs),
+}
+
+/// What must be configured where there are no defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needs {
+    /// `broker.url`.
+    pub broker: bool,
+    /// `database.url` and `database.id_secret`.
+    pub database: bool,
+}
+
+impl Needs {
+    /// Neither broker nor database.
+    pub const NOTHING: Self = Self {
+        broker: false,
+        database: false,
+    };
+    /// The broker alone.
+    pub const BROKER: Self = Self {
+        broker: true,
+        database: false,
+    };
+    /// The database alone.
+    pub const DATABASE: Self = Self {
+        broker: false,
+        database: true,
+    };
+    /// Both.
+    pub const BOTH: Self = Self {
+        broker: true,
+        database: true,
+    };
+}
+
+impl Role {
+    /// What this role needs.
+    #[must_use]
+    pub const fn needs(self) -> Needs {
+        match self {
+            Self::Producer | Self::Worker => Needs::BROKER,
+            Self::Daemon => Needs::BOTH,
+            Self::Cli(needs) => needs,
+        }
+    }
+}
+
+impl Config {
+    /// The database; it is there whenever the role needs it, and always in development.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when none is configured.
+    pub fn require_database(&self) -> Result<&DatabaseSettings, ConfigError> {
+        self.database
+            .as_ref()
+            .ok_or_else(|| ConfigError::new(vec![Fault::missing("database.url", "a database")]))
+    }
+}
