@@ -44,6 +44,9 @@ pub struct Event {
     /// SUCCESS: what the handler returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Box<RawValue>>,
+    /// SUCCESS: the handler found nothing to do, and this is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<Box<str>>,
     /// FAILURE, RETRY, REVOKED: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskFault>,
@@ -92,6 +95,7 @@ impl Event {
             root_id: None,
             session_id: None,
             result: None,
+            skipped: None,
             error: None,
             retry_at: None,
             counted: None,

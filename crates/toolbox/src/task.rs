@@ -42,9 +42,9 @@ pub struct TaskOptions {
     pub max_retries: u32,
     /// How long to wait before a retry. Default: 1 s, doubled each time, at most 10 min, jittered.
     pub backoff: Backoff,
-    /// Longest that one execution may take before it is ended and counts as failed. Default:
-    /// 25 min, below the 30 min after which RabbitMQ takes an unacknowledged message back.
-    /// `None`: no limit.
+    /// Longest that one execution may take before it is ended and counts as failed. `None`, the
+    /// default: as the worker's settings say, 25 min unless changed; that is below the 30 min
+    /// after which RabbitMQ takes an unacknowledged message back.
     pub time_limit: Option<Duration>,
 }
 
@@ -53,7 +53,7 @@ impl Default for TaskOptions {
         Self {
             max_retries: 3,
             backoff: Backoff::default(),
-            time_limit: Some(Duration::from_secs(25 * 60)),
+            time_limit: None,
         }
     }
 }

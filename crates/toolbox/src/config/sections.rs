@@ -147,10 +147,11 @@ pub struct WorkerSettings {
     /// Deliveries held at the same time, per queue. Default: as many as `concurrency`.
     pub prefetch: Option<u16>,
     /// Longest that a handler may run when neither its task nor the sender says. Default: 25 min.
+    /// `None`: no limit.
     pub time_limit: Option<Duration>,
     /// How long running handlers may take to finish after the first signal. Default: 30 s.
     pub drain_timeout: Duration,
-    /// Largest result. A larger one fails the task. Default: 1 MiB.
+    /// Largest result, as JSON. A larger one fails the task. Default: 1 MiB; at most 15 MiB.
     pub max_result_bytes: usize,
     /// How often the worker says that it is alive. Default: 10 s.
     pub heartbeat: Duration,

@@ -1,6 +1,7 @@
 //! From a task to a message that counterfoil and Celery workers accept.
 
 use super::content::{Content, Properties};
+use super::decode::Payload;
 use super::envelope::{Envelope, TimeLimits, names};
 use super::headers::{HeaderValue, Headers};
 use super::repr::{python_repr, python_tuple_repr};
@@ -14,6 +15,18 @@ const EMBED: &str = r#"{"callbacks":null,"errbacks":null,"chain":null,"chord":nu
 /// Headers that would say nothing (null) are left out, which every reader of protocol 2 accepts.
 #[must_use]
 pub fn encode(envelope: &Envelope, args: &str, kwargs: &str) -> Content {
+    encode_parts(envelope, args, kwargs, EMBED)
+}
+
+/// Writes a task that came by a message once more, its arguments and what is to happen next as
+/// they were. Headers are written from scratch: copies of those that a broker left behind make
+/// RabbitMQ drop the message as a cycle.
+#[must_use]
+pub fn encode_again(envelope: &Envelope, payload: &Payload) -> Content {
+    encode_parts(envelope, payload.args(), payload.kwargs(), payload.embed())
+}
+
+fn encode_parts(envelope: &Envelope, args: &str, kwargs: &str, embed: &str) -> Content {
     let mut properties = Properties::json();
     properties.correlation_id = Some(envelope.id.as_str().into());
     properties.message_id = Some(envelope.id.as_str().into());
@@ -22,8 +35,8 @@ pub fn encode(envelope: &Envelope, args: &str, kwargs: &str) -> Content {
     let mut headers = headers(envelope);
     headers.push("argsrepr", python_tuple_repr(args));
     headers.push("kwargsrepr", python_repr(kwargs));
-    let mut body = String::with_capacity(args.len() + kwargs.len() + EMBED.len() + 4);
-    for part in ["[", args, ",", kwargs, ",", EMBED, "]"] {
+    let mut body = String::with_capacity(args.len() + kwargs.len() + embed.len() + 4);
+    for part in ["[", args, ",", kwargs, ",", embed, "]"] {
         body.push_str(part);
     }
     Content {
@@ -136,6 +149,27 @@ mod tests {
             (decoded.payload.args(), decoded.payload.kwargs()),
             (r#"["a", 1]"#, r#"{"colour":"red"}"#)
         );
+    }
+
+    #[test]
+    fn a_task_that_is_sent_again_keeps_its_arguments_and_what_comes_next_letter_by_letter() {
+        let mut first = Content::json(r#"[[1.50], {"b": 1, "a": 2}, {"chain": ["x"]}]"#);
+        first.headers.push("task", "demo.add");
+        first.headers.push("id", "t1");
+        first.headers.push("mine", "kept");
+        first.headers.push("x-death", "dropped");
+        let task = TaskMessage::decode(&first).expect("decodes");
+        let mut envelope = task.envelope;
+        envelope.retries = 1;
+        envelope.lineage.executions = 1;
+        let again = encode_again(&envelope, &task.payload);
+        assert_eq!(
+            &again.body[..],
+            br#"[[1.50],{"b": 1, "a": 2},{"chain": ["x"]}]"#
+        );
+        assert_eq!(again.headers.text("mine"), Some("kept"));
+        assert_eq!(again.headers.get("x-death"), None);
+        assert_eq!(again.headers.int("retries"), Some(1));
     }
 
     #[test]

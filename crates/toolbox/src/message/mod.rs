@@ -14,6 +14,6 @@ mod repr;
 
 pub use content::{Content, Properties};
 pub use decode::{Payload, TaskMessage, Undecodable};
-pub use encode::encode;
+pub use encode::{encode, encode_again};
 pub use envelope::{Envelope, TimeLimits, names};
 pub use headers::{HeaderValue, Headers};

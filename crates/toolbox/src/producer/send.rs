@@ -9,7 +9,7 @@ use crate::message::{Envelope, encode};
 use crate::names::TaskName;
 use crate::task::Task;
 use crate::text::InvalidText;
-use crate::topology::{Names, apply, delay_levels};
+use crate::topology::{DelayLevels, Names};
 use crate::transport::{
     Confirm, DeclareError, Publication, PublishError, Publisher, PublisherOptions, Transport,
     TransportError,
@@ -17,7 +17,6 @@ use crate::transport::{
 use chrono::Utc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OnceCell;
 
 /// Largest body that is sent. Default limit of every reader too.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -111,7 +110,7 @@ struct Inner {
     publisher: Publisher,
     names: Names,
     origin: Box<str>,
-    levels: OnceCell<()>,
+    levels: DelayLevels,
     results: Option<Results>,
 }
 
@@ -164,7 +163,7 @@ impl Producer {
             publisher,
             names,
             origin,
-            levels: OnceCell::new(),
+            levels: DelayLevels::default(),
             results,
         };
         Self {
@@ -289,11 +288,11 @@ impl Producer {
 
     /// The delay levels are declared where they are used.
     async fn levels(&self) -> Result<(), SendError> {
-        let declare = async || {
-            let found = apply(&*self.inner.transport, delay_levels(&self.inner.names)).await;
-            found.map(drop).map_err(SendError::Levels)
-        };
-        self.inner.levels.get_or_try_init(declare).await.copied()
+        let Inner {
+            transport, names, ..
+        } = &*self.inner;
+        let declared = self.inner.levels.declare(&**transport, names).await;
+        declared.map_err(SendError::Levels)
     }
 
     /// Names of the exchanges that it publishes to.

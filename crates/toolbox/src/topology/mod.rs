@@ -4,12 +4,14 @@
 //! [`plan`](plan()) and [`apply`] do, over any [`Transport`](crate::transport::Transport).
 
 mod item;
+mod levels;
 pub mod names;
 mod plan;
 mod platform;
 mod service;
 
 pub use item::{Binding, Destination, Exchange, ExchangeKind, Item, Queue, QueueKind};
+pub use levels::DelayLevels;
 pub use names::Names;
 pub use plan::{Finding, ItemState, apply, plan};
 pub use platform::{delay_levels, platform};
