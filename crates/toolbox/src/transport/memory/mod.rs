@@ -1,1 +1,120 @@
-//! A broker in this process.
+//! A broker in this process that routes and queues like RabbitMQ 3.10 does, for demos and tests.
+//!
+//! What the topology uses is here and behaves alike: topic, fanout, direct and headers exchanges,
+//! bindings between exchanges, alternate exchanges, quorum and classic queues, streams, confirms,
+//! delivery limits, dead-lettering with `x-death`, message TTL, maximum lengths. Time is tokio's,
+//! so a test with a paused clock waits for nothing.
+//!
+//! Not here: `CC` and `BCC` headers, priorities, policies, transient or exclusive queues,
+//! `x-expires`, `x-max-length-bytes`, and a stream's `x-max-age` (it keeps everything). Nothing is
+//! written to disk: messages end with the last clone of the broker.
+
+mod broker;
+mod consume;
+mod death;
+mod declare;
+mod deliver;
+mod exchange;
+mod faults;
+mod letters;
+mod pattern;
+mod publish;
+mod queue;
+mod route;
+#[cfg(test)]
+mod tests;
+
+pub use faults::Faults;
+
+use super::link::Link;
+use super::publisher::{Publisher, PublisherOptions};
+use super::{Declare, DeclareError, QueueDepth, ServerInfo, Transport, TransportError};
+use crate::names::{ExchangeName, QueueName};
+use crate::topology::Item;
+use async_trait::async_trait;
+use broker::Shared;
+use consume::MemoryLink;
+use std::sync::Arc;
+
+/// A broker in this process. Clones share it; it ends with its last clone, publisher and link.
+#[derive(Debug, Clone)]
+pub struct MemoryBroker {
+    shared: Arc<Shared>,
+}
+
+impl MemoryBroker {
+    /// An empty broker: no queues, and no exchange but the default one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            shared: Shared::new(),
+        }
+    }
+
+    /// Ways to make it misbehave, for tests.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        Faults::new(self.shared.clone())
+    }
+}
+
+impl Default for MemoryBroker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Transport for MemoryBroker {
+    fn publisher(&self, options: PublisherOptions) -> Publisher {
+        self.shared.ensure_clock();
+        let (publisher, outgoing) = Publisher::new(options.window);
+        self.shared
+            .tasks
+            .spawn(publish::drive(self.shared.clone(), outgoing, options));
+        publisher
+    }
+
+    async fn link(&self, queue: &QueueName) -> Result<Box<dyn Link>, TransportError> {
+        self.shared.ensure_reachable()?;
+        self.shared.ensure_clock();
+        Ok(Box::new(MemoryLink::open(
+            self.shared.clone(),
+            queue.clone(),
+        )))
+    }
+
+    async fn declare(&self, item: &Item, how: Declare) -> Result<(), DeclareError> {
+        self.shared.ensure_reachable()?;
+        self.shared.with(|state| state.declare(item, how))
+    }
+
+    async fn depth(&self, queue: &QueueName) -> Result<Option<QueueDepth>, TransportError> {
+        self.shared.ensure_reachable()?;
+        Ok(self.shared.with(|state| state.depth(queue)))
+    }
+
+    async fn delete_queue(&self, queue: &QueueName) -> Result<(), TransportError> {
+        self.shared.ensure_reachable()?;
+        self.shared.with(|state| state.delete_queue(queue));
+        Ok(())
+    }
+
+    async fn delete_exchange(&self, exchange: &ExchangeName) -> Result<(), TransportError> {
+        self.shared.ensure_reachable()?;
+        self.shared.with(|state| state.delete_exchange(exchange));
+        Ok(())
+    }
+
+    async fn server(&self) -> Result<ServerInfo, TransportError> {
+        self.shared.ensure_reachable()?;
+        Ok(ServerInfo {
+            product: "memory".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })
+    }
+
+    async fn close(&self) {
+        self.shared.close().await;
+    }
+}

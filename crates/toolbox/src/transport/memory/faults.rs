@@ -1,0 +1,77 @@
+//! Ways to make the broker misbehave.
+
+use super::broker::{Shared, State};
+use super::consume::Gone;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Makes a [`MemoryBroker`](super::MemoryBroker) misbehave, for tests.
+#[derive(Debug, Clone)]
+pub struct Faults {
+    shared: Arc<Shared>,
+}
+
+/// Faults that are waiting to happen.
+#[derive(Debug, Default)]
+pub(super) struct FaultState {
+    nacks: usize,
+    lost_confirms: usize,
+    refused_until: Option<Instant>,
+}
+
+impl Faults {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Breaks the consuming connection once: every channel ends with an error, and what was
+    /// delivered and not settled goes back to its queue.
+    pub fn close_consumers(&self) {
+        self.shared.with(|state| state.close_channels(&Gone::Lost));
+    }
+
+    /// Nacks the next `n` messages without storing them.
+    pub fn nack_next(&self, n: usize) {
+        self.shared.with(|state| state.faults.nacks = n);
+    }
+
+    /// Stores the next `n` messages that it accepts, but never confirms them.
+    pub fn lose_confirms(&self, n: usize) {
+        self.shared.with(|state| state.faults.lost_confirms = n);
+    }
+
+    /// Cannot be reached for this long: consumers lose their channels, publishers wait, everything
+    /// else fails. Zero ends it.
+    pub fn refuse_connections(&self, time: Duration) {
+        self.shared.with(|state| {
+            state.faults.refused_until = Some(state.now + time);
+            if !time.is_zero() {
+                state.close_channels(&Gone::Lost);
+            }
+        });
+    }
+}
+
+impl FaultState {
+    pub(super) fn take_nack(&mut self) -> bool {
+        take_one(&mut self.nacks)
+    }
+
+    pub(super) fn take_confirm(&mut self) -> bool {
+        take_one(&mut self.lost_confirms)
+    }
+}
+
+impl State {
+    /// Until when connections are refused, if they are now.
+    pub(super) fn refused_until(&self) -> Option<Instant> {
+        self.faults.refused_until.filter(|until| *until > self.now)
+    }
+}
+
+fn take_one(left: &mut usize) -> bool {
+    let some = *left > 0;
+    *left = left.saturating_sub(1);
+    some
+}
