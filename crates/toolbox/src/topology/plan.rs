@@ -24,6 +24,11 @@ pub enum ItemState {
         /// The broker's own words.
         difference: String,
     },
+    /// It is there, but this user may not compare it with what is declared.
+    Unchecked {
+        /// The broker's own words.
+        reason: String,
+    },
     /// AMQP cannot ask for bindings; applying sets them, and setting one twice does nothing.
     Unknown,
     /// It was created just now, or confirmed to be as declared.
@@ -36,6 +41,10 @@ impl Finding {
     pub fn remedy(&self) -> Option<String> {
         match &self.state {
             ItemState::Present | ItemState::Applied | ItemState::Unknown => None,
+            ItemState::Unchecked { .. } => Some(
+                "ask with a user that may configure it, to learn whether it is as declared"
+                    .to_owned(),
+            ),
             ItemState::Missing => Some("run `counterfoil topology apply`".to_owned()),
             ItemState::Differs { .. } => Some(format!(
                 "empty and delete the {} and run `counterfoil topology apply`, or declare it as it is \
@@ -62,22 +71,26 @@ pub async fn plan(
         let state = match &item {
             Item::Binding(_) => ItemState::Unknown,
             Item::Exchange(_) | Item::Queue(_) => {
-                let there = look(transport, &item, Declare::Passive).await?;
-                if there == ItemState::Applied {
-                    let compared = look(transport, &item, Declare::Active).await?;
-                    if compared == ItemState::Applied {
-                        ItemState::Present
-                    } else {
-                        compared
-                    }
+                let found = look(transport, &item, Declare::Passive).await?;
+                if found == ItemState::Applied {
+                    compare(transport, &item).await?
                 } else {
-                    there
+                    found
                 }
             }
         };
         findings.push(Finding { item, state });
     }
     Ok(findings)
+}
+
+/// Compares what is there with what is declared, by declaring it once more.
+async fn compare(transport: &dyn Transport, item: &Item) -> Result<ItemState, TransportError> {
+    match look(transport, item, Declare::Active).await {
+        Ok(ItemState::Applied) => Ok(ItemState::Present),
+        Err(TransportError::Refused { reason, .. }) => Ok(ItemState::Unchecked { reason }),
+        other => other,
+    }
 }
 
 /// Creates what is missing. Items that differ are reported, not touched, and the rest is applied.

@@ -61,7 +61,7 @@ impl Connections {
             std::fs::read_to_string(file).map_err(|e| {
                 refused(
                     "the configuration",
-                    format!("broker.tls ca file {}: {e}", file.display()),
+                    format!("broker.ca_file {}: {e}", file.display()),
                 )
             })
         });

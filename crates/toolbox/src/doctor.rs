@@ -1,0 +1,288 @@
+//! Checks of configuration, broker and topology, as data: what was looked at, how it is, and what
+//! to do about it.
+
+use crate::config::{Config, Profile, redact_url};
+use crate::error::ErrorChain;
+use crate::topology::{Item, ItemState, plan};
+use crate::transport::{Transport, TransportError};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at, `broker`.
+    pub name: String,
+    /// How it is.
+    pub outcome: Outcome,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it, when something is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// It works, but somebody should know.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+impl Outcome {
+    /// The word for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl Check {
+    /// Something that is as it should be.
+    #[must_use]
+    pub fn ok(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            outcome: Outcome::Ok,
+            detail: detail.into(),
+            remedy: None,
+        }
+    }
+
+    /// Something that works, but that somebody should know of.
+    #[must_use]
+    pub fn warn(name: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
+        Self {
+            outcome: Outcome::Warn,
+            remedy: Some(remedy.to_owned()),
+            ..Self::ok(name, detail)
+        }
+    }
+
+    /// Something that does not work.
+    #[must_use]
+    pub fn fail(name: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
+        Self {
+            outcome: Outcome::Fail,
+            remedy: Some(remedy.to_owned()),
+            ..Self::ok(name, detail)
+        }
+    }
+}
+
+/// Looks at a configuration that could be loaded.
+#[must_use]
+pub fn configuration(config: &Config) -> Vec<Check> {
+    let file = config.file.as_ref().map_or_else(
+        || "no file".to_owned(),
+        |file| file.to_string_lossy().into_owned(),
+    );
+    let mut checks = vec![Check::ok(
+        "configuration",
+        format!("profile {}, {file}", config.profile.as_str()),
+    )];
+    let urls = config.broker.urls.iter().map(ExposeSecret::expose_secret);
+    if config.profile == Profile::Production
+        && let Some(plain) = urls
+            .filter(|url| url.starts_with("amqp://"))
+            .find(|url| !is_local(url))
+    {
+        checks.push(Check::warn(
+            "encryption",
+            format!(
+                "{} sends passwords and tasks in the clear",
+                redact_url(plain)
+            ),
+            "use amqps:// unless the network between is yours alone",
+        ));
+    }
+    let limit = config.worker.time_limit;
+    let broker = config.broker.consumer_timeout;
+    if limit.is_none_or(|limit| limit >= broker) {
+        let limit = limit.map_or("none".to_owned(), |limit| format!("{limit:?}"));
+        checks.push(Check::fail(
+            "time limits",
+            format!("worker.time_limit is {limit}, and the broker takes an unacknowledged task back after {broker:?}"),
+            "lower worker.time_limit below broker.consumer_timeout, or raise consumer_timeout at the broker and here",
+        ));
+    }
+    checks
+}
+
+fn is_local(url: &str) -> bool {
+    let shown = redact_url(url);
+    let host = shown
+        .rsplit_once('@')
+        .map_or_else(|| shown.trim_start_matches("amqp://"), |(_, host)| host);
+    ["127.", "localhost", "[::1]"]
+        .iter()
+        .any(|local| host.starts_with(local))
+}
+
+/// Looks whether the broker answers, and what its version lacks.
+pub async fn broker(transport: &dyn Transport) -> Vec<Check> {
+    match transport.server().await {
+        Ok(server) => {
+            let mut checks = vec![Check::ok(
+                "broker",
+                format!("{} {} answers", server.product, server.version),
+            )];
+            checks.extend(version(&server.version));
+            checks
+        }
+        Err(error) => vec![broker_fault(&error)],
+    }
+}
+
+/// A broker that could not be asked, as a failed check.
+#[must_use]
+pub fn broker_fault(error: &TransportError) -> Check {
+    let remedy = match error {
+        TransportError::Unreachable { .. } | TransportError::Timeout { .. } => {
+            "start the broker, or mend broker.url and the network between"
+        }
+        TransportError::Refused { .. } => {
+            "mend user, password, virtual host or certificates in broker.url, or the user's permissions"
+        }
+        TransportError::NoQueue { .. } => "run `counterfoil topology apply`",
+        TransportError::Closed => "run it again",
+    };
+    Check::fail("broker", ErrorChain(error).to_string(), remedy)
+}
+
+/// What a RabbitMQ of this version does less well than a newer one.
+fn version(version: &str) -> Option<Check> {
+    let name = "broker version";
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
+        return Some(Check::warn(
+            name,
+            format!("{version:?} cannot be compared"),
+            "look at it yourself: RabbitMQ 3.10 or newer is needed",
+        ));
+    };
+    match (major, minor) {
+        (..3, _) | (3, ..10) => Some(Check::fail(
+            name,
+            format!(
+                "{version} lacks at-least-once dead-lettering: dead and delayed tasks could be lost"
+            ),
+            "use RabbitMQ 3.10 or newer",
+        )),
+        (3, 10..12) => Some(Check::warn(
+            name,
+            format!(
+                "{version}: one consumer timeout for all queues, which must be stated as broker.consumer_timeout; \
+                 no priorities within a quorum queue"
+            ),
+            "nothing has to be done; 3.12 sets consumer timeouts by queue, 4.0 checks CC headers against permissions",
+        )),
+        (3, _) | (4, 0..3) => None,
+        _ => Some(Check::warn(
+            name,
+            format!(
+                "{version}: looking at a queue needs permission to configure it; returned tasks are not counted"
+            ),
+            "give workers that verify their queues permission to configure them",
+        )),
+    }
+}
+
+/// Compares `items` with the broker.
+pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check> {
+    let findings = match plan(transport, items).await {
+        Ok(findings) => findings,
+        Err(error) => return vec![broker_fault(&error)],
+    };
+    let (mut present, mut bindings) = (0, 0);
+    let mut checks = Vec::new();
+    for finding in &findings {
+        let remedy = finding.remedy().unwrap_or_default();
+        let item = finding.item.to_string();
+        match &finding.state {
+            ItemState::Present | ItemState::Applied => present += 1,
+            ItemState::Unknown => bindings += 1,
+            ItemState::Missing => checks.push(Check::fail(item, "it is missing", &remedy)),
+            ItemState::Differs { difference } => {
+                checks.push(Check::fail(item, difference, &remedy))
+            }
+            ItemState::Unchecked { reason } => {
+                checks.push(Check::warn(item, format!("it is there; {reason}"), &remedy));
+            }
+        }
+    }
+    let summary = format!("{present} exchanges and queues are as declared");
+    checks.insert(0, Check::ok("topology", summary));
+    if bindings > 0 {
+        checks.push(Check::ok(
+            "bindings",
+            format!("{bindings} cannot be read over AMQP; `counterfoil topology apply` sets them, as often as you like"),
+        ));
+    }
+    checks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LoadOptions, Role};
+
+    fn outcome(text: &str) -> Option<Outcome> {
+        version(text).map(|check| check.outcome)
+    }
+
+    #[test]
+    fn every_version_says_what_it_lacks() {
+        for (text, wanted) in [
+            ("3.9.29", Some(Outcome::Fail)),
+            ("2.8.0", Some(Outcome::Fail)),
+            ("3.10.8", Some(Outcome::Warn)),
+            ("3.12.0", None),
+            ("4.0.5", None),
+            ("4.3.1", Some(Outcome::Warn)),
+            ("5.0.0", Some(Outcome::Warn)),
+            ("unknown", Some(Outcome::Warn)),
+        ] {
+            assert_eq!(outcome(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_limit_beyond_the_brokers_patience_fails_and_a_password_in_the_clear_warns() {
+        let load = |env: &[(&str, &str)]| {
+            let options = LoadOptions::new(Role::Worker).env(env.iter().copied());
+            configuration(&Config::load(options).expect("good"))
+        };
+        assert!(load(&[]).iter().all(|check| check.outcome == Outcome::Ok));
+        let checks = load(&[
+            ("COUNTERFOIL_PROFILE", "production"),
+            ("COUNTERFOIL_BROKER__URL", "amqp://u:canary@broker.test/v"),
+            ("COUNTERFOIL_WORKER__TIME_LIMIT", "1h"),
+        ]);
+        let outcomes: Vec<_> = checks
+            .iter()
+            .map(|check| (check.name.as_str(), check.outcome))
+            .collect();
+        let wanted = [
+            ("configuration", Outcome::Ok),
+            ("encryption", Outcome::Warn),
+            ("time limits", Outcome::Fail),
+        ];
+        assert_eq!(outcomes, wanted);
+        assert!(!format!("{checks:?}").contains("canary"));
+        let local = load(&[
+            ("COUNTERFOIL_PROFILE", "production"),
+            ("COUNTERFOIL_BROKER__URL", "amqp://u:p@127.0.0.1:5672/v"),
+        ]);
+        assert_eq!(local.len(), 1);
+    }
+}

@@ -1,0 +1,124 @@
+//! Logs: where they go, and the one list of names for their fields.
+
+use crate::config::TelemetrySettings;
+use std::io::IsTerminal;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
+
+/// Names of the fields of spans and log lines, with what they hold. They are public for ever.
+pub const FIELDS: [(&str, &str); 20] = [
+    ("task_id", "id of the task, on the wire"),
+    ("task_name", "its type"),
+    ("attempt", "<rescue>.<executions>.<deliveries>"),
+    ("service", "owner of the task's queue"),
+    ("worker", "id of the worker process"),
+    ("queue", "name of a queue"),
+    ("exchange", "name of an exchange"),
+    ("routing_key", "key that a message was published with"),
+    ("delivery_tag", "number of a delivery on its channel"),
+    ("broker", "host, port and virtual host"),
+    ("database", "kind, host and name"),
+    ("state", "state of a task"),
+    ("error_kind", "class of a task's error"),
+    ("error", "what went wrong, with its causes"),
+    ("reason", "why something was refused or set aside"),
+    ("count", "how many"),
+    ("bytes", "size"),
+    ("elapsed_ms", "how long it took"),
+    ("retry_in_ms", "how long until the next try"),
+    ("canary_id", "id of a canary"),
+];
+
+/// Crates whose finest logs hold the frames that they send, and with them passwords.
+const TALKATIVE: [&str; 3] = ["lapin", "amq_protocol", "sqlx"];
+
+/// Logs could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TelemetryError {
+    /// `RUST_LOG` cannot be read.
+    #[error(
+        "RUST_LOG is not a filter of logs; write for example \"info\" or \"warn,counterfoil_sync=debug\""
+    )]
+    Filter(#[source] tracing_subscriber::filter::ParseError),
+    /// Something else takes the logs of this process already.
+    #[error("logs were set up twice")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+}
+
+/// Writes logs to standard error from now on: what `RUST_LOG` asks for, `info` when it is not set.
+///
+/// # Errors
+/// [`TelemetryError`] when `RUST_LOG` makes no sense, or logs are taken already.
+pub fn init_logs(settings: &TelemetrySettings) -> Result<(), TelemetryError> {
+    init_logs_from(settings, LevelFilter::INFO)
+}
+
+/// Like [`init_logs`], with another level for when `RUST_LOG` is not set.
+///
+/// # Errors
+/// See [`init_logs`].
+pub fn init_logs_from(
+    settings: &TelemetrySettings,
+    default: LevelFilter,
+) -> Result<(), TelemetryError> {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = EnvFilter::builder()
+        .with_default_directive(default.into())
+        .parse(wanted)
+        .map_err(TelemetryError::Filter)?;
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = if settings.json_logs {
+        lines.json().flatten_event(true).boxed()
+    } else {
+        lines.with_ansi(std::io::stderr().is_terminal()).boxed()
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(lines.with_filter(filter_fn(is_safe)))
+        .try_init()
+        .map_err(TelemetryError::Twice)
+}
+
+/// Whatever the filter asks for, what may hold a password stays out.
+fn is_safe(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() < Level::TRACE || !is_talkative(metadata.target())
+}
+
+fn is_talkative(target: &str) -> bool {
+    TALKATIVE.iter().any(|name| {
+        target
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn field_names_are_listed_once_and_in_one_style() {
+        let mut names: Vec<_> = FIELDS.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names
+            .windows(2)
+            .for_each(|pair| assert_ne!(pair[0], pair[1]));
+        let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+        assert!(names.iter().all(|name| name.chars().all(plain)));
+    }
+
+    #[test]
+    fn frames_with_passwords_are_never_logged_whatever_is_asked_for() {
+        for target in ["lapin::io_loop", "lapin", "amq_protocol_tcp::stream"] {
+            assert!(is_talkative(target), "{target}");
+        }
+        for target in ["counterfoil_toolbox::transport", "lapinesque"] {
+            assert!(!is_talkative(target), "{target}");
+        }
+    }
+}
