@@ -15,7 +15,7 @@ pub use levels::DelayLevels;
 pub use names::Names;
 pub use plan::{Finding, ItemState, apply, plan};
 pub use platform::{delay_levels, platform};
-pub use service::{QueueSettings, ServiceSettings, service};
+pub use service::{QueueSettings, SERVICE_DELIVERY_LIMIT, ServiceSettings, service};
 
 use crate::message::Headers;
 use crate::names::{ExchangeName, QueueName, RoutingKey};

@@ -7,7 +7,7 @@ use crate::names::{QueueName, ServiceName};
 use serde::{Deserialize, Serialize};
 
 /// How often a task may be returned (crashes, lost connections) before it is dead.
-const SERVICE_DELIVERY_LIMIT: i64 = 20;
+pub const SERVICE_DELIVERY_LIMIT: i32 = 20;
 
 /// See `NO_DELIVERY_LIMIT` of the platform's queues.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000;
@@ -89,7 +89,7 @@ fn service_queue(
     let mut arguments = Headers::new();
     // Celery's own default queue has no arguments; with any, Python workers could not declare it.
     if settings.kind == QueueKind::Quorum {
-        arguments = delivery_limit(SERVICE_DELIVERY_LIMIT);
+        arguments = delivery_limit(SERVICE_DELIVERY_LIMIT.into());
         arguments.push("x-dead-letter-exchange", names.dead.as_str());
         arguments.push(
             "x-dead-letter-routing-key",
