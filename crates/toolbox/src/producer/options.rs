@@ -96,7 +96,7 @@ impl SendOptions {
     }
 
     /// The task's result is (part of) the result of its family.
-    pub fn as_family_result(mut self) -> Self {
+    pub fn family_result(mut self) -> Self {
         self.is_result = true;
         self
     }

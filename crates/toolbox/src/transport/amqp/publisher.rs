@@ -247,7 +247,12 @@ impl Driver {
                 match fault::publish_error(&error, exchange.as_str(), key.as_str(), alone) {
                     // It was not written, so the next channel may have it.
                     PublishError::Disconnected => self.next = Some((outgoing, deadline)),
-                    outcome => drop(outgoing.outcome.send(Err(outcome))),
+                    outcome @ (PublishError::Nacked
+                    | PublishError::Unroutable { .. }
+                    | PublishError::ConfirmTimeout { .. }
+                    | PublishError::Refused { .. }
+                    | PublishError::Invalid { .. }
+                    | PublishError::Closed) => drop(outgoing.outcome.send(Err(outcome))),
                 }
                 Err(error)
             }
