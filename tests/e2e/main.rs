@@ -1,1 +1,4 @@
-//! End-to-end tests, a module per promise.
+//! End-to-end tests, a module per promise, on real servers.
+
+mod chart;
+mod workspace;
