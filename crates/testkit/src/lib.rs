@@ -11,12 +11,14 @@
 //! # }
 //! ```
 //!
-//! One that kills or freezes a server starts a [`RabbitNode`] or a [`PostgresNode`] of its own. Run
+//! One that kills or freezes a server starts a [`RabbitNode`] or a [`PostgresNode`] of its own; one that
+//! disturbs the network puts a [`Proxy`] before it. Run
 //! tests under `counterfoil-with-nodes -- cargo nextest run …`, so that they share two servers.
 
 mod broker;
 mod database;
 mod node;
+mod proxy;
 mod wait;
 
 mod elsewhere;
@@ -26,4 +28,5 @@ pub use broker::{
 };
 pub use database::{DATABASE_URL, Database};
 pub use node::{PostgresNode, PostgresOptions, RabbitNode, RabbitOptions};
+pub use proxy::{Flow, Proxy, Towards};
 pub use wait::{eventually, patience};

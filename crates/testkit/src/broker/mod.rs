@@ -4,17 +4,20 @@
 //! Without that, [`Broker::shared`] starts a node for the test process: convenient for a single
 //! test, slow for many, since `cargo nextest` gives each test a process of its own.
 
+mod vhost;
+
+mod access;
 mod http;
 mod management;
-mod vhost;
 
 use std::env;
 
 use anyhow::Context;
 use tokio::sync::OnceCell;
 
+pub use access::{Permissions, User};
 pub use management::Management;
-pub use vhost::{Binding, Depth, Permissions, User, Vhost};
+pub use vhost::{Binding, Depth, Vhost};
 
 pub(crate) use http::encoded;
 
