@@ -115,3 +115,18 @@ fn code_of(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok())
         .unwrap_or(CANNOT_RUN)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CANNOT_RUN, code_of};
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    #[test]
+    fn a_command_that_dies_of_a_signal_counts_as_in_a_shell() {
+        // As the kernel encodes them: the signal in the low byte, the exit code in the next.
+        assert_eq!(code_of(ExitStatus::from_raw(9)), 128 + 9);
+        assert_eq!(code_of(ExitStatus::from_raw(42 << 8)), 42);
+        assert_ne!(code_of(ExitStatus::from_raw(0)), CANNOT_RUN);
+    }
+}

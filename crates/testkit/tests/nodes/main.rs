@@ -1,5 +1,6 @@
 //! The ground that all other tests stand on: servers that start, survive, and leave nothing behind.
 
+mod amqp;
 mod cleanup;
 mod database;
 mod postgres;
