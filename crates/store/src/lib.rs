@@ -1,1 +1,35 @@
 //! The platform database of counterfoil: PostgreSQL and SQLite behind one trait.
+//!
+//! [`connect`] opens it, [`Store::migrate`] brings its schema up to date. Whoever writes collects
+//! tracking copies and events in a [`Batch`] and [applies](Store::apply) it: one transaction that
+//! may be repeated at will, because rows are maxima over a total order ([`merge`]). Reads return
+//! rows whose serialized keys are the names of the columns ([`record`]).
+
+#![allow(dead_code, reason = "the databases that use these parts come next")]
+
+mod batch;
+mod copy;
+mod error;
+mod filter;
+mod history;
+mod ids;
+mod json;
+pub mod merge;
+mod options;
+pub mod record;
+mod set_aside;
+mod store;
+mod stored;
+mod text;
+mod time;
+
+pub use batch::{Applied, Batch, CanaryPlace, WorkerSeen};
+pub use copy::{Seen, TrackingCopy};
+pub use error::{BoxError, FaultClass, StoreError};
+pub use filter::{BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter};
+pub use ids::IdKey;
+pub use json::JsonText;
+pub use options::StoreOptions;
+pub use set_aside::{DeadLetter, Parked};
+pub use store::{LeaderGuard, Store};
+pub use stored::StoredMessage;

@@ -157,6 +157,14 @@ impl std::str::FromStr for TaskState {
     }
 }
 
+impl TryFrom<String> for TaskState {
+    type Error = crate::text::InvalidText;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
 /// Which attempt of a task something belongs to; read from the message alone.
 ///
 /// Shown to people as `<rescue>.<executions>.<deliveries>`.

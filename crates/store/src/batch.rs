@@ -1,0 +1,223 @@
+//! What is written in one transaction.
+
+use crate::copy::{TrackingCopy, line_id};
+use crate::history::HistoryLine;
+use crate::json::JsonText;
+use crate::merge::{ResultChange, TaskChange, change_from_event, result_from_event};
+use crate::set_aside::{DeadLetter, Parked};
+use crate::text::{LONG, boxed};
+use crate::time::clamped;
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::event::Event;
+use counterfoil_toolbox::ids::{TaskId, WorkerId};
+use counterfoil_toolbox::state::Lineage;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use uuid::Uuid;
+
+/// Everything that one transaction writes, already merged per task and in the order of ids.
+///
+/// Add what was read in any order; then [`Store::apply`](crate::Store::apply) it. To look for the
+/// one input that a database refuses, build smaller batches from halves of the inputs.
+#[derive(Debug, Default, Clone)]
+pub struct Batch {
+    pub(crate) tasks: BTreeMap<TaskId, TaskChange>,
+    pub(crate) results: BTreeMap<(TaskId, i32), ResultChange>,
+    pub(crate) lines: BTreeMap<(TaskId, Uuid), HistoryLine>,
+    pub(crate) logs: BTreeMap<(TaskId, Uuid), LogRecord>,
+    pub(crate) parked: BTreeMap<Uuid, Parked>,
+    pub(crate) dead: BTreeMap<Uuid, DeadLetter>,
+    pub(crate) workers: BTreeMap<WorkerId, WorkerSeen>,
+    pub(crate) canaries: BTreeMap<Uuid, CanarySight>,
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tracking copy: the row that it describes and its lines of history.
+    pub fn track(&mut self, copy: &TrackingCopy) {
+        self.change(copy.change());
+        for (id, lineage, state) in copy.lines() {
+            let line = HistoryLine::of_copy(copy, id, lineage, state);
+            self.lines.insert((line.task_id.clone(), id), line);
+        }
+    }
+
+    /// Adds an event: its state, its line of history, and its result or log line.
+    pub fn event(&mut self, event: &Event) {
+        let key = || (event.task_id.clone(), event.event_id);
+        let Some(change) = change_from_event(event) else {
+            if let Some(log) = LogRecord::of_event(event) {
+                self.logs.insert(key(), log);
+            }
+            return;
+        };
+        self.change(change);
+        self.lines.insert(key(), HistoryLine::of_event(event));
+        if let Some(result) = result_from_event(event) {
+            match self.results.entry((event.task_id.clone(), result.key.run)) {
+                Entry::Vacant(place) => drop(place.insert(result)),
+                Entry::Occupied(mut known) => known.get_mut().join(result),
+            }
+        }
+    }
+
+    /// Adds a message that could not be read, with the reason.
+    pub fn park(&mut self, parked: Parked) {
+        self.parked.insert(parked.id(), parked);
+    }
+
+    /// Adds a message from a service's dead queue, as the platform's copy tells of it.
+    pub fn dead(&mut self, dead: DeadLetter) {
+        self.dead.insert(dead.id(), dead);
+    }
+
+    /// Adds a worker's sign of life; the last one added counts.
+    pub fn worker(&mut self, worker: WorkerSeen) {
+        match self.workers.entry(worker.id.clone()) {
+            Entry::Vacant(place) => drop(place.insert(worker)),
+            Entry::Occupied(mut known) => {
+                // A beat without the tasks does not take back what was announced before it.
+                let tasks = known.get_mut().tasks.take();
+                *known.get_mut() = WorkerSeen {
+                    tasks: worker.tasks.clone().or(tasks),
+                    ..worker
+                };
+            }
+        }
+    }
+
+    /// Adds that a canary came through.
+    pub fn canary(&mut self, id: Uuid, place: CanaryPlace) {
+        let sight = self.canaries.entry(id).or_default();
+        match place {
+            CanaryPlace::Tracking => sight.tracking = true,
+            CanaryPlace::Unroutable => sight.unroutable = true,
+            CanaryPlace::Events => sight.events = true,
+        }
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+            && self.logs.is_empty()
+            && self.parked.is_empty()
+            && self.dead.is_empty()
+            && self.workers.is_empty()
+            && self.canaries.is_empty()
+    }
+
+    /// The tasks that the batch changes, in the order of their ids.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskChange> {
+        self.tasks.values()
+    }
+
+    /// The outcomes that the batch knows of, in the order of task id and run.
+    pub fn results(&self) -> impl Iterator<Item = &ResultChange> {
+        self.results.values()
+    }
+
+    fn change(&mut self, change: TaskChange) {
+        match self.tasks.entry(change.task_id.clone()) {
+            Entry::Vacant(place) => drop(place.insert(change)),
+            Entry::Occupied(mut known) => known.get_mut().join(change),
+        }
+    }
+
+    /// Adds that the platform sends a task again by itself; see
+    /// [`Store::mark_resent`](crate::Store::mark_resent).
+    pub(crate) fn resent(&mut self, task_id: &TaskId, change: TaskChange, at: DateTime<Utc>) {
+        let (lineage, state) = (change.state.key.lineage(), change.state.state);
+        let id = line_id(task_id, lineage, state);
+        let line = HistoryLine::of_platform(task_id, id, lineage, state, at);
+        self.lines.insert((task_id.clone(), id), line);
+        self.change(change);
+    }
+}
+
+/// What a batch changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Rows of tasks that are new or changed; repeated and outdated inputs change none.
+    pub tasks: u64,
+    /// Lines of history that were not there yet.
+    pub lines: u64,
+    /// Results that are new or replaced a lower one.
+    pub results: u64,
+}
+
+/// A line that a handler wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LogRecord {
+    pub(crate) event_id: Uuid,
+    pub(crate) task_id: TaskId,
+    pub(crate) lineage: Lineage,
+    pub(crate) level: Box<str>,
+    pub(crate) message: Box<str>,
+    pub(crate) fields: Option<JsonText>,
+    pub(crate) worker: Option<WorkerId>,
+    pub(crate) happened_at: DateTime<Utc>,
+}
+
+impl LogRecord {
+    fn of_event(event: &Event) -> Option<Self> {
+        let log = event.log.as_ref()?;
+        let fields = (!log.fields.is_empty()).then(|| serde_json::to_string(&log.fields));
+        Some(Self {
+            event_id: event.event_id,
+            task_id: event.task_id.clone(),
+            lineage: event.lineage,
+            level: boxed(&log.level, 20),
+            message: boxed(&log.message, LONG),
+            fields: fields.and_then(|text| JsonText::storable(&text.ok()?)),
+            worker: event.worker.clone(),
+            happened_at: clamped(event.at),
+        })
+    }
+}
+
+/// A worker's announcement or heartbeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerSeen {
+    /// Which process.
+    pub id: WorkerId,
+    /// Service that it works for.
+    pub service: Box<str>,
+    /// Machine that it runs on.
+    pub host: Box<str>,
+    /// Process id on that machine.
+    pub pid: Option<i64>,
+    /// Version of the worker's program.
+    pub version: Option<Box<str>>,
+    /// The tasks that it knows, a JSON array of `{"name": …, "schema": …}`. `None`: as announced
+    /// before.
+    pub tasks: Option<JsonText>,
+    /// How many tasks it runs right now.
+    pub running: Option<i64>,
+    /// When the process started, by its own clock.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
+/// Where a canary can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CanaryPlace {
+    /// In the tracking queue.
+    Tracking,
+    /// In the queue of tasks that no service owns.
+    Unroutable,
+    /// In the queue of events.
+    Events,
+}
+
+/// Where one batch saw a canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct CanarySight {
+    pub(crate) tracking: bool,
+    pub(crate) unroutable: bool,
+    pub(crate) events: bool,
+}

@@ -1,0 +1,258 @@
+//! A tracking copy: the message of a task as the platform saw it go by.
+
+use crate::json::JsonText;
+use crate::merge::{Fill, StateColumns, TaskChange};
+use crate::stored::{StoredMessage, properties_to_json, senders_headers_to_json};
+use crate::text::{INDEXED, boxed};
+use crate::time::clamped;
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::state::{Lineage, StateKey};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Name space of the ids of history lines that are derived from messages.
+const LINES: Uuid = Uuid::from_u128(0x6f2d_1c1e_54b0_4f39_9a55_0d0c_91f7_2b6e);
+
+/// A copy of a task's message, as it came from one of the platform's queues.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackingCopy {
+    /// What its headers say.
+    pub envelope: Envelope,
+    /// `{"args": […], "kwargs": {…}}`; `None` when the body is not a task's. What `jsonb` cannot
+    /// hold is left out of the row; the body keeps it.
+    pub input: Option<String>,
+    /// The message, with the address that it was published to.
+    pub message: StoredMessage,
+    /// In which queue it lay.
+    pub seen: Seen,
+}
+
+/// What a copy of a message says about its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Seen {
+    /// It was scheduled: the copy in the tracking queue.
+    Scheduled,
+    /// No service owns its key: the copy in the queue for those.
+    Unroutable,
+}
+
+impl Seen {
+    const fn state(self) -> TaskState {
+        match self {
+            Self::Scheduled => TaskState::Pending,
+            Self::Unroutable => TaskState::Unroutable,
+        }
+    }
+}
+
+/// Which copy describes a task: that of the latest attempt. Equal attempts are told apart by their
+/// content (a delayed message passes by twice, with two keys), so that no order of arrival matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CopyKey {
+    /// See [`Lineage::run`].
+    pub run: i32,
+    /// See [`Lineage::rescue`].
+    pub rescue: i32,
+    /// See [`Lineage::executions`].
+    pub executions: i32,
+    /// First bytes of a hash of address and content.
+    pub digest: i64,
+}
+
+/// Columns that follow the tracking copy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CopyColumns {
+    /// Which copy they come from.
+    pub key: CopyKey,
+    /// Type of the task.
+    pub name: TaskName,
+    /// The arguments.
+    pub input: Option<JsonText>,
+    /// What the sender set, as a JSON object.
+    pub options: String,
+    /// The body, as it was on the wire.
+    pub body: bytes::Bytes,
+    /// The headers, as a JSON object.
+    pub headers: String,
+    /// The properties, as a JSON object.
+    pub properties: String,
+    /// Exchange that it was published to.
+    pub exchange: Box<str>,
+    /// Key that it was published with.
+    pub routing_key: Box<str>,
+    /// See [`Envelope::creator_id`].
+    pub creator_id: Option<Box<str>>,
+    /// Type of the object that the task is about.
+    pub related_content_type: Option<Box<str>>,
+    /// Id of that object.
+    pub related_object_id: Option<Box<str>>,
+    /// See [`Envelope::identifier`].
+    pub identifier: Option<Box<str>>,
+    /// See [`Envelope::parent_id`].
+    pub parent_id: Option<TaskId>,
+    /// See [`Envelope::root_id`].
+    pub root_id: TaskId,
+    /// See [`Envelope::session_id`].
+    pub session_id: Option<Box<str>>,
+    /// See [`Envelope::is_result`].
+    pub is_result: bool,
+    /// See [`Envelope::eta`].
+    pub eta: Option<DateTime<Utc>>,
+    /// See [`Envelope::expires`].
+    pub expires: Option<DateTime<Utc>>,
+}
+
+impl TrackingCopy {
+    /// The attempt that the message is. How often the platform's own queue delivered the copy says
+    /// nothing about the task.
+    #[must_use]
+    pub const fn lineage(&self) -> Lineage {
+        Lineage {
+            deliveries: 0,
+            ..self.envelope.lineage
+        }
+    }
+
+    /// The history lines that the copy stands for: scheduled (or unroutable), and before that, when
+    /// it is a retry, the retry of the execution before.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (Uuid, Lineage, TaskState)> {
+        let lineage = self.lineage();
+        let line = |lineage: Lineage, state: TaskState| {
+            (line_id(&self.envelope.id, lineage, state), lineage, state)
+        };
+        let retry = (lineage.executions > 0).then(|| Lineage {
+            executions: lineage.executions - 1,
+            ..lineage
+        });
+        let retry = retry.map(|before| line(before, TaskState::Retry));
+        std::iter::once(line(lineage, self.seen.state())).chain(retry)
+    }
+
+    /// The copy as a change of its task.
+    pub(crate) fn change(&self) -> TaskChange {
+        let (lineage, state) = (self.lineage(), self.seen.state());
+        let id = line_id(&self.envelope.id, lineage, state);
+        let columns = self.columns(lineage);
+        TaskChange {
+            task_id: self.envelope.id.clone(),
+            state: StateColumns::bare(StateKey::new(lineage, state, id), state),
+            fill: Fill {
+                name: columns.name.clone(),
+                parent_id: columns.parent_id.clone(),
+                root_id: Some(columns.root_id.clone()),
+                session_id: columns.session_id.clone(),
+            },
+            copy: Some(Box::new(columns)),
+        }
+    }
+
+    fn columns(&self, lineage: Lineage) -> CopyColumns {
+        let envelope = &self.envelope;
+        let indexed = |text: &Option<Box<str>>| text.as_deref().map(|text| boxed(text, INDEXED));
+        let related = envelope.related_parts();
+        let headers = senders_headers_to_json(&self.message.content.headers);
+        let properties = properties_to_json(&self.message.content.properties);
+        CopyColumns {
+            key: CopyKey {
+                run: lineage.run,
+                rescue: lineage.rescue,
+                executions: lineage.executions,
+                digest: first_bytes(digest(&self.message, &headers, &properties)),
+            },
+            name: envelope.name.clone(),
+            input: self.input.as_deref().and_then(JsonText::storable),
+            options: options_to_json(envelope),
+            body: self.message.content.body.clone(),
+            headers,
+            properties,
+            exchange: boxed(&self.message.exchange, INDEXED),
+            routing_key: boxed(&self.message.routing_key, INDEXED),
+            creator_id: indexed(&envelope.creator_id),
+            related_content_type: related.map(|(kind, _)| boxed(kind, INDEXED)),
+            related_object_id: related.map(|(_, id)| boxed(id, INDEXED)),
+            identifier: indexed(&envelope.identifier),
+            parent_id: envelope.parent_id.clone(),
+            root_id: envelope.root_id.clone(),
+            session_id: indexed(&envelope.session_id),
+            is_result: envelope.is_result,
+            eta: envelope.eta.map(clamped),
+            expires: envelope.expires.map(clamped),
+        }
+    }
+}
+
+/// Hash of address and content. What the broker adds when it delivers again does not count.
+pub(crate) fn message_digest(message: &StoredMessage) -> [u8; 32] {
+    let headers = senders_headers_to_json(&message.content.headers);
+    let properties = properties_to_json(&message.content.properties);
+    digest(message, &headers, &properties)
+}
+
+fn digest(message: &StoredMessage, headers: &str, properties: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [
+        &*message.exchange,
+        &*message.routing_key,
+        headers,
+        properties,
+    ] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.update(&message.content.body);
+    hash.finalize().into()
+}
+
+fn first_bytes(hash: [u8; 32]) -> i64 {
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    i64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// Id of a history line that a message stands for: the same whenever the message is seen again.
+pub(crate) fn line_id(task_id: &TaskId, lineage: Lineage, state: TaskState) -> Uuid {
+    let Lineage {
+        run,
+        rescue,
+        executions,
+        deliveries,
+    } = lineage;
+    // The id comes last: it may hold any character.
+    let name = format!("{run}.{rescue}.{executions}.{deliveries} {state} {task_id}");
+    Uuid::new_v5(&LINES, name.as_bytes())
+}
+
+/// What the sender set, without what has a column of its own.
+fn options_to_json(envelope: &Envelope) -> String {
+    let mut options = Map::new();
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            options.insert(name.to_owned(), value);
+        }
+    };
+    let time = |at: DateTime<Utc>| Value::from(crate::time::to_text(clamped(at)));
+    let text = |text: &str| Value::from(&*boxed(text, INDEXED));
+    let limits = envelope.time_limits;
+    set("retries", Some(envelope.retries.into()));
+    set("eta", envelope.eta.map(time));
+    set("expires", envelope.expires.map(time));
+    if limits.hard.is_some() || limits.soft.is_some() {
+        let seconds = |limit: Option<std::time::Duration>| limit.map(|limit| limit.as_secs_f64());
+        set(
+            "timelimit",
+            Some(serde_json::json!([
+                seconds(limits.hard),
+                seconds(limits.soft)
+            ])),
+        );
+    }
+    set("ignore_result", envelope.ignore_result.map(Value::from));
+    set("priority", envelope.priority.map(Value::from));
+    set("reply_to", envelope.reply_to.as_deref().map(text));
+    set("origin", envelope.origin.as_deref().map(text));
+    Value::Object(options).to_string()
+}

@@ -1,0 +1,146 @@
+//! Lines of a task's history, as they are written.
+
+use crate::copy::TrackingCopy;
+use crate::text::{INDEXED, LINE, LONG, boxed};
+use crate::time::{clamped, of_uuid_v7, to_text};
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::{Event, EventKind};
+use counterfoil_toolbox::ids::{TaskId, WorkerId};
+use counterfoil_toolbox::state::Lineage;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// One line: a step in the life of a task, that is written once however often it is reported.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HistoryLine {
+    pub(crate) event_id: Uuid,
+    pub(crate) task_id: TaskId,
+    pub(crate) lineage: Lineage,
+    pub(crate) kind: EventKind,
+    pub(crate) worker: Option<WorkerId>,
+    /// Time that the line is filed under. It must be the same whenever the line is written again.
+    pub(crate) at: FiledAt,
+    /// When it happened, by the reporter's clock; `None`: when the platform saw it.
+    pub(crate) happened_at: Option<DateTime<Utc>>,
+    /// Whatever else the event said, as a JSON object.
+    pub(crate) detail: Option<String>,
+}
+
+/// Under which time a line is filed: part of its primary key where history is partitioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FiledAt {
+    /// A time that the line's source always gives again.
+    Known(DateTime<Utc>),
+    /// No source has one (ids of foreign producers): the time of writing, after a look whether the
+    /// line is there already.
+    Written,
+}
+
+impl FiledAt {
+    pub(crate) const fn known(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Known(at) => Some(at),
+            Self::Written => None,
+        }
+    }
+}
+
+impl HistoryLine {
+    pub(crate) fn of_copy(
+        copy: &TrackingCopy,
+        event_id: Uuid,
+        lineage: Lineage,
+        state: TaskState,
+    ) -> Self {
+        let task_id = &copy.envelope.id;
+        let sent = sent_at(task_id);
+        Self {
+            event_id,
+            task_id: task_id.clone(),
+            lineage,
+            kind: EventKind::State(state),
+            worker: None,
+            at: sent.map_or(FiledAt::Written, FiledAt::Known),
+            // The id tells when the task was first sent, not when it was sent again.
+            happened_at: sent.filter(|_| lineage == Lineage::default()),
+            detail: None,
+        }
+    }
+
+    pub(crate) fn of_event(event: &Event) -> Self {
+        let filed = of_uuid_v7(event.event_id).unwrap_or_else(|| clamped(event.at));
+        Self {
+            event_id: event.event_id,
+            task_id: event.task_id.clone(),
+            lineage: event.lineage,
+            kind: event.kind,
+            worker: event.worker.clone(),
+            at: FiledAt::Known(filed),
+            happened_at: Some(clamped(event.at)),
+            detail: detail_of(event),
+        }
+    }
+
+    pub(crate) fn of_platform(
+        task_id: &TaskId,
+        event_id: Uuid,
+        lineage: Lineage,
+        state: TaskState,
+        at: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            event_id,
+            task_id: task_id.clone(),
+            lineage,
+            kind: EventKind::State(state),
+            worker: None,
+            at: sent_at(task_id).map_or(FiledAt::Written, FiledAt::Known),
+            happened_at: Some(clamped(at)),
+            detail: None,
+        }
+    }
+}
+
+/// When a task was sent, as far as its id tells.
+pub(crate) fn sent_at(task_id: &TaskId) -> Option<DateTime<Utc>> {
+    task_id.as_uuid().and_then(of_uuid_v7)
+}
+
+fn detail_of(event: &Event) -> Option<String> {
+    let mut detail = Map::new();
+    let time = |at: DateTime<Utc>| Value::from(to_text(clamped(at)));
+    let text = |text: &str, max: usize| Value::from(&*boxed(text, max));
+    if let Some(error) = &event.error {
+        detail.insert("error_kind".into(), error.kind.as_str().into());
+        detail.insert("error_message".into(), text(&error.message, LINE));
+        if let Some(traceback) = &error.traceback {
+            detail.insert("traceback".into(), text(traceback, LONG));
+        }
+    }
+    if let Some(at) = event.retry_at {
+        detail.insert("retry_at".into(), time(at));
+    }
+    if let Some(counted) = event.counted {
+        detail.insert("counted".into(), counted.into());
+    }
+    if let Some(progress) = &event.progress {
+        let message = progress
+            .message
+            .as_deref()
+            .map(|message| text(message, LINE));
+        detail.insert("progress_current".into(), progress.current.into());
+        detail.insert("progress_total".into(), progress.total.into());
+        detail.insert("progress_message".into(), message.into());
+    }
+    if let Some(at) = event.started_at {
+        detail.insert("started_at".into(), time(at));
+    }
+    if let Some(runtime_ms) = event.runtime_ms {
+        detail.insert("runtime_ms".into(), runtime_ms.into());
+    }
+    if &*event.service != event.task.service() {
+        detail.insert("service".into(), text(&event.service, INDEXED));
+    }
+    (!detail.is_empty()).then(|| Value::Object(detail).to_string())
+}

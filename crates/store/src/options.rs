@@ -1,0 +1,40 @@
+//! Which database, and how long to wait for it.
+
+use secrecy::SecretString;
+use std::time::Duration;
+
+/// How to reach the platform database. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// `postgresql://user:password@host:port/database` or `sqlite://path/to/file.db`.
+    pub url: SecretString,
+    /// Key of the public ids. Default: none; then rows can be read but not written.
+    pub id_secret: Option<SecretString>,
+    /// Most connections at a time. Default: 10. SQLite: of those that read; one more writes.
+    pub connections: u32,
+    /// Longest that one statement may take. Default: 30 s.
+    pub statement_timeout: Duration,
+    /// Longest wait for a connection, new or from the pool. Default: 5 s.
+    pub acquire_timeout: Duration,
+}
+
+impl StoreOptions {
+    /// Options with defaults for everything but the URL.
+    #[must_use]
+    pub fn new(url: impl Into<SecretString>) -> Self {
+        Self {
+            url: url.into(),
+            id_secret: None,
+            connections: 10,
+            statement_timeout: Duration::from_secs(30),
+            acquire_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Sets the key of the public ids.
+    #[must_use]
+    pub fn id_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.id_secret = Some(secret.into());
+        self
+    }
+}

@@ -1,0 +1,143 @@
+//! The platform database as one trait.
+
+use crate::batch::{Applied, Batch};
+use crate::error::StoreError;
+use crate::filter::{DeadFilter, ParkedFilter, TaskFilter};
+use crate::json::JsonText;
+use crate::record::{
+    CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
+    UnroutableTask, WorkerRow,
+};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::state::Lineage;
+use uuid::Uuid;
+
+/// The platform database, PostgreSQL or SQLite. Share it as `Arc<dyn Store>`.
+///
+/// Every call ends within the deadlines of [`StoreOptions`](crate::StoreOptions). Dropping the
+/// future of a read is harmless; dropping that of a write leaves open whether it happened, and
+/// every write may be repeated.
+///
+/// # Errors
+/// All methods return [`StoreError`]; [`StoreError::class`] says what to do about it.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// The database, for messages: kind, host and name, never the password.
+    fn server(&self) -> &str;
+
+    /// The id that URLs show for a task; it needs no row.
+    ///
+    /// # Errors
+    /// [`StoreError::NoIdSecret`].
+    fn public_id(&self, task_id: &TaskId) -> Result<String, StoreError>;
+
+    /// Brings the schema up to date and returns how many migrations that took. Any number of
+    /// processes may call it at once.
+    async fn migrate(&self) -> Result<usize, StoreError>;
+
+    /// Migrations that are not applied yet, oldest first: `1 first schema`.
+    async fn pending_migrations(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Makes room for history of the coming months. Call it at start and once a day; it does
+    /// nothing where history is not partitioned.
+    async fn prepare_months(&self) -> Result<(), StoreError>;
+
+    /// Writes a batch in one transaction. Applying the same inputs again, in any order and in any
+    /// batches, changes nothing.
+    async fn apply(&self, batch: &Batch) -> Result<Applied, StoreError>;
+
+    /// Tasks, newest first.
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError>;
+
+    /// The task with this public id or task id.
+    async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError>;
+
+    /// What happened to a task, in the order of its attempts.
+    async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError>;
+
+    /// Lines that the task's handler wrote, oldest first.
+    async fn log(&self, task_id: &TaskId) -> Result<Vec<LogRow>, StoreError>;
+
+    /// The outcome of one run, once it has one.
+    async fn result(&self, task_id: &TaskId, run: i32) -> Result<Option<ResultRow>, StoreError>;
+
+    /// A task and everything that was scheduled under it, oldest first.
+    async fn family(&self, root_id: &TaskId) -> Result<Vec<TaskRow>, StoreError>;
+
+    /// How many tasks are in each state, of those sent since then.
+    async fn counts_by_state(
+        &self,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<StateCount>, StoreError>;
+
+    /// How many tasks of each service are in each state, of those sent since then.
+    async fn counts_by_service(
+        &self,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<ServiceCount>, StoreError>;
+
+    /// Workers, the last heard of first.
+    async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError>;
+
+    /// JSON Schema of a task's arguments, as the last worker that knows the task announced it.
+    async fn task_schema(&self, name: &str) -> Result<Option<JsonText>, StoreError>;
+
+    /// Dead letters, newest first.
+    async fn dead(&self, filter: &DeadFilter) -> Result<Vec<DeadRow>, StoreError>;
+
+    /// Parked messages, newest first.
+    async fn parked(&self, filter: &ParkedFilter) -> Result<Vec<ParkedRow>, StoreError>;
+
+    /// Tasks that no service owned, oldest first, with their messages; tasks whose message is not
+    /// known are left out.
+    async fn unroutable(&self, limit: u32) -> Result<Vec<UnroutableTask>, StoreError>;
+
+    /// Records that the platform sends a task again by itself, as the next rescue of `from`, and
+    /// returns that attempt: its number goes into the message. Sending the same again is harmless.
+    async fn mark_resent(&self, task_id: &TaskId, from: Lineage) -> Result<Lineage, StoreError>;
+
+    /// Records that a canary is being sent, and forgets those older than a day.
+    async fn canary_sent(&self, id: Uuid) -> Result<(), StoreError>;
+
+    /// The last canaries, newest first.
+    async fn canaries(&self, limit: u32) -> Result<Vec<CanaryRow>, StoreError>;
+
+    /// Asks the database for an answer.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The database's clock.
+    async fn clock(&self) -> Result<DateTime<Utc>, StoreError>;
+
+    /// Becomes the one leader of that name, if nobody is: `None` says that somebody else is.
+    async fn try_lead(&self, name: &str) -> Result<Option<LeaderGuard>, StoreError>;
+
+    /// Waits for running calls and closes all connections.
+    async fn close(&self);
+}
+
+/// Leadership, until it is dropped or the connection behind it is lost.
+#[derive(Debug)]
+pub struct LeaderGuard(Box<dyn Lead>);
+
+impl LeaderGuard {
+    pub(crate) fn new(lead: impl Lead + 'static) -> Self {
+        Self(Box::new(lead))
+    }
+
+    /// Whether the leadership still holds. Ask before every piece of work that only one process
+    /// may do; after `false` or an error another process may already lead.
+    ///
+    /// # Errors
+    /// The connection that holds the lock is lost, or did not answer in time.
+    pub async fn still_leads(&mut self) -> Result<bool, StoreError> {
+        self.0.still_leads().await
+    }
+}
+
+/// What holds the lock of a leader; dropping it gives the lock up.
+#[async_trait]
+pub(crate) trait Lead: Send + Sync + std::fmt::Debug {
+    async fn still_leads(&mut self) -> Result<bool, StoreError>;
+}
