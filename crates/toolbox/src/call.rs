@@ -14,7 +14,7 @@ pub struct BadArguments(String);
 /// The arguments that a task takes, in the order of its fields; read from its JSON Schema.
 #[derive(Debug, Clone)]
 pub struct Signature {
-    task: &'static str,
+    task: Box<str>,
     parameters: Vec<Parameter>,
     /// The struct takes names that its schema does not list (a map, a flattened field, an enum).
     open: bool,
@@ -33,7 +33,13 @@ impl Signature {
     /// The signature of task type `T`.
     #[must_use]
     pub fn of<T: Task>() -> Self {
-        let schema = schemars::schema_for!(T);
+        Self::from_schema(T::NAME, schemars::schema_for!(T).as_value())
+    }
+
+    /// The signature of the task `name`, whose arguments have this JSON Schema. The order of its
+    /// `properties` is the order of positional arguments.
+    #[must_use]
+    pub fn from_schema(name: &str, schema: &Value) -> Self {
         let required: Vec<&str> = schema
             .get("required")
             .and_then(Value::as_array)
@@ -53,7 +59,7 @@ impl Signature {
             .iter()
             .any(|word| schema.get(*word).is_some());
         Self {
-            task: T::NAME,
+            task: name.into(),
             parameters,
             open: more || composed,
         }
@@ -78,6 +84,15 @@ impl Signature {
                 Cow::Owned(without_typed_values(&object).map_err(|e| self.refuse(e.to_string()))?);
         }
         serde_json::from_str(&object).map_err(|_| self.explain::<T>(&object))
+    }
+
+    /// Gives every argument its name: one JSON object from `args`, a JSON array, and `kwargs`, a
+    /// JSON object.
+    ///
+    /// # Errors
+    /// [`BadArguments`] when an argument is missing, given twice or not known.
+    pub fn named(&self, args: &str, kwargs: &str) -> Result<String, BadArguments> {
+        Ok(join(&self.match_up(args, kwargs)?))
     }
 
     /// Reads the arguments once more, slowly, to learn which one is wrong.
@@ -311,6 +326,24 @@ mod tests {
         ] {
             assert_eq!(bind(args, kwargs), Err(error.to_owned()));
         }
+    }
+
+    #[test]
+    fn a_schema_alone_is_enough_to_name_arguments() {
+        let schema = serde_json::json!({
+            "properties": {"y": {}, "x": {}},
+            "required": ["x"],
+        });
+        let signature = Signature::from_schema("demo.sub", &schema);
+        assert_eq!(
+            signature.named("[1]", r#"{"x": 2}"#),
+            Ok(r#"{"y":1,"x":2}"#.to_owned())
+        );
+        let error = signature.named("[1]", "{}").expect_err("x is missing");
+        assert_eq!(
+            error.to_string(),
+            "`demo.sub` is missing the required argument `x`"
+        );
     }
 
     #[test]

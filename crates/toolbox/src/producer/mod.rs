@@ -16,5 +16,5 @@ mod result;
 mod send;
 
 pub use options::SendOptions;
-pub use result::{ResultError, TaskHandle};
+pub use result::{RawHandle, ResultError, TaskHandle};
 pub use send::{Producer, RawTask, SendError};

@@ -65,18 +65,50 @@ pub enum ResultError {
 /// A task that was sent.
 #[derive(Debug)]
 pub struct TaskHandle<T> {
-    id: TaskId,
-    waiting: Option<Waiting>,
+    raw: RawHandle,
     task: PhantomData<fn() -> T>,
 }
 
 impl<T: Task> TaskHandle<T> {
-    pub(super) fn new(id: TaskId, waiting: Option<Waiting>) -> Self {
+    pub(super) fn new(raw: RawHandle) -> Self {
         Self {
-            id,
-            waiting,
+            raw,
             task: PhantomData,
         }
+    }
+
+    /// Id of the task.
+    #[must_use]
+    pub fn id(&self) -> &TaskId {
+        &self.raw.id
+    }
+
+    /// Waits until the task has ended, at most `timeout`, and returns what its handler returned.
+    ///
+    /// # Errors
+    /// [`ResultError`]; after [`ResultError::Timeout`] it may be called again.
+    ///
+    /// # Cancel safety
+    /// Cancelled, nothing is lost: call it again.
+    pub async fn result(&mut self, timeout: Duration) -> Result<T::Output, ResultError> {
+        let json = self.raw.result(timeout).await?;
+        serde_json::from_str(json.get()).map_err(|source| ResultError::Output {
+            id: self.raw.id.clone(),
+            source,
+        })
+    }
+}
+
+/// A task that was sent by name: its result is JSON.
+#[derive(Debug)]
+pub struct RawHandle {
+    id: TaskId,
+    waiting: Option<Waiting>,
+}
+
+impl RawHandle {
+    pub(super) fn new(id: TaskId, waiting: Option<Waiting>) -> Self {
+        Self { id, waiting }
     }
 
     /// Id of the task.
@@ -92,7 +124,7 @@ impl<T: Task> TaskHandle<T> {
     ///
     /// # Cancel safety
     /// Cancelled, nothing is lost: call it again.
-    pub async fn result(&mut self, timeout: Duration) -> Result<T::Output, ResultError> {
+    pub async fn result(&mut self, timeout: Duration) -> Result<Arc<RawValue>, ResultError> {
         let id = &self.id;
         let waiting = self.waiting.as_mut().ok_or(ResultError::NotListening)?;
         let ended = waiting.ended.wait_for(Option::is_some);
@@ -107,12 +139,7 @@ impl<T: Task> TaskHandle<T> {
             Ok(Ok(ended)) => ended.clone(),
         };
         match ended.ok_or(ResultError::NotListening)? {
-            Ended::Success(json) => {
-                serde_json::from_str(json.get()).map_err(|source| ResultError::Output {
-                    id: id.clone(),
-                    source,
-                })
-            }
+            Ended::Success(json) => Ok(json),
             Ended::Other(state, fault) => Err(ResultError::Failed {
                 id: id.clone(),
                 state,

@@ -1,7 +1,7 @@
 //! From a task to a confirmed message.
 
 use super::options::SendOptions;
-use super::result::{Results, TaskHandle, Waiting};
+use super::result::{RawHandle, Results, TaskHandle, Waiting};
 use crate::backoff::Backoff;
 use crate::delay::{InvalidDelay, delayed_key};
 use crate::ids::{TaskId, hostname};
@@ -196,7 +196,7 @@ impl Producer {
             .await?
             .finish(&self.inner.publisher)
             .await?;
-        Ok(TaskHandle::new(sent.id, sent.waiting))
+        Ok(TaskHandle::new(sent))
     }
 
     /// Sends many tasks, with many confirms under way at a time. One outcome per task, in order.
@@ -216,7 +216,7 @@ impl Producer {
             outcomes.push(match pending {
                 Ok(pending) => {
                     let sent = pending.finish(&self.inner.publisher).await;
-                    sent.map(|sent| TaskHandle::new(sent.id, sent.waiting))
+                    sent.map(TaskHandle::new)
                 }
                 Err(error) => Err(error),
             });
@@ -229,12 +229,20 @@ impl Producer {
     /// # Errors
     /// See [`Self::send`].
     pub async fn send_raw(&self, task: RawTask, options: SendOptions) -> Result<TaskId, SendError> {
-        Ok(self
-            .begin(task, options)
-            .await?
-            .finish(&self.inner.publisher)
-            .await?
-            .id)
+        Ok(self.send_raw_awaited(task, options).await?.id().clone())
+    }
+
+    /// Sends a task by name; the handle of a listening producer can be asked for its result.
+    ///
+    /// # Errors
+    /// See [`Self::send`].
+    pub async fn send_raw_awaited(
+        &self,
+        task: RawTask,
+        options: SendOptions,
+    ) -> Result<RawHandle, SendError> {
+        let pending = self.begin(task, options).await?;
+        pending.finish(&self.inner.publisher).await
     }
 
     /// Hands a task over without waiting for its confirm: [`Pending::finish`] does.
@@ -331,15 +339,9 @@ struct Pending {
     waiting: Option<Waiting>,
 }
 
-/// A task that the broker has, and where its end will be told.
-struct Sent {
-    id: TaskId,
-    waiting: Option<Waiting>,
-}
-
 impl Pending {
     /// Waits for the confirm; what was not accepted is sent again, with the same id.
-    async fn finish(self, publisher: &Publisher) -> Result<Sent, SendError> {
+    async fn finish(self, publisher: &Publisher) -> Result<RawHandle, SendError> {
         let Self {
             task,
             id,
@@ -359,7 +361,7 @@ impl Pending {
             tries += 1;
         }
         match outcome {
-            Ok(()) => Ok(Sent { id, waiting }),
+            Ok(()) => Ok(RawHandle::new(id, waiting)),
             Err(PublishError::Nacked) => Err(SendError::QueueFull { task, id }),
             Err(source) if source.is_certainly_not_sent() => {
                 Err(SendError::Refused { task, source })
