@@ -6,7 +6,7 @@
 //! # struct Add { x: i64, y: i64 }
 //! # impl Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
 //! # async fn example(producer: Producer) -> Result<(), Box<dyn std::error::Error>> {
-//! let handle = producer.send(Add { x: 2, y: 3 }).await?;   // confirmed: stored and tracked
+//! let mut handle = producer.send(Add { x: 2, y: 3 }).await?;   // confirmed: stored and tracked
 //! let sum = handle.result(std::time::Duration::from_secs(5)).await?;
 //! # Ok(()) }
 //! ```
