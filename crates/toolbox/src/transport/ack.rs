@@ -9,9 +9,13 @@ use super::link::Frame;
 use std::collections::VecDeque;
 
 /// Deliveries of one channel that are not settled yet. Tags are counted from 1 on every channel.
-#[derive(Debug, Default)]
+///
+/// A channel with two consumers may hand out their messages in another order than that of the tags.
+/// A tag that has not come yet holds the prefix back like one in hand: acknowledging past it would
+/// drop a message that nobody has seen.
+#[derive(Debug)]
 pub(super) struct AckWindow {
-    /// Tag of the first slot.
+    /// Tag of the first slot; everything before it is settled.
     first: u64,
     slots: VecDeque<Slot>,
     unsettled: usize,
@@ -22,6 +26,8 @@ pub(super) struct AckWindow {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
+    /// Not here yet, although a later one is.
+    Missing,
     /// In the consumer's hands.
     Open { returned: bool },
     /// Done, not sent.
@@ -31,28 +37,43 @@ enum Slot {
 }
 
 impl AckWindow {
-    /// A message came. Tags of one channel rise by one.
-    pub(super) fn delivered(&mut self, tag: u64, returned: bool) {
-        if self.slots.is_empty() {
-            self.first = tag;
+    /// The window of a channel that has not delivered anything.
+    pub(super) fn new() -> Self {
+        Self {
+            first: 1,
+            slots: VecDeque::new(),
+            unsettled: 0,
+            returned_unsettled: 0,
+            fresh: Vec::new(),
         }
-        self.slots.push_back(Slot::Open { returned });
+    }
+
+    /// A message came.
+    pub(super) fn delivered(&mut self, tag: u64, returned: bool) {
+        let Some(at) = self.position(tag) else {
+            return;
+        };
+        if self.slots.len() <= at {
+            self.slots.resize(at + 1, Slot::Missing);
+        }
+        self.slots[at] = Slot::Open { returned };
         self.unsettled += 1;
         self.returned_unsettled += usize::from(returned);
     }
 
     /// A message is done.
     pub(super) fn settled(&mut self, tag: u64, how: Settlement) {
-        let slot = tag
-            .checked_sub(self.first)
-            .and_then(|i| usize::try_from(i).ok())
-            .and_then(|i| self.slots.get_mut(i));
+        let slot = self.position(tag).and_then(|at| self.slots.get_mut(at));
         if let Some(slot @ Slot::Open { .. }) = slot {
             self.returned_unsettled -= usize::from(*slot == Slot::Open { returned: true });
             self.unsettled -= 1;
             *slot = Slot::Done(how);
             self.fresh.push(tag);
         }
+    }
+
+    fn position(&self, tag: u64) -> Option<usize> {
+        usize::try_from(tag.checked_sub(self.first)?).ok()
     }
 
     /// Deliveries in the consumer's hands.
@@ -71,7 +92,7 @@ impl AckWindow {
         let done_prefix = self
             .slots
             .iter()
-            .take_while(|slot| !matches!(slot, Slot::Open { .. }))
+            .take_while(|slot| !matches!(slot, Slot::Open { .. } | Slot::Missing))
             .count();
         // Only acknowledgements may be sent for many at once; the others go first, one by one.
         let last_ack = (0..done_prefix)
@@ -79,10 +100,7 @@ impl AckWindow {
             .find(|i| self.slots[*i] == Slot::Done(Settlement::Ack));
         let covered = last_ack.map(|i| self.first + i as u64);
         for tag in std::mem::take(&mut self.fresh) {
-            let Some(slot) = usize::try_from(tag - self.first)
-                .ok()
-                .and_then(|i| self.slots.get_mut(i))
-            else {
+            let Some(slot) = self.position(tag).and_then(|at| self.slots.get_mut(at)) else {
                 continue;
             };
             let Slot::Done(how) = *slot else { continue };
@@ -117,7 +135,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn window(n: u64) -> AckWindow {
-        let mut window = AckWindow::default();
+        let mut window = AckWindow::new();
         (1..=n).for_each(|tag| window.delivered(tag, false));
         window
     }
@@ -171,23 +189,47 @@ mod tests {
         assert_eq!(window.flush(), [nack, ack(3, true)]);
     }
 
+    #[test]
+    fn a_message_that_overtook_another_does_not_acknowledge_it_unseen() {
+        let mut window = AckWindow::new();
+        window.delivered(2, false);
+        window.settled(2, Settlement::Ack);
+        assert_eq!(window.flush(), [ack(2, false)]);
+        window.delivered(1, false);
+        assert_eq!(window.flush(), []);
+        window.settled(1, Settlement::Ack);
+        assert_eq!(window.flush(), [ack(1, true)]);
+        window.delivered(3, false);
+        window.settled(3, Settlement::Ack);
+        assert_eq!(window.flush(), [ack(3, true)]);
+    }
+
     proptest! {
         /// A broker that closes the channel when a tag is settled twice, and forgets nothing.
         #[test]
         fn every_delivery_is_told_exactly_once_in_whatever_order_they_finish(
+            arrivals in Just((1..=60_u64).collect::<Vec<_>>()).prop_shuffle(),
             order in Just((1..=60_u64).collect::<Vec<_>>()).prop_shuffle(),
             nacked in proptest::collection::btree_set(1..=60_u64, 0..20),
             flush_after in proptest::collection::vec(any::<bool>(), 60),
         ) {
-            let mut window = window(60);
+            let mut window = AckWindow::new();
+            let mut arrivals = arrivals.into_iter();
+            let mut seen = BTreeSet::new();
             let mut open: BTreeSet<u64> = (1..=60).collect();
             for (tag, flush) in order.into_iter().zip(flush_after) {
+                while !seen.contains(&tag) {
+                    let arrived = arrivals.next().expect("every tag arrives");
+                    window.delivered(arrived, false);
+                    seen.insert(arrived);
+                }
                 let how = if nacked.contains(&tag) { Settlement::Nack(Requeue::Yes) } else { Settlement::Ack };
                 window.settled(tag, how);
                 for frame in if flush { window.flush() } else { Vec::new() } {
                     prop_assert!(open.remove(&frame.tag), "{} told twice", frame.tag);
                     prop_assert_eq!(frame.how != Settlement::Ack, nacked.contains(&frame.tag));
                     if frame.multiple {
+                        prop_assert!((1..=frame.tag).all(|tag| seen.contains(&tag)), "unseen below {}", frame.tag);
                         open.retain(|tag| *tag > frame.tag);
                     }
                 }

@@ -123,7 +123,7 @@ impl<'a> Channel<'a> {
         Self {
             runner,
             link,
-            window: AckWindow::default(),
+            window: AckWindow::new(),
             caution: Caution::new(Instant::now()),
             prefetch: runner.prefetch.clone(),
             rest: 0,
