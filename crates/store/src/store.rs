@@ -90,9 +90,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Parked messages, newest first.
     async fn parked(&self, filter: &ParkedFilter) -> Result<Vec<ParkedRow>, StoreError>;
 
-    /// Tasks that no service owned, oldest first, with their messages; tasks whose message is not
-    /// known are left out.
-    async fn unroutable(&self, limit: u32) -> Result<Vec<UnroutableTask>, StoreError>;
+    /// Services of the tasks that no service owned, in alphabetical order. The daemon asks every few
+    /// seconds, so it must not read the whole table.
+    async fn unroutable_services(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Tasks of `service` that no service owned, oldest first, with their messages; tasks whose
+    /// message is not known are left out.
+    async fn unroutable(
+        &self,
+        service: &str,
+        limit: u32,
+    ) -> Result<Vec<UnroutableTask>, StoreError>;
 
     /// Records that the platform sends a task again by itself, as the next rescue of `from`, and
     /// returns that attempt: its number goes into the message. Sending the same again is harmless.
