@@ -3,6 +3,7 @@
 
 use super::delivery::Settlement;
 use super::error::TransportError;
+use super::subscription::StreamOffset;
 use crate::message::Content;
 use crate::names::{ExchangeName, RoutingKey};
 use async_trait::async_trait;
@@ -37,11 +38,17 @@ pub struct Frame {
 /// One channel that consumes one queue.
 #[async_trait]
 pub trait Link: Send {
-    /// Starts a consumer under `tag`, with a prefetch of its own.
+    /// Starts a consumer under `tag`, with a prefetch of its own. `from`: the queue is a stream, to
+    /// be read from there; brokers refuse it for any other queue.
     ///
     /// # Errors
     /// [`TransportError`]; the link is of no use afterwards.
-    async fn consume(&mut self, tag: &str, prefetch: u16) -> Result<(), TransportError>;
+    async fn consume(
+        &mut self,
+        tag: &str,
+        prefetch: u16,
+        from: Option<StreamOffset>,
+    ) -> Result<(), TransportError>;
 
     /// Ends the consumer `tag`. Deliveries that are already on their way still arrive.
     ///

@@ -20,7 +20,7 @@ mod subscription;
 pub use delivery::{Delivery, Requeue, Settled};
 pub use error::{DeclareError, PublishError, TransportError};
 pub use publisher::{Confirm, Publication, Publisher, PublisherOptions};
-pub use subscription::{SubscribeOptions, Subscription, SubscriptionStatus};
+pub use subscription::{StreamOffset, SubscribeOptions, Subscription, SubscriptionStatus};
 
 use crate::names::{ExchangeName, QueueName};
 use crate::topology::Item;

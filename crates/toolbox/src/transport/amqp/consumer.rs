@@ -4,6 +4,7 @@ use super::connection::within;
 use super::convert;
 use super::fault::{self, Answer};
 use crate::names::QueueName;
+use crate::transport::StreamOffset;
 use crate::transport::delivery::{Requeue, Settlement};
 use crate::transport::error::TransportError;
 use crate::transport::link::{Arrival, Frame, Link};
@@ -12,7 +13,7 @@ use futures::Stream;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -83,9 +84,29 @@ impl AmqpLink {
     }
 }
 
+fn stream_arguments(from: Option<StreamOffset>) -> FieldTable {
+    let offset = from.map(|from| match from {
+        StreamOffset::First => "first".to_owned(),
+        StreamOffset::Age(age) => format!("{}s", age.as_secs()),
+    });
+    let mut arguments = FieldTable::default();
+    if let Some(offset) = offset {
+        arguments.insert(
+            "x-stream-offset".into(),
+            AMQPValue::LongString(offset.into()),
+        );
+    }
+    arguments
+}
+
 #[async_trait]
 impl Link for AmqpLink {
-    async fn consume(&mut self, tag: &str, prefetch: u16) -> Result<(), TransportError> {
+    async fn consume(
+        &mut self,
+        tag: &str,
+        prefetch: u16,
+        from: Option<StreamOffset>,
+    ) -> Result<(), TransportError> {
         let starting = async {
             // Quorum queues refuse global QoS, so each consumer has its own.
             self.channel
@@ -94,7 +115,7 @@ impl Link for AmqpLink {
             let options = BasicConsumeOptions::default();
             let queue = self.queue.as_str().into();
             self.channel
-                .basic_consume(queue, tag.into(), options, FieldTable::default())
+                .basic_consume(queue, tag.into(), options, stream_arguments(from))
                 .await
         };
         let started = within(self.deadline, "a new consumer", starting).await?;

@@ -1,6 +1,6 @@
 //! Everything the broker knows, behind one lock, and the clock that drives what expires.
 
-use super::consume::Channel;
+use super::channel::Channel;
 use super::exchange::Exchange;
 use super::faults::FaultState;
 use super::letters::Outbound;

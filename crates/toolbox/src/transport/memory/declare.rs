@@ -1,13 +1,13 @@
 //! Creating exchanges, queues and bindings, comparing them with what is there, deleting them.
 
+use super::arguments::{exchange_difference, queue_difference, rules};
 use super::broker::State;
 use super::exchange::Exchange;
-use super::queue::{DeadLetter, Queue, Rules};
-use crate::message::{HeaderValue, Headers};
-use crate::names::{ExchangeName, QueueName, RoutingKey};
-use crate::topology::{self, Binding, Destination, Item, QueueKind};
+use super::queue::Queue;
+use crate::message::HeaderValue;
+use crate::names::{ExchangeName, QueueName};
+use crate::topology::{self, Binding, Destination, ExchangeKind, Item};
 use crate::transport::{Declare, DeclareError, QueueDepth};
-use std::time::Duration;
 
 impl State {
     pub(super) fn declare(&mut self, item: &Item, how: Declare) -> Result<(), DeclareError> {
@@ -89,6 +89,19 @@ impl State {
             Declare::Passive if source.has(binding) => Ok(()),
             Declare::Passive => Err(missing(item)),
             Declare::Active => {
+                let how = binding
+                    .arguments
+                    .get("x-match")
+                    .and_then(HeaderValue::as_str);
+                if source.declared.kind == ExchangeKind::Headers && !knows(how) {
+                    return Err(DeclareError::Invalid {
+                        item: item.to_string(),
+                        reason:
+                            "PRECONDITION_FAILED - Invalid x-match field value; expected all, any, \
+                                 all-with-x, or any-with-x"
+                                .to_owned(),
+                    });
+                }
                 source.bind(binding);
                 self.routes.clear();
                 Ok(())
@@ -132,6 +145,13 @@ impl State {
     }
 }
 
+fn knows(x_match: Option<&str>) -> bool {
+    matches!(
+        x_match,
+        None | Some("all" | "any" | "all-with-x" | "any-with-x")
+    )
+}
+
 fn missing(item: &Item) -> DeclareError {
     DeclareError::Missing {
         item: item.to_string(),
@@ -146,133 +166,4 @@ fn same(item: &Item, difference: Option<String>) -> Result<(), DeclareError> {
             difference: format!("PRECONDITION_FAILED - inequivalent arg {difference}"),
         }),
     }
-}
-
-fn exchange_difference(wanted: &topology::Exchange, found: &topology::Exchange) -> Option<String> {
-    let at = format!("for exchange '{}' in vhost '/'", wanted.name);
-    let (new, old) = (wanted.kind.as_str(), found.kind.as_str());
-    if new != old {
-        return Some(format!(
-            "'type' {at}: received '{new}' but current is '{old}'"
-        ));
-    }
-    let (new, old) = (wanted.internal, found.internal);
-    if new != old {
-        return Some(format!(
-            "'internal' {at}: received '{new}' but current is '{old}'"
-        ));
-    }
-    let alternate = |exchange: &topology::Exchange| {
-        let name = exchange.alternate.as_ref();
-        name.map(|name| HeaderValue::from(name.as_str()))
-    };
-    argument_difference(
-        "alternate-exchange",
-        &at,
-        alternate(wanted).as_ref(),
-        alternate(found).as_ref(),
-    )
-}
-
-fn queue_difference(wanted: &topology::Queue, found: &topology::Queue) -> Option<String> {
-    let at = format!("for queue '{}' in vhost '/'", wanted.name);
-    let (new, old) = (wanted.all_arguments(), found.all_arguments());
-    let names = new.iter().chain(old.iter()).map(|(name, _)| name);
-    names
-        .filter_map(|name| argument_difference(name, &at, new.get(name), old.get(name)))
-        .next()
-}
-
-fn argument_difference(
-    name: &str,
-    at: &str,
-    wanted: Option<&HeaderValue>,
-    found: Option<&HeaderValue>,
-) -> Option<String> {
-    let differs = wanted != found;
-    differs.then(|| {
-        let (wanted, found) = (described(wanted), described(found));
-        format!("'{name}' {at}: received {wanted} but current is {found}")
-    })
-}
-
-fn described(value: Option<&HeaderValue>) -> String {
-    let kind = match value {
-        None => return "none".to_owned(),
-        Some(HeaderValue::Text(text)) => {
-            return format!("the value '{text}' of type 'longstr'");
-        }
-        Some(HeaderValue::Bool(_)) => "bool",
-        Some(HeaderValue::Int(_)) => "long",
-        Some(HeaderValue::Float(_)) => "double",
-        Some(HeaderValue::Bytes(_)) => "binary",
-        Some(HeaderValue::Timestamp(_)) => "timestamp",
-        Some(HeaderValue::List(_)) => "array",
-        Some(HeaderValue::Table(_)) => "table",
-        Some(HeaderValue::Null) => "void",
-    };
-    let json = value.map(HeaderValue::to_json).unwrap_or_default();
-    format!("the value '{json}' of type '{kind}'")
-}
-
-/// Reads a queue's arguments; what this broker does not know is kept for comparison only.
-fn rules(queue: &topology::Queue) -> Result<Rules, String> {
-    let arguments = &queue.arguments;
-    let number = |name: &str| {
-        let value = arguments.get(name).map(|value| {
-            let number = value.as_int().and_then(|n| u64::try_from(n).ok());
-            number.ok_or_else(|| invalid(queue, name, value))
-        });
-        value.transpose()
-    };
-    let reject_publish = match arguments.get("x-overflow") {
-        None => false,
-        Some(value) => match value.as_str() {
-            Some("drop-head") => false,
-            Some("reject-publish" | "reject-publish-dlx") => true,
-            _ => return Err(invalid(queue, "x-overflow", value)),
-        },
-    };
-    let quorum = queue.kind == QueueKind::Quorum;
-    let length = number("x-max-length")?;
-    Ok(Rules {
-        ttl: number("x-message-ttl")?.map(Duration::from_millis),
-        max_length: length.map(|length| usize::try_from(length).unwrap_or(usize::MAX)),
-        reject_publish,
-        delivery_limit: arguments.int("x-delivery-limit").filter(|_| quorum),
-        // RabbitMQ falls back to at-most-once when a full queue would drop its head.
-        dead_letter: dead_letter(queue, arguments, quorum && reject_publish)?,
-    })
-}
-
-fn dead_letter(
-    queue: &topology::Queue,
-    arguments: &Headers,
-    may_keep: bool,
-) -> Result<Option<DeadLetter>, String> {
-    let Some(exchange) = arguments.get("x-dead-letter-exchange") else {
-        return Ok(None);
-    };
-    let wrong = |name| move |value: &HeaderValue| invalid(queue, name, value);
-    let name = exchange
-        .as_str()
-        .and_then(|name| ExchangeName::new(name).ok());
-    let key = arguments.get("x-dead-letter-routing-key").map(|value| {
-        let key = value.as_str().and_then(|key| RoutingKey::new(key).ok());
-        key.ok_or_else(|| wrong("x-dead-letter-routing-key")(value))
-    });
-    let strategy = arguments.text("x-dead-letter-strategy");
-    Ok(Some(DeadLetter {
-        exchange: name.ok_or_else(|| wrong("x-dead-letter-exchange")(exchange))?,
-        key: key.transpose()?,
-        at_least_once: may_keep && strategy == Some("at-least-once"),
-    }))
-}
-
-fn invalid(queue: &topology::Queue, name: &str, value: &HeaderValue) -> String {
-    format!(
-        "PRECONDITION_FAILED - invalid arg '{name}' for queue '{}' in vhost '/': {}",
-        queue.name,
-        value.to_json()
-    )
 }

@@ -1,8 +1,8 @@
 //! From queues to consumers that have room, in turn.
 
 use super::broker::{ChannelId, ConsumerId, QueueId, State};
-use super::consume::Parcel;
-use super::queue::{Entry, Queue, Reason};
+use super::channel::Parcel;
+use super::queue::{Back, Entry, Queue, Reason};
 use crate::message::names::DELIVERY_COUNT;
 
 /// Place of a message in its stream, as RabbitMQ adds it.
@@ -82,7 +82,7 @@ impl State {
             .channels
             .get_mut(&consumer.channel)?
             .consumer(consumer)?;
-        let message = queue
+        let (_, message) = queue
             .log
             .get(consumer.position)
             .filter(|_| consumer.has_room())?;
@@ -116,13 +116,13 @@ impl State {
     }
 
     /// Takes messages back that a consumer had in hand, in the order of their delivery.
-    pub(super) fn give_back(&mut self, messages: impl IntoIterator<Item = Unacked>) {
+    pub(super) fn give_back(&mut self, messages: impl IntoIterator<Item = Unacked>, how: Back) {
         for Unacked {
             queue: id, entry, ..
         } in messages
         {
             let dead = match (self.queues.get_mut(&id), entry) {
-                (Some(queue), Some(entry)) => queue.put_back(entry),
+                (Some(queue), Some(entry)) => queue.put_back(entry, how),
                 // The queue is gone, or it is a stream.
                 (None, _) | (_, None) => None,
             };

@@ -1,7 +1,7 @@
 //! Ways to make the broker misbehave.
 
 use super::broker::{Shared, State};
-use super::consume::Gone;
+use super::channel::Gone;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;

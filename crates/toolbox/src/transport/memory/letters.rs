@@ -80,10 +80,7 @@ impl State {
     }
 
     pub(super) fn send_once(&mut self, letter: &Outbound) {
-        for queue in self
-            .places(&letter.message, letter.reason)
-            .unwrap_or_default()
-        {
+        for queue in self.places(&letter.message, letter.reason) {
             // Whoever sends once does not ask.
             let _ = self.store(queue, &letter.message, None);
         }
@@ -94,32 +91,31 @@ impl State {
         let now = self.now;
         while let Some(mut letter) = self.queues.get_mut(&id).and_then(|q| q.letters.next(now)) {
             let places = self.places(&letter.message, letter.reason);
-            let mut delivered = places.is_some();
-            for place in places.unwrap_or_default() {
+            let mut arrived = !places.is_empty();
+            for place in places {
                 if !letter.taken_by.contains(&place) {
                     match self.store(place, &letter.message, None) {
                         Push::Stored => letter.taken_by.push(place),
-                        Push::Rejected => delivered = false,
+                        Push::Rejected => arrived = false,
                     }
                 }
             }
-            if !delivered && let Some(queue) = self.queues.get_mut(&id) {
+            if !arrived && let Some(queue) = self.queues.get_mut(&id) {
                 queue.letters.stuck.push_back((now + LETTER_RETRY, letter));
             }
         }
     }
 
-    /// Where a dead letter goes; `None`: nowhere, because nothing is bound.
-    fn places(&mut self, message: &Message, reason: Reason) -> Option<Vec<QueueId>> {
+    /// Where a dead letter goes: not back to where it died by itself. A letter that only a cycle
+    /// would take has no place, and waits as if nothing were bound.
+    fn places(&mut self, message: &Message, reason: Reason) -> Vec<QueueId> {
         let headers = &message.content.headers;
-        let bound = self.route(&message.exchange, &message.routing_key, headers)?;
-        if bound.is_empty() {
-            return None;
-        }
+        let bound = self.route(&message.exchange, &message.routing_key, headers);
         let cycles = |id: &&QueueId| {
             let queue = self.queues.get(id);
             queue.is_some_and(|queue| is_cycle(headers, reason, &queue.declared.name))
         };
-        Some(bound.iter().filter(|id| !cycles(id)).copied().collect())
+        let bound = bound.unwrap_or_default();
+        bound.iter().filter(|id| !cycles(id)).copied().collect()
     }
 }

@@ -9,7 +9,9 @@
 //! `x-expires`, `x-max-length-bytes`, and a stream's `x-max-age` (it keeps everything). Nothing is
 //! written to disk: messages end with the last clone of the broker.
 
+mod arguments;
 mod broker;
+mod channel;
 mod consume;
 mod death;
 mod declare;

@@ -5,6 +5,7 @@ use super::letters::Letters;
 use crate::message::Content;
 use crate::names::{ExchangeName, RoutingKey};
 use crate::topology::{self, QueueKind};
+use crate::transport::StreamOffset;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,15 @@ pub(super) enum Reason {
     MaxLen,
 }
 
+/// How a delivered message comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Back {
+    /// Its consumer said so.
+    Nacked,
+    /// Its consumer is gone.
+    Lost,
+}
+
 /// A queue's arguments, read.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Rules {
@@ -66,8 +76,8 @@ pub(super) struct Queue {
     ready: VecDeque<Entry>,
     /// Came back to a quorum queue; they go before all others.
     returned: VecDeque<Entry>,
-    /// What a stream holds.
-    pub(super) log: Vec<Arc<Message>>,
+    /// What a stream holds, and since when.
+    pub(super) log: Vec<(Instant, Arc<Message>)>,
     pub(super) letters: Letters,
     next_place: u64,
     full: bool,
@@ -128,7 +138,7 @@ impl Queue {
         now: Instant,
     ) -> Push {
         if self.is_stream() {
-            self.log.push(message);
+            self.log.push((now, message));
             return Push::Stored;
         }
         if self.rules.reject_publish && self.is_full() {
@@ -189,24 +199,35 @@ impl Queue {
     }
 
     /// Takes a delivered message back. `Some`: it came back too often and is dead.
-    pub(super) fn put_back(&mut self, mut entry: Entry) -> Option<Entry> {
+    pub(super) fn put_back(&mut self, mut entry: Entry, how: Back) -> Option<Entry> {
         entry.returns += 1;
-        if self.is_quorum() {
-            if self
-                .rules
-                .delivery_limit
-                .is_some_and(|limit| entry.returns > limit)
-            {
-                return Some(entry);
-            }
-            self.returned.push_back(entry);
-        } else {
+        if !self.is_quorum() {
             let at = self
                 .ready
                 .partition_point(|other| other.place < entry.place);
             self.ready.insert(at, entry);
+            return None;
+        }
+        match (self.rules.delivery_limit, how) {
+            (Some(limit), _) if entry.returns > limit => return Some(entry),
+            // Without a limit, RabbitMQ writes it anew, at the end, so that its log does not grow.
+            (None, Back::Nacked) => self.ready.push_back(entry),
+            (None, Back::Lost) | (Some(_), _) => self.returned.push_back(entry),
         }
         None
+    }
+
+    /// Where a new consumer begins in a stream.
+    pub(super) fn position(&self, from: Option<StreamOffset>, now: Instant) -> usize {
+        match from {
+            // RabbitMQ's default: what comes from now on.
+            None => self.log.len(),
+            Some(StreamOffset::First) => 0,
+            Some(StreamOffset::Age(age)) => {
+                let kept = |at: Instant| now.saturating_duration_since(at) <= age;
+                self.log.partition_point(|(at, _)| !kept(*at))
+            }
+        }
     }
 
     /// Whether a delivery tells how often the message came back before.

@@ -22,6 +22,20 @@ pub struct SubscribeOptions {
     pub prefetch: u16,
     /// Longest pause between two tries to reach the broker. Default: 5 s.
     pub reconnect_cap: Duration,
+    /// Where to begin in a stream. `None`: the queue is none. Default: `None`.
+    pub from: Option<StreamOffset>,
+}
+
+/// Where a subscription begins to read a stream, now and after each reconnect.
+///
+/// Reading takes nothing out: every subscription reads all of it, `ack` only makes room for more,
+/// and [`nack`](super::Delivery::nack) is refused and costs the channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamOffset {
+    /// With the oldest message that is kept.
+    First,
+    /// With messages about this old. RabbitMQ hands them out in chunks, so some may be older.
+    Age(Duration),
 }
 
 impl SubscribeOptions {
@@ -32,6 +46,17 @@ impl SubscribeOptions {
             queue,
             prefetch: prefetch.max(1),
             reconnect_cap: Duration::from_secs(5),
+            from: None,
+        }
+    }
+
+    /// Reads the stream `queue` from its beginning, `prefetch` messages at a time from the start:
+    /// a stream does not count how often it delivers, so there is no culprit to look out for.
+    #[must_use]
+    pub fn stream(queue: QueueName, prefetch: u16) -> Self {
+        Self {
+            from: Some(StreamOffset::First),
+            ..Self::new(queue, prefetch)
         }
     }
 }
@@ -111,6 +136,7 @@ impl Subscription {
     }
 
     /// Holds at most `prefetch` messages from now on, at least 1. What is in hand already stays.
+    /// Of a stream: from the next reconnect on.
     pub fn set_prefetch(&self, prefetch: u16) {
         self.prefetch.send_if_modified(|current| {
             let changed = *current != prefetch.max(1);

@@ -95,7 +95,9 @@ impl Runner {
 
     async fn connect(&self) -> Result<Box<dyn Link>, TransportError> {
         let mut link = self.transport.link(&self.options.queue).await?;
-        link.consume(FIRST, 1).await?;
+        let from = self.options.from;
+        let first = from.map_or(1, |_| *self.prefetch.borrow());
+        link.consume(FIRST, first, from).await?;
         self.to_status.send_replace(SubscriptionStatus::Consuming);
         Ok(link)
     }
@@ -166,10 +168,17 @@ impl<'a> Channel<'a> {
     }
 
     fn look_again_at(&self) -> Option<Instant> {
-        let wants_more = self.consuming && *self.prefetch.borrow() > 1;
-        let at = self.caution.look_again_at().filter(|_| wants_more)?;
+        let at = self
+            .caution
+            .look_again_at()
+            .filter(|_| self.may_want_more())?;
         // In the past, the reason to wait is a message in hand: its settlement looks again.
         (at > Instant::now()).then_some(at)
+    }
+
+    /// Whether there can be a second consumer. It would read a stream once more.
+    fn may_want_more(&self) -> bool {
+        self.consuming && self.runner.options.from.is_none() && *self.prefetch.borrow() > 1
     }
 
     async fn deliver(&mut self, arrival: Arrival) -> Result<(), TransportError> {
@@ -210,10 +219,7 @@ impl<'a> Channel<'a> {
     async fn widen_if_quiet(&mut self) -> Result<(), TransportError> {
         let prefetch = *self.prefetch.borrow();
         let (unsettled, returned) = (self.window.unsettled(), self.window.returned_unsettled());
-        if self.consuming
-            && prefetch > 1
-            && self.caution.may_widen(unsettled, returned, Instant::now())
-        {
+        if self.may_want_more() && self.caution.may_widen(unsettled, returned, Instant::now()) {
             self.rest(prefetch - 1).await?;
         }
         Ok(())
@@ -238,7 +244,7 @@ impl<'a> Channel<'a> {
         }
         self.rest = n;
         if n > 0 {
-            self.link.consume(REST, n).await?;
+            self.link.consume(REST, n, None).await?;
         }
         Ok(())
     }
