@@ -9,9 +9,13 @@ use uuid::Uuid;
 
 use super::{Broker, Management, Permissions, encoded};
 use crate::elsewhere;
+use crate::wait::eventually;
 
 /// Longer than the quarter of a second after which a private node renews its figures.
 const FIGURES_AGE: Duration = Duration::from_millis(300);
+
+/// How long a queue may take to stop changing.
+const REST: Duration = Duration::from_secs(60);
 
 /// A vhost that belongs to one test. Dropping it deletes it, with its queues and [users](super::User).
 #[derive(Debug)]
@@ -86,17 +90,20 @@ impl Vhost {
     /// queue has no leader: the broker then says 0.
     ///
     /// # Errors
-    /// When there is no such queue, or the broker does not answer.
+    /// When there is no such queue, it does not come to rest within a minute, or the broker does not
+    /// answer.
     pub async fn depth(&self, queue: &str) -> anyhow::Result<Depth> {
-        let mut before = self.depth_lately(queue).await?;
-        loop {
-            tokio::time::sleep(FIGURES_AGE).await;
+        let mut before = None;
+        let rest = format!("queue {queue} to come to rest");
+        eventually(&rest, REST, async || {
             let now = self.depth_lately(queue).await?;
-            if now == before {
-                return Ok(now);
+            if before.replace(now) == Some(now) {
+                return Ok(Some(now));
             }
-            before = now;
-        }
+            tokio::time::sleep(FIGURES_AGE).await;
+            Ok(None)
+        })
+        .await
     }
 
     /// How many messages `queue` held a quarter of a second ago.
