@@ -1,1 +1,26 @@
 //! The daemon that mirrors every task into the platform database.
+//!
+//! It reads the platform's queues (tracking copies, events, deaths, expired copies, unroutable
+//! tasks, signs of life), merges what belongs to one task, writes batches in single transactions,
+//! and acknowledges after the commit. What cannot be read is parked with its reason; an outage of
+//! broker or database is waited out.
+//!
+//! Read `daemon` first, then `pump`, `gather` and `read`, then `commit`; `leader` is what only one
+//! of several daemons does.
+
+mod canary;
+mod commit;
+mod daemon;
+mod error;
+mod feeds;
+mod gather;
+pub mod health;
+mod leader;
+mod pump;
+mod read;
+mod resend;
+mod start;
+
+pub use daemon::Daemon;
+pub use error::SyncError;
+pub use feeds::Feed;

@@ -1,0 +1,164 @@
+//! Writing a batch: waiting for a database that is away, and finding the one record that it
+//! refuses.
+
+use crate::gather::{Gathered, Item};
+use crate::health::Health;
+use counterfoil_store::{Batch, FaultClass, Store, StoreError};
+use counterfoil_toolbox::backoff::Backoff;
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::topology::Names;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long messages are held while the database is away. Well below the 30 minutes after which
+/// the broker takes them back by itself, each time counting a delivery.
+const HOLD: Duration = Duration::from_secs(600);
+
+/// How long an error that waiting should not mend (a missing table, a lost permission) is waited
+/// out all the same: a server that is being restored says such things.
+const FATAL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longest pause between two tries.
+const RETRY_CAP: Duration = Duration::from_secs(2);
+
+/// What writing needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Committer {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) names: Names,
+    pub(crate) health: Arc<Health>,
+    /// Ends the waiting: the daemon stops.
+    pub(crate) give_up: CancellationToken,
+}
+
+/// A batch was not written; its messages are still the broker's.
+#[derive(Debug)]
+pub(crate) enum Unwritten {
+    /// The database was away for longer than messages are held.
+    Held(StoreError),
+    /// The database says that waiting does not help.
+    Refused(StoreError),
+    /// The daemon stops.
+    GivenUp,
+}
+
+impl Committer {
+    /// Writes a batch and returns it to be settled.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it may or may not be written; writing it again is safe.
+    pub(crate) async fn write(&self, mut gathered: Gathered) -> Result<Gathered, Unwritten> {
+        let batch = std::mem::take(&mut gathered.batch);
+        if batch.is_empty() {
+            return Ok(gathered);
+        }
+        match self.persist(&batch).await {
+            Ok(()) => Ok(gathered),
+            Err(Denied::BadData(_)) => {
+                drop(batch);
+                self.bisect(&mut gathered).await?;
+                Ok(gathered)
+            }
+            Err(Denied::Unwritten(unwritten)) => Err(unwritten),
+        }
+    }
+
+    /// Writes halves, and halves of halves, until the culprits are alone; they are parked.
+    async fn bisect(&self, gathered: &mut Gathered) -> Result<(), Unwritten> {
+        let mut parts = vec![std::mem::take(&mut gathered.items)];
+        while let Some(mut part) = parts.pop() {
+            let mut batch = Batch::new();
+            part.iter().for_each(|item| item.record.add_to(&mut batch));
+            match self.persist(&batch).await {
+                Ok(()) => {}
+                Err(Denied::Unwritten(unwritten)) => return Err(unwritten),
+                Err(Denied::BadData(_)) if part.len() > 1 => {
+                    let rest = part.split_off(part.len() / 2);
+                    parts.push(rest);
+                    parts.push(part);
+                }
+                Err(Denied::BadData(error)) => {
+                    for culprit in part {
+                        self.park(culprit, &error, gathered).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a record that cannot be written as it came: first with its headers, else its body.
+    async fn park(
+        &self,
+        culprit: Item,
+        error: &StoreError,
+        gathered: &mut Gathered,
+    ) -> Result<(), Unwritten> {
+        let queue = culprit.feed.queue(&self.names).as_str();
+        let reason = format!("the database refused it: {}", ErrorChain(error));
+        tracing::error!(queue, reason, "a message is parked");
+        let Some(mut parked) = culprit.record.into_parked(queue, reason) else {
+            return Ok(());
+        };
+        for _ in 0..2 {
+            let mut batch = Batch::new();
+            batch.park(parked.clone());
+            match self.persist(&batch).await {
+                Ok(()) => return Ok(()),
+                Err(Denied::Unwritten(unwritten)) => return Err(unwritten),
+                Err(Denied::BadData(error)) => {
+                    tracing::error!(queue, error = %ErrorChain(&error), "a message could not be parked");
+                    let body = std::mem::take(&mut parked.message.content.body);
+                    parked.message.content = Content::json(body);
+                    parked.reason = "the database refused it".into();
+                    (parked.task_id, parked.name) = (None, None);
+                }
+            }
+        }
+        gathered.give_up(culprit.delivery);
+        Ok(())
+    }
+
+    /// Writes until it is written, or known to be impossible.
+    async fn persist(&self, batch: &Batch) -> Result<(), Denied> {
+        let started = Instant::now();
+        let backoff = Backoff::reconnect(RETRY_CAP);
+        let mut tries = 0;
+        loop {
+            let applying = self.give_up.run_until_cancelled(self.store.apply(batch));
+            let error = match applying.await {
+                None => return Err(Denied::Unwritten(Unwritten::GivenUp)),
+                Some(Ok(applied)) => {
+                    self.health.committed();
+                    let elapsed_ms = started.elapsed().as_millis();
+                    tracing::debug!(?applied, elapsed_ms, "batch written");
+                    return Ok(());
+                }
+                Some(Err(error)) => error,
+            };
+            let (patience, unwritten): (_, fn(StoreError) -> Unwritten) = match error.class() {
+                FaultClass::BadData => return Err(Denied::BadData(error)),
+                FaultClass::Transient => (HOLD, Unwritten::Held),
+                FaultClass::Fatal => (FATAL_PATIENCE, Unwritten::Refused),
+            };
+            self.health.database_failed(&error);
+            tracing::warn!(error = %ErrorChain(&error), tries, "batch not written, trying again");
+            if started.elapsed() >= patience {
+                return Err(Denied::Unwritten(unwritten(error)));
+            }
+            let pause = tokio::time::sleep(backoff.random_wait(tries));
+            if self.give_up.run_until_cancelled(pause).await.is_none() {
+                return Err(Denied::Unwritten(Unwritten::GivenUp));
+            }
+            tries += 1;
+        }
+    }
+}
+
+enum Denied {
+    BadData(StoreError),
+    Unwritten(Unwritten),
+}

@@ -1,0 +1,136 @@
+//! A batch while it gathers: messages from all queues, read and merged, not yet written.
+
+use crate::feeds::{Appetite, Feed};
+use crate::read::{Record, read};
+use counterfoil_store::Batch;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{Delivery, Requeue, Settled};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Records per message of a full batch: one message brings many events, and the transaction must
+/// not grow with them.
+const RECORDS_PER_MESSAGE: usize = 4;
+
+/// Bytes that a message takes beside its body, roughly: names, headers, bookkeeping.
+const OVERHEAD: usize = 500;
+
+/// When a batch is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rhythm {
+    /// How much goes into one batch.
+    pub(crate) appetite: Appetite,
+    /// Least time from one write to the next, unless a batch is full before.
+    pub(crate) wait: Duration,
+}
+
+/// Messages that are written together.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    /// What is to be written, merged.
+    pub(crate) batch: Batch,
+    /// The same one by one, to find the one that the database refuses.
+    pub(crate) items: Vec<Item>,
+    deliveries: Vec<Delivery>,
+    /// Deliveries of which nothing could be kept, not even as they came.
+    hopeless: Vec<usize>,
+    bytes: usize,
+    since: Option<Instant>,
+    /// A message in it was returned before: its queue hands out nothing else until it is settled.
+    urgent: bool,
+}
+
+/// One record, and where it came from.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) feed: Feed,
+    pub(crate) delivery: usize,
+    pub(crate) record: Record,
+}
+
+/// How the deliveries of a batch were settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Tally {
+    /// All of them.
+    pub(crate) messages: usize,
+    /// Those whose channel was gone: they come again, and change nothing then.
+    pub(crate) stale: usize,
+}
+
+impl Gathered {
+    /// Takes a message in.
+    pub(crate) fn take(&mut self, feed: Feed, mut delivery: Delivery, names: &Names) {
+        // Its channel broke while it waited here: it comes again.
+        if !delivery.is_live() {
+            return;
+        }
+        self.since.get_or_insert_with(Instant::now);
+        self.urgent |= delivery.delivery_count() >= 1;
+        self.bytes += delivery.content.body.len() + OVERHEAD;
+        let mut records = Vec::new();
+        read(feed, &mut delivery, names, &mut records);
+        let place = self.deliveries.len();
+        self.deliveries.push(delivery);
+        for record in records {
+            record.add_to(&mut self.batch);
+            self.items.push(Item {
+                feed,
+                delivery: place,
+                record,
+            });
+        }
+    }
+
+    /// Whether it holds no message.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.deliveries.is_empty()
+    }
+
+    /// How many messages it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.deliveries.len()
+    }
+
+    /// When its first message came.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Whether no more should be taken in.
+    pub(crate) fn is_full(&self, appetite: Appetite) -> bool {
+        self.deliveries.len() >= appetite.messages
+            || self.items.len() >= appetite.messages.saturating_mul(RECORDS_PER_MESSAGE)
+            || self.bytes >= appetite.bytes
+    }
+
+    /// When it should be written, the last one having been begun at `last`; `None` while empty.
+    pub(crate) fn due(&self, rhythm: Rhythm, last: Option<Instant>) -> Option<Instant> {
+        let since = self.since?;
+        if self.urgent || self.is_full(rhythm.appetite) {
+            return Some(since);
+        }
+        // After a pause the first message is written at once; then the next ones gather.
+        Some(last.map_or(since, |last| since.max(last + rhythm.wait)))
+    }
+
+    /// Notes a delivery of which the database keeps nothing.
+    pub(crate) fn give_up(&mut self, delivery: usize) {
+        self.hopeless.push(delivery);
+    }
+
+    /// Tells the broker that everything in it is durable.
+    pub(crate) fn settle(self) -> Tally {
+        let mut tally = Tally::default();
+        for (place, delivery) in self.deliveries.into_iter().enumerate() {
+            let settled = if self.hopeless.contains(&place) {
+                // Where its queue dead-letters: the end of the line, but not lost.
+                delivery.nack(Requeue::No)
+            } else {
+                delivery.ack()
+            };
+            tally.messages += 1;
+            tally.stale += usize::from(settled == Settled::Stale);
+        }
+        tally
+    }
+}

@@ -1,0 +1,187 @@
+//! How the daemon is doing: facts that its parts note down, and the report made of them.
+
+pub(crate) mod http;
+pub(crate) mod monitor;
+mod report;
+
+pub use report::{CanaryReport, DatabaseReport, FeedReport, Report};
+
+use crate::feeds::Feed;
+use crate::gather::Tally;
+use chrono::{DateTime, Utc};
+use counterfoil_store::StoreError;
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::transport::SubscriptionStatus;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Silence of the loop after which it is taken for stuck. A batch is read in milliseconds.
+const STUCK: Duration = Duration::from_secs(30);
+
+/// What the daemon knows of itself. Shared by all of its parts, and by whoever runs it.
+#[derive(Debug)]
+pub struct Health {
+    facts: Mutex<Facts>,
+}
+
+#[derive(Debug)]
+struct Facts {
+    started: Instant,
+    phase: Phase,
+    last_tick: Instant,
+    last_commit: Option<(Instant, DateTime<Utc>)>,
+    in_hand: usize,
+    oldest: Option<Instant>,
+    /// What the database said last, and since when it says nothing better.
+    database: Option<(Instant, String)>,
+    database_answered: bool,
+    feeds: Vec<(Feed, watch::Receiver<SubscriptionStatus>)>,
+    backlog: BTreeMap<&'static str, u32>,
+    messages: u64,
+    redelivered: u64,
+    leads: bool,
+    canary: Canary,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Running,
+    Stopping,
+}
+
+/// What became of the last canary that this daemon sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) enum Canary {
+    /// None was sent, or it is still on its way.
+    #[default]
+    Unknown,
+    /// It was seen everywhere.
+    Seen {
+        /// When it was sent.
+        sent_at: DateTime<Utc>,
+    },
+    /// It was not seen in these places.
+    Missed {
+        /// When it was sent.
+        sent_at: DateTime<Utc>,
+        /// Where it did not come through.
+        missing: Vec<&'static str>,
+    },
+}
+
+impl Health {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            facts: Mutex::new(Facts {
+                started: now,
+                phase: Phase::Starting,
+                last_tick: now,
+                last_commit: None,
+                in_hand: 0,
+                oldest: None,
+                database: None,
+                database_answered: false,
+                feeds: Vec::new(),
+                backlog: BTreeMap::new(),
+                messages: 0,
+                redelivered: 0,
+                leads: false,
+                canary: Canary::Unknown,
+            }),
+        }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        // A panic elsewhere cannot leave these facts half written: each is one assignment.
+        self.facts
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The loop went round.
+    pub(crate) fn tick(&self) {
+        self.facts().last_tick = Instant::now();
+    }
+
+    /// Consuming begins.
+    pub(crate) fn watch(&self, feeds: Vec<(Feed, watch::Receiver<SubscriptionStatus>)>) {
+        let mut facts = self.facts();
+        facts.feeds = feeds;
+        facts.phase = Phase::Running;
+    }
+
+    /// The daemon was asked to stop.
+    pub(crate) fn stopping(&self) {
+        self.facts().phase = Phase::Stopping;
+    }
+
+    /// What has gathered and is not being written yet.
+    pub(crate) fn holds(&self, messages: usize, oldest: Option<Instant>) {
+        let mut facts = self.facts();
+        (facts.in_hand, facts.oldest) = (messages, oldest);
+    }
+
+    /// A transaction was committed.
+    pub(crate) fn committed(&self) {
+        self.facts().last_commit = Some((Instant::now(), Utc::now()));
+        self.database_answered();
+    }
+
+    /// A batch was acknowledged.
+    pub(crate) fn settled(&self, tally: Tally) {
+        let mut facts = self.facts();
+        facts.messages += u64::try_from(tally.messages).unwrap_or(u64::MAX);
+        facts.redelivered += u64::try_from(tally.stale).unwrap_or(u64::MAX);
+    }
+
+    pub(crate) fn database_answered(&self) {
+        let mut facts = self.facts();
+        if let Some((since, _)) = facts.database.take() {
+            let away = since.elapsed();
+            tracing::info!(?away, "the database answers again");
+        }
+        facts.database_answered = true;
+    }
+
+    pub(crate) fn database_failed(&self, error: &StoreError) {
+        let mut facts = self.facts();
+        let since = facts
+            .database
+            .take()
+            .map_or_else(Instant::now, |(since, _)| since);
+        facts.database = Some((since, ErrorChain(error).to_string()));
+    }
+
+    pub(crate) fn backlog(&self, feed: Feed, ready: u32) {
+        self.facts().backlog.insert(feed.as_str(), ready);
+    }
+
+    pub(crate) fn leads(&self, leads: bool) {
+        let mut facts = self.facts();
+        facts.leads = leads;
+        if !leads {
+            facts.canary = Canary::Unknown;
+        }
+    }
+
+    pub(crate) fn canary(&self, canary: Canary) {
+        self.facts().canary = canary;
+    }
+
+    /// Whether the loop goes round: an answer to "should this process be restarted?".
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.facts().last_tick.elapsed() < STUCK
+    }
+
+    /// Everything about the daemon's condition.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        Report::of(&self.facts())
+    }
+}

@@ -1,0 +1,125 @@
+//! Work that only one daemon does: the leader's rounds.
+
+use crate::canary::Canaries;
+use crate::health::Health;
+use crate::resend::Resender;
+use counterfoil_store::{LeaderGuard, Store};
+use counterfoil_toolbox::config::SyncSettings;
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::Transport;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// Name of the lock.
+const NAME: &str = "counterfoil-sync";
+
+/// How often a daemon that does not lead asks whether nobody else does.
+const ASK: Duration = Duration::from_secs(5);
+
+/// What the leader needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Leader {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) names: Names,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) settings: SyncSettings,
+}
+
+impl Leader {
+    /// Leads whenever nobody else does, until `stop`.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ask = interval(ASK);
+        while stop.run_until_cancelled(ask.tick()).await.is_some() {
+            let elected = stop.run_until_cancelled(self.store.try_lead(NAME)).await;
+            match elected {
+                None => return,
+                Some(Ok(Some(guard))) => {
+                    tracing::info!("this daemon leads");
+                    self.health.leads(true);
+                    stop.run_until_cancelled(self.lead(guard)).await;
+                    self.health.leads(false);
+                }
+                Some(Ok(None)) => {}
+                Some(Err(error)) => {
+                    tracing::warn!(error = %ErrorChain(&error), "could not ask who leads");
+                }
+            }
+        }
+    }
+
+    /// Works until the leadership is lost.
+    ///
+    /// # Cancel safety
+    /// Cancelled between sending a task and marking it, the task is sent once more by the next
+    /// leader.
+    async fn lead(&self, mut guard: LeaderGuard) {
+        let mut resender = Resender::new(
+            Arc::clone(&self.transport),
+            self.names.clone(),
+            Arc::clone(&self.store),
+            self.settings.unroutable_interval,
+        );
+        let mut canaries = Canaries::new(
+            &self.transport,
+            self.names.clone(),
+            Arc::clone(&self.store),
+            Arc::clone(&self.health),
+        );
+        let mut resend = interval(self.settings.unroutable_interval);
+        let mut canary = interval(self.settings.canary_interval);
+        loop {
+            let due = tokio::select! {
+                _ = resend.tick() => Due::Resend,
+                _ = canary.tick() => Due::Canary,
+            };
+            if !still_leads(&mut guard).await {
+                return;
+            }
+            let done = match due {
+                Due::Resend => resender
+                    .round()
+                    .await
+                    .map_err(|e| ErrorChain(&e).to_string()),
+                Due::Canary => canaries
+                    .round()
+                    .await
+                    .map_err(|e| ErrorChain(&e).to_string()),
+            };
+            if let Err(error) = done {
+                tracing::warn!(error, ?due, "a round of the leader's ended early");
+            }
+        }
+    }
+}
+
+/// What the leader does next.
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    Resend,
+    Canary,
+}
+
+async fn still_leads(guard: &mut LeaderGuard) -> bool {
+    match guard.still_leads().await {
+        Ok(true) => true,
+        Ok(false) => {
+            tracing::warn!("another daemon leads now");
+            false
+        }
+        Err(error) => {
+            tracing::warn!(error = %ErrorChain(&error), "this daemon does not lead any more");
+            false
+        }
+    }
+}
+
+/// Ticks that do not bunch up after a delay. An interval of nothing would be a busy loop.
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period.max(Duration::from_millis(1)));
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}

@@ -1,0 +1,128 @@
+//! From deliveries to what the database is told. Nothing here can fail: what cannot be read is
+//! set aside with the reason.
+
+mod copies;
+mod deaths;
+mod events;
+mod heartbeats;
+
+use crate::feeds::Feed;
+use counterfoil_store::{
+    Batch, CanaryPlace, DeadLetter, Parked, Seen, StoredMessage, TrackingCopy, WorkerSeen,
+};
+use counterfoil_toolbox::event::Event;
+use counterfoil_toolbox::message::names::DELIVERY_COUNT;
+use counterfoil_toolbox::message::{Content, Envelope};
+use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::Delivery;
+use uuid::Uuid;
+
+/// Name of the task that canaries pretend to be. No service can be called `platform`.
+pub(crate) const CANARY: &str = "platform.canary";
+
+/// Why a task of that name that is no canary is refused.
+const RESERVED: &str = "the name platform.canary is reserved";
+
+/// One thing that a message tells.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// A task was scheduled, or nobody owns it.
+    Copy(Box<TrackingCopy>),
+    /// Something happened to a task.
+    Event(Box<Event>),
+    /// A message died.
+    Dead(Box<DeadLetter>),
+    /// A message cannot be read.
+    Parked(Box<Parked>),
+    /// A worker lives.
+    Worker(Box<WorkerSeen>),
+    /// A canary came through.
+    Canary(Uuid, CanaryPlace),
+}
+
+impl Record {
+    /// Adds it to what one transaction writes.
+    pub(crate) fn add_to(&self, batch: &mut Batch) {
+        match self {
+            Self::Copy(copy) => batch.track(copy),
+            Self::Event(event) => batch.event(event),
+            Self::Dead(dead) => batch.dead((**dead).clone()),
+            Self::Parked(parked) => batch.park((**parked).clone()),
+            Self::Worker(worker) => batch.worker((**worker).clone()),
+            Self::Canary(id, place) => batch.canary(*id, *place),
+        }
+    }
+
+    /// What is kept of a record that the database refuses.
+    pub(crate) fn into_parked(self, queue: &str, reason: String) -> Option<Parked> {
+        let (task_id, name, message) = match self {
+            Self::Copy(copy) => (
+                Some(copy.envelope.id),
+                Some(copy.envelope.name),
+                copy.message,
+            ),
+            Self::Event(event) => {
+                let body = serde_json::to_vec(&[&event]).unwrap_or_default();
+                let message = StoredMessage {
+                    exchange: "".into(),
+                    routing_key: counterfoil_toolbox::topology::names::event_key(&event.service)
+                        .as_str()
+                        .into(),
+                    content: Content::json(body),
+                };
+                (Some(event.task_id), Some(event.task), message)
+            }
+            Self::Dead(dead) => (dead.task_id, None, dead.message),
+            Self::Parked(parked) => (None, None, parked.message),
+            // Another sign of life follows, and a canary that is not seen is reported anyway.
+            Self::Worker(_) | Self::Canary(..) => return None,
+        };
+        Some(Parked {
+            queue: queue.into(),
+            reason: reason.into(),
+            task_id,
+            name: name.map(|name: TaskName| name.as_str().into()),
+            message,
+        })
+    }
+}
+
+/// Reads one message. Its content is taken out of the delivery, which is left to be settled.
+pub(crate) fn read(feed: Feed, delivery: &mut Delivery, names: &Names, out: &mut Vec<Record>) {
+    let message = stored(delivery);
+    let queue = delivery.queue.as_str();
+    match feed {
+        Feed::Tracking | Feed::Expired => copies::read(queue, message, Seen::Scheduled, out),
+        Feed::Unroutable => copies::read(queue, message, Seen::Unroutable, out),
+        Feed::Events => events::read(queue, message, out),
+        Feed::Deaths => deaths::read(message, names, out),
+        Feed::Heartbeats => heartbeats::read(&message, out),
+    }
+}
+
+fn stored(delivery: &mut Delivery) -> StoredMessage {
+    let mut content = std::mem::take(&mut delivery.content);
+    // How often the platform's own queue delivered it: not a property of the message.
+    content.headers.retain(|name| name != DELIVERY_COUNT);
+    StoredMessage {
+        exchange: delivery.exchange.as_str().into(),
+        routing_key: delivery.routing_key.as_str().into(),
+        content,
+    }
+}
+
+fn parked(
+    queue: &str,
+    reason: impl Into<Box<str>>,
+    envelope: Option<&Envelope>,
+    message: StoredMessage,
+) -> Record {
+    Record::Parked(Box::new(Parked {
+        queue: queue.into(),
+        reason: reason.into(),
+        task_id: envelope.map(|envelope| envelope.id.clone()),
+        name: envelope.map(|envelope| envelope.name.as_str().into()),
+        message,
+    }))
+}

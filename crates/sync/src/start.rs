@@ -1,0 +1,96 @@
+//! What has to be there before anything is consumed. An outage is waited out; what waiting cannot
+//! mend is refused, with the remedy.
+
+use crate::error::SyncError;
+use crate::feeds::Feed;
+use crate::health::Health;
+use counterfoil_store::{FaultClass, Store};
+use counterfoil_toolbox::backoff::Backoff;
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::Transport;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Longest pause between two tries.
+const PAUSE_CAP: Duration = Duration::from_secs(5);
+
+/// Whether something is as it must be.
+enum Answer {
+    Good,
+    /// Ask again.
+    Later,
+}
+
+/// Waits until broker and database answer, and looks whether all is there. `Ok` also when the
+/// daemon was stopped meanwhile.
+pub(crate) async fn wait(
+    transport: &dyn Transport,
+    names: &Names,
+    store: &dyn Store,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Result<(), SyncError> {
+    let backoff = Backoff::reconnect(PAUSE_CAP);
+    let (mut database, mut broker) = (Answer::Later, Answer::Later);
+    for tries in 0.. {
+        health.tick();
+        if matches!(database, Answer::Later) {
+            database = look_at_database(store, health).await?;
+        }
+        if matches!(broker, Answer::Later) {
+            broker = look_at_broker(transport, names).await?;
+        }
+        if matches!((&database, &broker), (Answer::Good, Answer::Good)) {
+            return Ok(());
+        }
+        let pause = tokio::time::sleep(backoff.random_wait(tries));
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn look_at_database(store: &dyn Store, health: &Health) -> Result<Answer, SyncError> {
+    match store.pending_migrations().await {
+        Ok(missing) => match missing.first() {
+            None => {
+                health.database_answered();
+                Ok(Answer::Good)
+            }
+            Some(first) => Err(SyncError::NotMigrated {
+                missing: missing.len(),
+                first: first.clone(),
+            }),
+        },
+        Err(error) => match error.class() {
+            FaultClass::Transient => {
+                tracing::warn!(error = %ErrorChain(&error), "waiting for the database");
+                health.database_failed(&error);
+                Ok(Answer::Later)
+            }
+            FaultClass::BadData | FaultClass::Fatal => Err(SyncError::DatabaseAtStart(error)),
+        },
+    }
+}
+
+async fn look_at_broker(transport: &dyn Transport, names: &Names) -> Result<Answer, SyncError> {
+    for feed in Feed::ALL {
+        let queue = feed.queue(names);
+        match transport.depth(queue).await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                return Err(SyncError::NoQueue {
+                    queue: queue.clone(),
+                });
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!(error = %ErrorChain(&error), "waiting for the broker");
+                return Ok(Answer::Later);
+            }
+            Err(error) => return Err(SyncError::Broker(error)),
+        }
+    }
+    Ok(Answer::Good)
+}
