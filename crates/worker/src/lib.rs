@@ -1,1 +1,76 @@
-//! The counterfoil worker runtime: typed async handlers over RabbitMQ.
+//! The counterfoil worker runtime: typed handlers over a broker.
+//!
+//! ```no_run
+//! use counterfoil_toolbox::{Task, config::{BrokerSettings, WorkerSettings}, transport::Transport};
+//! use counterfoil_worker::{Context, TaskError, Worker};
+//! use std::sync::Arc;
+//!
+//! #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+//! struct Resize { path: String, width: u32 }
+//!
+//! impl Task for Resize {
+//!     const NAME: &'static str = "image.resize";
+//!     type Output = u64;
+//! }
+//!
+//! async fn resize(task: Resize, cx: Context) -> Result<u64, TaskError> {
+//!     let image = std::fs::read(&task.path)?; // an error: retried with backoff
+//!     cx.progress(1, 2, "read");
+//!     Ok(image.len() as u64)
+//! }
+//!
+//! # async fn example(transport: Arc<dyn Transport>) -> Result<(), Box<dyn std::error::Error>> {
+//! let names = BrokerSettings::default().names()?;
+//! let worker = Worker::builder(transport, names, WorkerSettings::default())
+//!     .handle(resize)
+//!     .build()?;
+//! let exit = worker.run().await; // until SIGTERM
+//! std::process::exit(exit.code());
+//! # }
+//! ```
+//!
+//! # Reading this crate
+//! `worker` starts everything · `consume` is the loop of one queue · `execute` takes one delivery
+//! to its end, with `intake` (message → task), `run` (handler), `outcome` (what follows) and
+//! `perform` (doing it) · `report` tells the platform · `drain` stops everything.
+
+mod builder;
+mod worker;
+
+mod consume;
+mod execute;
+mod intake;
+mod run;
+
+mod outcome;
+mod perform;
+
+mod dead;
+mod publish;
+mod retry;
+
+mod report;
+
+mod drain;
+mod exit;
+mod stop;
+
+mod context;
+mod error;
+mod guard;
+mod handler;
+mod heartbeat;
+mod held;
+mod panic;
+mod registry;
+mod shared;
+mod states;
+mod task_error;
+
+pub use builder::WorkerBuilder;
+pub use context::Context;
+pub use error::{BuildError, BuildFault};
+pub use exit::Exit;
+pub use stop::Stopper;
+pub use task_error::{BoxError, TaskError};
+pub use worker::Worker;

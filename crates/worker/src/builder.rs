@@ -1,0 +1,253 @@
+//! Putting a worker together, and finding out what is wrong with it before it starts.
+
+use crate::context::Context;
+use crate::error::{BuildError, BuildFault};
+use crate::handler::{AsyncHandler, BlockingHandler, Handler};
+use crate::registry::{Registered, Registry};
+use crate::states::States;
+use crate::stop::Stop;
+use crate::task_error::TaskError;
+use crate::worker::Worker;
+use counterfoil_toolbox::config::WorkerSettings;
+use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::{ServiceName, Task, TaskName};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest result that a message of events can carry.
+const MAX_RESULT_BYTES: usize = 15 * 1024 * 1024;
+
+/// Gathers handlers and state; [`Self::build`] says what is wrong with them.
+#[derive(Debug)]
+#[must_use = "nothing is built until `build` is called"]
+pub struct WorkerBuilder {
+    transport: Arc<dyn Transport>,
+    names: Names,
+    settings: WorkerSettings,
+    registry: Registry,
+    states: States,
+    version: String,
+    consumer_timeout: Duration,
+    faults: Vec<BuildFault>,
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        names: Names,
+        settings: WorkerSettings,
+    ) -> Self {
+        Self {
+            transport,
+            names,
+            settings,
+            registry: Registry::default(),
+            states: States::default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            consumer_timeout: Duration::from_secs(30 * 60),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Shares `value` with all handlers: they get it by its type, as `cx.state::<Pool>()`.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        if let Err(type_name) = self.states.insert(value) {
+            self.faults.push(BuildFault::State { type_name });
+        }
+        self
+    }
+
+    /// Runs tasks of type `T`, sent under its own name, by an `async fn(T, Context)`.
+    pub fn handle<T, F, Fut>(self, handler: F) -> Self
+    where
+        T: Task,
+        F: Fn(T, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T::Output, TaskError>> + Send + 'static,
+    {
+        self.handle_as(T::NAME, handler)
+    }
+
+    /// Runs tasks that are sent under `name`, whatever their service, as tasks of type `T`.
+    pub fn handle_as<T, F, Fut>(self, name: &str, handler: F) -> Self
+    where
+        T: Task,
+        F: Fn(T, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T::Output, TaskError>> + Send + 'static,
+    {
+        self.add::<T>(name, AsyncHandler::<T, F>::new(handler))
+    }
+
+    /// Runs tasks of type `T` by a `fn(T, Context)` that may block: it gets a thread of its own.
+    ///
+    /// Such a handler cannot be ended from outside. Past its time limit its outcome is ignored,
+    /// but it keeps its place among the handlers that run until it returns: let it look at
+    /// [`Context::cancelled`].
+    pub fn handle_blocking<T, F>(self, handler: F) -> Self
+    where
+        T: Task,
+        F: Fn(T, Context) -> Result<T::Output, TaskError> + Send + Sync + 'static,
+    {
+        self.handle_blocking_as(T::NAME, handler)
+    }
+
+    /// Like [`Self::handle_blocking`], for tasks that are sent under `name`.
+    pub fn handle_blocking_as<T, F>(self, name: &str, handler: F) -> Self
+    where
+        T: Task,
+        F: Fn(T, Context) -> Result<T::Output, TaskError> + Send + Sync + 'static,
+    {
+        self.add::<T>(name, BlockingHandler::<T, F>::new(handler))
+    }
+
+    /// Version of the program, for those who watch workers. Default: that of counterfoil.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// After how long the broker takes an unacknowledged message back; time limits must stay
+    /// below it. Default: 30 min, RabbitMQ's own.
+    pub fn consumer_timeout(mut self, timeout: Duration) -> Self {
+        self.consumer_timeout = timeout;
+        self
+    }
+
+    /// Makes the worker. It does nothing until it is run.
+    ///
+    /// # Errors
+    /// [`BuildError`] names everything that is wrong: two handlers for one name, invalid names,
+    /// settings that make no sense.
+    pub fn build(mut self) -> Result<Worker, BuildError> {
+        if self.registry.is_empty() {
+            self.faults.push(BuildFault::NoHandlers);
+        }
+        self.check_settings();
+        self.check_time_limits();
+        let queues = self.queues();
+        if !self.faults.is_empty() {
+            return Err(BuildError {
+                faults: self.faults,
+            });
+        }
+        let services = self.services(&queues);
+        let first = services.first().map_or("worker", ServiceName::as_str);
+        Ok(Worker {
+            id: WorkerId::for_this_process(first),
+            transport: self.transport,
+            names: self.names,
+            settings: self.settings,
+            registry: Arc::new(self.registry),
+            states: Arc::new(self.states),
+            queues,
+            services,
+            version: self.version,
+            stop: Stop::default(),
+        })
+    }
+
+    fn add<T: Task>(mut self, name: &str, handler: impl Handler + 'static) -> Self {
+        let added = TaskName::new(name).map_err(BuildFault::from);
+        let added = added.and_then(|name| {
+            let task = Registered::new::<T>(name, handler);
+            self.registry
+                .add(task)
+                .map_err(|name| BuildFault::Duplicate {
+                    name: name.to_string(),
+                })
+        });
+        self.faults.extend(added.err());
+        self
+    }
+
+    fn check_settings(&mut self) {
+        let settings = &self.settings;
+        let too_large = settings.max_result_bytes > MAX_RESULT_BYTES;
+        let rules = [
+            (
+                settings.concurrency == 0,
+                "concurrency",
+                "must be at least 1",
+            ),
+            (
+                settings.prefetch == Some(0),
+                "prefetch",
+                "must be at least 1",
+            ),
+            (
+                settings.heartbeat.is_zero(),
+                "heartbeat",
+                "must be longer than nothing",
+            ),
+            (
+                too_large,
+                "max_result_bytes",
+                "must be at most 15 MiB: results travel in messages",
+            ),
+        ];
+        for (is_broken, setting, why) in rules {
+            if is_broken {
+                self.faults.push(BuildFault::Setting { setting, why });
+            }
+        }
+    }
+
+    fn check_time_limits(&mut self) {
+        for task in self.registry.sorted() {
+            let limit = task.options.time_limit.or(self.settings.time_limit);
+            if let Some(limit) = limit.filter(|limit| *limit >= self.consumer_timeout) {
+                self.faults.push(BuildFault::TimeLimit {
+                    name: task.name.to_string(),
+                    limit,
+                    consumer_timeout: self.consumer_timeout,
+                });
+            }
+        }
+    }
+
+    /// The queues to consume: those of the settings, else those of the tasks' services.
+    fn queues(&mut self) -> Vec<QueueName> {
+        if !self.settings.queues.is_empty() {
+            let mut seen = BTreeSet::new();
+            for queue in &self.settings.queues {
+                if !seen.insert(queue) {
+                    let queue = queue.clone();
+                    self.faults.push(BuildFault::QueueTwice { queue });
+                }
+            }
+            return self.settings.queues.clone();
+        }
+        let mut services = BTreeSet::new();
+        for task in self.registry.sorted() {
+            match ServiceName::new(task.name.service()) {
+                Ok(service) => {
+                    services.insert(service);
+                }
+                Err(_) => self.faults.push(BuildFault::NoQueue {
+                    name: task.name.to_string(),
+                }),
+            }
+        }
+        let queue = |service| self.names.service_queue(service);
+        services.iter().map(queue).collect()
+    }
+
+    /// The services that it works for: first those of its queues, then those of its tasks.
+    fn services(&self, queues: &[QueueName]) -> Vec<ServiceName> {
+        let of_queues = queues.iter().map(|queue| self.names.service_of(queue));
+        let tasks = self.registry.sorted();
+        let of_tasks = tasks.iter().map(|task| task.name.service());
+        let mut services = Vec::new();
+        for service in of_queues.chain(of_tasks) {
+            match ServiceName::new(service) {
+                Ok(service) if !services.contains(&service) => services.push(service),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        services
+    }
+}

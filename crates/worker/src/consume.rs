@@ -1,0 +1,107 @@
+//! The loop of one queue: every delivery becomes an execution of its own.
+
+use crate::execute::execute;
+use crate::shared::Shared;
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::transport::{Requeue, SubscribeOptions, Subscription, SubscriptionStatus};
+use futures::stream::{FuturesUnordered, StreamExt};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longest time for taking leave of the broker.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A queue that is being consumed.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) queue: QueueName,
+    status: watch::Receiver<SubscriptionStatus>,
+    /// Nothing is left to settle: the loop may close its channel and end.
+    settled: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Consumer {
+    /// Starts to consume `queue`, with at most `prefetch` tasks in hand.
+    pub(crate) fn start(shared: &Arc<Shared>, queue: QueueName, prefetch: u16) -> Self {
+        let options = SubscribeOptions::new(queue.clone(), prefetch);
+        let subscription = Subscription::open(shared.transport.clone(), options);
+        let settled = CancellationToken::new();
+        Self {
+            queue,
+            status: subscription.status(),
+            task: tokio::spawn(consume(shared.clone(), subscription, settled.clone())),
+            settled,
+        }
+    }
+
+    /// Sends what was settled and closes the channel.
+    pub(crate) async fn close(self) {
+        self.settled.cancel();
+        // A loop that panicked has dropped its subscription, which closes the channel too.
+        let _ = self.task.await;
+    }
+}
+
+async fn consume(shared: Arc<Shared>, mut subscription: Subscription, settled: CancellationToken) {
+    let stop = shared.stop.clone();
+    {
+        // One future for the whole loop: making one registers it with the token.
+        let mut draining = std::pin::pin!(stop.draining().cancelled());
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                () = &mut draining => break,
+                delivery = subscription.next() => delivery,
+            };
+            let Some(delivery) = delivery else { break };
+            shared.executions.spawn(execute(shared.clone(), delivery));
+            while let Some(delivery) = subscription.try_next() {
+                shared.executions.spawn(execute(shared.clone(), delivery));
+            }
+        }
+    }
+    let cancelled = tokio::time::timeout(FAREWELL, subscription.cancel()).await;
+    if cancelled.is_err() {
+        tracing::warn!("the broker did not confirm the end of a consumer");
+    }
+    while let Some(delivery) = subscription.try_next() {
+        let _ = delivery.nack(Requeue::Yes);
+    }
+    settled.cancelled().await;
+    if tokio::time::timeout(FAREWELL, subscription.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!("the broker did not confirm the end of a channel");
+    }
+}
+
+/// Waits until a queue that was never consumed is refused for good: it does not exist, or the
+/// broker does not let us in. Pending for ever once all of them have been consumed.
+pub(crate) async fn first_refusal(consumers: &[Consumer]) -> (QueueName, String) {
+    let statuses = consumers.iter().map(|consumer| async {
+        let mut status = consumer.status.clone();
+        let decided = status.wait_for(|status| match status {
+            SubscriptionStatus::Consuming | SubscriptionStatus::Cancelled => true,
+            SubscriptionStatus::Down { transient, .. } => !transient,
+            SubscriptionStatus::Connecting => false,
+        });
+        match decided.await.as_deref() {
+            Ok(SubscriptionStatus::Down { reason, .. }) => {
+                Some((consumer.queue.clone(), reason.clone()))
+            }
+            Ok(_) | Err(_) => None,
+        }
+    });
+    let mut statuses = statuses.collect::<FuturesUnordered<_>>();
+    while let Some(status) = statuses.next().await {
+        if let Some(refusal) = status {
+            return refusal;
+        }
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,218 @@
+//! What a handler can know and do beside its arguments.
+
+use crate::held::Held;
+use crate::outcome::cut;
+use crate::report::Live;
+use crate::shared::Shared;
+use counterfoil_toolbox::event::{LogLine, Progress};
+use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
+use counterfoil_toolbox::state::Lineage;
+use counterfoil_toolbox::{Task, TaskId, TaskName};
+use serde_json::{Map, Value};
+use std::any::type_name;
+use std::fmt;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Longest line of a log or of progress, in bytes.
+const MAX_LINE: usize = 16 * 1024;
+
+/// Largest fields of a log line, in bytes of JSON.
+const MAX_FIELDS: usize = 64 * 1024;
+
+/// The execution that a handler is part of. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    shared: Arc<Shared>,
+    held: Arc<Held>,
+    live: Live,
+    executions: i32,
+    cancelled: CancellationToken,
+}
+
+impl Context {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        held: Arc<Held>,
+        live: Live,
+        executions: i32,
+        cancelled: CancellationToken,
+    ) -> Self {
+        Self {
+            shared,
+            held,
+            live,
+            executions,
+            cancelled,
+        }
+    }
+
+    /// The value of type `T` that was given to the worker as state.
+    ///
+    /// # Panics
+    /// When there is none. The panic ends this execution, not the worker.
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(&self) -> &T {
+        let missing = || {
+            panic!(
+                "no state of type {} was given to the worker",
+                type_name::<T>()
+            )
+        };
+        self.try_state().unwrap_or_else(missing)
+    }
+
+    /// The value of type `T` that was given to the worker as state, if there is one.
+    #[must_use]
+    pub fn try_state<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.shared.states.get()
+    }
+
+    /// Id of this task.
+    #[must_use]
+    pub fn task_id(&self) -> &TaskId {
+        &self.held.envelope.id
+    }
+
+    /// Name under which this task was sent.
+    #[must_use]
+    pub fn task_name(&self) -> &TaskName {
+        &self.held.envelope.name
+    }
+
+    /// The task that scheduled this one, if a task did.
+    #[must_use]
+    pub fn parent_id(&self) -> Option<&TaskId> {
+        self.held.envelope.parent_id.as_ref()
+    }
+
+    /// First task of this task's family; its own id when it has no parent.
+    #[must_use]
+    pub fn root_id(&self) -> &TaskId {
+        &self.held.envelope.root_id
+    }
+
+    /// Who wanted the task, as the platform names its users.
+    #[must_use]
+    pub fn creator(&self) -> Option<&str> {
+        self.held.envelope.creator_id.as_deref()
+    }
+
+    /// How many times this task has been tried, this time included: 1 the first time. Retries,
+    /// lost workers and rescues count.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        let lineage = self.lineage();
+        let before = [lineage.rescue, lineage.executions, lineage.deliveries];
+        let before = before.map(|n| u32::try_from(n).unwrap_or(0));
+        before.into_iter().fold(1, u32::saturating_add)
+    }
+
+    /// Which attempt this is, as events and the database name it.
+    #[must_use]
+    pub fn lineage(&self) -> Lineage {
+        Lineage {
+            executions: self.executions,
+            ..self.held.envelope.lineage
+        }
+    }
+
+    /// Fires when the worker wants this handler to end: it is draining and its patience is over,
+    /// or the handler's time limit has passed. What is not done by then is done again elsewhere.
+    #[must_use]
+    pub fn cancelled(&self) -> &CancellationToken {
+        &self.cancelled
+    }
+
+    /// Tells how far the task is. Only the latest matters: of many in a row, few are sent.
+    pub fn progress(&self, current: i64, total: impl Into<Option<i64>>, message: impl AsRef<str>) {
+        let message = Some(cut(message.as_ref(), MAX_LINE)).filter(|text| !text.is_empty());
+        let progress = Progress {
+            current,
+            total: total.into(),
+            message,
+        };
+        self.shared.reporter.progress(self.live, progress);
+    }
+
+    /// Writes a line into the task's log, which the database keeps. `fields` is a JSON object,
+    /// `null` for none. Lines are dropped, and counted, when far more are written than can be sent.
+    pub fn log(&self, level: tracing::Level, message: impl AsRef<str>, fields: Value) {
+        let line = LogLine {
+            level: level.as_str().to_ascii_lowercase().into(),
+            message: cut(message.as_ref(), MAX_LINE),
+            fields: log_fields(fields),
+        };
+        self.shared.reporter.log(self.live, line);
+    }
+
+    /// Sends a task as a child of this one. `Ok`: the broker has stored it.
+    ///
+    /// An execution that is repeated sends its children again.
+    ///
+    /// # Errors
+    /// [`SendError`]; after [`SendError::Unknown`] the child may still run.
+    ///
+    /// # Cancel safety
+    /// Cancelled, the child may still be sent.
+    pub async fn send<T: Task>(&self, child: T) -> Result<TaskId, SendError> {
+        self.send_with(child, SendOptions::new()).await
+    }
+
+    /// Sends a task as a child of this one, with options.
+    ///
+    /// # Errors
+    /// See [`Self::send`].
+    pub async fn send_with<T: Task>(
+        &self,
+        child: T,
+        options: SendOptions,
+    ) -> Result<TaskId, SendError> {
+        let producer = &self.shared.senders.producer;
+        let sent = producer.send_with(child, self.as_child(options)).await?;
+        Ok(sent.id().clone())
+    }
+
+    /// Sends a task by name as a child of this one, its arguments as JSON text.
+    ///
+    /// # Errors
+    /// See [`Self::send`].
+    pub async fn send_raw(
+        &self,
+        child: RawTask,
+        options: SendOptions,
+    ) -> Result<TaskId, SendError> {
+        let producer = &self.shared.senders.producer;
+        producer.send_raw(child, self.as_child(options)).await
+    }
+
+    fn as_child(&self, options: SendOptions) -> SendOptions {
+        options.child_of(self.task_id().clone(), self.root_id().clone())
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("task_id", self.task_id())
+            .field("task_name", self.task_name())
+            .field("lineage", &self.lineage())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Fields as an object: anything else becomes the field `value`; too large ones are left out.
+fn log_fields(fields: Value) -> Map<String, Value> {
+    let fields = match fields {
+        Value::Null => return Map::new(),
+        Value::Object(fields) => fields,
+        value @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+            Map::from_iter([("value".to_owned(), value)])
+        }
+    };
+    match serde_json::to_string(&fields).map(|json| json.len()) {
+        Ok(..=MAX_FIELDS) => fields,
+        Ok(bytes) => Map::from_iter([("fields_too_large".to_owned(), bytes.into())]),
+        Err(error) => Map::from_iter([("fields_unwritable".to_owned(), error.to_string().into())]),
+    }
+}

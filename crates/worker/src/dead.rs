@@ -1,0 +1,70 @@
+//! Dead letters: messages that nobody will run, kept with the reason until somebody decides.
+//!
+//! The worker publishes them itself, since a broker's reject carries no reason.
+
+use crate::outcome::cut;
+use crate::publish::{Sent, until_confirmed};
+use crate::shared::Shared;
+use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::message::{Content, HeaderValue, Headers, names};
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::names::dead_key;
+use counterfoil_toolbox::transport::Publication;
+
+/// Longest reason in a header: headers must fit one frame.
+const MAX_REASON: usize = 1000;
+
+/// Sends `content`, as it came out of `queue`, to the dead queue of its service, and returns when
+/// it is there, or why that cannot be.
+pub(crate) async fn bury(
+    shared: &Shared,
+    queue: &QueueName,
+    content: Content,
+    fault: &TaskFault,
+) -> Sent {
+    let mut content = content.without_broker_headers();
+    add_reason(&mut content.headers, fault);
+    let sent = publish(shared, queue, content.clone()).await;
+    let Sent::Impossible(reason) = sent else {
+        return sent;
+    };
+    // Its own headers filled a frame, so ours no longer fit: keep what a person needs.
+    tracing::warn!(%queue, %reason, "a dead letter lost its headers");
+    content.headers = essential(&content.headers);
+    add_reason(&mut content.headers, fault);
+    publish(shared, queue, content).await
+}
+
+async fn publish(shared: &Shared, queue: &QueueName, content: Content) -> Sent {
+    let publication = Publication {
+        exchange: shared.names.dead.clone(),
+        routing_key: dead_key(shared.names.service_of(queue)),
+        content,
+    };
+    let stop = shared.stop.killed();
+    until_confirmed(&shared.senders.dead, publication, stop, "a dead letter").await
+}
+
+fn add_reason(headers: &mut Headers, fault: &TaskFault) {
+    headers.set(names::REASON, fault.kind.as_str());
+    headers.set(names::REASON_TEXT, cut(&fault.message, MAX_REASON));
+}
+
+/// Name, id and whatever else is short.
+fn essential(headers: &Headers) -> Headers {
+    let short = |value: &HeaderValue| match value {
+        HeaderValue::Text(text) => text.len() <= 255,
+        HeaderValue::Bytes(_) | HeaderValue::List(_) | HeaderValue::Table(_) => false,
+        HeaderValue::Null
+        | HeaderValue::Bool(_)
+        | HeaderValue::Int(_)
+        | HeaderValue::Float(_)
+        | HeaderValue::Timestamp(_) => true,
+    };
+    headers
+        .iter()
+        .filter(|(_, value)| short(value))
+        .take(50)
+        .map(|(name, value)| (name.to_owned().into(), value.clone()))
+        .collect()
+}

@@ -1,0 +1,79 @@
+//! Stopping, from top to bottom. A second signal at any time jumps to the end.
+
+use crate::exit::Exit;
+use crate::heartbeat::last_words;
+use crate::worker::Running;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long handlers that were asked to leave may take.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a handler that is dropped may take.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the last events may take to be confirmed.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Ends a worker. Nothing is acknowledged that was not reported.
+pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
+    let Running {
+        shared,
+        consumers,
+        mut reporting,
+        beating,
+        pulse,
+    } = running;
+    let stop = &shared.stop;
+    // True: every execution has ended.
+    let ended_within = async |time| {
+        let ended = timeout(time, shared.executions.wait());
+        let ended = stop.is_at_once().run_until_cancelled(ended).await;
+        matches!(ended, Some(Ok(())))
+    };
+
+    // 1 Consumers are cancelled; what was not started goes back to its queue.
+    stop.drain();
+    shared.executions.close();
+    // 2 Running handlers may finish.
+    let mut in_time = ended_within(patience).await;
+    // 3 Then they are asked to leave.
+    if !in_time {
+        stop.leave();
+        in_time = ended_within(LEAVE_TIMEOUT).await;
+    }
+    //   Those that did not are dropped.
+    let unfinished = if in_time {
+        Vec::new()
+    } else {
+        shared.guard.held()
+    };
+    stop.kill();
+    ended_within(DROP_TIMEOUT).await;
+    // 4 Who reports stops last.
+    shared.reporter.close();
+    if timeout(FLUSH_TIMEOUT, &mut reporting).await.is_err() {
+        tracing::warn!("the last events were not confirmed; their tasks will run again");
+        reporting.abort();
+    }
+    let was_asked_twice = stop.is_at_once().is_cancelled();
+    // 5 Acknowledgements leave, channels close; what is unacknowledged goes back.
+    futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
+    beating.abort();
+    if !was_asked_twice {
+        last_words(&shared, &pulse).await;
+    }
+
+    let unfinished = unfinished
+        .iter()
+        .filter(|held| !shared.guard.has_finished(held));
+    let left: Vec<_> = unfinished.map(|held| held.envelope.id.clone()).collect();
+    for task_id in &left {
+        tracing::warn!(%task_id, "task did not finish and was given back");
+    }
+    match (was_asked_twice, left.is_empty()) {
+        (true, _) => Exit::Killed { left },
+        (false, true) => Exit::Drained,
+        (false, false) => Exit::Stopped { left },
+    }
+}

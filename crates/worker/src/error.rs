@@ -1,0 +1,77 @@
+//! What can be wrong with a worker before it starts.
+
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::text::InvalidText;
+use std::time::Duration;
+
+/// A worker that cannot be built: everything that is wrong with it, at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the worker cannot be built: {}", list(.faults))]
+pub struct BuildError {
+    /// What is wrong, in the order in which it was said.
+    pub faults: Vec<BuildFault>,
+}
+
+fn list(faults: &[BuildFault]) -> String {
+    let texts: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// One thing that is wrong with a worker.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildFault {
+    /// No handler was registered.
+    #[error("it has no handlers")]
+    NoHandlers,
+    /// Two handlers were registered for one name.
+    #[error("two handlers for task {name}")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// The name of a task breaks a rule.
+    #[error(transparent)]
+    Name(#[from] InvalidText),
+    /// Two values of one type were given as state.
+    #[error("two values of type {type_name} as state")]
+    State {
+        /// The type.
+        type_name: &'static str,
+    },
+    /// Nothing says which queue a task comes from.
+    #[error(
+        "no queue for task {name}: its first segment is no service, so list the queues ([worker] queues)"
+    )]
+    NoQueue {
+        /// The task.
+        name: String,
+    },
+    /// A queue is listed twice.
+    #[error("queue {queue} is listed twice")]
+    QueueTwice {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// A setting makes no sense.
+    #[error("setting {setting} {why}")]
+    Setting {
+        /// Its name in the configuration.
+        setting: &'static str,
+        /// The rule that it breaks.
+        why: &'static str,
+    },
+    /// The broker would take the message back while the task is still running.
+    #[error(
+        "the time limit of task {name} is {limit:?}, but the broker takes messages back after \
+         {consumer_timeout:?}: lower the limit or raise the broker's consumer_timeout"
+    )]
+    TimeLimit {
+        /// The task.
+        name: String,
+        /// Its limit.
+        limit: Duration,
+        /// The broker's limit.
+        consumer_timeout: Duration,
+    },
+}

@@ -1,0 +1,161 @@
+//! One delivery, from a message to a settled task, as small steps. Read `consume.rs` first.
+//!
+//! `intake.rs` reads the message, `run.rs` runs the handler, `outcome.rs` decides what follows,
+//! `perform.rs` does it.
+
+use crate::held::{Held, Unusable};
+use crate::intake::take_in;
+use crate::outcome::{Ended, Facts, decide};
+use crate::report::Live;
+use crate::retry::Tally;
+use crate::run::{Start, run};
+use crate::shared::Shared;
+use chrono::Utc;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::delay::without_delay;
+use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::task::TaskOptions;
+use counterfoil_toolbox::transport::Delivery;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Takes one delivery to its end.
+pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
+    let Some(held) = take_in(&shared, delivery).await else {
+        return;
+    };
+    let execution = Execution {
+        live: shared.reporter.open(&held),
+        tally: Tally::of(&held),
+        shared,
+        held,
+        again: None,
+        ran_for: None,
+    };
+    execution.see_through().await;
+}
+
+/// A task that this worker sees through, over as many executions as it can do without the broker.
+pub(crate) struct Execution {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) held: Arc<Held>,
+    pub(crate) live: Live,
+    /// Retries behind the current execution.
+    pub(crate) tally: Tally,
+    /// Why the current execution is not the message's first one.
+    pub(crate) again: Option<Retry>,
+    /// How long the handler ran, if it did.
+    pub(crate) ran_for: Option<Duration>,
+}
+
+/// An execution that is repeated.
+#[derive(Debug, Clone)]
+pub(crate) struct Retry {
+    pub(crate) counted: bool,
+    pub(crate) fault: TaskFault,
+    /// Number of the execution that failed.
+    pub(crate) executions: i32,
+}
+
+/// What follows a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another execution.
+    Again,
+    /// Nothing.
+    Over,
+}
+
+impl Execution {
+    async fn see_through(mut self) {
+        loop {
+            let ended = self.attempt().await;
+            let no_options = TaskOptions::default();
+            let registered = self.shared.registry.get(&self.held.envelope.name);
+            let facts = Facts {
+                options: registered.map_or(&no_options, |task| &task.options),
+                retries: self.tally.retries,
+                executions: self.tally.executions,
+                max_result_bytes: self.shared.limits.result_bytes,
+                is_leaving: self.shared.stop.leaving().is_cancelled(),
+                chance: rand::random(),
+            };
+            match self.perform(decide(ended, facts)).await {
+                Next::Again => {}
+                Next::Over => return,
+            }
+        }
+    }
+
+    /// Runs the handler, unless there is a reason not to.
+    async fn attempt(&mut self) -> Ended {
+        let (shared, held) = (self.shared.clone(), self.held.clone());
+        let payload = match &held.payload {
+            Ok(payload) => payload,
+            Err(Unusable::Undecodable(why)) => return Ended::Undecodable(why.clone()),
+            Err(Unusable::Refused(why)) => return Ended::Refused(why.clone()),
+        };
+        let Some(task) = shared.registry.get(&held.envelope.name) else {
+            let name = &held.envelope.name;
+            return Ended::Unknown(format!("this worker knows no task `{name}`"));
+        };
+        if self.is_expired() {
+            return Ended::Expired;
+        }
+        if let Some(wait) = self.too_early() {
+            return Ended::TooEarly(wait);
+        }
+        let Some(slot) = self.wait_for_slot().await else {
+            return Ended::Stopped;
+        };
+        if self.is_expired() {
+            return Ended::Expired;
+        }
+        let (live, executions) = (self.live, self.tally.executions);
+        let (ended, took) = run(Start {
+            shared: &shared,
+            held: &held,
+            live,
+            executions,
+            task,
+            payload,
+            slot,
+        })
+        .await;
+        self.ran_for = took;
+        ended
+    }
+
+    fn is_expired(&self) -> bool {
+        let expires = self.held.envelope.expires;
+        expires.is_some_and(|expires| expires <= Utc::now())
+    }
+
+    /// How long until the task is due, when it came before its time: producers without delay
+    /// levels leave the waiting to the worker. What came through the levels has waited by the
+    /// broker's clock, which is the one that counts.
+    fn too_early(&self) -> Option<Duration> {
+        let eta = self.held.envelope.eta.filter(|_| self.again.is_none())?;
+        let waited = without_delay(&self.held.routing_key) != self.held.routing_key;
+        let wait = (eta - Utc::now()).to_std().ok()?;
+        (!waited && !wait.is_zero()).then_some(wait)
+    }
+
+    /// A place among the handlers that run. `None`: the worker drains, nothing new is started.
+    async fn wait_for_slot(&self) -> Option<OwnedSemaphorePermit> {
+        let shared = &self.shared;
+        if shared.stop.draining().is_cancelled() {
+            return None;
+        }
+        if let Ok(slot) = shared.slots.clone().try_acquire_owned() {
+            return Some(slot);
+        }
+        let (live, executions) = (self.live, self.tally.executions);
+        shared
+            .reporter
+            .entered(live, executions, TaskState::Received, Utc::now());
+        let slot = shared.slots.clone().acquire_owned();
+        shared.stop.draining().run_until_cancelled(slot).await?.ok()
+    }
+}

@@ -1,0 +1,46 @@
+//! How a worker ended.
+
+use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::names::QueueName;
+
+/// How a worker ended. In every case, what it did not finish and report is delivered again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// It was asked to stop, and finished what it had.
+    Drained,
+    /// It was asked to stop, and these tasks did not finish in the time that they were given.
+    Stopped {
+        /// Tasks that were given back.
+        left: Vec<TaskId>,
+    },
+    /// It was asked twice, and stopped at once.
+    Killed {
+        /// Tasks that were given back.
+        left: Vec<TaskId>,
+    },
+    /// It never came to work: the broker does not let it consume a queue, or there is no such
+    /// queue. Somebody has to mend something.
+    Refused {
+        /// The queue.
+        queue: QueueName,
+        /// What the broker said.
+        reason: String,
+    },
+}
+
+impl Exit {
+    /// Exit code for the process: 0, or 78 (configuration) after a refusal, or 130 after a second
+    /// signal.
+    ///
+    /// End the process with it (`std::process::exit`): returning from `main` would wait for
+    /// blocking handlers that were given up.
+    #[must_use]
+    pub fn code(&self) -> i32 {
+        match self {
+            Self::Drained | Self::Stopped { .. } => 0,
+            Self::Refused { .. } => 78,
+            Self::Killed { .. } => 130,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The same message twice: after a reconnect the broker delivers again what this worker still
+//! runs, or has just finished.
+//!
+//! What still runs adopts its redelivery. What was finished and reported, but whose
+//! acknowledgement was lost with the connection, is acknowledged again without running.
+
+use crate::held::{Held, Key};
+use counterfoil_toolbox::transport::Delivery;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Which messages this worker holds, and which it has finished lately.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    known: Mutex<Known>,
+    /// How many finished messages are remembered.
+    memory: usize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    messages: HashMap<Key, Fate>,
+    /// Finished messages, oldest first.
+    finished: VecDeque<Key>,
+}
+
+#[derive(Debug)]
+enum Fate {
+    Held(Arc<Held>),
+    Finished,
+}
+
+impl Guard {
+    pub(crate) fn new(memory: usize) -> Self {
+        Self {
+            known: Mutex::default(),
+            memory,
+        }
+    }
+
+    /// Lets `held`, made from `delivery`, in. `None`: there is nothing to run for it.
+    pub(crate) fn enter(
+        &self,
+        key: &Key,
+        delivery: Delivery,
+        hold: impl FnOnce(Delivery) -> Held,
+    ) -> Option<Arc<Held>> {
+        let mut known = self.known();
+        match known.messages.get(key) {
+            Some(Fate::Held(running)) => {
+                running.adopt(delivery);
+                None
+            }
+            Some(Fate::Finished) if delivery.redelivered => {
+                drop(known);
+                let _ = delivery.ack();
+                None
+            }
+            // Sent once more under the same id, on purpose or not: it runs.
+            Some(Fate::Finished) | None => {
+                let held = Arc::new(hold(delivery));
+                known.messages.insert(key.clone(), Fate::Held(held.clone()));
+                Some(held)
+            }
+        }
+    }
+
+    /// Everything about these tasks is durable: acknowledges them and remembers that.
+    pub(crate) fn finish(&self, tasks: &[Arc<Held>]) {
+        let mut known = self.known();
+        for held in tasks {
+            known.messages.insert(held.key.clone(), Fate::Finished);
+            known.finished.push_back(held.key.clone());
+        }
+        while known.finished.len() > self.memory {
+            let Some(oldest) = known.finished.pop_front() else {
+                break;
+            };
+            if matches!(known.messages.get(&oldest), Some(Fate::Finished)) {
+                known.messages.remove(&oldest);
+            }
+        }
+        drop(known);
+        tasks.iter().for_each(|held| held.ack());
+    }
+
+    /// This worker will not finish the task: `settle` gives it away.
+    pub(crate) fn release(&self, held: &Held, settle: impl FnOnce(&Held)) {
+        let mut known = self.known();
+        known.messages.remove(&held.key);
+        settle(held);
+    }
+
+    /// The tasks in hand.
+    pub(crate) fn held(&self) -> Vec<Arc<Held>> {
+        let known = self.known();
+        let held = known.messages.values().filter_map(|fate| match fate {
+            Fate::Held(held) => Some(held.clone()),
+            Fate::Finished => None,
+        });
+        held.collect()
+    }
+
+    /// Whether the task was finished here, reported and acknowledged.
+    pub(crate) fn has_finished(&self, held: &Held) -> bool {
+        matches!(self.known().messages.get(&held.key), Some(Fate::Finished))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known
+            .lock()
+            .expect("no code panics while it holds the lock")
+    }
+}

@@ -1,0 +1,135 @@
+//! A task in this worker's hands, from its delivery until that is settled.
+
+use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::message::{Content, Envelope, Payload};
+use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
+use counterfoil_toolbox::transport::{Delivery, Requeue, Settled};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What tells messages apart: a redelivery of the same one has the same key. The number of its
+/// deliveries is left out, since it rises with each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    id: TaskId,
+    run: i32,
+    rescue: i32,
+    executions: i32,
+}
+
+impl Key {
+    pub(crate) fn of(envelope: &Envelope) -> Self {
+        Self {
+            id: envelope.id.clone(),
+            run: envelope.lineage.run,
+            rescue: envelope.lineage.rescue,
+            executions: envelope.lineage.executions,
+        }
+    }
+}
+
+/// A task in hand.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) key: Key,
+    pub(crate) envelope: Envelope,
+    /// The arguments, or why there are none.
+    pub(crate) payload: Result<Payload, Unusable>,
+    pub(crate) queue: QueueName,
+    pub(crate) exchange: ExchangeName,
+    pub(crate) routing_key: RoutingKey,
+    /// Service under which it is reported.
+    pub(crate) service: Arc<str>,
+    deliveries: Mutex<Deliveries>,
+}
+
+/// Why a message that has an id cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unusable {
+    /// Its body is no task.
+    Undecodable(String),
+    /// It goes around the broker's permissions.
+    Refused(String),
+}
+
+/// The messages to settle at the end: one, unless the same task was delivered again meanwhile.
+#[derive(Debug)]
+struct Deliveries {
+    first: Option<Delivery>,
+    more: Vec<Delivery>,
+}
+
+impl Deliveries {
+    fn take(&mut self) -> impl Iterator<Item = Delivery> + use<> {
+        let more = std::mem::take(&mut self.more);
+        self.first.take().into_iter().chain(more)
+    }
+}
+
+impl Held {
+    pub(crate) fn new(
+        envelope: Envelope,
+        payload: Result<Payload, Unusable>,
+        service: Arc<str>,
+        delivery: Delivery,
+    ) -> Self {
+        Self {
+            key: Key::of(&envelope),
+            envelope,
+            payload,
+            queue: delivery.queue.clone(),
+            exchange: delivery.exchange.clone(),
+            routing_key: delivery.routing_key.clone(),
+            service,
+            deliveries: Mutex::new(Deliveries {
+                first: Some(delivery),
+                more: Vec::new(),
+            }),
+        }
+    }
+
+    /// Takes over another delivery of the same task, to be settled with it. Those whose channel is
+    /// gone are forgotten: the broker has taken them back.
+    pub(crate) fn adopt(&self, delivery: Delivery) {
+        let mut deliveries = self.deliveries();
+        let before = deliveries.take();
+        let mut live = before.filter(Delivery::is_live).collect::<Vec<_>>();
+        live.push(delivery);
+        deliveries.more = live;
+    }
+
+    /// The message as it came, to be kept elsewhere.
+    pub(crate) fn content(&self) -> Option<Content> {
+        let deliveries = self.deliveries();
+        let any = deliveries.first.as_ref().or(deliveries.more.first());
+        any.map(|delivery| delivery.content.clone())
+    }
+
+    /// Done: the broker may forget it.
+    pub(crate) fn ack(&self) {
+        self.settle(Delivery::ack);
+    }
+
+    /// Not done: back to the queue.
+    pub(crate) fn hand_back(&self) {
+        self.settle(|delivery| delivery.nack(Requeue::Yes));
+    }
+
+    /// Not to be kept by us: to where the queue dead-letters by itself.
+    pub(crate) fn refuse(&self) {
+        self.settle(|delivery| delivery.nack(Requeue::No));
+    }
+
+    fn settle(&self, how: impl Fn(Delivery) -> Settled) {
+        let all = self.deliveries().take();
+        for delivery in all {
+            // Stale: the broker delivers it again, and the guard knows what became of it.
+            let _ = how(delivery);
+        }
+    }
+
+    fn deliveries(&self) -> MutexGuard<'_, Deliveries> {
+        self.deliveries
+            .lock()
+            .expect("no code panics while it holds the lock")
+    }
+}

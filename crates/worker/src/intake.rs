@@ -1,0 +1,57 @@
+//! From a delivery to a task in hand, or to a dead letter when it is none.
+
+use crate::dead::bury;
+use crate::held::{Held, Key, Unusable};
+use crate::publish::Sent;
+use crate::shared::Shared;
+use counterfoil_toolbox::event::{FaultKind, TaskFault};
+use counterfoil_toolbox::message::{TaskMessage, Undecodable};
+use counterfoil_toolbox::transport::{Delivery, Requeue};
+use std::sync::Arc;
+
+/// Reads the message. `None`: there is nothing to run, and the delivery is taken care of.
+pub(crate) async fn take_in(shared: &Shared, delivery: Delivery) -> Option<Arc<Held>> {
+    let (envelope, payload) = match TaskMessage::decode(&delivery.content) {
+        Ok(task) => (task.envelope, Ok(task.payload)),
+        Err(Undecodable {
+            reason,
+            envelope: Some(envelope),
+        }) => (*envelope, Err(Unusable::Undecodable(reason))),
+        Err(Undecodable {
+            reason,
+            envelope: None,
+        }) => {
+            bury_nameless(shared, delivery, &reason).await;
+            return None;
+        }
+    };
+    // Before RabbitMQ 4.0.3 such copies reach queues that their sender may not write to.
+    let headers = &delivery.content.headers;
+    let by_copy = ["CC", "BCC"]
+        .into_iter()
+        .find(|name| headers.get(name).is_some());
+    let payload = match by_copy {
+        Some(name) => Err(Unusable::Refused(format!("it was sent by a {name} header"))),
+        None => payload,
+    };
+    let service = shared
+        .services
+        .speak_for(envelope.name.service(), &delivery.queue);
+    let key = Key::of(&envelope);
+    shared.guard.enter(&key, delivery, |delivery| {
+        Held::new(envelope, payload, service, delivery)
+    })
+}
+
+/// A message without a usable id: there is no task to report on, only a message to keep.
+async fn bury_nameless(shared: &Shared, delivery: Delivery, reason: &str) {
+    tracing::warn!(queue = %delivery.queue, reason, "a message is no task");
+    let fault = TaskFault::new(FaultKind::Undecodable, reason);
+    let settled = match bury(shared, &delivery.queue, delivery.content.clone(), &fault).await {
+        Sent::Confirmed => delivery.ack(),
+        Sent::Impossible(_) => delivery.nack(Requeue::No),
+        Sent::GivenUp => return,
+    };
+    // Stale: it comes again and is buried again.
+    let _ = settled;
+}

@@ -1,0 +1,193 @@
+//! Doing what was decided about a task.
+//!
+//! The order is always the same: what must exist elsewhere is confirmed first (a retry copy, a
+//! dead letter), then the last event, and only then is the delivery acknowledged, by the reporter.
+//! A crash in between repeats a step; it never loses one.
+
+use crate::dead::bury;
+use crate::execute::{Execution, Next, Retry};
+use crate::held::Held;
+use crate::outcome::Outcome;
+use crate::publish::Sent;
+use crate::retry::{SHORTEST, send_copy};
+use chrono::{TimeDelta, Utc};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
+use std::sync::Arc;
+use std::time::Duration;
+
+impl Execution {
+    /// Acts on a decision.
+    pub(crate) async fn perform(&mut self, outcome: Outcome) -> Next {
+        match outcome {
+            Outcome::Done(output) => {
+                let mut event = self.event(TaskState::Success);
+                event.result = output;
+                self.finish(event);
+            }
+            Outcome::Skipped(reason) => {
+                let mut event = self.event(TaskState::Success);
+                event.skipped = Some(reason.into());
+                self.finish(event);
+            }
+            Outcome::RetryIn {
+                delay,
+                counted,
+                fault,
+            } => return self.retry(delay, counted, fault).await,
+            Outcome::Later(wait) => return self.wait_for_its_time(wait).await,
+            Outcome::Dead(fault) => self.die(fault).await,
+            Outcome::Failed(fault) => self.fail(TaskState::Failure, fault),
+            Outcome::Revoked(fault) => self.fail(TaskState::Revoked, fault),
+            Outcome::HandBack => self.hand_back().await,
+        }
+        Next::Over
+    }
+
+    /// Runs again: soon here, later through the broker.
+    async fn retry(&mut self, delay: Duration, counted: bool, fault: TaskFault) -> Next {
+        tracing::warn!(task_id = %self.held.envelope.id, task_name = %self.held.envelope.name, error = fault.message, ?delay, "task will be retried");
+        let retry = Retry {
+            counted,
+            fault,
+            executions: self.tally.executions,
+        };
+        self.tally = self.tally.after(counted);
+        let draining = self.shared.stop.draining().clone();
+        if delay < SHORTEST && !draining.is_cancelled() {
+            let event = self.retry_event(&retry, delay);
+            self.shared.reporter.between(self.live, &self.held, event);
+            self.again = Some(retry);
+            if draining
+                .run_until_cancelled(tokio::time::sleep(delay))
+                .await
+                .is_some()
+            {
+                return Next::Again;
+            }
+            self.hand_back().await;
+        } else {
+            self.go_on_elsewhere(&retry, delay.max(SHORTEST)).await;
+        }
+        Next::Over
+    }
+
+    /// Sends the copy that carries on with the task, and reports `retry` as its reason.
+    async fn go_on_elsewhere(&self, retry: &Retry, delay: Duration) {
+        let Ok(payload) = &self.held.payload else {
+            return self.release(Held::hand_back);
+        };
+        match send_copy(&self.shared, &self.held, payload, self.tally, delay).await {
+            Sent::Confirmed => self.finish(self.retry_event(retry, delay)),
+            Sent::Impossible(why) => {
+                let text = format!("it could not be retried ({why}): {}", retry.fault.message);
+                self.die(TaskFault::new(FaultKind::Exhausted, text)).await;
+            }
+            Sent::GivenUp => self.forget(),
+        }
+    }
+
+    /// It came before its time: waits here when it is due soon, else at the broker.
+    async fn wait_for_its_time(&mut self, wait: Duration) -> Next {
+        if wait < SHORTEST {
+            let draining = self.shared.stop.draining();
+            if draining
+                .run_until_cancelled(tokio::time::sleep(wait))
+                .await
+                .is_some()
+            {
+                return Next::Again;
+            }
+            self.release(Held::hand_back);
+            return Next::Over;
+        }
+        let Ok(payload) = &self.held.payload else {
+            self.release(Held::hand_back);
+            return Next::Over;
+        };
+        match send_copy(&self.shared, &self.held, payload, self.tally, wait).await {
+            // It has not been tried, so there is nothing to report.
+            Sent::Confirmed => {
+                self.shared.reporter.abandon(self.live);
+                self.shared.guard.finish(std::slice::from_ref(&self.held));
+            }
+            Sent::Impossible(why) => self.die(TaskFault::new(FaultKind::Undecodable, why)).await,
+            Sent::GivenUp => self.forget(),
+        }
+        Next::Over
+    }
+
+    /// To the dead queue, then FAILURE.
+    async fn die(&self, fault: TaskFault) {
+        let Some(content) = self.held.content() else {
+            return self.forget();
+        };
+        match bury(&self.shared, &self.held.queue, content, &fault).await {
+            Sent::Confirmed => self.fail(TaskState::Failure, fault),
+            Sent::Impossible(reason) => {
+                tracing::error!(task_id = %self.held.envelope.id, %reason, "a dead letter cannot be sent; the broker keeps the message");
+                self.release(Held::refuse);
+            }
+            Sent::GivenUp => self.forget(),
+        }
+    }
+
+    /// Gives the task to whoever gets its message next. One that has been retried here goes on
+    /// with the retries that it has behind it, which its message does not know.
+    async fn hand_back(&self) {
+        match &self.again {
+            Some(retry) if !self.shared.stop.killed().is_cancelled() => {
+                self.go_on_elsewhere(retry, SHORTEST).await;
+            }
+            Some(_) | None => self.release(Held::hand_back),
+        }
+    }
+
+    /// Settles the deliveries without a last event.
+    fn release(&self, settle: impl FnOnce(&Held)) {
+        self.shared.reporter.abandon(self.live);
+        self.shared.guard.release(&self.held, settle);
+    }
+
+    /// The worker is stopped: what is not settled comes back by itself.
+    fn forget(&self) {
+        self.shared.reporter.abandon(self.live);
+    }
+
+    fn fail(&self, state: TaskState, fault: TaskFault) {
+        tracing::warn!(task_id = %self.held.envelope.id, task_name = %self.held.envelope.name, %state, error = fault.message, "task failed");
+        let mut event = self.event(state);
+        event.error = Some(fault);
+        self.finish(event);
+    }
+
+    fn finish(&self, event: Event) {
+        let held = Arc::clone(&self.held);
+        self.shared.reporter.finish(self.live, held, event);
+    }
+
+    fn retry_event(&self, retry: &Retry, delay: Duration) -> Event {
+        let kind = EventKind::State(TaskState::Retry);
+        let (held, at) = (&self.held, Utc::now());
+        let mut event = self.shared.reporter.event(held, retry.executions, kind, at);
+        event.error = Some(retry.fault.clone());
+        event.counted = Some(retry.counted);
+        let delay = TimeDelta::from_std(delay).ok();
+        event.retry_at = delay.and_then(|delay| at.checked_add_signed(delay));
+        event.runtime_ms = self.runtime_ms();
+        event
+    }
+
+    fn event(&self, state: TaskState) -> Event {
+        let kind = EventKind::State(state);
+        let executions = self.tally.executions;
+        let reporter = &self.shared.reporter;
+        let mut event = reporter.event(&self.held, executions, kind, Utc::now());
+        event.runtime_ms = self.runtime_ms();
+        event
+    }
+
+    fn runtime_ms(&self) -> Option<i64> {
+        i64::try_from(self.ran_for?.as_millis()).ok()
+    }
+}

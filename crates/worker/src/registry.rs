@@ -1,0 +1,71 @@
+//! The tasks that a worker knows, by name.
+
+use crate::handler::Handler;
+use counterfoil_toolbox::task::TaskOptions;
+use counterfoil_toolbox::{Task, TaskName};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+/// A task with its handler.
+pub(crate) struct Registered {
+    pub(crate) name: TaskName,
+    pub(crate) handler: Box<dyn Handler>,
+    pub(crate) options: TaskOptions,
+    schema: Value,
+}
+
+impl Registered {
+    pub(crate) fn new<T: Task>(name: TaskName, handler: impl Handler + 'static) -> Self {
+        Self {
+            name,
+            handler: Box::new(handler),
+            options: T::options(),
+            schema: schemars::schema_for!(T).to_value(),
+        }
+    }
+}
+
+/// Every task of a worker.
+#[derive(Default)]
+pub(crate) struct Registry(HashMap<Box<str>, Registered>);
+
+impl Registry {
+    /// Adds a task. `Err`: its name is taken.
+    pub(crate) fn add(&mut self, task: Registered) -> Result<(), TaskName> {
+        if self.0.contains_key(task.name.as_str()) {
+            return Err(task.name);
+        }
+        self.0.insert(task.name.as_str().into(), task);
+        Ok(())
+    }
+
+    pub(crate) fn get(&self, name: &TaskName) -> Option<&Registered> {
+        self.0.get(name.as_str())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The tasks in the order of their names.
+    pub(crate) fn sorted(&self) -> Vec<&Registered> {
+        let mut tasks: Vec<_> = self.0.values().collect();
+        tasks.sort_by(|a, b| a.name.cmp(&b.name));
+        tasks
+    }
+
+    /// Names with the JSON Schema of their arguments.
+    pub(crate) fn schemas(&self) -> BTreeMap<TaskName, Value> {
+        let tasks = self.0.values();
+        tasks
+            .map(|task| (task.name.clone(), task.schema.clone()))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

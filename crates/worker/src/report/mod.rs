@@ -1,0 +1,232 @@
+//! Telling the platform what becomes of tasks: events, gathered into batches.
+//!
+//! One batch is under way at a time. While its confirm is awaited, events gather into the next; so
+//! a lone event leaves at once, and a flood leaves in large batches. A delivery is acknowledged
+//! only when the batch with its last event has been confirmed.
+//!
+//! A task that is over before its STARTED event has left is reported once, by its last event.
+
+mod batch;
+mod live;
+mod send;
+
+pub(crate) use live::Live;
+pub(crate) use send::send_batches;
+
+use crate::held::Held;
+use batch::{Batch, Batches};
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::{Event, EventKind, LogLine, Progress};
+use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::state::Lineage;
+use live::{Lives, Unsent};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Notify;
+
+/// Bytes of log lines that may wait to be sent. More are dropped, and their number is told.
+const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// Where executions tell what happens to them. One per worker.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    worker: WorkerId,
+    pending: Mutex<Pending>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    batches: Batches,
+    lives: Lives,
+    /// The sender has seen that there is nothing, and waits to be woken.
+    sender_sleeps: bool,
+    closed: bool,
+}
+
+impl Reporter {
+    pub(crate) fn new(worker: WorkerId) -> Self {
+        Self {
+            worker,
+            pending: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// A task is here. Nothing is told yet.
+    pub(crate) fn open(&self, held: &Arc<Held>) -> Live {
+        self.pending().lives.open(held.clone())
+    }
+
+    /// It entered `state` (RECEIVED or STARTED) with this many executions behind it. Told when
+    /// the next batch leaves, unless something later is known by then.
+    pub(crate) fn entered(&self, live: Live, executions: i32, state: TaskState, at: DateTime<Utc>) {
+        let mut pending = self.pending();
+        let marked = pending.lives.mark(live, |unsent| {
+            unsent.executions = executions;
+            unsent.entered = Some((state, at));
+        });
+        self.wake_if(pending, marked);
+    }
+
+    /// How far it is. Told when the next batch leaves, unless something later is known by then.
+    pub(crate) fn progress(&self, live: Live, progress: Progress) {
+        let mut pending = self.pending();
+        let at = Utc::now();
+        let marked = pending
+            .lives
+            .mark(live, |unsent| unsent.progress = Some((progress, at)));
+        self.wake_if(pending, marked);
+    }
+
+    /// A line that its handler wrote. Lines beyond what may wait are dropped and counted.
+    pub(crate) fn log(&self, live: Live, mut line: LogLine) {
+        let mut pending = self.pending();
+        let Some(unsent) = pending.lives.get(live) else {
+            return;
+        };
+        let (held, executions) = (unsent.held.clone(), unsent.executions);
+        if pending.batches.log_bytes() > MAX_LOG_BYTES {
+            pending.lives.count_lost_line(live);
+            return;
+        }
+        if let Some(lost) = pending.lives.take_lost_lines(live) {
+            line.fields
+                .insert("lines_lost_before".to_owned(), lost.into());
+        }
+        self.write_unsent(&mut pending, live);
+        let mut event = self.event(&held, executions, EventKind::Log, Utc::now());
+        event.log = Some(line);
+        pending.batches.push_log(&held.service, &event);
+        self.wake_if(pending, true);
+    }
+
+    /// It ended an execution, and this worker will begin another.
+    pub(crate) fn between(&self, live: Live, held: &Held, mut event: Event) {
+        let mut pending = self.pending();
+        event.started_at = self.write_before_end(&mut pending, live);
+        pending.batches.push(&held.service, &event, None);
+        self.wake_if(pending, true);
+    }
+
+    /// Its last event. Once that has been confirmed, its deliveries are acknowledged.
+    pub(crate) fn finish(&self, live: Live, held: Arc<Held>, mut event: Event) {
+        let mut pending = self.pending();
+        event.started_at = self.write_before_end(&mut pending, live);
+        pending.lives.close(live);
+        let service = held.service.clone();
+        pending.batches.push(&service, &event, Some(held));
+        self.wake_if(pending, true);
+    }
+
+    /// It leaves this worker without a last event: whoever gets it next will tell.
+    pub(crate) fn abandon(&self, live: Live) {
+        self.pending().lives.close(live);
+    }
+
+    /// An event about `held`, in the name of this worker.
+    pub(crate) fn event(
+        &self,
+        held: &Held,
+        executions: i32,
+        kind: EventKind,
+        at: DateTime<Utc>,
+    ) -> Event {
+        let envelope = &held.envelope;
+        let lineage = Lineage {
+            executions,
+            ..envelope.lineage
+        };
+        let (id, name) = (envelope.id.clone(), envelope.name.clone());
+        let mut event = Event::new(id, name, lineage, kind, at);
+        event.service = (&*held.service).into();
+        event.worker = Some(self.worker.clone());
+        event.parent_id.clone_from(&envelope.parent_id);
+        event.root_id = Some(envelope.root_id.clone());
+        event.session_id.clone_from(&envelope.session_id);
+        event
+    }
+
+    /// Nothing more will come: the sender ends when all has been sent.
+    pub(crate) fn close(&self) {
+        let mut pending = self.pending();
+        pending.closed = true;
+        self.wake_if(pending, true);
+    }
+
+    /// The next batch to send; waits for one. `None`: closed, and nothing left.
+    async fn next(&self) -> Option<Batch> {
+        loop {
+            {
+                let mut pending = self.pending();
+                self.write_all_unsent(&mut pending);
+                if let Some(batch) = pending.batches.pop() {
+                    return Some(batch);
+                }
+                if pending.closed {
+                    return None;
+                }
+                pending.sender_sleeps = true;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn wake_if(&self, mut pending: MutexGuard<'_, Pending>, something_is_new: bool) {
+        if something_is_new && pending.sender_sleeps {
+            pending.sender_sleeps = false;
+            drop(pending);
+            self.wake.notify_one();
+        }
+    }
+
+    fn write_all_unsent(&self, pending: &mut Pending) {
+        for live in pending.lives.take_marked() {
+            self.write_unsent(pending, live);
+        }
+    }
+
+    /// Writes what is known of a running task and was held back.
+    fn write_unsent(&self, pending: &mut Pending, live: Live) {
+        let Some(Unsent {
+            held,
+            executions,
+            entered,
+            progress,
+        }) = pending.lives.take(live)
+        else {
+            return;
+        };
+        if let Some((state, at)) = entered {
+            let event = self.event(&held, executions, EventKind::State(state), at);
+            pending.batches.push(&held.service, &event, None);
+        }
+        if let Some((progress, at)) = progress {
+            let kind = EventKind::State(TaskState::Progress);
+            let mut event = self.event(&held, executions, kind, at);
+            event.progress = Some(progress);
+            pending.batches.push(&held.service, &event, None);
+        }
+    }
+
+    /// What an execution that has just ended had not told yet: its start goes along with its end,
+    /// unless there is progress between the two.
+    fn write_before_end(&self, pending: &mut Pending, live: Live) -> Option<DateTime<Utc>> {
+        let unsent = pending.lives.get(live)?;
+        if unsent.progress.is_some() {
+            self.write_unsent(pending, live);
+            return None;
+        }
+        let started = unsent
+            .entered
+            .filter(|(state, _)| *state == TaskState::Started);
+        pending.lives.take(live);
+        started.map(|(_, at)| at)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending
+            .lock()
+            .expect("no code panics while it holds the lock")
+    }
+}

@@ -1,0 +1,136 @@
+//! The copy of a task that runs again later: it waits in the broker's delay levels.
+
+use crate::held::Held;
+use crate::publish::{Sent, until_confirmed};
+use crate::shared::Shared;
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::backoff::Backoff;
+use counterfoil_toolbox::delay::{InvalidDelay, delayed_key, without_delay};
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::message::{Payload, encode_again};
+use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{Publication, TransportError};
+use std::time::Duration;
+
+/// Longest pause between two tries to declare the levels.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Shortest wait at the broker: it counts whole seconds.
+pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
+
+/// Retries that a message has behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Those that count.
+    pub(crate) retries: i32,
+    /// All of them.
+    pub(crate) executions: i32,
+}
+
+impl Tally {
+    /// What the message itself says.
+    pub(crate) fn of(held: &Held) -> Self {
+        Self {
+            retries: held.envelope.retries,
+            executions: held.envelope.lineage.executions,
+        }
+    }
+
+    /// After one more.
+    pub(crate) fn after(self, counted: bool) -> Self {
+        Self {
+            retries: self.retries.saturating_add(i32::from(counted)),
+            executions: self.executions.saturating_add(1),
+        }
+    }
+}
+
+/// Sends the task once more, to come out of the levels after `delay`. Tries until it is there.
+pub(crate) async fn send_copy(
+    shared: &Shared,
+    held: &Held,
+    payload: &Payload,
+    tally: Tally,
+    delay: Duration,
+) -> Sent {
+    let publication = match copy(&shared.names, held, payload, tally, delay, Utc::now()) {
+        Ok(publication) => publication,
+        Err(error) => return Sent::Impossible(error.to_string()),
+    };
+    if !declare_levels(shared).await {
+        return Sent::GivenUp;
+    }
+    let stop = shared.stop.killed();
+    until_confirmed(&shared.senders.copies, publication, stop, "a retry").await
+}
+
+/// `false`: the worker stopped, or the transport was closed, before the broker could be asked.
+async fn declare_levels(shared: &Shared) -> bool {
+    let stop = shared.stop.killed();
+    let backoff = Backoff::reconnect(LONGEST_PAUSE);
+    let mut tries = 0;
+    loop {
+        let declare = shared
+            .senders
+            .levels
+            .declare(&*shared.transport, &shared.names);
+        let error = match stop.run_until_cancelled(declare).await {
+            Some(Ok(())) => return true,
+            None | Some(Err(TransportError::Closed)) => return false,
+            Some(Err(error)) => error,
+        };
+        tracing::warn!(error = %ErrorChain(&error), "the delay levels could not be declared");
+        let pause = tokio::time::sleep(backoff.random_wait(tries));
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return false;
+        }
+        tries = tries.saturating_add(1);
+    }
+}
+
+/// The same task once more, `delay` from `now`.
+///
+/// # Errors
+/// [`InvalidDelay`] when the levels cannot hold it.
+fn copy(
+    names: &Names,
+    held: &Held,
+    payload: &Payload,
+    tally: Tally,
+    delay: Duration,
+    now: DateTime<Utc>,
+) -> Result<Publication, InvalidDelay> {
+    let mut envelope = held.envelope.clone();
+    envelope.retries = tally.retries;
+    envelope.lineage.executions = tally.executions;
+    envelope.eta = chrono::TimeDelta::from_std(delay)
+        .ok()
+        .and_then(|delay| now.checked_add_signed(delay));
+    let mut content = encode_again(&envelope, payload);
+    content.properties.timestamp = u64::try_from(now.timestamp()).ok();
+    let own = return_key(names, held);
+    let key = match delayed_key(delay, &own) {
+        Err(InvalidDelay::KeyTooLong { .. }) => delayed_key(delay, &queue_key(names, held))?,
+        other => other?,
+    };
+    Ok(Publication {
+        exchange: names.delay_entry.clone(),
+        routing_key: key,
+        content,
+    })
+}
+
+/// The key by which the task finds back to its queue.
+fn return_key(names: &Names, held: &Held) -> RoutingKey {
+    if held.exchange == ExchangeName::default_exchange() {
+        queue_key(names, held)
+    } else {
+        without_delay(&held.routing_key)
+    }
+}
+
+/// The bare name of a service matches the binding of its queue.
+fn queue_key(names: &Names, held: &Held) -> RoutingKey {
+    RoutingKey::new(names.service_of(&held.queue)).expect("part of a queue's name")
+}

@@ -1,0 +1,127 @@
+//! Running one handler once, under its limits.
+
+use crate::context::Context;
+use crate::handler::{Returned, Running};
+use crate::held::Held;
+use crate::outcome::Ended;
+use crate::panic;
+use crate::registry::Registered;
+use crate::report::Live;
+use crate::shared::Shared;
+use chrono::Utc;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::message::Payload;
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// A task that is about to be run.
+pub(crate) struct Start<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) held: &'a Arc<Held>,
+    pub(crate) live: Live,
+    /// Retries behind this execution.
+    pub(crate) executions: i32,
+    pub(crate) task: &'a Registered,
+    pub(crate) payload: &'a Payload,
+    pub(crate) slot: OwnedSemaphorePermit,
+}
+
+/// Runs the handler: how it ended, and how long it took if it was started at all.
+pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
+    let Start {
+        shared,
+        held,
+        live,
+        executions,
+        task,
+        payload,
+        slot,
+    } = start;
+    let cancelled = shared.stop.leaving().child_token();
+    let context = Context::new(
+        shared.clone(),
+        held.clone(),
+        live,
+        executions,
+        cancelled.clone(),
+    );
+    let span = tracing::info_span!(
+        "task.run",
+        task_id = %held.envelope.id,
+        task_name = %held.envelope.name,
+        queue = %held.queue,
+        attempt = context.attempt(),
+    );
+    // Reading arguments runs code of the task's type, which may panic too.
+    let started = panic::catch(|| span.in_scope(|| task.handler.start(payload, context, slot)));
+    let running = match started {
+        Ok(Ok(running)) => running,
+        Ok(Err(bad_arguments)) => return (Ended::BadArguments(bad_arguments.to_string()), None),
+        Err(note) => return (Ended::Panicked(note), None),
+    };
+    let (began, _counted) = (Instant::now(), shared.counts.begin());
+    let reporter = &shared.reporter;
+    reporter.entered(live, executions, TaskState::Started, Utc::now());
+    let limit = held.envelope.time_limits.hard;
+    let limit = limit.or(task.options.time_limit).or(shared.limits.time);
+    let ended = watch(running, limit, &cancelled, shared.stop.killed());
+    let ended = ended.instrument(span).await;
+    (ended, Some(began.elapsed()))
+}
+
+/// Waits for the handler, its time limit, or the end of the worker.
+async fn watch(
+    running: Running,
+    limit: Option<Duration>,
+    cancelled: &CancellationToken,
+    killed: &CancellationToken,
+) -> Ended {
+    let mut running = AssertUnwindSafe(running).catch_unwind();
+    let ended = tokio::select! {
+        biased;
+        returned = &mut running => match returned {
+            Ok(returned) => ended(returned),
+            Err(payload) => Ended::Panicked(panic::note_of(payload)),
+        },
+        limit = passed(limit) => {
+            cancelled.cancel();
+            Ended::TimedOut(limit)
+        }
+        () = killed.cancelled() => Ended::Stopped,
+    };
+    // What a handler leaves behind may panic when it is dropped; its outcome stands.
+    if let Err(note) = panic::catch(|| drop(running)) {
+        tracing::warn!(
+            error = note.message,
+            "a handler panicked while it was dropped"
+        );
+    }
+    ended
+}
+
+/// Returns the limit once it has passed.
+async fn passed(limit: Option<Duration>) -> Duration {
+    match limit {
+        Some(limit) => {
+            tokio::time::sleep(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn ended(returned: Returned) -> Ended {
+    match returned {
+        Returned::Output(output) => Ended::Output(output),
+        Returned::Error(error) => Ended::Error(error),
+        Returned::Unwritable(why) => Ended::Unwritable(why),
+        Returned::Panicked(note) => Ended::Panicked(note),
+        Returned::Abandoned => Ended::Stopped,
+    }
+}

@@ -1,0 +1,141 @@
+//! How a handler says that it did not do what it was asked to.
+
+use counterfoil_toolbox::error::ErrorChain;
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+/// The cause of a [`TaskError`]: any error, or a text.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a handler gave up, and what shall become of its task.
+///
+/// Every error type turns into a counted retry by itself, so `?` does the usual thing:
+///
+/// ```
+/// # use counterfoil_worker::TaskError;
+/// fn read() -> Result<String, TaskError> {
+///     Ok(std::fs::read_to_string("parcels.csv")?) // fails: the task is retried with backoff
+/// }
+/// ```
+///
+/// The constructors say something else. They take errors, texts, and `anyhow::Error`:
+///
+/// ```
+/// # use counterfoil_worker::TaskError;
+/// # let page_is_gone = true;
+/// # let f = || -> Result<(), TaskError> {
+/// if page_is_gone {
+///     return Err(TaskError::fail("the page is gone for good")); // no more attempts
+/// }
+/// # Ok(()) };
+/// ```
+#[derive(Debug)]
+pub struct TaskError {
+    pub(crate) verdict: Verdict,
+    cause: BoxError,
+}
+
+/// What shall become of the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Again, after `delay` or as the task's backoff says.
+    Retry {
+        delay: Option<Duration>,
+        counted: bool,
+    },
+    /// Never again.
+    Fail,
+    /// To the dead queue.
+    Reject,
+    /// There was nothing to do, which is fine.
+    Skip,
+}
+
+impl TaskError {
+    /// Again, after the task's backoff, until its retries are used up. What `?` does.
+    #[must_use]
+    pub fn retry(cause: impl Into<BoxError>) -> Self {
+        let (delay, counted) = (None, true);
+        Self::new(Verdict::Retry { delay, counted }, cause)
+    }
+
+    /// Again, after `delay`, until the task's retries are used up.
+    #[must_use]
+    pub fn retry_after(cause: impl Into<BoxError>, delay: Duration) -> Self {
+        let (delay, counted) = (Some(delay), true);
+        Self::new(Verdict::Retry { delay, counted }, cause)
+    }
+
+    /// Again, after `delay`, without using up a retry: for being throttled, or too early.
+    #[must_use]
+    pub fn retry_uncounted(cause: impl Into<BoxError>, delay: Duration) -> Self {
+        let (delay, counted) = (Some(delay), false);
+        Self::new(Verdict::Retry { delay, counted }, cause)
+    }
+
+    /// No more attempts: the task fails now.
+    #[must_use]
+    pub fn fail(cause: impl Into<BoxError>) -> Self {
+        Self::new(Verdict::Fail, cause)
+    }
+
+    /// No more attempts, and the message is kept in the dead queue, from which it can be sent again.
+    #[must_use]
+    pub fn reject(cause: impl Into<BoxError>) -> Self {
+        Self::new(Verdict::Reject, cause)
+    }
+
+    /// There is nothing to do. The task succeeds without a result; its session counts it as
+    /// skipped.
+    #[must_use]
+    pub fn skip(reason: impl Into<BoxError>) -> Self {
+        Self::new(Verdict::Skip, reason)
+    }
+
+    fn new(verdict: Verdict, cause: impl Into<BoxError>) -> Self {
+        let cause = cause.into();
+        Self { verdict, cause }
+    }
+}
+
+/// The cause with its own causes, on one line.
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&ErrorChain(&*self.cause), f)
+    }
+}
+
+// `TaskError` itself is no `Error`, as `anyhow::Error` is none, or this would collide with
+// `From<T> for T`.
+impl<E: Error + Send + Sync + 'static> From<E> for TaskError {
+    fn from(error: E) -> Self {
+        Self::retry(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_error_becomes_a_counted_retry_with_its_causes_in_the_text() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not read the parcels")]
+        struct Outer(#[source] std::io::Error);
+        let failing = || -> Result<(), TaskError> { Err(Outer(std::io::Error::other("disk")))? };
+        let error = failing().expect_err("failed");
+        let (delay, counted) = (None, true);
+        assert_eq!(error.verdict, Verdict::Retry { delay, counted });
+        assert_eq!(error.to_string(), "could not read the parcels: disk");
+    }
+
+    #[test]
+    fn texts_do_as_causes() {
+        assert_eq!(TaskError::fail("no such page").to_string(), "no such page");
+        assert_eq!(
+            TaskError::skip(format!("{} rows", 0)).verdict,
+            Verdict::Skip
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! A worker and its life: start, run, stop.
+
+use crate::builder::WorkerBuilder;
+use crate::consume::{Consumer, first_refusal};
+use crate::drain::drain;
+use crate::exit::Exit;
+use crate::guard::Guard;
+use crate::heartbeat::{Pulse, beat};
+use crate::registry::Registry;
+use crate::report::{Reporter, send_batches};
+use crate::shared::{Counts, Limits, Senders, Services, Shared};
+use crate::states::States;
+use crate::stop::{Stop, StopOnDrop, Stopper};
+use chrono::Utc;
+use counterfoil_toolbox::ServiceName;
+use counterfoil_toolbox::config::WorkerSettings;
+use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{PublisherOptions, Transport};
+use std::future::Future;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+/// Runs the tasks of one or several services. Made by [`Worker::builder`].
+#[derive(Debug)]
+#[must_use = "a worker does nothing until it is run"]
+pub struct Worker {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) names: Names,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) states: Arc<States>,
+    pub(crate) queues: Vec<QueueName>,
+    pub(crate) services: Vec<ServiceName>,
+    pub(crate) version: String,
+    pub(crate) id: WorkerId,
+    pub(crate) stop: Stop,
+}
+
+/// A worker at work.
+pub(crate) struct Running {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) consumers: Vec<Consumer>,
+    pub(crate) reporting: JoinHandle<()>,
+    pub(crate) beating: JoinHandle<()>,
+    pub(crate) pulse: Pulse,
+}
+
+impl Worker {
+    /// Begins a worker on `transport`. `names` are those of the broker's settings.
+    pub fn builder(
+        transport: Arc<dyn Transport>,
+        names: Names,
+        settings: WorkerSettings,
+    ) -> WorkerBuilder {
+        WorkerBuilder::new(transport, names, settings)
+    }
+
+    /// The id under which it reports.
+    #[must_use]
+    pub fn id(&self) -> &WorkerId {
+        &self.id
+    }
+
+    /// The queues that it will consume.
+    #[must_use]
+    pub fn queues(&self) -> &[QueueName] {
+        &self.queues
+    }
+
+    /// A handle that stops the worker from elsewhere.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.stop.clone())
+    }
+
+    /// Runs until the process is told to end (SIGTERM, SIGINT), then drains: running tasks may
+    /// finish, and nothing new is started. A second signal ends it at once.
+    ///
+    /// # Panics
+    /// When the process cannot listen for signals.
+    pub async fn run(self) -> Exit {
+        let stopper = self.stopper();
+        let signals = async {
+            let mut terminate = signal(SignalKind::terminate()).expect("the system has SIGTERM");
+            let mut interrupt = signal(SignalKind::interrupt()).expect("the system has SIGINT");
+            let mut next = async || {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            };
+            next().await;
+            tracing::info!("asked to stop: draining; a second signal stops at once");
+            stopper.drain();
+            next().await;
+            tracing::warn!("asked to stop again: stopping at once");
+            stopper.stop_now();
+            std::future::pending().await
+        };
+        tokio::select! {
+            exit = self.run_until(std::future::pending()) => exit,
+            exit = signals => exit,
+        }
+    }
+
+    /// Runs until `signal` fires or a [`Stopper`] says so, then drains as [`Self::run`] does.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it stops at once: handlers are dropped, and what they ran is delivered again.
+    pub async fn run_until(self, signal: impl Future<Output = ()>) -> Exit {
+        let patience = self.settings.drain_timeout;
+        let stop = self.stop.clone();
+        let _stop_on_drop = StopOnDrop(stop.clone());
+        let running = self.start();
+        let refusal = tokio::select! {
+            () = signal => None,
+            () = stop.draining().cancelled() => None,
+            refusal = first_refusal(&running.consumers) => Some(refusal),
+        };
+        let exit = drain(running, patience).await;
+        match refusal {
+            Some((queue, reason)) => Exit::Refused { queue, reason },
+            None => exit,
+        }
+    }
+
+    /// Starts everything that goes on in the background.
+    fn start(self) -> Running {
+        crate::panic::install_hook();
+        let prefetch = self.settings.prefetch.unwrap_or(self.settings.concurrency);
+        let pulse = Pulse {
+            services: self.services.clone(),
+            queues: self.queues.clone(),
+            version: self.version.clone(),
+            interval: self.settings.heartbeat,
+            started_at: Utc::now(),
+        };
+        let queues = self.queues.clone();
+        tracing::info!(worker = %self.id, ?queues, "worker starts");
+        let shared = Arc::new(self.into_shared(prefetch));
+        let consume = |queue| Consumer::start(&shared, queue, prefetch);
+        Running {
+            reporting: tokio::spawn(report(shared.clone())),
+            beating: tokio::spawn(beat(shared.clone(), pulse.clone())),
+            consumers: queues.into_iter().map(consume).collect(),
+            shared,
+            pulse,
+        }
+    }
+
+    fn into_shared(self, prefetch: u16) -> Shared {
+        // As many finished tasks as may come back when the connection breaks, twice.
+        let memory = 2 * usize::from(prefetch) * self.queues.len() + 1000;
+        let services = self.services.iter().map(ServiceName::as_str);
+        let tasks = self.registry.sorted();
+        let services = services.chain(tasks.iter().map(|task| task.name.service()));
+        let services = Services::new(services, self.names.clone());
+        Shared {
+            reporter: Reporter::new(self.id.clone()),
+            id: self.id,
+            senders: Senders::new(&self.transport, &self.names),
+            names: self.names,
+            transport: self.transport,
+            services,
+            registry: self.registry,
+            states: self.states,
+            limits: Limits {
+                time: self.settings.time_limit,
+                result_bytes: self.settings.max_result_bytes,
+            },
+            guard: Guard::new(memory),
+            slots: Arc::new(Semaphore::new(self.settings.concurrency.into())),
+            stop: self.stop,
+            executions: TaskTracker::new(),
+            counts: Counts::default(),
+        }
+    }
+}
+
+async fn report(shared: Arc<Shared>) {
+    let publisher = shared.transport.publisher(PublisherOptions::mandatory());
+    let Shared {
+        reporter,
+        names,
+        guard,
+        stop,
+        ..
+    } = &*shared;
+    send_batches(
+        reporter,
+        &publisher,
+        &names.events,
+        guard,
+        stop.is_at_once(),
+    )
+    .await;
+}
