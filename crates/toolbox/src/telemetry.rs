@@ -67,10 +67,7 @@ pub fn init_logs_from(
     default: LevelFilter,
 ) -> Result<(), TelemetryError> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_default();
-    let filter = EnvFilter::builder()
-        .with_default_directive(default.into())
-        .parse(wanted)
-        .map_err(TelemetryError::Filter)?;
+    let filter = filter(&wanted, default)?;
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = if settings.json_logs {
         lines.json().flatten_event(true).boxed()
@@ -82,6 +79,20 @@ pub fn init_logs_from(
         .with(lines.with_filter(filter_fn(is_safe)))
         .try_init()
         .map_err(TelemetryError::Twice)
+}
+
+/// What `RUST_LOG` asks for. lapin is heard only by those who name it: it reports as errors what
+/// our own code asked for, handles, and reports where it matters.
+fn filter(wanted: &str, default: LevelFilter) -> Result<EnvFilter, TelemetryError> {
+    let filter = EnvFilter::builder()
+        .with_default_directive(default.into())
+        .parse(wanted)
+        .map_err(TelemetryError::Filter)?;
+    if wanted.contains("lapin") {
+        return Ok(filter);
+    }
+    let quiet = "lapin=off".parse().expect("a directive");
+    Ok(filter.add_directive(quiet))
 }
 
 /// Whatever the filter asks for, what may hold a password stays out.
@@ -110,6 +121,15 @@ mod tests {
             .for_each(|pair| assert_ne!(pair[0], pair[1]));
         let plain = |c: char| c.is_ascii_lowercase() || c == '_';
         assert!(names.iter().all(|name| name.chars().all(plain)));
+    }
+
+    #[test]
+    fn lapin_is_heard_only_by_those_who_name_it() {
+        let heard = |wanted| filter(wanted, LevelFilter::INFO).expect(wanted).to_string();
+        assert!(heard("trace").contains("lapin=off"));
+        assert!(heard("").contains("info"), "{}", heard(""));
+        assert!(!heard("lapin=debug").contains("off"));
+        assert!(filter("a=b=c", LevelFilter::INFO).is_err());
     }
 
     #[test]

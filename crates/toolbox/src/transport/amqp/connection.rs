@@ -267,7 +267,9 @@ fn broker(url: &str, settings: &BrokerSettings) -> Result<Broker, TransportError
     }
     let address = format!(
         "{}:{}/{}",
-        uri.authority.host, uri.authority.port, uri.vhost
+        uri.authority.host,
+        uri.authority.port,
+        uri.vhost.replace('/', "%2f")
     );
     Ok(Broker { uri, address })
 }
