@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use counterfoil_testkit::{Broker, RabbitNode};
+use counterfoil_testkit::Broker;
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey, ServiceName};
@@ -80,56 +80,6 @@ async fn the_whole_topology_applies_twice_and_then_plans_as_present() -> anyhow:
 }
 
 #[tokio::test]
-async fn confirmed_messages_outlive_a_killed_broker_and_everyone_comes_back_alone()
--> anyhow::Result<()> {
-    let mut node = RabbitNode::start().await?;
-    let transport = transport(&node.amqp_url("/"))?;
-    let queue = apply_all(&*transport, "export").await?;
-    // A quorum queue younger than a second can lose what it confirmed.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
-    let publisher = transport.publisher(PublisherOptions {
-        confirm_timeout: Duration::from_secs(30),
-        ..PublisherOptions::default()
-    });
-    let mut subscription = Subscription::open(transport.clone(), SubscribeOptions::new(queue, 50));
-    publisher.publish(task("export.a", "0")).await?;
-    let first = subscription.next().await.context("a delivery")?;
-    assert_eq!(&first.content.body[..], b"0");
-
-    node.kill9()?;
-    let mut status = subscription.status();
-    status
-        .wait_for(|status| {
-            matches!(
-                status,
-                SubscriptionStatus::Down {
-                    transient: true,
-                    ..
-                }
-            )
-        })
-        .await?;
-    assert!(!first.is_live());
-    let confirm = publisher.enqueue(task("export.b", "1")).await?;
-    node.restart().await?;
-
-    // What was under way is answered, one way or the other; sending it again is safe.
-    if confirm.await.is_err() {
-        publisher.publish(task("export.b", "1")).await?;
-    }
-    let mut seen = std::collections::BTreeSet::new();
-    while seen.len() < 2 {
-        let delivery = tokio::time::timeout(Duration::from_secs(20), subscription.next())
-            .await?
-            .context("a delivery")?;
-        seen.insert(delivery.content.body.to_vec());
-        let _ = delivery.ack();
-    }
-    subscription.close().await;
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_wrong_password_is_refused_by_name_without_waiting_and_without_showing_it()
 -> anyhow::Result<()> {
     let vhost = Broker::shared().await?.vhost().await?;
@@ -194,30 +144,87 @@ async fn headers_too_large_for_a_frame_are_refused_before_they_cost_the_connecti
     Ok(())
 }
 
-#[tokio::test]
-async fn a_blocked_publisher_times_out_while_consumers_go_on() -> anyhow::Result<()> {
-    let node = RabbitNode::start().await?;
-    let transport = transport(&node.amqp_url("/"))?;
-    let queue = apply_all(&*transport, "export").await?;
-    let timeout = Duration::from_secs(2);
-    let publisher = transport.publisher(PublisherOptions {
-        confirm_timeout: timeout,
-        ..PublisherOptions::default()
-    });
-    publisher.publish(task("export.a", "1")).await?;
-    node.control(&["set_vm_memory_high_watermark", "0.000001"])
-        .await?;
-    let error = publisher
-        .publish(task("export.b", "2"))
-        .await
-        .expect_err("blocked");
-    assert_eq!(error, PublishError::ConfirmTimeout { after: timeout });
-    let mut subscription =
-        Subscription::open(transport.clone(), SubscribeOptions::new(queue.clone(), 10));
-    let _ = subscription.next().await.context("a delivery")?.ack();
-    node.control(&["set_vm_memory_high_watermark", "0.6"])
-        .await?;
-    publisher.publish(task("export.c", "3")).await?;
-    subscription.close().await;
-    Ok(())
+/// Tests that kill, freeze or fill their broker.
+mod own_nodes {
+    use super::*;
+    use counterfoil_testkit::RabbitNode;
+
+    #[tokio::test]
+    async fn confirmed_messages_outlive_a_killed_broker_and_everyone_comes_back_alone()
+    -> anyhow::Result<()> {
+        let mut node = RabbitNode::start().await?;
+        let transport = transport(&node.amqp_url("/"))?;
+        let queue = apply_all(&*transport, "export").await?;
+        // A quorum queue younger than a second can lose what it confirmed.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let publisher = transport.publisher(PublisherOptions {
+            confirm_timeout: Duration::from_secs(30),
+            ..PublisherOptions::default()
+        });
+        let mut subscription =
+            Subscription::open(transport.clone(), SubscribeOptions::new(queue, 50));
+        publisher.publish(task("export.a", "0")).await?;
+        let first = subscription.next().await.context("a delivery")?;
+        assert_eq!(&first.content.body[..], b"0");
+
+        node.kill9()?;
+        let mut status = subscription.status();
+        status
+            .wait_for(|status| {
+                matches!(
+                    status,
+                    SubscriptionStatus::Down {
+                        transient: true,
+                        ..
+                    }
+                )
+            })
+            .await?;
+        assert!(!first.is_live());
+        let confirm = publisher.enqueue(task("export.b", "1")).await?;
+        node.restart().await?;
+
+        // What was under way is answered, one way or the other; sending it again is safe.
+        if confirm.await.is_err() {
+            publisher.publish(task("export.b", "1")).await?;
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.len() < 2 {
+            let delivery = tokio::time::timeout(Duration::from_secs(20), subscription.next())
+                .await?
+                .context("a delivery")?;
+            seen.insert(delivery.content.body.to_vec());
+            let _ = delivery.ack();
+        }
+        subscription.close().await;
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_blocked_publisher_times_out_while_consumers_go_on() -> anyhow::Result<()> {
+        let node = RabbitNode::start().await?;
+        let transport = transport(&node.amqp_url("/"))?;
+        let queue = apply_all(&*transport, "export").await?;
+        let timeout = Duration::from_secs(2);
+        let publisher = transport.publisher(PublisherOptions {
+            confirm_timeout: timeout,
+            ..PublisherOptions::default()
+        });
+        publisher.publish(task("export.a", "1")).await?;
+        node.control(&["set_vm_memory_high_watermark", "0.000001"])
+            .await?;
+        let error = publisher
+            .publish(task("export.b", "2"))
+            .await
+            .expect_err("blocked");
+        assert_eq!(error, PublishError::ConfirmTimeout { after: timeout });
+        let mut subscription =
+            Subscription::open(transport.clone(), SubscribeOptions::new(queue.clone(), 10));
+        let _ = subscription.next().await.context("a delivery")?.ack();
+        node.control(&["set_vm_memory_high_watermark", "0.6"])
+            .await?;
+        publisher.publish(task("export.c", "3")).await?;
+        subscription.close().await;
+        Ok(())
+    }
 }

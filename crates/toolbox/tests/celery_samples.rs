@@ -14,16 +14,18 @@ fn sample(name: &str) -> Vec<Content> {
     // The captures show Python's NaN as Python writes it.
     let capture: Value =
         serde_json::from_str(&json::without_nan(&text)).expect("the sample is JSON");
-    match &capture["sample"] {
-        Value::Array(messages) => messages.iter().map(content).collect(),
-        one => vec![content(one)],
+    let sample = &capture["sample"];
+    match sample.as_array() {
+        Some(messages) => messages.iter().map(content).collect(),
+        None => vec![content(sample)],
     }
 }
 
 fn content(message: &Value) -> Content {
-    let body = match &message["body_raw"] {
-        Value::String(text) => text.clone().into_bytes(),
-        binary => unhex(binary["__bytes__"].as_str().expect("hex")),
+    let raw = &message["body_raw"];
+    let body = match raw.as_str() {
+        Some(text) => text.as_bytes().to_vec(),
+        None => unhex(raw["__bytes__"].as_str().expect("hex")),
     };
     let mut content = Content::json(body);
     let property = |name: &str| message["properties"][name].as_str().map(Into::into);
