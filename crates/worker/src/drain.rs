@@ -25,29 +25,23 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         pulse,
     } = running;
     let stop = &shared.stop;
-    // True: every execution has ended.
-    let ended_within = async |time| {
-        let ended = timeout(time, shared.executions.wait());
-        let ended = stop.is_at_once().run_until_cancelled(ended).await;
-        matches!(ended, Some(Ok(())))
-    };
+    // True: every execution has ended in time.
+    let ended_within = async |time| timeout(time, shared.executions.wait()).await.is_ok();
+    let at_once = stop.is_at_once();
 
     // 1 Consumers are cancelled; what was not started goes back to its queue.
     stop.drain();
     shared.executions.close();
     // 2 Running handlers may finish.
-    let mut in_time = ended_within(patience).await;
+    let in_time = at_once.run_until_cancelled(ended_within(patience)).await;
     // 3 Then they are asked to leave.
-    if !in_time {
+    if in_time == Some(false) {
         stop.leave();
-        in_time = ended_within(LEAVE_TIMEOUT).await;
+        at_once
+            .run_until_cancelled(ended_within(LEAVE_TIMEOUT))
+            .await;
     }
     //   Those that did not are dropped.
-    let unfinished = if in_time {
-        Vec::new()
-    } else {
-        shared.guard.held()
-    };
     stop.kill();
     ended_within(DROP_TIMEOUT).await;
     // 4 Who reports stops last.
@@ -56,7 +50,7 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         tracing::warn!("the last events were not confirmed; their tasks will run again");
         reporting.abort();
     }
-    let was_asked_twice = stop.is_at_once().is_cancelled();
+    let was_asked_twice = at_once.is_cancelled();
     // 5 Acknowledgements leave, channels close; what is unacknowledged goes back.
     futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
     beating.abort();
@@ -64,10 +58,7 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         last_words(&shared, &pulse).await;
     }
 
-    let unfinished = unfinished
-        .iter()
-        .filter(|held| !shared.guard.has_finished(held));
-    let left: Vec<_> = unfinished.map(|held| held.envelope.id.clone()).collect();
+    let left = shared.left_behind();
     for task_id in &left {
         tracing::warn!(%task_id, "task did not finish and was given back");
     }

@@ -5,6 +5,7 @@
 //! acknowledgement was lost with the connection, is acknowledged again without running.
 
 use crate::held::{Held, Key};
+use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::transport::Delivery;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -91,19 +92,14 @@ impl Guard {
         settle(held);
     }
 
-    /// The tasks in hand.
-    pub(crate) fn held(&self) -> Vec<Arc<Held>> {
+    /// Ids of the tasks in hand.
+    pub(crate) fn held_ids(&self) -> Vec<TaskId> {
         let known = self.known();
         let held = known.messages.values().filter_map(|fate| match fate {
-            Fate::Held(held) => Some(held.clone()),
+            Fate::Held(held) => Some(held.envelope.id.clone()),
             Fate::Finished => None,
         });
         held.collect()
-    }
-
-    /// Whether the task was finished here, reported and acknowledged.
-    pub(crate) fn has_finished(&self, held: &Held) -> bool {
-        matches!(self.known().messages.get(&held.key), Some(Fate::Finished))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -135,6 +135,10 @@ impl Execution {
     /// Gives the task to whoever gets its message next. One that has been retried here goes on
     /// with the retries that it has behind it, which its message does not know.
     async fn hand_back(&self) {
+        if self.ran_for.is_some() {
+            let id = self.held.envelope.id.clone();
+            self.shared.given_back().push(id);
+        }
         match &self.again {
             Some(retry) if !self.shared.stop.killed().is_cancelled() => {
                 self.go_on_elsewhere(retry, SHORTEST).await;

@@ -5,14 +5,14 @@ use crate::registry::Registry;
 use crate::report::Reporter;
 use crate::states::States;
 use crate::stop::Stop;
-use counterfoil_toolbox::Producer;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::{DelayLevels, Names};
 use counterfoil_toolbox::transport::{Publisher, PublisherOptions, Transport};
+use counterfoil_toolbox::{Producer, TaskId};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -36,6 +36,24 @@ pub(crate) struct Shared {
     /// Every execution.
     pub(crate) executions: TaskTracker,
     pub(crate) counts: Counts,
+    /// Tasks that were started here and given back unfinished, because the worker stops.
+    pub(crate) given_back: Mutex<Vec<TaskId>>,
+}
+
+impl Shared {
+    /// Tasks that were started here and will run elsewhere: given back, or not settled yet.
+    pub(crate) fn left_behind(&self) -> Vec<TaskId> {
+        let mut left = self.guard.held_ids();
+        left.append(&mut self.given_back());
+        left
+    }
+
+    /// See the field.
+    pub(crate) fn given_back(&self) -> MutexGuard<'_, Vec<TaskId>> {
+        self.given_back
+            .lock()
+            .expect("no code panics while it holds the lock")
+    }
 }
 
 /// Limits that hold for every task.

@@ -19,7 +19,7 @@ use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{PublisherOptions, Transport};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -178,6 +178,7 @@ impl Worker {
             stop: self.stop,
             executions: TaskTracker::new(),
             counts: Counts::default(),
+            given_back: Mutex::default(),
         }
     }
 }

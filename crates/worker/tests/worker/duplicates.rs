@@ -1,0 +1,104 @@
+//! The same message twice: after broken connections, and from senders that were not sure.
+
+use crate::tasks::{Act, act};
+use crate::world::{World, in_time};
+use counterfoil_toolbox::TaskState;
+use counterfoil_worker::{Context, TaskError, WorkerBuilder};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::sync::Semaphore;
+
+/// A handler that counts its runs and waits to be let go.
+#[derive(Clone)]
+struct Gate {
+    runs: Arc<AtomicU32>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self {
+            runs: Arc::default(),
+            open: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    fn add_to(&self, builder: WorkerBuilder) -> WorkerBuilder {
+        let gate = self.clone();
+        builder.handle(move |_: Act, _: Context| {
+            let gate = gate.clone();
+            async move { gate.pass().await }
+        })
+    }
+
+    async fn pass(&self) -> Result<Value, TaskError> {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
+        self.open.acquire().await?.forget();
+        Ok(json!(run))
+    }
+
+    fn runs(&self) -> u32 {
+        self.runs.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_delivered_again_while_it_runs_is_run_once_and_acknowledged() {
+    let (world, gate) = (World::new().await, Gate::new());
+    let worker = world.start(|builder| gate.add_to(builder));
+    let id = world.send(act("")).await;
+    world.told_of(&id, TaskState::Started).await;
+    world.broker.faults().close_consumers();
+    // Delivered again at once; a second later nothing else can have come.
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    gate.open.add_permits(10);
+    let done = world.told_of(&id, TaskState::Success).await;
+    assert_eq!(done.result.expect("an output").get(), "1");
+    assert!(world.is_empty_after(worker, "demo").await);
+    assert_eq!(gate.runs(), 1);
+    assert_eq!(world.states_of(&id), ["STARTED", "SUCCESS"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_task_whose_acknowledgement_was_lost_is_not_run_again() {
+    let (world, gate) = (World::new().await, Gate::new());
+    let worker = world.start(|builder| gate.add_to(builder));
+    let id = world.send(act("")).await;
+    world.told_of(&id, TaskState::Started).await;
+    // Nobody can be reached while it finishes: its acknowledgement has nowhere to go.
+    world
+        .broker
+        .faults()
+        .refuse_connections(std::time::Duration::from_secs(5));
+    gate.open.add_permits(10);
+    world.told_of(&id, TaskState::Success).await;
+    let probe = world.send(act("probe")).await;
+    world.told_of(&probe, TaskState::Success).await;
+    assert!(world.is_empty_after(worker, "demo").await);
+    assert_eq!(gate.runs(), 2);
+    assert_eq!(world.states_of(&id), ["STARTED", "SUCCESS"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_message_with_the_same_id_is_run_with_the_first() {
+    let (world, gate) = (World::new().await, Gate::new());
+    let worker = world.start(|builder| gate.add_to(builder));
+    for _ in 0..3 {
+        let message = world.message("demo.act", "d1", "[[], {}, {}]");
+        world.publish(&world.names.tasks, "demo.act", message).await;
+    }
+    let id = "d1".parse().expect("valid");
+    world.told_of(&id, TaskState::Started).await;
+    // All three are in hand before the first ends.
+    in_time("taking all", async {
+        while world.waiting_in("demo").await > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    gate.open.add_permits(10);
+    world.told_of(&id, TaskState::Success).await;
+    assert!(world.is_empty_after(worker, "demo").await);
+    assert_eq!(gate.runs(), 1);
+}

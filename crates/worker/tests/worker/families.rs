@@ -1,0 +1,78 @@
+//! Tasks that send tasks.
+
+use crate::tasks::{Act, Export, act};
+use crate::world::World;
+use counterfoil_toolbox::producer::{RawTask, SendOptions};
+use counterfoil_toolbox::{Task, TaskState};
+use counterfoil_worker::Context;
+use serde_json::json;
+
+#[tokio::test(start_paused = true)]
+async fn a_child_knows_its_parent_and_the_first_of_its_family() {
+    let world = World::new().await;
+    let handler = async |task: Act, cx: Context| {
+        let child = match task.what.as_str() {
+            "grandparent" => Some(cx.send(act("parent")).await?),
+            "parent" => Some(cx.send(Export {}).await?),
+            _ => None,
+        };
+        Ok(json!(child.map(|id| id.to_string())))
+    };
+    let export = async |_: Export, _: Context| Ok(());
+    let _worker = world.start(|builder| builder.handle(handler).handle(export));
+    let root = world.send(act("grandparent")).await;
+    let id_in = |event: counterfoil_toolbox::event::Event| {
+        let id: String = serde_json::from_str(event.result.expect("an id").get()).expect("text");
+        id.parse().expect("an id")
+    };
+    let parent = id_in(world.told_of(&root, TaskState::Success).await);
+    let child = id_in(world.told_of(&parent, TaskState::Success).await);
+    let event = world.told_of(&child, TaskState::Success).await;
+    assert_eq!(event.task, Export::NAME);
+    assert_eq!(event.parent_id, Some(parent));
+    assert_eq!(event.root_id, Some(root.clone()));
+    // The tracking copies say so too, for the mirror.
+    for (name, parent) in [("demo.act", None), ("demo.act", Some(root.as_str()))] {
+        let copy = world.take_from("platform.fifo").await;
+        assert_eq!(copy.headers.text("task"), Some(name));
+        assert_eq!(copy.headers.text("parent_id"), parent);
+        assert_eq!(copy.headers.text("root_id"), Some(root.as_str()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_may_be_any_task_with_options_of_its_own() {
+    let world = World::new().await;
+    let handler = async |task: Act, cx: Context| {
+        if task.what == "child" {
+            return Ok(json!([
+                cx.parent_id().map(|id| id.to_string()),
+                cx.creator()
+            ]));
+        }
+        let child = RawTask {
+            name: cx.task_name().clone(),
+            args: r#"["child"]"#.to_owned(),
+            kwargs: "{}".to_owned(),
+        };
+        let id = cx
+            .send_raw(child, SendOptions::new().creator("ada"))
+            .await?;
+        Ok(json!(id.to_string()))
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let parent = world.send(act("")).await;
+    let result = world
+        .told_of(&parent, TaskState::Success)
+        .await
+        .result
+        .expect("an id");
+    let child: String = serde_json::from_str(result.get()).expect("text");
+    let child = child.parse().expect("an id");
+    let result = world
+        .told_of(&child, TaskState::Success)
+        .await
+        .result
+        .expect("a list");
+    assert_eq!(result.get(), json!([parent.to_string(), "ada"]).to_string());
+}

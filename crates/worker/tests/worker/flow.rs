@@ -1,0 +1,104 @@
+//! How much runs at the same time, and that nothing stands in the way of the rest.
+
+use crate::tasks::{Act, act};
+use crate::world::{World, in_time};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::config::WorkerSettings;
+use counterfoil_toolbox::event::EventKind;
+use counterfoil_worker::{Context, TaskError};
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+#[tokio::test(start_paused = true)]
+async fn thousands_of_short_tasks_flow_past_a_long_one_at_the_head() {
+    let world = World::new().await;
+    let settings = WorkerSettings {
+        prefetch: Some(20),
+        concurrency: 20,
+        ..WorkerSettings::default()
+    };
+    let go = Arc::new(Notify::new());
+    let let_go = go.clone();
+    let handler = move |task: Act, _: Context| {
+        let go = go.clone();
+        async move {
+            if task.what == "long" {
+                go.notified().await;
+            }
+            Ok(Value::Null)
+        }
+    };
+    let worker = world.start_with(settings, |builder| builder.handle(handler));
+    let long = world.send(act("long")).await;
+    world.told_of(&long, TaskState::Started).await;
+    let sent = world
+        .producer
+        .send_all((0..3000).map(|_| act("short")))
+        .await;
+    assert!(sent.iter().all(Result::is_ok));
+    let succeeded = |n: usize| {
+        move |events: &[counterfoil_toolbox::event::Event]| {
+            let success = EventKind::State(TaskState::Success);
+            (events.iter().filter(|e| e.kind == success).count() == n).then_some(())
+        }
+    };
+    world.until(succeeded(3000)).await;
+    assert_eq!(world.states_of(&long), ["STARTED"]);
+    let_go.notify_one();
+    world.until(succeeded(3001)).await;
+    assert!(world.is_empty_after(worker, "demo").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_handlers_run_at_the_same_time_than_the_settings_say() {
+    let world = World::new().await;
+    let settings = WorkerSettings {
+        concurrency: 3,
+        prefetch: Some(50),
+        ..WorkerSettings::default()
+    };
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let seen = most.clone();
+    let handler = move |_: Act, _: Context| {
+        let (now, most) = (now.clone(), most.clone());
+        async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            Ok(Value::Null)
+        }
+    };
+    let _worker = world.start_with(settings, |builder| builder.handle(handler));
+    world.warm_up().await;
+    let ids = world.producer.send_all((0..30).map(|_| act(""))).await;
+    for sent in ids {
+        world
+            .told_of(sent.expect("sent").id(), TaskState::Success)
+            .await;
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_blocking_handler_keeps_its_place_until_it_has_really_ended() {
+    let world = World::new().await;
+    let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let seen = most.clone();
+    let handler = move |_: Act, _: Context| -> Result<Value, TaskError> {
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(150));
+        now.fetch_sub(1, Ordering::SeqCst);
+        Ok(Value::Null)
+    };
+    let settings = WorkerSettings {
+        time_limit: Some(Duration::from_millis(20)),
+        ..World::one_at_a_time()
+    };
+    let _worker = world.start_with(settings, |builder| builder.handle_blocking(handler));
+    let id = world.send(act("")).await;
+    in_time("giving up", world.told_of(&id, TaskState::Failure)).await;
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}

@@ -1,0 +1,138 @@
+//! Time limits, expiry, and tasks that come before their time.
+
+use crate::tasks::{Act, act};
+use crate::world::World;
+use chrono::{TimeDelta, Utc};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::config::WorkerSettings;
+use counterfoil_toolbox::event::FaultKind;
+use counterfoil_toolbox::producer::SendOptions;
+use counterfoil_worker::{Context, TaskError};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+async fn hang(_: Act, _: Context) -> Result<Value, TaskError> {
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_hangs_is_ended_at_the_limit_of_the_settings_and_retried() {
+    let world = World::new().await;
+    let settings = WorkerSettings {
+        time_limit: Some(Duration::from_secs(7)),
+        ..WorkerSettings::default()
+    };
+    let _worker = world.start_with(settings, |builder| builder.handle(hang));
+    let began = Instant::now();
+    let id = world.send(act("")).await;
+    let retry = world.told_of(&id, TaskState::Retry).await;
+    assert!(
+        (7..9).contains(&began.elapsed().as_secs()),
+        "{:?}",
+        began.elapsed()
+    );
+    let fault = retry.error.expect("a fault");
+    assert_eq!(fault.kind, FaultKind::TimeLimit);
+    assert_eq!(fault.message, "it was ended at its time limit of 7s");
+    let failed = world.told_of(&id, TaskState::Failure).await;
+    assert_eq!(failed.error.expect("a fault").kind, FaultKind::Exhausted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_limit_of_the_sender_goes_before_all_others() {
+    let world = World::new().await;
+    let _worker = world.start(|builder| builder.handle(hang));
+    let began = Instant::now();
+    let options = SendOptions::new().time_limit(Duration::from_secs(2));
+    let id = world.send_with(act(""), options).await;
+    world.told_of(&id, TaskState::Retry).await;
+    assert!(
+        (2..4).contains(&began.elapsed().as_secs()),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_blocking_handler_past_its_limit_is_asked_to_leave_and_its_late_result_is_ignored() {
+    let world = World::new().await;
+    let left = Arc::new(AtomicU32::new(0));
+    let count = left.clone();
+    let handler = move |_: Act, cx: Context| {
+        if cx.attempt() > 1 {
+            return Ok(json!("in time"));
+        }
+        while !cx.cancelled().is_cancelled() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(json!("late"))
+    };
+    let _worker = world.start(|builder| builder.handle_blocking(handler));
+    let options = SendOptions::new().time_limit(Duration::from_millis(50));
+    let id = world.send_with(act(""), options).await;
+    let done = world.told_of(&id, TaskState::Success).await;
+    assert_eq!(done.result.expect("an output").get(), r#""in time""#);
+    assert_eq!(left.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_expired_is_revoked_without_running() {
+    let world = World::new().await;
+    let handler = async |_: Act, _: Context| -> Result<Value, TaskError> { panic!("it ran") };
+    let worker = world.start(|builder| builder.handle(handler));
+    let options = SendOptions::new().expires(Utc::now() - TimeDelta::seconds(1));
+    let id = world.send_with(act(""), options).await;
+    let revoked = world.told_of(&id, TaskState::Revoked).await;
+    assert_eq!(revoked.error.expect("a fault").kind, FaultKind::Expired);
+    assert_eq!(world.states_of(&id), ["REVOKED"]);
+    assert!(world.is_empty_after(worker, "demo").await);
+    assert_eq!(world.waiting_in("demo.dead").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_comes_before_its_time_waits_at_the_broker() {
+    let world = World::new().await;
+    let worker = world.start(|builder| {
+        builder.handle(async |_: Act, cx: Context| Ok(json!(cx.lineage().to_string())))
+    });
+    let mut message = world.message("demo.act", "e1", "[[], {}, {}]");
+    let eta = Utc::now() + TimeDelta::seconds(60);
+    message.headers.push("eta", eta.to_rfc3339());
+    let began = Instant::now();
+    world.publish(&world.names.tasks, "demo.act", message).await;
+    let id = "e1".parse().expect("valid");
+    let done = world.told_of(&id, TaskState::Success).await;
+    assert!(
+        (58..64).contains(&began.elapsed().as_secs()),
+        "{:?}",
+        began.elapsed()
+    );
+    // Waiting is no attempt.
+    assert_eq!(done.result.expect("an output").get(), r#""0.0.0""#);
+    assert_eq!(world.states_of(&id), ["SUCCESS"]);
+    assert!(world.is_empty_after(worker, "demo").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_waited_at_the_broker_runs_whatever_the_clock_of_its_sender_says() {
+    let world = World::new().await;
+    let _worker = world.start(|builder| builder.handle(async |_: Act, _: Context| Ok(Value::Null)));
+    // The sender's clock is a day ahead, so its eta is too, but it asked for ten seconds.
+    let began = Instant::now();
+    let id = world
+        .send_with(
+            act(""),
+            SendOptions::new().countdown(Duration::from_secs(10)),
+        )
+        .await;
+    world.told_of(&id, TaskState::Success).await;
+    assert!(
+        (10..13).contains(&began.elapsed().as_secs()),
+        "{:?}",
+        began.elapsed()
+    );
+}

@@ -1,0 +1,264 @@
+//! A platform in memory: broker, topology, somebody who sends and somebody who listens.
+
+use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
+use counterfoil_toolbox::event::{Event, EventKind};
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
+use counterfoil_toolbox::producer::SendOptions;
+use counterfoil_toolbox::topology::{
+    Names, QueueSettings, ServiceSettings, apply, platform, service,
+};
+use counterfoil_toolbox::transport::memory::MemoryBroker;
+use counterfoil_toolbox::transport::{
+    Publication, PublisherOptions, SubscribeOptions, Subscription, Transport,
+};
+use counterfoil_toolbox::{Producer, ServiceName, Task, TaskId, TaskState};
+use counterfoil_worker::{Exit, Stopper, Worker, WorkerBuilder};
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Longest wait for anything, by the paused clock of most tests.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct World {
+    pub(crate) broker: MemoryBroker,
+    pub(crate) names: Names,
+    pub(crate) producer: Producer,
+    told: watch::Receiver<Told>,
+}
+
+/// What was heard on the events queue.
+#[derive(Default)]
+struct Told {
+    events: Vec<Event>,
+    /// Routing keys of the batches, each once.
+    keys: BTreeSet<String>,
+    batches: usize,
+}
+
+impl World {
+    /// A broker with the platform's topology and the services `demo` and `export`.
+    pub(crate) async fn new() -> Self {
+        let broker = MemoryBroker::new();
+        let names = BrokerSettings::default().names().expect("default names");
+        let mut items = platform(&names, QueueSettings::default());
+        for name in ["demo", "export"] {
+            let name = ServiceName::new(name).expect("valid");
+            items.extend(service(&names, &name, &ServiceSettings::default()));
+        }
+        apply(&broker, items).await.expect("memory is reachable");
+        let transport: Arc<dyn Transport> = Arc::new(broker.clone());
+        let (to_tests, told) = watch::channel(Told::default());
+        tokio::spawn(listen(
+            transport.clone(),
+            names.events_queue.clone(),
+            to_tests,
+        ));
+        Self {
+            producer: Producer::new(transport, names.clone()),
+            broker,
+            names,
+            told,
+        }
+    }
+
+    pub(crate) fn transport(&self) -> Arc<dyn Transport> {
+        Arc::new(self.broker.clone())
+    }
+
+    pub(crate) fn builder(&self, settings: WorkerSettings) -> WorkerBuilder {
+        Worker::builder(self.transport(), self.names.clone(), settings)
+    }
+
+    /// Builds and starts a worker with default settings.
+    pub(crate) fn start(&self, add: impl FnOnce(WorkerBuilder) -> WorkerBuilder) -> Started {
+        self.start_with(WorkerSettings::default(), add)
+    }
+
+    pub(crate) fn start_with(
+        &self,
+        settings: WorkerSettings,
+        add: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
+    ) -> Started {
+        let worker = add(self.builder(settings)).build().expect("builds");
+        Started {
+            stopper: worker.stopper(),
+            ended: tokio::spawn(worker.run_until(std::future::pending())),
+        }
+    }
+
+    pub(crate) async fn send<T: Task>(&self, task: T) -> TaskId {
+        self.send_with(task, SendOptions::new()).await
+    }
+
+    pub(crate) async fn send_with<T: Task>(&self, task: T, options: SendOptions) -> TaskId {
+        let sent = self.producer.send_with(task, options).await.expect("sent");
+        sent.id().clone()
+    }
+
+    /// Publishes anything anywhere.
+    pub(crate) async fn publish(&self, exchange: &ExchangeName, key: &str, content: Content) {
+        let publisher = self.broker.publisher(PublisherOptions::default());
+        let publication = Publication {
+            exchange: exchange.clone(),
+            routing_key: RoutingKey::new(key).expect("valid"),
+            content,
+        };
+        publisher.publish(publication).await.expect("confirmed");
+    }
+
+    /// Waits until the events so far are such that `look` finds what it wants.
+    pub(crate) async fn until<T>(&self, look: impl Fn(&[Event]) -> Option<T>) -> T {
+        let mut told = self.told.clone();
+        let found = told.wait_for(|told| look(&told.events).is_some());
+        match tokio::time::timeout(PATIENCE, found).await {
+            Ok(found) => look(&found.expect("the listener lives").events).expect("found just now"),
+            Err(_) => panic!("not seen within {PATIENCE:?}: {:#?}", self.history()),
+        }
+    }
+
+    /// Waits until `id` was reported in `state`, and returns that event.
+    pub(crate) async fn told_of(&self, id: &TaskId, state: TaskState) -> Event {
+        let kind = EventKind::State(state);
+        let is_it = |event: &&Event| event.task_id == *id && event.kind == kind;
+        self.until(|events| events.iter().find(is_it).cloned())
+            .await
+    }
+
+    /// The states that were reported of `id`, in order.
+    pub(crate) fn states_of(&self, id: &TaskId) -> Vec<&'static str> {
+        let told = self.told.borrow();
+        let of_it = told.events.iter().filter(|event| event.task_id == *id);
+        of_it.map(|event| event.kind.as_str()).collect()
+    }
+
+    /// Everything that was reported of `id` in `state`, in order.
+    pub(crate) fn all_told_of(&self, id: &TaskId, state: TaskState) -> Vec<Event> {
+        let kind = EventKind::State(state);
+        let is_it = |event: &&Event| event.task_id == *id && event.kind == kind;
+        self.told
+            .borrow()
+            .events
+            .iter()
+            .filter(is_it)
+            .cloned()
+            .collect()
+    }
+
+    /// Settings of a worker that runs one handler at a time, and holds several tasks.
+    pub(crate) fn one_at_a_time() -> WorkerSettings {
+        WorkerSettings {
+            concurrency: 1,
+            prefetch: Some(10),
+            ..WorkerSettings::default()
+        }
+    }
+
+    /// Routing keys under which events came.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.told.borrow().keys.iter().cloned().collect()
+    }
+
+    /// Messages in which events came.
+    pub(crate) fn batches(&self) -> usize {
+        self.told.borrow().batches
+    }
+
+    fn history(&self) -> Vec<(String, &'static str)> {
+        let told = self.told.borrow();
+        let short = |event: &Event| (event.task_id.to_string(), event.kind.as_str());
+        told.events.iter().map(short).collect()
+    }
+
+    /// A task message with this body.
+    pub(crate) fn message(&self, name: &'static str, id: &'static str, body: &str) -> Content {
+        let mut content = Content::json(body.to_owned());
+        content.headers.push("task", name);
+        content.headers.push("id", id);
+        content
+    }
+
+    /// Publishes straight into a queue.
+    pub(crate) async fn publish_to_queue(&self, queue: &str, content: Content) {
+        let exchange = ExchangeName::default_exchange();
+        self.publish(&exchange, queue, content).await;
+    }
+
+    /// Messages that wait in a queue.
+    pub(crate) async fn waiting_in(&self, queue: &str) -> u32 {
+        let queue = QueueName::new(queue).expect("valid");
+        let depth = self.broker.depth(&queue).await.expect("reachable");
+        depth.expect("the queue exists").ready
+    }
+
+    /// Takes the next message out of a queue.
+    pub(crate) async fn take_from(&self, queue: &str) -> Content {
+        let queue = QueueName::new(queue).expect("valid");
+        let mut subscription =
+            Subscription::open(self.transport(), SubscribeOptions::new(queue.clone(), 1));
+        let next = tokio::time::timeout(PATIENCE, subscription.next()).await;
+        let delivery = next.unwrap_or_else(|_| panic!("nothing came out of {queue}"));
+        let delivery = delivery.expect("the transport lives");
+        let content = delivery.content.clone();
+        let _ = delivery.ack();
+        subscription.close().await;
+        content
+    }
+
+    /// Waits until consumers hold more than one message at a time: not in their first second.
+    pub(crate) async fn warm_up(&self) {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+
+    /// Waits until nothing waits in a queue and nobody holds anything of it: a new consumer gets
+    /// nothing even after all others are gone.
+    pub(crate) async fn is_empty_after(&self, worker: Started, queue: &str) -> bool {
+        worker.drain().await;
+        self.waiting_in(queue).await == 0
+    }
+}
+
+async fn listen(transport: Arc<dyn Transport>, queue: QueueName, to_tests: watch::Sender<Told>) {
+    let mut subscription = Subscription::open(transport, SubscribeOptions::new(queue, 100));
+    while let Some(delivery) = subscription.next().await {
+        let batch: Vec<Event> =
+            serde_json::from_slice(&delivery.content.body).expect("a batch of events");
+        to_tests.send_modify(|told| {
+            told.events.extend(batch);
+            told.keys.insert(delivery.routing_key.to_string());
+            told.batches += 1;
+        });
+        let _ = delivery.ack();
+    }
+}
+
+/// A worker that runs beside the test.
+pub(crate) struct Started {
+    pub(crate) stopper: Stopper,
+    ended: JoinHandle<Exit>,
+}
+
+impl Started {
+    /// Stops it as a first signal does.
+    pub(crate) async fn drain(self) -> Exit {
+        self.stopper.drain();
+        self.exit().await
+    }
+
+    pub(crate) async fn exit(self) -> Exit {
+        let ended = tokio::time::timeout(PATIENCE, self.ended).await;
+        ended.expect("the worker ends").expect("it does not panic")
+    }
+}
+
+/// Waits for something that a handler does, at most as long as for everything else.
+pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(done) => done,
+        Err(_) => panic!("{what} did not happen within {PATIENCE:?}"),
+    }
+}
