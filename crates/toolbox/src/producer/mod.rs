@@ -14,7 +14,9 @@
 mod options;
 mod result;
 mod send;
+mod sending;
 
 pub use options::SendOptions;
 pub use result::{RawHandle, ResultError, TaskHandle};
 pub use send::{Producer, RawTask, SendError};
+pub use sending::Sending;

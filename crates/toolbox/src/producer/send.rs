@@ -1,8 +1,8 @@
 //! From a task to a confirmed message.
 
 use super::options::SendOptions;
-use super::result::{RawHandle, Results, TaskHandle, Waiting};
-use crate::backoff::Backoff;
+use super::result::{RawHandle, Results, TaskHandle};
+use super::sending::Sending;
 use crate::delay::{InvalidDelay, delayed_key};
 use crate::ids::{TaskId, hostname};
 use crate::message::{Envelope, encode};
@@ -11,8 +11,7 @@ use crate::task::Task;
 use crate::text::InvalidText;
 use crate::topology::{DelayLevels, Names};
 use crate::transport::{
-    Confirm, DeclareError, Publication, PublishError, Publisher, PublisherOptions, Transport,
-    TransportError,
+    DeclareError, Publication, PublishError, Publisher, PublisherOptions, Transport, TransportError,
 };
 use chrono::Utc;
 use std::sync::Arc;
@@ -20,9 +19,6 @@ use std::time::Duration;
 
 /// Largest body that is sent. Default limit of every reader too.
 const MAX_BODY: usize = 16 * 1024 * 1024;
-
-/// How often a message that was not accepted is sent again, with the same id.
-const TRIES: u32 = 5;
 
 /// Below this, a delay is not worth the levels: it would be rounded up to a whole second.
 const SHORTEST_DELAY: Duration = Duration::from_millis(500);
@@ -191,11 +187,7 @@ impl Producer {
         task: T,
         options: SendOptions,
     ) -> Result<TaskHandle<T>, SendError> {
-        let sent = self
-            .begin(raw(&task)?, options)
-            .await?
-            .finish(&self.inner.publisher)
-            .await?;
+        let sent = self.begin(raw(&task)?, options).await?.confirmed().await?;
         Ok(TaskHandle::new(sent))
     }
 
@@ -215,7 +207,7 @@ impl Producer {
         for pending in under_way {
             outcomes.push(match pending {
                 Ok(pending) => {
-                    let sent = pending.finish(&self.inner.publisher).await;
+                    let sent = pending.confirmed().await;
                     sent.map(TaskHandle::new)
                 }
                 Err(error) => Err(error),
@@ -241,12 +233,17 @@ impl Producer {
         task: RawTask,
         options: SendOptions,
     ) -> Result<RawHandle, SendError> {
-        let pending = self.begin(task, options).await?;
-        pending.finish(&self.inner.publisher).await
+        self.begin(task, options).await?.confirmed().await
     }
 
-    /// Hands a task over without waiting for its confirm: [`Pending::finish`] does.
-    async fn begin(&self, task: RawTask, options: SendOptions) -> Result<Pending, SendError> {
+    /// Hands a task over without waiting for its confirm: tasks leave in the order of these calls.
+    ///
+    /// # Errors
+    /// See [`Self::send`].
+    ///
+    /// # Cancel safety
+    /// Cancelled, the task is not sent.
+    pub async fn begin(&self, task: RawTask, options: SendOptions) -> Result<Sending, SendError> {
         let now = Utc::now();
         let due = options.due(now);
         let mut envelope =
@@ -285,7 +282,8 @@ impl Producer {
             task: task.clone(),
             source,
         })?;
-        Ok(Pending {
+        Ok(Sending {
+            publisher: self.inner.publisher.clone(),
             task,
             id,
             publication,
@@ -326,47 +324,5 @@ fn raw<T: Task>(task: &T) -> Result<RawTask, SendError> {
             kwargs,
         }),
         Err(source) => Err(SendError::Arguments { task: name, source }),
-    }
-}
-
-/// A task on its way: handed over, not confirmed.
-#[derive(Debug)]
-struct Pending {
-    task: TaskName,
-    id: TaskId,
-    publication: Publication,
-    confirm: Confirm,
-    waiting: Option<Waiting>,
-}
-
-impl Pending {
-    /// Waits for the confirm; what was not accepted is sent again, with the same id.
-    async fn finish(self, publisher: &Publisher) -> Result<RawHandle, SendError> {
-        let Self {
-            task,
-            id,
-            publication,
-            confirm,
-            waiting,
-        } = self;
-        let backoff = Backoff::reconnect(Duration::from_secs(1));
-        let mut outcome = confirm.await;
-        let mut tries = 1;
-        while let Err(error) = &outcome {
-            if !error.is_transient() || tries == TRIES {
-                break;
-            }
-            tokio::time::sleep(backoff.random_wait(tries)).await;
-            outcome = publisher.publish(publication.clone()).await;
-            tries += 1;
-        }
-        match outcome {
-            Ok(()) => Ok(RawHandle::new(id, waiting)),
-            Err(PublishError::Nacked) => Err(SendError::QueueFull { task, id }),
-            Err(source) if source.is_certainly_not_sent() => {
-                Err(SendError::Refused { task, source })
-            }
-            Err(source) => Err(SendError::Unknown { task, id, source }),
-        }
     }
 }
