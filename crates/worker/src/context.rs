@@ -13,6 +13,7 @@ use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 /// Longest line of a log or of progress, in bytes.
 const MAX_LINE: usize = 16 * 1024;
@@ -132,18 +133,19 @@ impl Context {
             total: total.into(),
             message,
         };
-        self.shared.reporter.progress(self.live, progress);
+        let (live, executions) = (self.live, self.executions);
+        self.shared.reporter.progress(live, executions, progress);
     }
 
     /// Writes a line into the task's log, which the database keeps. `fields` is a JSON object,
     /// `null` for none. Lines are dropped, and counted, when far more are written than can be sent.
-    pub fn log(&self, level: tracing::Level, message: impl AsRef<str>, fields: Value) {
+    pub fn log(&self, level: Level, message: impl AsRef<str>, fields: Value) {
         let line = LogLine {
             level: level.as_str().to_ascii_lowercase().into(),
             message: cut(message.as_ref(), MAX_LINE),
             fields: log_fields(fields),
         };
-        self.shared.reporter.log(self.live, line);
+        self.shared.reporter.log(self.live, self.executions, line);
     }
 
     /// Sends a task as a child of this one. `Ok`: the broker has stored it.

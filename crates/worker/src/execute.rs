@@ -19,6 +19,7 @@ use counterfoil_toolbox::transport::Delivery;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 /// Takes one delivery to its end.
 pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
@@ -32,6 +33,7 @@ pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
         held,
         again: None,
         ran_for: None,
+        since: Instant::now(),
     };
     execution.see_through().await;
 }
@@ -47,6 +49,8 @@ pub(crate) struct Execution {
     pub(crate) again: Option<Retry>,
     /// How long the handler ran, if it did.
     pub(crate) ran_for: Option<Duration>,
+    /// Since when this worker has had the message.
+    pub(crate) since: Instant,
 }
 
 /// An execution that is repeated.

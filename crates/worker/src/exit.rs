@@ -19,8 +19,14 @@ pub enum Exit {
         /// Tasks that were given back.
         left: Vec<TaskId>,
     },
-    /// It never came to work: the broker does not let it consume a queue, or there is no such
-    /// queue. Somebody has to mend something.
+    /// It never came to work: one of its queues does not exist. `counterfoil topology apply` makes
+    /// it.
+    NoQueue {
+        /// The queue.
+        queue: QueueName,
+    },
+    /// It never came to work: the broker does not let it consume a queue. Somebody has to mend
+    /// something.
     Refused {
         /// The queue.
         queue: QueueName,
@@ -30,8 +36,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Exit code for the process: 0, or 78 (configuration) after a refusal, or 130 after a second
-    /// signal.
+    /// Exit code for the process: 0 after draining, 69 after a refusal, 78 when a queue is missing,
+    /// 130 after a second signal.
     ///
     /// End the process with it (`std::process::exit`): returning from `main` would wait for
     /// blocking handlers that were given up.
@@ -39,7 +45,8 @@ impl Exit {
     pub fn code(&self) -> i32 {
         match self {
             Self::Drained | Self::Stopped { .. } => 0,
-            Self::Refused { .. } => 78,
+            Self::Refused { .. } => 69,
+            Self::NoQueue { .. } => 78,
             Self::Killed { .. } => 130,
         }
     }

@@ -73,4 +73,5 @@ pub use error::{BuildError, BuildFault};
 pub use exit::Exit;
 pub use stop::Stopper;
 pub use task_error::{BoxError, TaskError};
+pub use tracing::Level;
 pub use worker::Worker;

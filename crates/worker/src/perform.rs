@@ -16,6 +16,10 @@ use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a message may have been here for its task to be retried here. The broker takes back
+/// what is unacknowledged for too long, and each execution may use up its whole time limit.
+const RETRIED_HERE_FOR: Duration = Duration::from_secs(60);
+
 impl Execution {
     /// Acts on a decision.
     pub(crate) async fn perform(&mut self, outcome: Outcome) -> Next {
@@ -54,7 +58,8 @@ impl Execution {
         };
         self.tally = self.tally.after(counted);
         let draining = self.shared.stop.draining().clone();
-        if delay < SHORTEST && !draining.is_cancelled() {
+        let is_fresh = self.since.elapsed() < RETRIED_HERE_FOR;
+        if delay < SHORTEST && is_fresh && !draining.is_cancelled() {
             let event = self.retry_event(&retry, delay);
             self.shared.reporter.between(self.live, &self.held, event);
             self.again = Some(retry);
@@ -159,7 +164,7 @@ impl Execution {
     }
 
     fn fail(&self, state: TaskState, fault: TaskFault) {
-        tracing::warn!(task_id = %self.held.envelope.id, task_name = %self.held.envelope.name, %state, error = fault.message, "task failed");
+        tracing::warn!(task_id = %self.held.envelope.id, task_name = %self.held.envelope.name, %state, error = fault.message, "task did not succeed");
         let mut event = self.event(state);
         event.error = Some(fault);
         self.finish(event);

@@ -122,9 +122,10 @@ impl Worker {
             () = stop.draining().cancelled() => None,
             refusal = first_refusal(&running.consumers) => Some(refusal),
         };
+        let transport = running.shared.transport.clone();
         let exit = drain(running, patience).await;
         match refusal {
-            Some((queue, reason)) => Exit::Refused { queue, reason },
+            Some((queue, reason)) => refused(&*transport, queue, reason).await,
             None => exit,
         }
     }
@@ -180,6 +181,13 @@ impl Worker {
             counts: Counts::default(),
             given_back: Mutex::default(),
         }
+    }
+}
+
+async fn refused(transport: &dyn Transport, queue: QueueName, reason: String) -> Exit {
+    match transport.depth(&queue).await {
+        Ok(None) => Exit::NoQueue { queue },
+        Ok(Some(_)) | Err(_) => Exit::Refused { queue, reason },
     }
 }
 

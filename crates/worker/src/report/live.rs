@@ -90,6 +90,12 @@ impl Lives {
         true
     }
 
+    /// Whether the task runs, with this many executions behind it.
+    pub(super) fn is_at(&mut self, live: Live, executions: i32) -> bool {
+        self.get(live)
+            .is_some_and(|unsent| unsent.executions == executions)
+    }
+
     /// What is known of a running task.
     pub(super) fn get(&mut self, live: Live) -> Option<&Unsent> {
         self.place(live).map(|place| &place.unsent)

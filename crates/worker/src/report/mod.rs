@@ -70,8 +70,12 @@ impl Reporter {
     }
 
     /// How far it is. Told when the next batch leaves, unless something later is known by then.
-    pub(crate) fn progress(&self, live: Live, progress: Progress) {
+    /// Ignored when the execution is over, as what a blocking handler says after its time limit.
+    pub(crate) fn progress(&self, live: Live, executions: i32, progress: Progress) {
         let mut pending = self.pending();
+        if !pending.lives.is_at(live, executions) {
+            return;
+        }
         let at = Utc::now();
         let marked = pending
             .lives
@@ -79,13 +83,18 @@ impl Reporter {
         self.wake_if(pending, marked);
     }
 
-    /// A line that its handler wrote. Lines beyond what may wait are dropped and counted.
-    pub(crate) fn log(&self, live: Live, mut line: LogLine) {
+    /// A line that its handler wrote. Lines beyond what may wait are dropped and counted; ignored
+    /// when the execution is over.
+    pub(crate) fn log(&self, live: Live, executions: i32, mut line: LogLine) {
         let mut pending = self.pending();
-        let Some(unsent) = pending.lives.get(live) else {
+        let Some(unsent) = pending
+            .lives
+            .get(live)
+            .filter(|u| u.executions == executions)
+        else {
             return;
         };
-        let (held, executions) = (unsent.held.clone(), unsent.executions);
+        let held = unsent.held.clone();
         if pending.batches.log_bytes() > MAX_LOG_BYTES {
             pending.lives.count_lost_line(live);
             return;

@@ -4,7 +4,7 @@ use crate::tasks::{Act, act};
 use crate::world::{World, in_time};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::EventKind;
-use counterfoil_worker::{Context, TaskError};
+use counterfoil_worker::{Context, Level, TaskError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,11 +134,7 @@ async fn of_many_steps_of_progress_the_latest_is_told_and_log_lines_all() {
             cx.progress(step, 1000, "counting");
         }
         for line in 0..20 {
-            cx.log(
-                tracing::Level::INFO,
-                format!("line {line}"),
-                json!({"n": line}),
-            );
+            cx.log(Level::INFO, format!("line {line}"), json!({"n": line}));
         }
         Ok(Value::Null)
     };
@@ -172,10 +168,10 @@ async fn a_flood_of_log_lines_is_cut_and_the_number_of_lost_lines_told() {
     let handler = async |_: Act, cx: Context| {
         let line = "x".repeat(16 * 1024);
         for _ in 0..2000 {
-            cx.log(tracing::Level::WARN, &line, Value::Null);
+            cx.log(Level::WARN, &line, Value::Null);
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
-        cx.log(tracing::Level::WARN, "the end", Value::Null);
+        cx.log(Level::WARN, "the end", Value::Null);
         Ok(Value::Null)
     };
     let _worker = world.start(|builder| builder.handle(handler));

@@ -103,6 +103,23 @@ async fn a_long_wait_is_spent_at_the_broker_and_the_copy_says_all_that_the_task_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_that_has_been_here_for_a_minute_is_not_held_for_another_try() {
+    let world = World::new().await;
+    let handler = async |_: Act, cx: Context| match cx.attempt() {
+        1 => {
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            Err(TaskError::retry("took long"))
+        }
+        _ => Ok(Value::Null),
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let id = world.send(act("")).await;
+    world.told_of(&id, TaskState::Success).await;
+    // The backoff is 100 ms, but the task and its copy have both been tracked.
+    assert_eq!(world.waiting_in("platform.fifo").await, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_retry_is_told_only_when_its_copy_is_safe() {
     let world = World::new().await;
     let handler = async |_: Patient, _: Context| Err::<Value, _>(TaskError::retry("not yet"));

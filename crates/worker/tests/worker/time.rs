@@ -1,7 +1,7 @@
 //! Time limits, expiry, and tasks that come before their time.
 
 use crate::tasks::{Act, act};
-use crate::world::World;
+use crate::world::{World, in_time};
 use chrono::{TimeDelta, Utc};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::WorkerSettings;
@@ -10,8 +10,8 @@ use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 async fn hang(_: Act, _: Context) -> Result<Value, TaskError> {
@@ -59,24 +59,32 @@ async fn the_limit_of_the_sender_goes_before_all_others() {
 #[tokio::test]
 async fn a_blocking_handler_past_its_limit_is_asked_to_leave_and_its_late_result_is_ignored() {
     let world = World::new().await;
-    let left = Arc::new(AtomicU32::new(0));
-    let count = left.clone();
+    let left = Arc::new(Notify::new());
+    let leave = left.clone();
     let handler = move |_: Act, cx: Context| {
         if cx.attempt() > 1 {
+            // The first attempt still tells its progress meanwhile.
+            std::thread::sleep(Duration::from_millis(30));
             return Ok(json!("in time"));
         }
         while !cx.cancelled().is_cancelled() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        count.fetch_add(1, Ordering::Relaxed);
+        for _ in 0..20 {
+            cx.progress(99, None, "late");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        leave.notify_one();
         Ok(json!("late"))
     };
     let _worker = world.start(|builder| builder.handle_blocking(handler));
-    let options = SendOptions::new().time_limit(Duration::from_millis(50));
+    let options = SendOptions::new().time_limit(Duration::from_millis(500));
     let id = world.send_with(act(""), options).await;
     let done = world.told_of(&id, TaskState::Success).await;
     assert_eq!(done.result.expect("an output").get(), r#""in time""#);
-    assert_eq!(left.load(Ordering::Relaxed), 1);
+    in_time("leaving", left.notified()).await;
+    let progress = world.all_told_of(&id, TaskState::Progress);
+    assert!(progress.iter().all(|event| event.lineage.executions == 0));
 }
 
 #[tokio::test(start_paused = true)]
