@@ -3,6 +3,7 @@
 mod export;
 mod family;
 mod ledger;
+mod program;
 mod scenario;
 mod stage;
 mod tasks;
