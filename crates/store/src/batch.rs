@@ -3,16 +3,22 @@
 use crate::copy::{TrackingCopy, line_id};
 use crate::history::HistoryLine;
 use crate::json::JsonText;
-use crate::merge::{ResultChange, TaskChange, change_from_event, result_from_event};
+use crate::merge::{
+    Fill, ResultChange, StateColumns, TaskChange, change_from_event, result_from_event,
+};
+use crate::record::TaskRow;
 use crate::set_aside::{DeadLetter, Parked};
-use crate::text::{LONG, boxed};
+use crate::text::{INDEXED, LONG, boxed};
 use crate::time::clamped;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::Event;
+use counterfoil_toolbox::heartbeat::Phase;
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
-use counterfoil_toolbox::state::Lineage;
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::state::{Lineage, StateKey, TaskState};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Everything that one transaction writes, already merged per task and in the order of ids.
@@ -68,16 +74,17 @@ impl Batch {
 
     /// Adds a message that could not be read, with the reason.
     pub fn park(&mut self, parked: Parked) {
-        self.parked.insert(parked.id(), parked);
+        self.parked.insert(parked.id(), parked.cleaned());
     }
 
     /// Adds a message from a service's dead queue, as the platform's copy tells of it.
     pub fn dead(&mut self, dead: DeadLetter) {
-        self.dead.insert(dead.id(), dead);
+        self.dead.insert(dead.id(), dead.cleaned());
     }
 
     /// Adds a worker's sign of life; the last one added counts.
     pub fn worker(&mut self, worker: WorkerSeen) {
+        let worker = worker.cleaned();
         match self.workers.entry(worker.id.clone()) {
             Entry::Vacant(place) => drop(place.insert(worker)),
             Entry::Occupied(mut known) => {
@@ -129,14 +136,30 @@ impl Batch {
         }
     }
 
-    /// Adds that the platform sends a task again by itself; see
-    /// [`Store::mark_resent`](crate::Store::mark_resent).
-    pub(crate) fn resent(&mut self, task_id: &TaskId, change: TaskChange, at: DateTime<Utc>) {
-        let (lineage, state) = (change.state.key.lineage(), change.state.state);
-        let id = line_id(task_id, lineage, state);
-        let line = HistoryLine::of_platform(task_id, id, lineage, state, at);
-        self.lines.insert((task_id.clone(), id), line);
-        self.change(change);
+    /// Adds that the platform sends a task again by itself, as the attempt `next`.
+    pub(crate) fn resent(&mut self, task: &TaskRow, next: Lineage, now: DateTime<Utc>) {
+        let id = line_id(&task.task_id, next, TaskState::Pending);
+        let Ok(name) = task.name.parse() else {
+            return;
+        };
+        self.lines.insert(
+            (task.task_id.clone(), id),
+            HistoryLine::of_platform(&task.task_id, id, next, now),
+        );
+        self.change(TaskChange {
+            task_id: task.task_id.clone(),
+            state: StateColumns::bare(
+                StateKey::new(next, TaskState::Pending, id),
+                TaskState::Pending,
+            ),
+            copy: None,
+            fill: Fill {
+                name,
+                parent_id: None,
+                root_id: None,
+                session_id: None,
+            },
+        });
     }
 }
 
@@ -197,10 +220,49 @@ pub struct WorkerSeen {
     /// The tasks that it knows, a JSON array of `{"name": …, "schema": …}`. `None`: as announced
     /// before.
     pub tasks: Option<JsonText>,
+    /// What it is about.
+    pub phase: Phase,
+    /// Queues that it consumes.
+    pub queues: Vec<QueueName>,
     /// How many tasks it runs right now.
-    pub running: Option<i64>,
+    pub running: i64,
+    /// How many executions ended since it started.
+    pub processed: i64,
+    /// How soon it will be heard of again.
+    pub interval: Duration,
     /// When the process started, by its own clock.
     pub started_at: Option<DateTime<Utc>>,
+}
+
+impl WorkerSeen {
+    fn cleaned(self) -> Self {
+        Self {
+            service: boxed(&self.service, INDEXED),
+            host: boxed(&self.host, INDEXED),
+            version: self.version.map(|version| boxed(&version, INDEXED)),
+            tasks: self.tasks.and_then(|tasks| JsonText::storable(tasks.get())),
+            started_at: self.started_at.map(clamped),
+            ..self
+        }
+    }
+
+    pub(crate) fn queues_json(&self) -> String {
+        let names = serde_json::to_string(&self.queues).expect("a list of names is JSON");
+        // A name with a NUL is somebody's joke.
+        JsonText::storable(&names).map_or_else(|| "[]".to_owned(), |json| json.get().to_owned())
+    }
+
+    pub(crate) const fn phase_text(&self) -> &'static str {
+        match self.phase {
+            Phase::Running => "running",
+            Phase::Draining => "draining",
+            Phase::Stopped => "stopped",
+        }
+    }
+
+    pub(crate) fn interval_ms(&self) -> i64 {
+        i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// Where a canary can be seen.

@@ -214,6 +214,9 @@ fn first_bytes(hash: [u8; 32]) -> i64 {
 }
 
 /// Id of a history line that a message stands for: the same whenever the message is seen again.
+///
+/// It begins with the time in the task's id, where there is one, so that the ids of lines that are
+/// written together lie together in the index; the rest is a hash.
 pub(crate) fn line_id(task_id: &TaskId, lineage: Lineage, state: TaskState) -> Uuid {
     let Lineage {
         run,
@@ -223,7 +226,15 @@ pub(crate) fn line_id(task_id: &TaskId, lineage: Lineage, state: TaskState) -> U
     } = lineage;
     // The id comes last: it may hold any character.
     let name = format!("{run}.{rescue}.{executions}.{deliveries} {state} {task_id}");
-    Uuid::new_v5(&LINES, name.as_bytes())
+    let hash = Uuid::new_v5(&LINES, name.as_bytes());
+    match task_id.as_uuid().filter(|id| id.get_version_num() == 7) {
+        None => hash,
+        Some(id) => {
+            let mut bytes = hash.into_bytes();
+            bytes[..6].copy_from_slice(&id.as_bytes()[..6]);
+            uuid::Builder::from_custom_bytes(bytes).into_uuid()
+        }
+    }
 }
 
 /// What the sender set, without what has a column of its own.

@@ -175,7 +175,18 @@ pub(crate) fn class_of_migration(
     use sqlx::migrate::MigrateError as M;
     match error {
         M::Execute(error) | M::ExecuteMigration(error, _) => class_of(error, classify),
-        _ => FaultClass::Fatal,
+        M::Source(_)
+        | M::VersionMissing(_)
+        | M::VersionMismatch(_)
+        | M::VersionNotPresent(_)
+        | M::VersionTooOld(..)
+        | M::VersionTooNew(..)
+        | M::ForceNotSupported
+        | M::InvalidMixReversibleAndSimple
+        | M::Dirty(_)
+        | M::CreateSchemasNotSupported(_)
+        | M::SkipNotSupported(..)
+        | _ => FaultClass::Fatal,
     }
 }
 

@@ -43,6 +43,11 @@ impl Default for TaskFilter {
     }
 }
 
+/// First segment of a task's name: the service that owns it.
+pub(crate) fn service_of(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
 /// A place in the list of tasks: the row after which the next page begins.
 ///
 /// Prints as text for URLs and reads back from it.

@@ -1,6 +1,8 @@
 //! Lines of a task's history, as they are written.
 
-use crate::copy::TrackingCopy;
+use crate::copy::{TrackingCopy, line_id};
+use crate::json::JsonText;
+use crate::record::EventRow;
 use crate::text::{INDEXED, LINE, LONG, boxed};
 use crate::time::{clamped, of_uuid_v7, to_text};
 use chrono::{DateTime, Utc};
@@ -9,6 +11,7 @@ use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::state::Lineage;
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use uuid::Uuid;
 
 /// One line: a step in the life of a task, that is written once however often it is reported.
@@ -82,18 +85,18 @@ impl HistoryLine {
         }
     }
 
+    /// The line of a task that the platform sends again.
     pub(crate) fn of_platform(
         task_id: &TaskId,
         event_id: Uuid,
         lineage: Lineage,
-        state: TaskState,
         at: DateTime<Utc>,
     ) -> Self {
         Self {
             event_id,
             task_id: task_id.clone(),
             lineage,
-            kind: EventKind::State(state),
+            kind: EventKind::State(TaskState::Pending),
             worker: None,
             at: sent_at(task_id).map_or(FiledAt::Written, FiledAt::Known),
             happened_at: Some(clamped(at)),
@@ -143,4 +146,64 @@ fn detail_of(event: &Event) -> Option<String> {
         detail.insert("service".into(), text(&event.service, INDEXED));
     }
     (!detail.is_empty()).then(|| Value::Object(detail).to_string())
+}
+
+/// Lines as they are told: in the order of attempts, each thing once.
+pub(crate) fn told(mut lines: Vec<EventRow>) -> Vec<EventRow> {
+    let starts: Vec<EventRow> = lines
+        .iter()
+        .filter_map(|line| start_of(line, &lines))
+        .collect();
+    lines.extend(starts);
+    let reported: HashSet<_> = lines
+        .iter()
+        .filter(|line| line.kind == TaskState::Retry && line.worker.is_some())
+        .map(execution_of)
+        .collect();
+    // What a tracking copy says of the execution before it, a worker says better.
+    lines.retain(|line| {
+        let guessed = line.kind == TaskState::Retry && line.worker.is_none();
+        !guessed || !reported.contains(&execution_of(line))
+    });
+    let order = |line: &EventRow| {
+        (
+            line.lineage(),
+            line.kind.rank(),
+            line.happened_at,
+            line.event_id,
+        )
+    };
+    lines.sort_by_key(order);
+    lines
+}
+
+fn execution_of(line: &EventRow) -> (i32, i32, i32) {
+    (line.run, line.rescue, line.executions)
+}
+
+/// The start that a line tells of beside its own news, unless it was told by itself.
+fn start_of(line: &EventRow, lines: &[EventRow]) -> Option<EventRow> {
+    let detail = line.detail.as_ref()?.to_value();
+    let started_at = detail.get("started_at")?.as_str()?.parse().ok()?;
+    let lineage = line.lineage();
+    let tells_it = |other: &EventRow| {
+        other.lineage() == lineage
+            && (other.kind == TaskState::Started
+                || has_start(other) && other.event_id < line.event_id)
+    };
+    if lines.iter().any(tells_it) {
+        return None;
+    }
+    Some(EventRow {
+        event_id: line_id(&line.task_id, lineage, TaskState::Started),
+        kind: TaskState::Started,
+        happened_at: started_at,
+        detail: None,
+        ..line.clone()
+    })
+}
+
+fn has_start(line: &EventRow) -> bool {
+    let detail = line.detail.as_ref().map(JsonText::to_value);
+    detail.is_some_and(|detail| detail.get("started_at").is_some())
 }

@@ -5,9 +5,8 @@
 //! may be repeated at will, because rows are maxima over a total order ([`merge`]). Reads return
 //! rows whose serialized keys are the names of the columns ([`record`]).
 
-#![allow(dead_code, reason = "the databases that use these parts come next")]
-
 mod batch;
+mod calls;
 mod copy;
 mod error;
 mod filter;
@@ -16,12 +15,17 @@ mod ids;
 mod json;
 pub mod merge;
 mod options;
+mod pool;
+mod postgres;
 pub mod record;
 mod set_aside;
+mod sql;
+mod sqlite;
 mod store;
 mod stored;
 mod text;
 mod time;
+mod values;
 
 pub use batch::{Applied, Batch, CanaryPlace, WorkerSeen};
 pub use copy::{Seen, TrackingCopy};
@@ -29,7 +33,7 @@ pub use error::{BoxError, FaultClass, StoreError};
 pub use filter::{BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter};
 pub use ids::IdKey;
 pub use json::JsonText;
-pub use options::StoreOptions;
+pub use options::{StoreOptions, connect};
 pub use set_aside::{DeadLetter, Parked};
 pub use store::{LeaderGuard, Store};
 pub use stored::StoredMessage;

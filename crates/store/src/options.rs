@@ -1,6 +1,9 @@
 //! Which database, and how long to wait for it.
 
-use secrecy::SecretString;
+use crate::error::StoreError;
+use crate::store::Store;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How to reach the platform database. Its `Debug` shows no secret.
@@ -36,5 +39,29 @@ impl StoreOptions {
     pub fn id_secret(mut self, secret: impl Into<SecretString>) -> Self {
         self.id_secret = Some(secret.into());
         self
+    }
+}
+
+/// Opens the platform database and asks it for an answer. An SQLite file that is not there is
+/// made. The schema is not touched: see [`Store::migrate`].
+///
+/// # Errors
+/// [`StoreError::BadUrl`], or whatever keeps the database from answering. Nothing is tried twice.
+pub async fn connect(options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
+    let url = options.url.expose_secret();
+    match url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("postgres" | "postgresql") => {
+            let store = crate::postgres::Postgres::connect(options).await?;
+            Ok(Arc::new(store))
+        }
+        Some("sqlite") => Ok(Arc::new(crate::sqlite::Sqlite::connect(options).await?)),
+        Some(scheme) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => {
+            Err(StoreError::BadUrl {
+                why: format!("{scheme:?} is neither postgresql nor sqlite"),
+            })
+        }
+        Some(_) | None => Err(StoreError::BadUrl {
+            why: "it does not begin with postgresql:// or sqlite://".to_owned(),
+        }),
     }
 }

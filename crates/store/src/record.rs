@@ -135,6 +135,19 @@ pub struct EventRow {
     pub detail: Option<JsonText>,
 }
 
+impl EventRow {
+    /// The attempt that the line is about.
+    #[must_use]
+    pub const fn lineage(&self) -> Lineage {
+        Lineage {
+            run: self.run,
+            rescue: self.rescue,
+            executions: self.executions,
+            deliveries: self.deliveries,
+        }
+    }
+}
+
 /// A line of `task_log`.
 #[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
 pub struct LogRow {
@@ -206,8 +219,16 @@ pub struct WorkerRow {
     pub version: Option<String>,
     /// The tasks that it knows: `[{"name": …, "schema": …}]`.
     pub tasks: Option<JsonText>,
+    /// `running`, `draining` or `stopped`.
+    pub phase: String,
+    /// Names of the queues that it consumes.
+    pub queues: JsonText,
     /// How many tasks it ran at the last heartbeat.
-    pub running: Option<i64>,
+    pub running: i64,
+    /// How many executions ended since it started.
+    pub processed: i64,
+    /// How soon after the last heartbeat the next one was due, in milliseconds.
+    pub interval_ms: i64,
     /// When it started, by its own clock.
     pub started_at: Option<DateTime<Utc>>,
     /// When it was last heard of, by the database's clock.

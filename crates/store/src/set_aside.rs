@@ -2,6 +2,8 @@
 
 use crate::copy::message_digest;
 use crate::stored::StoredMessage;
+use crate::text::{INDEXED, LINE, boxed};
+use crate::time::clamped;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::state::Lineage;
@@ -31,6 +33,17 @@ impl Parked {
     #[must_use]
     pub fn id(&self) -> Uuid {
         record_id("parked", &self.queue, "", &self.message)
+    }
+
+    /// The same with text that any column holds.
+    pub(crate) fn cleaned(self) -> Self {
+        Self {
+            queue: boxed(&self.queue, INDEXED),
+            reason: boxed(&self.reason, LINE),
+            task_id: self.task_id,
+            name: self.name.map(|name| boxed(&name, INDEXED)),
+            message: self.message.cleaned(),
+        }
     }
 }
 
@@ -62,6 +75,20 @@ impl DeadLetter {
         let at = self.died_at.map_or(0, |at| at.timestamp_micros());
         let cause = format!("{} {at}", self.reason);
         record_id("dead", &self.service, &cause, &self.message)
+    }
+
+    /// The same with text and times that any column holds.
+    pub(crate) fn cleaned(self) -> Self {
+        Self {
+            service: boxed(&self.service, INDEXED),
+            reason: boxed(&self.reason, INDEXED),
+            reason_text: self.reason_text.map(|text| boxed(&text, LINE)),
+            task_id: self.task_id,
+            name: self.name.map(|name| boxed(&name, INDEXED)),
+            lineage: self.lineage,
+            died_at: self.died_at.map(clamped),
+            message: self.message.cleaned(),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! `{"$bytes": "00ff"}`, `{"$timestamp": 1764000000}`, `{"$float": "NaN"}`, `{"$text": "…"}` (hex of
 //! a text with a NUL), and `{"$table": [[name, value], …]}` for a table with such a key of its own.
 
-use crate::text::{from_hex, to_hex};
+use crate::text::{INDEXED, boxed, from_hex, to_hex};
 use counterfoil_toolbox::message::content::is_broker_header;
 use counterfoil_toolbox::message::{Content, HeaderValue, Headers, Properties};
 use serde_json::{Map, Value, json};
@@ -21,6 +21,17 @@ pub struct StoredMessage {
     pub routing_key: Box<str>,
     /// Properties, headers and body.
     pub content: Content,
+}
+
+impl StoredMessage {
+    /// The same with an address that any column holds; the content is kept as it is.
+    pub(crate) fn cleaned(self) -> Self {
+        Self {
+            exchange: boxed(&self.exchange, INDEXED),
+            routing_key: boxed(&self.routing_key, INDEXED),
+            content: self.content,
+        }
+    }
 }
 
 /// The headers as JSON text that any `jsonb` column takes.

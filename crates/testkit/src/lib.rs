@@ -19,6 +19,7 @@ mod broker;
 mod database;
 mod node;
 mod proxy;
+pub mod store_suite;
 mod wait;
 
 mod elsewhere;

@@ -4,6 +4,7 @@ use super::Record;
 use counterfoil_store::{JsonText, StoredMessage, WorkerSeen};
 use counterfoil_toolbox::heartbeat::Heartbeat;
 use serde_json::json;
+use std::time::Duration;
 
 pub(super) fn read(message: &StoredMessage, out: &mut Vec<Record>) {
     match understand(message) {
@@ -35,7 +36,11 @@ fn understand(message: &StoredMessage) -> Result<WorkerSeen, String> {
         pid: Some(beat.pid.into()),
         version: Some(beat.version.into()),
         tasks: tasks.and_then(|tasks| JsonText::storable(&tasks.to_string())),
-        running: i64::try_from(beat.running).ok(),
+        phase: beat.phase,
+        queues: beat.queues,
+        running: i64::try_from(beat.running).unwrap_or(i64::MAX),
+        processed: i64::try_from(beat.processed).unwrap_or(i64::MAX),
+        interval: Duration::from_millis(beat.interval_ms),
         started_at: Some(beat.started_at),
     })
 }

@@ -1,0 +1,161 @@
+-- What the platform knows beside tasks.
+
+CREATE TABLE worker (
+    id text COLLATE "C" PRIMARY KEY,
+    service text COLLATE "C" NOT NULL,
+    host text COLLATE "C" NOT NULL,
+    pid bigint,
+    version text,
+    -- [{"name": …, "schema": …}]
+    tasks jsonb,
+    -- running, draining or stopped
+    phase text COLLATE "C" NOT NULL,
+    -- Names of the queues that it consumes.
+    queues jsonb NOT NULL,
+    running bigint NOT NULL,
+    processed bigint NOT NULL,
+    -- How soon it will be heard of again.
+    interval_ms bigint NOT NULL,
+    -- By the worker's clock.
+    started_at timestamptz,
+    -- By the database's clock.
+    last_heartbeat timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX worker_heard ON worker (last_heartbeat);
+
+-- Messages that could not be read, as they came.
+CREATE TABLE parked (
+    id uuid PRIMARY KEY,
+    queue text COLLATE "C" NOT NULL,
+    reason text NOT NULL,
+    task_id text COLLATE "C",
+    type text COLLATE "C",
+    message bytea NOT NULL,
+    headers jsonb NOT NULL,
+    properties jsonb NOT NULL,
+    exchange text COLLATE "C" NOT NULL,
+    routing_key text COLLATE "C" NOT NULL,
+    parked_at timestamptz NOT NULL DEFAULT now(),
+    times bigint NOT NULL DEFAULT 1
+);
+CREATE INDEX parked_at ON parked (parked_at, id);
+CREATE INDEX parked_task ON parked (task_id) WHERE task_id IS NOT NULL;
+
+-- Messages in the dead queues of the services, as the platform's copies tell.
+CREATE TABLE dead (
+    id uuid PRIMARY KEY,
+    service text COLLATE "C" NOT NULL,
+    reason text COLLATE "C" NOT NULL,
+    reason_text text,
+    task_id text COLLATE "C",
+    type text COLLATE "C",
+    run integer NOT NULL,
+    rescue integer NOT NULL,
+    executions integer NOT NULL,
+    deliveries integer NOT NULL,
+    message bytea NOT NULL,
+    headers jsonb NOT NULL,
+    properties jsonb NOT NULL,
+    exchange text COLLATE "C" NOT NULL,
+    routing_key text COLLATE "C" NOT NULL,
+    died_at timestamptz NOT NULL DEFAULT now(),
+    times bigint NOT NULL DEFAULT 1
+);
+CREATE INDEX dead_at ON dead (died_at, id);
+CREATE INDEX dead_service ON dead (service, died_at, id);
+CREATE INDEX dead_task ON dead (task_id) WHERE task_id IS NOT NULL;
+
+-- Messages that are sent only to see whether every queue of the platform is read.
+CREATE TABLE canary (
+    id uuid PRIMARY KEY,
+    sent_at timestamptz NOT NULL DEFAULT now(),
+    tracked_at timestamptz,
+    unroutable_at timestamptz,
+    event_at timestamptz
+);
+CREATE INDEX canary_sent ON canary (sent_at);
+
+-- A group of subtasks with counters and one finalizer.
+CREATE TABLE session (
+    id text COLLATE "C" PRIMARY KEY,
+    action text NOT NULL,
+    status text COLLATE "C" NOT NULL
+        CONSTRAINT session_status_known CHECK (status IN (
+            'ONGOING', 'ABORTING', 'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'ABORTED',
+            'TIMED_OUT'
+        )),
+    total integer NOT NULL,
+    succeeded integer NOT NULL DEFAULT 0,
+    failed integer NOT NULL DEFAULT 0,
+    skipped integer NOT NULL DEFAULT 0,
+    retried_counted integer NOT NULL DEFAULT 0,
+    retried_uncounted integer NOT NULL DEFAULT 0,
+    duration_ms bigint NOT NULL DEFAULT 0,
+    finalizer jsonb NOT NULL,
+    workflow_time_ms bigint NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    finished_at timestamptz,
+    last_updated timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX session_open ON session (started_at) WHERE status IN ('ONGOING', 'ABORTING');
+CREATE TRIGGER session_touch BEFORE UPDATE ON session
+    FOR EACH ROW EXECUTE FUNCTION counterfoil_touch();
+
+CREATE TABLE session_subtask (
+    session_id text COLLATE "C" NOT NULL,
+    task_id text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL,
+    retried_counted integer NOT NULL DEFAULT 0,
+    retried_uncounted integer NOT NULL DEFAULT 0,
+    skipped boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (session_id, task_id)
+);
+CREATE INDEX session_subtask_task ON session_subtask (task_id);
+
+-- Tasks to be published by the platform, in order.
+CREATE TABLE outbox (
+    position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- Writing the same thing twice is publishing it once.
+    key text COLLATE "C" NOT NULL UNIQUE,
+    exchange text COLLATE "C" NOT NULL,
+    routing_key text COLLATE "C" NOT NULL,
+    message bytea NOT NULL,
+    headers jsonb NOT NULL,
+    properties jsonb NOT NULL,
+    due_at timestamptz NOT NULL DEFAULT now(),
+    sent_at timestamptz,
+    created_date timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX outbox_due ON outbox (due_at, position) WHERE sent_at IS NULL;
+
+-- Tasks that are sent at fixed times.
+CREATE TABLE schedule (
+    name text COLLATE "C" PRIMARY KEY,
+    cron text NOT NULL,
+    time_zone text NOT NULL DEFAULT 'UTC',
+    type text COLLATE "C" NOT NULL,
+    input jsonb NOT NULL,
+    options jsonb NOT NULL,
+    enabled boolean NOT NULL DEFAULT true,
+    next_at timestamptz,
+    last_at timestamptz,
+    created_date timestamptz NOT NULL DEFAULT now(),
+    last_updated timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX schedule_next ON schedule (next_at) WHERE enabled;
+CREATE TRIGGER schedule_touch BEFORE UPDATE ON schedule
+    FOR EACH ROW EXECUTE FUNCTION counterfoil_touch();
+
+-- What people ask of workers: revocations, pauses, limits.
+CREATE TABLE control (
+    id uuid PRIMARY KEY,
+    kind text COLLATE "C" NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    arguments jsonb NOT NULL,
+    created_by text,
+    created_date timestamptz NOT NULL DEFAULT now(),
+    published_at timestamptz,
+    ends_at timestamptz
+);
+CREATE INDEX control_subject ON control (subject, kind);
+CREATE INDEX control_unpublished ON control (created_date) WHERE published_at IS NULL;

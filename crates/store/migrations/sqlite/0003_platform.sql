@@ -1,0 +1,169 @@
+-- What the platform knows beside tasks.
+
+CREATE TABLE worker (
+    id text NOT NULL PRIMARY KEY,
+    service text NOT NULL,
+    host text NOT NULL,
+    pid integer,
+    version text,
+    -- [{"name": …, "schema": …}]
+    tasks text,
+    -- running, draining or stopped
+    phase text NOT NULL,
+    -- Names of the queues that it consumes.
+    queues text NOT NULL,
+    running integer NOT NULL,
+    processed integer NOT NULL,
+    -- How soon it will be heard of again.
+    interval_ms integer NOT NULL,
+    -- By the worker's clock.
+    started_at text,
+    -- By the database's clock.
+    last_heartbeat text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+);
+CREATE INDEX worker_heard ON worker (last_heartbeat);
+
+-- Messages that could not be read, as they came.
+CREATE TABLE parked (
+    id text NOT NULL PRIMARY KEY,
+    queue text NOT NULL,
+    reason text NOT NULL,
+    task_id text,
+    type text,
+    message blob NOT NULL,
+    headers text NOT NULL,
+    properties text NOT NULL,
+    exchange text NOT NULL,
+    routing_key text NOT NULL,
+    parked_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    times integer NOT NULL DEFAULT 1
+);
+CREATE INDEX parked_at ON parked (parked_at, id);
+CREATE INDEX parked_task ON parked (task_id) WHERE task_id IS NOT NULL;
+
+-- Messages in the dead queues of the services, as the platform's copies tell.
+CREATE TABLE dead (
+    id text NOT NULL PRIMARY KEY,
+    service text NOT NULL,
+    reason text NOT NULL,
+    reason_text text,
+    task_id text,
+    type text,
+    run integer NOT NULL,
+    rescue integer NOT NULL,
+    executions integer NOT NULL,
+    deliveries integer NOT NULL,
+    message blob NOT NULL,
+    headers text NOT NULL,
+    properties text NOT NULL,
+    exchange text NOT NULL,
+    routing_key text NOT NULL,
+    died_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    times integer NOT NULL DEFAULT 1
+);
+CREATE INDEX dead_at ON dead (died_at, id);
+CREATE INDEX dead_service ON dead (service, died_at, id);
+CREATE INDEX dead_task ON dead (task_id) WHERE task_id IS NOT NULL;
+
+-- Messages that are sent only to see whether every queue of the platform is read.
+CREATE TABLE canary (
+    id text NOT NULL PRIMARY KEY,
+    sent_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    tracked_at text,
+    unroutable_at text,
+    event_at text
+);
+CREATE INDEX canary_sent ON canary (sent_at);
+
+-- A group of subtasks with counters and one finalizer.
+CREATE TABLE session (
+    id text NOT NULL PRIMARY KEY,
+    action text NOT NULL,
+    status text NOT NULL
+        CONSTRAINT session_status_known CHECK (status IN (
+            'ONGOING', 'ABORTING', 'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'ABORTED',
+            'TIMED_OUT'
+        )),
+    total integer NOT NULL,
+    succeeded integer NOT NULL DEFAULT 0,
+    failed integer NOT NULL DEFAULT 0,
+    skipped integer NOT NULL DEFAULT 0,
+    retried_counted integer NOT NULL DEFAULT 0,
+    retried_uncounted integer NOT NULL DEFAULT 0,
+    duration_ms integer NOT NULL DEFAULT 0,
+    finalizer text NOT NULL,
+    workflow_time_ms integer NOT NULL,
+    started_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    finished_at text,
+    last_updated text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+);
+CREATE INDEX session_open ON session (started_at) WHERE status IN ('ONGOING', 'ABORTING');
+CREATE TRIGGER session_touch AFTER UPDATE ON session
+    FOR EACH ROW WHEN NEW.last_updated IS OLD.last_updated
+BEGIN
+    UPDATE session SET last_updated = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
+    WHERE rowid = NEW.rowid;
+END;
+
+CREATE TABLE session_subtask (
+    session_id text NOT NULL,
+    task_id text NOT NULL,
+    status text NOT NULL,
+    retried_counted integer NOT NULL DEFAULT 0,
+    retried_uncounted integer NOT NULL DEFAULT 0,
+    skipped boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (session_id, task_id)
+);
+CREATE INDEX session_subtask_task ON session_subtask (task_id);
+
+-- Tasks to be published by the platform, in order.
+CREATE TABLE outbox (
+    position integer PRIMARY KEY AUTOINCREMENT,
+    -- Writing the same thing twice is publishing it once.
+    key text NOT NULL UNIQUE,
+    exchange text NOT NULL,
+    routing_key text NOT NULL,
+    message blob NOT NULL,
+    headers text NOT NULL,
+    properties text NOT NULL,
+    due_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    sent_at text,
+    created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+);
+CREATE INDEX outbox_due ON outbox (due_at, position) WHERE sent_at IS NULL;
+
+-- Tasks that are sent at fixed times.
+CREATE TABLE schedule (
+    name text NOT NULL PRIMARY KEY,
+    cron text NOT NULL,
+    time_zone text NOT NULL DEFAULT 'UTC',
+    type text NOT NULL,
+    input text NOT NULL,
+    options text NOT NULL,
+    enabled boolean NOT NULL DEFAULT true,
+    next_at text,
+    last_at text,
+    created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    last_updated text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+);
+CREATE INDEX schedule_next ON schedule (next_at) WHERE enabled;
+CREATE TRIGGER schedule_touch AFTER UPDATE ON schedule
+    FOR EACH ROW WHEN NEW.last_updated IS OLD.last_updated
+BEGIN
+    UPDATE schedule SET last_updated = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
+    WHERE rowid = NEW.rowid;
+END;
+
+-- What people ask of workers: revocations, pauses, limits.
+CREATE TABLE control (
+    id text NOT NULL PRIMARY KEY,
+    kind text NOT NULL,
+    subject text NOT NULL,
+    arguments text NOT NULL,
+    created_by text,
+    created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    published_at text,
+    ends_at text
+);
+CREATE INDEX control_subject ON control (subject, kind);
+CREATE INDEX control_unpublished ON control (created_date) WHERE published_at IS NULL;

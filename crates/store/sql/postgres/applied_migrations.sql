@@ -1,0 +1,2 @@
+-- Versions of the migrations that were applied.
+SELECT version FROM counterfoil_migrations WHERE success

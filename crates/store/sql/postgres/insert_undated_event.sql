@@ -1,0 +1,25 @@
+-- Appends lines of history that have no time of their own to be filed under: those that tracking
+-- copies of foreign producers stand for. They are filed under the time of writing, so the primary
+-- key cannot tell whether they are there; the lock on the task's row keeps others from adding them.
+-- Parameters: one array per column, in the order of the columns; happened_at is null for now.
+INSERT INTO task_event (
+    at,
+    task_id, event_id, run, rescue, executions, deliveries, kind, worker, happened_at, detail
+)
+SELECT
+    now(),
+    u.task_id, u.event_id::uuid, u.run, u.rescue, u.executions, u.deliveries, u.kind, u.worker,
+    coalesce(u.happened_at, now()), u.detail::jsonb
+FROM unnest(
+    $1::text[], $2::text[], $3::int4[], $4::int4[], $5::int4[], $6::int4[], $7::text[],
+    $8::text[], $9::timestamptz[], $10::text[]
+) AS u (
+    task_id, event_id, run, rescue, executions, deliveries, kind, worker, happened_at, detail
+)
+-- A scalar subquery, because it is looked up in the index whatever the planner believes.
+WHERE (
+    SELECT known.event_id FROM task_event AS known
+    WHERE known.task_id = u.task_id AND known.event_id = u.event_id::uuid
+    LIMIT 1
+) IS NULL
+ON CONFLICT DO NOTHING

@@ -1,0 +1,8 @@
+-- Lines that a task's handler wrote, oldest first.
+-- Parameters: 1 task id.
+SELECT
+    event_id::text, task_id, run, rescue, executions, deliveries, level, message, fields::text,
+    worker, happened_at
+FROM task_log
+WHERE task_id = $1
+ORDER BY happened_at, event_id

@@ -1,0 +1,10 @@
+-- Parked messages that match every filter that is not null, newest first.
+-- Parameters: 1 queue, 2 id of the record or of the task, 3 limit.
+SELECT
+    id::text, queue, reason, task_id, type, parked_at, times, exchange, routing_key, message,
+    headers::text, properties::text
+FROM parked
+WHERE ($1::text IS NULL OR queue = $1)
+    AND ($2::text IS NULL OR task_id = $2 OR id::text = $2)
+ORDER BY parked_at DESC, parked.id
+LIMIT $3

@@ -1,0 +1,29 @@
+-- Records signs of life of workers; tasks that one does not tell stay as they were.
+-- Parameters: one array per column, in the order of the columns.
+INSERT INTO worker AS t (
+    id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
+    started_at
+)
+SELECT
+    u.id, u.service, u.host, u.pid, u.version, u.tasks::jsonb, u.phase, u.queues::jsonb,
+    u.running, u.processed, u.interval_ms, u.started_at
+FROM unnest(
+    $1::text[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::text[],
+    $8::text[], $9::int8[], $10::int8[], $11::int8[], $12::timestamptz[]
+) AS u (
+    id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
+    started_at
+)
+ON CONFLICT (id) DO UPDATE SET
+    service = excluded.service,
+    host = excluded.host,
+    pid = excluded.pid,
+    version = excluded.version,
+    tasks = coalesce(excluded.tasks, t.tasks),
+    phase = excluded.phase,
+    queues = excluded.queues,
+    running = excluded.running,
+    processed = excluded.processed,
+    interval_ms = excluded.interval_ms,
+    started_at = excluded.started_at,
+    last_heartbeat = now()

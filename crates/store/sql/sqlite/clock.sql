@@ -1,0 +1,2 @@
+-- The database's clock.
+SELECT strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')

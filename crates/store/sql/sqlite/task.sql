@@ -1,0 +1,13 @@
+-- One task.
+-- Parameters: 1 public id or task id.
+SELECT
+    id, task_id, type, service, state, run, rescue, executions, deliveries, event_id, input,
+    options, exchange, routing_key, creator_id, related_content_type, related_object_id,
+    identifier, parent_id, root_id, session_id, immutable, is_result, held, progress_current,
+    progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
+    lease_until, created_date, last_updated
+FROM background_task
+WHERE id = ?1 OR task_id = ?1
+-- A task id that looks like a public id of another task does not hide that task.
+ORDER BY id = ?1 DESC
+LIMIT 1

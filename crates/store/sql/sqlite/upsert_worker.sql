@@ -1,0 +1,22 @@
+-- Records a sign of life of a worker; tasks that it does not tell stay as they were.
+-- Parameters: the columns, in their order.
+INSERT INTO worker AS t (
+    id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
+    started_at
+)
+VALUES (
+    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+)
+ON CONFLICT (id) DO UPDATE SET
+    service = excluded.service,
+    host = excluded.host,
+    pid = excluded.pid,
+    version = excluded.version,
+    tasks = coalesce(excluded.tasks, t.tasks),
+    phase = excluded.phase,
+    queues = excluded.queues,
+    running = excluded.running,
+    processed = excluded.processed,
+    interval_ms = excluded.interval_ms,
+    started_at = excluded.started_at,
+    last_heartbeat = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')

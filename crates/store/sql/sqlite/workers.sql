@@ -1,0 +1,6 @@
+-- Workers, the last heard of first.
+SELECT
+    id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
+    started_at, last_heartbeat
+FROM worker
+ORDER BY last_heartbeat DESC, id

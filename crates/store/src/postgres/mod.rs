@@ -1,0 +1,209 @@
+//! The platform database on a PostgreSQL server.
+
+mod lead;
+mod write;
+
+use crate::batch::{Applied, Batch};
+use crate::calls::{DeadColumns, ParkedColumns, UnroutableColumns, implement_store, row_limit};
+use crate::error::{StoreError, class_of_migration, postgres_class};
+use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, service_of};
+use crate::ids::IdKey;
+use crate::json::JsonText;
+use crate::options::StoreOptions;
+use crate::pool::Limits;
+use crate::record::{
+    CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
+    UnroutableTask, WorkerRow,
+};
+use crate::sql::postgres::PREPARE_MONTHS;
+use crate::sql::{POSTGRES, Statements};
+use crate::store::{LeaderGuard, Store};
+use crate::text::{INDEXED, cleaned};
+use crate::values::required;
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::state::Lineage;
+use secrecy::ExposeSecret;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, query, query_as};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+type Db = sqlx::Postgres;
+
+/// Longest that bringing the schema up to date may take, the wait for others who do it included.
+const MIGRATION: Duration = Duration::from_secs(600);
+/// How many months of history are made room for in advance.
+const MONTHS_AHEAD: i32 = 2;
+/// How often a batch is written again at once when another writer was in its way.
+const COLLISIONS: usize = 5;
+
+/// A PostgreSQL database. Its options hold the password, so `Debug` does not show them.
+pub(crate) struct Postgres {
+    connect: PgConnectOptions,
+    pool: PgPool,
+    limits: Limits,
+    sql: &'static Statements,
+    ids: Option<IdKey>,
+}
+
+implement_store!(Postgres);
+
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Postgres")
+            .field(&self.limits.server)
+            .finish()
+    }
+}
+
+impl Postgres {
+    pub(crate) async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
+        let connect = PgConnectOptions::from_str(options.url.expose_secret())
+            // The parser's own words could repeat parts of the URL.
+            .map_err(|_| StoreError::BadUrl {
+                why: "its host, port, database or parameters cannot be read".to_owned(),
+            })?
+            .disable_statement_logging();
+        let connect = match connect.get_application_name() {
+            Some(_) => connect,
+            None => connect.application_name("counterfoil"),
+        };
+        let limits = Limits {
+            server: server_name(&connect).into(),
+            statement: options.statement_timeout,
+            acquire: options.acquire_timeout,
+            classify: postgres_class,
+        };
+        let statement_timeout = options.statement_timeout;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections.max(1))
+            .acquire_timeout(options.acquire_timeout)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { configure(connection, statement_timeout).await })
+            })
+            .connect_lazy_with(connect.clone());
+        let store = Self {
+            connect,
+            pool,
+            limits,
+            sql: &POSTGRES,
+            ids: options.id_secret.as_ref().map(IdKey::new),
+        };
+        store.ping().await?;
+        Ok(store)
+    }
+
+    /// A connection outside of the pool: its locks must not be inherited by others.
+    async fn lone_connection(&self, operation: &'static str) -> Result<PgConnection, StoreError> {
+        let connection = self.connect.connect();
+        self.limits
+            .within_time(operation, self.limits.acquire, connection)
+            .await
+    }
+
+    fn migrator() -> Migrator {
+        let mut migrator = sqlx::migrate!("./migrations/postgres");
+        migrator.dangerous_set_table_name("counterfoil_migrations");
+        migrator
+    }
+
+    async fn migrate_now(&self) -> Result<(), StoreError> {
+        const WHAT: &str = "migrate the database";
+        let mut connection = self.lone_connection(WHAT).await?;
+        let migrator = Self::migrator();
+        // sqlx holds an advisory lock meanwhile, so others wait here.
+        let done = migrator.run_direct(None, &mut connection, false);
+        match tokio::time::timeout(MIGRATION, done).await {
+            Ok(done) => done.map_err(|error| StoreError::Migrate {
+                server: Arc::clone(&self.limits.server),
+                kind: class_of_migration(&error, postgres_class),
+                source: error.into(),
+            })?,
+            Err(_) => {
+                return Err(StoreError::Deadline {
+                    operation: WHAT,
+                    server: Arc::clone(&self.limits.server),
+                    after: MIGRATION,
+                });
+            }
+        }
+        self.limits.within(WHAT, connection.close()).await
+    }
+
+    async fn prepare_months_now(&self) -> Result<(), StoreError> {
+        let statement = query(PREPARE_MONTHS).bind(MONTHS_AHEAD);
+        self.execute("prepare the coming months", statement).await
+    }
+
+    async fn write(&self, batch: &Batch) -> Result<Applied, StoreError> {
+        const WHAT: &str = "write a batch";
+        let ids = required(self.ids.as_ref(), &self.limits.server)?;
+        let mut collisions = 0;
+        loop {
+            let mut held = self.limits.acquire(WHAT, &self.pool).await?;
+            let written = write::batch(&mut held, self.sql, ids, batch);
+            let written = self.limits.within(WHAT, written).await;
+            match held.settle(written) {
+                Err(error) if collisions < COLLISIONS && is_collision(&error) => collisions += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn lead(&self, name: &str) -> Result<Option<LeaderGuard>, StoreError> {
+        let connection = self.lone_connection("become the leader").await?;
+        let lead = lead::Leadership::take(connection, name, self.limits.clone()).await?;
+        Ok(lead.map(LeaderGuard::new))
+    }
+
+    async fn close_all(&self) {
+        self.pool.close().await;
+    }
+
+    const fn readers(&self) -> &PgPool {
+        &self.pool
+    }
+
+    const fn writers(&self) -> &PgPool {
+        &self.pool
+    }
+
+    const fn time(at: DateTime<Utc>) -> DateTime<Utc> {
+        at
+    }
+}
+
+/// Whether another writer was in the way for a moment: a deadlock, a serialization failure, or a
+/// row that both were about to insert. PostgreSQL's `ON CONFLICT` knows one unique key; when two
+/// writers insert the same task at the same instant, the other key (the public id) may complain.
+fn is_collision(error: &StoreError) -> bool {
+    matches!(error.code(), Some("40P01" | "40001" | "23505"))
+}
+
+/// The server, for messages.
+fn server_name(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or(options.get_username());
+    match options.get_socket() {
+        Some(socket) => format!("PostgreSQL at {}, database {database}", socket.display()),
+        None => {
+            let (host, port) = (options.get_host(), options.get_port());
+            format!("PostgreSQL at {host}:{port}, database {database}")
+        }
+    }
+}
+
+/// Sets the session's limits. Not as options of the connection: poolers in between refuse those.
+async fn configure(
+    connection: &mut PgConnection,
+    statement_timeout: Duration,
+) -> Result<(), sqlx::Error> {
+    query(crate::sql::postgres::CONFIGURE)
+        .bind(format!("{}ms", statement_timeout.as_millis()))
+        .execute(connection)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,324 @@
+//! A batch as a handful of statements over arrays, in one transaction.
+
+use crate::batch::{Applied, Batch, CanarySight, LogRecord, WorkerSeen};
+use crate::history::HistoryLine;
+use crate::ids::IdKey;
+use crate::merge::ResultChange;
+use crate::set_aside::{DeadLetter, Parked};
+use crate::sql::Statements;
+use crate::sql::postgres::INSERT_UNDATED_EVENT;
+use crate::stored::{headers_to_json, properties_to_json};
+use crate::values::TaskValues;
+use sqlx::postgres::{PgArguments, PgBindIterExt};
+use sqlx::query::Query;
+use sqlx::{Connection, PgConnection, query};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+type Written<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+
+/// One column of `rows` as an array parameter.
+macro_rules! column {
+    ($rows:expr, |$row:ident| $value:expr) => {
+        $rows.iter().map(|$row| $value).bind_iter()
+    };
+}
+
+/// Writes everything that `batch` holds, or nothing. Tasks come first: the locks on their rows keep
+/// others from writing history and results of the same tasks at the same time.
+pub(super) async fn batch(
+    connection: &mut PgConnection,
+    sql: &Statements,
+    ids: &IdKey,
+    batch: &Batch,
+) -> Result<Applied, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    let mut applied = Applied::default();
+    if !batch.tasks.is_empty() {
+        let rows: Vec<_> = batch
+            .tasks
+            .values()
+            .map(|c| TaskValues::new(c, ids))
+            .collect();
+        applied.tasks = tasks(sql, &rows).execute(&mut *tx).await?.rows_affected();
+    }
+    let (dated, undated): (Vec<_>, Vec<_>) = batch
+        .lines
+        .values()
+        .partition(|line| line.at.known().is_some());
+    if !dated.is_empty() {
+        applied.lines += history(sql, &dated)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+    }
+    if !undated.is_empty() {
+        applied.lines += undated_history(&undated)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+    }
+    if !batch.results.is_empty() {
+        let rows: Vec<_> = batch.results.values().collect();
+        applied.results = results(sql, &rows).execute(&mut *tx).await?.rows_affected();
+    }
+    if !batch.logs.is_empty() {
+        let rows: Vec<_> = batch.logs.values().collect();
+        logs(sql, &rows).execute(&mut *tx).await?;
+    }
+    if !batch.parked.is_empty() {
+        parked(sql, &batch.parked).execute(&mut *tx).await?;
+    }
+    if !batch.dead.is_empty() {
+        dead(sql, &batch.dead).execute(&mut *tx).await?;
+    }
+    if !batch.workers.is_empty() {
+        let rows: Vec<_> = batch.workers.values().collect();
+        workers(sql, &rows).execute(&mut *tx).await?;
+    }
+    if !batch.canaries.is_empty() {
+        canaries(sql, &batch.canaries).execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    Ok(applied)
+}
+
+fn tasks<'q>(sql: &Statements, rows: &'q [TaskValues<'q>]) -> Written<'q> {
+    query(sql.upsert_task)
+        .bind(column!(rows, |row| row.id.as_str()))
+        .bind(column!(rows, |row| row.change.task_id.as_str()))
+        .bind(column!(rows, |row| row.name()))
+        .bind(column!(rows, |row| row.service()))
+        .bind(column!(rows, |row| row.change.state.state.as_str()))
+        .bind(column!(rows, |row| row.change.state.key.run))
+        .bind(column!(rows, |row| row.change.state.key.rescue))
+        .bind(column!(rows, |row| row.change.state.key.sticky))
+        .bind(column!(rows, |row| row.change.state.key.executions))
+        .bind(column!(rows, |row| row.change.state.key.deliveries))
+        .bind(column!(rows, |row| row.change.state.key.rank))
+        .bind(column!(rows, |row| row.event_id.as_str()))
+        .bind(column!(rows, |row| row.copy_number(|copy| copy.key.run)))
+        .bind(column!(rows, |row| row.copy_number(|copy| copy.key.rescue)))
+        .bind(column!(rows, |row| row.copy_number(|copy| copy.key.executions)))
+        .bind(column!(rows, |row| row.copy_number(|copy| copy.key.digest)))
+        .bind(column!(rows, |row| row
+            .maybe(|copy| copy.input.as_ref().map(|json| json.get()))))
+        .bind(column!(rows, |row| row.copy(|copy| &*copy.options)))
+        .bind(column!(rows, |row| row.copy(|copy| &copy.body[..])))
+        .bind(column!(rows, |row| row.copy(|copy| &*copy.headers)))
+        .bind(column!(rows, |row| row.copy(|copy| &*copy.properties)))
+        .bind(column!(rows, |row| row.copy(|copy| &*copy.exchange)))
+        .bind(column!(rows, |row| row.copy(|copy| &*copy.routing_key)))
+        .bind(column!(rows, |row| row.maybe(|copy| copy.creator_id.as_deref())))
+        .bind(column!(rows, |row| row
+            .maybe(|copy| copy.related_content_type.as_deref())))
+        .bind(column!(rows, |row| row
+            .maybe(|copy| copy.related_object_id.as_deref())))
+        .bind(column!(rows, |row| row.maybe(|copy| copy.identifier.as_deref())))
+        .bind(column!(rows, |row| row
+            .change
+            .parent_id()
+            .map(|id| id.as_str())))
+        .bind(column!(rows, |row| row
+            .change
+            .root_id()
+            .map(|id| id.as_str())))
+        .bind(column!(rows, |row| row.change.session_id()))
+        .bind(column!(rows, |row| row
+            .copy(|copy| copy.is_result)
+            .unwrap_or(false)))
+        .bind(column!(rows, |row| row
+            .change
+            .state
+            .progress
+            .as_ref()
+            .map(|p| p.current)))
+        .bind(column!(rows, |row| row
+            .change
+            .state
+            .progress
+            .as_ref()
+            .and_then(|p| p.total)))
+        .bind(column!(rows, |row| {
+            row.change
+                .state
+                .progress
+                .as_ref()
+                .and_then(|p| p.message.as_deref())
+        }))
+        .bind(column!(rows, |row| row.change.state.error_kind))
+        .bind(column!(rows, |row| row
+            .change
+            .state
+            .error_message
+            .as_deref()))
+        .bind(column!(rows, |row| row.maybe(|copy| copy.eta)))
+        .bind(column!(rows, |row| row.maybe(|copy| copy.expires)))
+        .bind(column!(rows, |row| row.change.state.retry_at))
+        .bind(column!(rows, |row| row
+            .change
+            .state
+            .worker
+            .as_ref()
+            .map(|id| id.as_str())))
+        .bind(column!(rows, |row| row.sent_at))
+}
+
+fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {
+    query(sql.insert_event)
+        .bind(column!(lines, |line| line.task_id.as_str()))
+        .bind(column!(lines, |line| line.event_id.to_string()))
+        .bind(column!(lines, |line| line.at.known()))
+        .bind(column!(lines, |line| line.lineage.run))
+        .bind(column!(lines, |line| line.lineage.rescue))
+        .bind(column!(lines, |line| line.lineage.executions))
+        .bind(column!(lines, |line| line.lineage.deliveries))
+        .bind(column!(lines, |line| line.kind.as_str()))
+        .bind(column!(lines, |line| line
+            .worker
+            .as_ref()
+            .map(|id| id.as_str())))
+        .bind(column!(lines, |line| line.happened_at))
+        .bind(column!(lines, |line| line.detail.as_deref()))
+}
+
+fn undated_history<'q>(lines: &'q [&'q HistoryLine]) -> Written<'q> {
+    query(INSERT_UNDATED_EVENT)
+        // Planned anew: a plan made while the table was small would read all of it.
+        .persistent(false)
+        .bind(column!(lines, |line| line.task_id.as_str()))
+        .bind(column!(lines, |line| line.event_id.to_string()))
+        .bind(column!(lines, |line| line.lineage.run))
+        .bind(column!(lines, |line| line.lineage.rescue))
+        .bind(column!(lines, |line| line.lineage.executions))
+        .bind(column!(lines, |line| line.lineage.deliveries))
+        .bind(column!(lines, |line| line.kind.as_str()))
+        .bind(column!(lines, |line| line
+            .worker
+            .as_ref()
+            .map(|id| id.as_str())))
+        .bind(column!(lines, |line| line.happened_at))
+        .bind(column!(lines, |line| line.detail.as_deref()))
+}
+
+fn results<'q>(sql: &Statements, rows: &'q [&'q ResultChange]) -> Written<'q> {
+    query(sql.upsert_result)
+        .bind(column!(rows, |row| row.task_id.as_str()))
+        .bind(column!(rows, |row| row.key.run))
+        .bind(column!(rows, |row| row.status.as_str()))
+        .bind(column!(rows, |row| row.key.rescue))
+        .bind(column!(rows, |row| row.key.sticky))
+        .bind(column!(rows, |row| row.key.executions))
+        .bind(column!(rows, |row| row.key.deliveries))
+        .bind(column!(rows, |row| row.key.rank))
+        .bind(column!(rows, |row| row.key.event_id.to_string()))
+        .bind(column!(rows, |row| row.json()))
+        .bind(column!(rows, |row| row.raw()))
+        .bind(column!(rows, |row| row.error_kind))
+        .bind(column!(rows, |row| row.error_message.as_deref()))
+        .bind(column!(rows, |row| row.traceback.as_deref()))
+        .bind(column!(rows, |row| row.date_done))
+        .bind(column!(rows, |row| row.runtime_ms))
+        .bind(column!(rows, |row| row
+            .worker
+            .as_ref()
+            .map(|id| id.as_str())))
+}
+
+fn logs<'q>(sql: &Statements, rows: &'q [&'q LogRecord]) -> Written<'q> {
+    query(sql.insert_log)
+        .bind(column!(rows, |row| row.task_id.as_str()))
+        .bind(column!(rows, |row| row.event_id.to_string()))
+        .bind(column!(rows, |row| row.lineage.run))
+        .bind(column!(rows, |row| row.lineage.rescue))
+        .bind(column!(rows, |row| row.lineage.executions))
+        .bind(column!(rows, |row| row.lineage.deliveries))
+        .bind(column!(rows, |row| &*row.level))
+        .bind(column!(rows, |row| &*row.message))
+        .bind(column!(rows, |row| row
+            .fields
+            .as_ref()
+            .map(|json| json.get())))
+        .bind(column!(rows, |row| row
+            .worker
+            .as_ref()
+            .map(|id| id.as_str())))
+        .bind(column!(rows, |row| row.happened_at))
+}
+
+fn parked<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Parked>) -> Written<'q> {
+    query(sql.upsert_parked)
+        .bind(column!(rows, |row| row.0.to_string()))
+        .bind(column!(rows, |row| &*row.1.queue))
+        .bind(column!(rows, |row| &*row.1.reason))
+        .bind(column!(rows, |row| row
+            .1
+            .task_id
+            .as_ref()
+            .map(|id| id.as_str())))
+        .bind(column!(rows, |row| row.1.name.as_deref()))
+        .bind(column!(rows, |row| &row.1.message.content.body[..]))
+        .bind(column!(rows, |row| headers_to_json(
+            &row.1.message.content.headers
+        )))
+        .bind(column!(rows, |row| properties_to_json(
+            &row.1.message.content.properties
+        )))
+        .bind(column!(rows, |row| &*row.1.message.exchange))
+        .bind(column!(rows, |row| &*row.1.message.routing_key))
+}
+
+fn dead<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, DeadLetter>) -> Written<'q> {
+    query(sql.upsert_dead)
+        .bind(column!(rows, |row| row.0.to_string()))
+        .bind(column!(rows, |row| &*row.1.service))
+        .bind(column!(rows, |row| &*row.1.reason))
+        .bind(column!(rows, |row| row.1.reason_text.as_deref()))
+        .bind(column!(rows, |row| row
+            .1
+            .task_id
+            .as_ref()
+            .map(|id| id.as_str())))
+        .bind(column!(rows, |row| row.1.name.as_deref()))
+        .bind(column!(rows, |row| row.1.lineage.run))
+        .bind(column!(rows, |row| row.1.lineage.rescue))
+        .bind(column!(rows, |row| row.1.lineage.executions))
+        .bind(column!(rows, |row| row.1.lineage.deliveries))
+        .bind(column!(rows, |row| &row.1.message.content.body[..]))
+        .bind(column!(rows, |row| headers_to_json(
+            &row.1.message.content.headers
+        )))
+        .bind(column!(rows, |row| properties_to_json(
+            &row.1.message.content.properties
+        )))
+        .bind(column!(rows, |row| &*row.1.message.exchange))
+        .bind(column!(rows, |row| &*row.1.message.routing_key))
+        .bind(column!(rows, |row| row.1.died_at))
+}
+
+fn workers<'q>(sql: &Statements, rows: &'q [&'q WorkerSeen]) -> Written<'q> {
+    query(sql.upsert_worker)
+        .bind(column!(rows, |row| row.id.as_str()))
+        .bind(column!(rows, |row| &*row.service))
+        .bind(column!(rows, |row| &*row.host))
+        .bind(column!(rows, |row| row.pid))
+        .bind(column!(rows, |row| row.version.as_deref()))
+        .bind(column!(rows, |row| row
+            .tasks
+            .as_ref()
+            .map(|json| json.get())))
+        .bind(column!(rows, |row| row.phase_text()))
+        .bind(column!(rows, |row| row.queues_json()))
+        .bind(column!(rows, |row| row.running))
+        .bind(column!(rows, |row| row.processed))
+        .bind(column!(rows, |row| row.interval_ms()))
+        .bind(column!(rows, |row| row.started_at))
+}
+
+fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySight>) -> Written<'q> {
+    query(sql.update_canary)
+        .bind(column!(rows, |row| row.0.to_string()))
+        .bind(column!(rows, |row| row.1.tracking))
+        .bind(column!(rows, |row| row.1.unroutable))
+        .bind(column!(rows, |row| row.1.events))
+}

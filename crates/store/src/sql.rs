@@ -1,0 +1,64 @@
+//! The statements, one file each, under the same name for both databases.
+
+/// Statements that both databases have. `sql/<database>/<name>.sql` says what each one does.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(crate) applied_migrations: &'static str,
+    pub(crate) canaries: &'static str,
+    pub(crate) clock: &'static str,
+    pub(crate) counts_by_service: &'static str,
+    pub(crate) counts_by_state: &'static str,
+    pub(crate) dead: &'static str,
+    pub(crate) delete_old_canaries: &'static str,
+    pub(crate) family: &'static str,
+    pub(crate) has_migrations: &'static str,
+    pub(crate) history: &'static str,
+    pub(crate) insert_canary: &'static str,
+    pub(crate) insert_event: &'static str,
+    pub(crate) insert_log: &'static str,
+    pub(crate) log: &'static str,
+    pub(crate) parked: &'static str,
+    pub(crate) result: &'static str,
+    pub(crate) task: &'static str,
+    pub(crate) task_schema: &'static str,
+    pub(crate) tasks: &'static str,
+    pub(crate) unroutable: &'static str,
+    pub(crate) unroutable_services: &'static str,
+    pub(crate) update_canary: &'static str,
+    pub(crate) upsert_dead: &'static str,
+    pub(crate) upsert_parked: &'static str,
+    pub(crate) upsert_result: &'static str,
+    pub(crate) upsert_task: &'static str,
+    pub(crate) upsert_worker: &'static str,
+    pub(crate) workers: &'static str,
+}
+
+macro_rules! statements {
+    ($database:literal: $($name:ident)*) => {
+        Statements {
+            $($name: include_str!(concat!("../sql/", $database, "/", stringify!($name), ".sql")),)*
+        }
+    };
+    ($database:literal) => {
+        statements!($database:
+            applied_migrations canaries clock counts_by_service counts_by_state dead
+            delete_old_canaries family has_migrations history insert_canary insert_event insert_log
+            log parked result task task_schema tasks unroutable unroutable_services update_canary upsert_dead
+            upsert_parked upsert_result upsert_task upsert_worker workers
+        )
+    };
+}
+
+/// PostgreSQL's.
+pub(crate) static POSTGRES: Statements = statements!("postgres");
+/// SQLite's.
+pub(crate) static SQLITE: Statements = statements!("sqlite");
+
+/// Statements that only PostgreSQL has.
+pub(crate) mod postgres {
+    pub(crate) const CONFIGURE: &str = include_str!("../sql/postgres/configure.sql");
+    pub(crate) const INSERT_UNDATED_EVENT: &str =
+        include_str!("../sql/postgres/insert_undated_event.sql");
+    pub(crate) const PREPARE_MONTHS: &str = include_str!("../sql/postgres/prepare_months.sql");
+    pub(crate) const TRY_LEAD: &str = include_str!("../sql/postgres/try_lead.sql");
+}

@@ -1,0 +1,224 @@
+//! A batch as prepared statements in one transaction, row by row: there is no network to save.
+
+use crate::batch::{Applied, Batch, CanarySight, LogRecord, WorkerSeen};
+use crate::history::HistoryLine;
+use crate::ids::IdKey;
+use crate::merge::ResultChange;
+use crate::set_aside::{DeadLetter, Parked};
+use crate::sql::Statements;
+use crate::stored::{headers_to_json, properties_to_json};
+use crate::time::to_text;
+use crate::values::TaskValues;
+use sqlx::{Connection, SqliteConnection, query};
+use uuid::Uuid;
+
+type Done = Result<u64, sqlx::Error>;
+
+/// Writes everything that `batch` holds, or nothing.
+pub(super) async fn batch(
+    connection: &mut SqliteConnection,
+    sql: &Statements,
+    ids: &IdKey,
+    batch: &Batch,
+) -> Result<Applied, sqlx::Error> {
+    // Immediate: a transaction that begins by reading could not become a writer while another
+    // process writes.
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut applied = Applied::default();
+    for change in batch.tasks.values() {
+        applied.tasks += task(&mut tx, sql, &TaskValues::new(change, ids)).await?;
+    }
+    for line in batch.lines.values() {
+        applied.lines += history(&mut tx, sql, line).await?;
+    }
+    for change in batch.results.values() {
+        applied.results += result(&mut tx, sql, change).await?;
+    }
+    for record in batch.logs.values() {
+        log(&mut tx, sql, record).await?;
+    }
+    for (id, message) in &batch.parked {
+        parked(&mut tx, sql, *id, message).await?;
+    }
+    for (id, letter) in &batch.dead {
+        dead(&mut tx, sql, *id, letter).await?;
+    }
+    for seen in batch.workers.values() {
+        worker(&mut tx, sql, seen).await?;
+    }
+    for (id, sight) in &batch.canaries {
+        canary(&mut tx, sql, *id, *sight).await?;
+    }
+    tx.commit().await?;
+    Ok(applied)
+}
+
+async fn task(tx: &mut SqliteConnection, sql: &Statements, row: &TaskValues<'_>) -> Done {
+    let (change, state) = (row.change, &row.change.state);
+    let key = state.key;
+    let progress = state.progress.as_ref();
+    let done = query(sql.upsert_task)
+        .bind(&row.id)
+        .bind(change.task_id.as_str())
+        .bind(row.name())
+        .bind(row.service())
+        .bind(state.state.as_str())
+        .bind(key.run)
+        .bind(key.rescue)
+        .bind(key.sticky)
+        .bind(key.executions)
+        .bind(key.deliveries)
+        .bind(key.rank)
+        .bind(&row.event_id)
+        .bind(row.copy_number(|copy| copy.key.run))
+        .bind(row.copy_number(|copy| copy.key.rescue))
+        .bind(row.copy_number(|copy| copy.key.executions))
+        .bind(row.copy_number(|copy| copy.key.digest))
+        .bind(row.maybe(|copy| copy.input.as_ref().map(|json| json.get())))
+        .bind(row.copy(|copy| &*copy.options))
+        .bind(row.copy(|copy| &copy.body[..]))
+        .bind(row.copy(|copy| &*copy.headers))
+        .bind(row.copy(|copy| &*copy.properties))
+        .bind(row.copy(|copy| &*copy.exchange))
+        .bind(row.copy(|copy| &*copy.routing_key))
+        .bind(row.maybe(|copy| copy.creator_id.as_deref()))
+        .bind(row.maybe(|copy| copy.related_content_type.as_deref()))
+        .bind(row.maybe(|copy| copy.related_object_id.as_deref()))
+        .bind(row.maybe(|copy| copy.identifier.as_deref()))
+        .bind(change.parent_id().map(|id| id.as_str()))
+        .bind(change.root_id().map(|id| id.as_str()))
+        .bind(change.session_id())
+        .bind(row.copy(|copy| copy.is_result).unwrap_or(false))
+        .bind(progress.map(|progress| progress.current))
+        .bind(progress.and_then(|progress| progress.total))
+        .bind(progress.and_then(|progress| progress.message.as_deref()))
+        .bind(state.error_kind)
+        .bind(state.error_message.as_deref())
+        .bind(row.maybe(|copy| copy.eta).map(to_text))
+        .bind(row.maybe(|copy| copy.expires).map(to_text))
+        .bind(state.retry_at.map(to_text))
+        .bind(state.worker.as_ref().map(|worker| worker.as_str()))
+        .bind(row.sent_at.map(to_text));
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn history(tx: &mut SqliteConnection, sql: &Statements, line: &HistoryLine) -> Done {
+    let lineage = line.lineage;
+    let done = query(sql.insert_event)
+        .bind(line.task_id.as_str())
+        .bind(line.event_id.to_string())
+        .bind(line.at.known().map(to_text))
+        .bind(lineage.run)
+        .bind(lineage.rescue)
+        .bind(lineage.executions)
+        .bind(lineage.deliveries)
+        .bind(line.kind.as_str())
+        .bind(line.worker.as_ref().map(|worker| worker.as_str()))
+        .bind(line.happened_at.map(to_text))
+        .bind(line.detail.as_deref());
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn result(tx: &mut SqliteConnection, sql: &Statements, change: &ResultChange) -> Done {
+    let key = change.key;
+    let done = query(sql.upsert_result)
+        .bind(change.task_id.as_str())
+        .bind(key.run)
+        .bind(change.status.as_str())
+        .bind(key.rescue)
+        .bind(key.sticky)
+        .bind(key.executions)
+        .bind(key.deliveries)
+        .bind(key.rank)
+        .bind(key.event_id.to_string())
+        .bind(change.json())
+        .bind(change.raw())
+        .bind(change.error_kind)
+        .bind(change.error_message.as_deref())
+        .bind(change.traceback.as_deref())
+        .bind(to_text(change.date_done))
+        .bind(change.runtime_ms)
+        .bind(change.worker.as_ref().map(|worker| worker.as_str()));
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn log(tx: &mut SqliteConnection, sql: &Statements, record: &LogRecord) -> Done {
+    let lineage = record.lineage;
+    let done = query(sql.insert_log)
+        .bind(record.task_id.as_str())
+        .bind(record.event_id.to_string())
+        .bind(lineage.run)
+        .bind(lineage.rescue)
+        .bind(lineage.executions)
+        .bind(lineage.deliveries)
+        .bind(&*record.level)
+        .bind(&*record.message)
+        .bind(record.fields.as_ref().map(|json| json.get()))
+        .bind(record.worker.as_ref().map(|worker| worker.as_str()))
+        .bind(to_text(record.happened_at));
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn parked(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, parked: &Parked) -> Done {
+    let message = &parked.message;
+    let done = query(sql.upsert_parked)
+        .bind(id.to_string())
+        .bind(&*parked.queue)
+        .bind(&*parked.reason)
+        .bind(parked.task_id.as_ref().map(|id| id.as_str()))
+        .bind(parked.name.as_deref())
+        .bind(&message.content.body[..])
+        .bind(headers_to_json(&message.content.headers))
+        .bind(properties_to_json(&message.content.properties))
+        .bind(&*message.exchange)
+        .bind(&*message.routing_key);
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn dead(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, dead: &DeadLetter) -> Done {
+    let (message, lineage) = (&dead.message, dead.lineage);
+    let done = query(sql.upsert_dead)
+        .bind(id.to_string())
+        .bind(&*dead.service)
+        .bind(&*dead.reason)
+        .bind(dead.reason_text.as_deref())
+        .bind(dead.task_id.as_ref().map(|id| id.as_str()))
+        .bind(dead.name.as_deref())
+        .bind(lineage.run)
+        .bind(lineage.rescue)
+        .bind(lineage.executions)
+        .bind(lineage.deliveries)
+        .bind(&message.content.body[..])
+        .bind(headers_to_json(&message.content.headers))
+        .bind(properties_to_json(&message.content.properties))
+        .bind(&*message.exchange)
+        .bind(&*message.routing_key)
+        .bind(dead.died_at.map(to_text));
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn worker(tx: &mut SqliteConnection, sql: &Statements, seen: &WorkerSeen) -> Done {
+    let done = query(sql.upsert_worker)
+        .bind(seen.id.as_str())
+        .bind(&*seen.service)
+        .bind(&*seen.host)
+        .bind(seen.pid)
+        .bind(seen.version.as_deref())
+        .bind(seen.tasks.as_ref().map(|json| json.get()))
+        .bind(seen.phase_text())
+        .bind(seen.queues_json())
+        .bind(seen.running)
+        .bind(seen.processed)
+        .bind(seen.interval_ms())
+        .bind(seen.started_at.map(to_text));
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn canary(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, sight: CanarySight) -> Done {
+    let done = query(sql.update_canary)
+        .bind(id.to_string())
+        .bind(sight.tracking)
+        .bind(sight.unroutable)
+        .bind(sight.events);
+    Ok(done.execute(tx).await?.rows_affected())
+}

@@ -1,0 +1,75 @@
+//! What every platform database must do, as tests that run for each of them.
+//!
+//! A crate that brings a database runs the whole suite with one line per database:
+//!
+//! ```ignore
+//! mod sqlite { counterfoil_testkit::store_suite!(StoreSite::sqlite()); }
+//! ```
+
+pub mod filters;
+pub mod history;
+pub mod hostile;
+pub mod merging;
+pub mod records;
+mod samples;
+mod site;
+pub mod upkeep;
+
+pub use samples::{copy, copy_of, event, fault, lineage, same_message};
+pub use site::StoreSite;
+
+/// Declares one test per promise of the suite. The argument makes a fresh, migrated [`StoreSite`]:
+/// a future of a `Result`.
+#[macro_export]
+macro_rules! store_suite {
+    ($site:expr) => {
+        $crate::store_suite_tests! {
+            $site;
+            merging::every_order_of_a_history_ends_in_the_same_row,
+            merging::any_order_and_repetition_ends_in_the_row_that_rust_computes,
+            merging::two_writers_at_once_end_in_the_rows_of_one,
+            merging::a_result_may_come_before_its_task,
+            merging::a_tracking_copy_describes_a_task_that_events_made_known,
+            merging::of_two_outcomes_of_a_run_the_higher_stays_and_runs_keep_their_own,
+            merging::applying_a_batch_again_changes_nothing,
+            history::a_line_is_written_once_however_often_it_is_told,
+            history::history_is_told_in_the_order_of_attempts,
+            history::a_retry_is_told_once_by_whoever_knows_more,
+            history::a_start_that_came_with_the_end_is_a_line_of_its_own,
+            history::log_lines_are_kept_once_and_make_no_row,
+            hostile::texts_that_break_things_are_kept_harmless,
+            hostile::json_that_jsonb_refuses_is_kept_as_it_came,
+            hostile::texts_beyond_every_length_are_cut,
+            hostile::times_beyond_every_calendar_are_moved,
+            filters::every_filter_finds_its_tasks_and_no_others,
+            filters::pages_show_every_task_once,
+            filters::a_family_is_found_by_its_root,
+            filters::tasks_are_counted_by_state_and_service,
+            records::the_last_sign_of_life_counts_and_tasks_are_remembered,
+            records::dead_letters_are_kept_with_their_message,
+            records::parked_messages_are_kept_byte_by_byte,
+            records::canaries_are_seen_where_they_were_seen,
+            upkeep::the_database_touches_last_updated,
+            upkeep::migrating_again_or_all_at_once_does_no_harm,
+            upkeep::one_leads_at_a_time,
+            upkeep::an_unroutable_task_is_found_and_marked_as_sent_again,
+            upkeep::nothing_is_written_without_a_secret_for_public_ids,
+            upkeep::the_clock_is_that_of_the_database,
+        }
+    };
+}
+
+/// The inside of [`store_suite!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! store_suite_tests {
+    ($site:expr; $($topic:ident :: $test:ident),* $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() -> anyhow::Result<()> {
+                let site = $site.await?;
+                $crate::store_suite::$topic::$test(&site).await
+            }
+        )*
+    };
+}
