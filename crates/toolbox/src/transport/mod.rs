@@ -12,6 +12,7 @@ pub mod amqp;
 mod caution;
 mod delivery;
 mod error;
+mod limits;
 pub mod link;
 pub mod memory;
 mod publisher;

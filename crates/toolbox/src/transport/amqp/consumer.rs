@@ -23,6 +23,8 @@ pub(super) struct AmqpLink {
     channel: Channel,
     queue: QueueName,
     consumers: Vec<Consuming>,
+    /// Consumers that were started so far.
+    started: usize,
     /// The consumer to ask first: they take turns.
     turn: usize,
     deadline: Duration,
@@ -41,6 +43,7 @@ impl AmqpLink {
             channel,
             queue,
             consumers: Vec::with_capacity(2),
+            started: 0,
             turn: 0,
             deadline,
         }
@@ -107,6 +110,10 @@ impl Link for AmqpLink {
         prefetch: u16,
         from: Option<StreamOffset>,
     ) -> Result<(), TransportError> {
+        // RabbitMQ never serves a consumer of a quorum queue that takes the name of a cancelled one
+        // while a message of that one is in hand: so no name comes twice on a channel.
+        self.started += 1;
+        let name = format!("{tag}-{}", self.started);
         let starting = async {
             // Quorum queues refuse global QoS, so each consumer has its own.
             self.channel
@@ -115,7 +122,7 @@ impl Link for AmqpLink {
             let options = BasicConsumeOptions::default();
             let queue = self.queue.as_str().into();
             self.channel
-                .basic_consume(queue, tag.into(), options, stream_arguments(from))
+                .basic_consume(queue, name.as_str().into(), options, stream_arguments(from))
                 .await
         };
         let started = within(self.deadline, "a new consumer", starting).await?;
@@ -137,9 +144,10 @@ impl Link for AmqpLink {
             return Ok(());
         };
         consuming.cancelled = true;
+        let name = consuming.stream.tag();
         let cancelling = self
             .channel
-            .basic_cancel(tag.into(), BasicCancelOptions::default());
+            .basic_cancel(name, BasicCancelOptions::default());
         let cancelled = within(self.deadline, "the end of a consumer", cancelling).await?;
         cancelled.map_err(|error| self.error(&error, "consuming"))
     }

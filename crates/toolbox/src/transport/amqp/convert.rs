@@ -3,14 +3,12 @@
 use crate::message::{Content, HeaderValue, Headers, Properties};
 use crate::names::{ExchangeName, RoutingKey};
 use crate::transport::error::PublishError;
+use crate::transport::limits;
 use crate::transport::link::Arrival;
 use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
-
-/// Headers above this make the broker close the whole connection: a header must fit one frame.
-const MAX_HEADER_BYTES: usize = 100 * 1024;
 
 /// A short string, which AMQP limits to 255 bytes; lapin panics above that.
 pub(super) fn short(text: &str) -> Result<ShortString, PublishError> {
@@ -50,18 +48,7 @@ fn value(value_of: &HeaderValue) -> Result<AMQPValue, PublishError> {
 
 /// Properties and headers of a message that is about to be sent by `user`.
 pub(super) fn properties(content: &Content, user: &str) -> Result<BasicProperties, PublishError> {
-    let bytes: usize = content
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + size(value))
-        .sum();
-    if bytes > MAX_HEADER_BYTES {
-        return Err(PublishError::Invalid {
-            reason: format!(
-                "its headers are {bytes} bytes long, at most {MAX_HEADER_BYTES} fit a frame"
-            ),
-        });
-    }
+    limits::check(content)?;
     let ours = &content.properties;
     let mut theirs = BasicProperties::default().with_headers(table(&content.headers)?);
     // The broker refuses a user id that is not the connection's, and workers may trust it.
@@ -92,26 +79,6 @@ pub(super) fn properties(content: &Content, user: &str) -> Result<BasicPropertie
         theirs = theirs.with_priority(priority);
     }
     Ok(theirs)
-}
-
-/// About how many bytes a header takes on the wire.
-fn size(value: &HeaderValue) -> usize {
-    match value {
-        HeaderValue::Null
-        | HeaderValue::Bool(_)
-        | HeaderValue::Int(_)
-        | HeaderValue::Float(_)
-        | HeaderValue::Timestamp(_) => 9,
-        HeaderValue::Text(text) => text.len() + 5,
-        HeaderValue::Bytes(bytes) => bytes.len() + 5,
-        HeaderValue::List(items) => 5 + items.iter().map(size).sum::<usize>(),
-        HeaderValue::Table(inner) => {
-            5 + inner
-                .iter()
-                .map(|(name, value)| name.len() + 1 + size(value))
-                .sum::<usize>()
-        }
-    }
 }
 
 /// A message as it came from the broker. lapin checks that short strings are UTF-8.

@@ -48,6 +48,10 @@ pub(super) async fn declare(
         Ok(()) => Ok(()),
         Err(error) => Err(match fault::answer(&error) {
             Answer::Missing => DeclareError::Missing { item: what },
+            // The same code says that an argument makes no sense.
+            Answer::Differs(reason) if reason.to_ascii_lowercase().contains(" - invalid ") => {
+                DeclareError::Invalid { item: what, reason }
+            }
             Answer::Differs(difference) => DeclareError::Differs {
                 item: what,
                 difference,

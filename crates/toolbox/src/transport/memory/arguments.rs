@@ -42,7 +42,8 @@ pub(super) fn queue_difference(
     let at = format!("for queue '{}' in vhost '/'", wanted.name);
     let (new, old) = (wanted.all_arguments(), found.all_arguments());
     // RabbitMQ keeps arguments that it does not know, but does not compare them.
-    let mut names = new.iter().chain(old.iter()).map(|(name, _)| name);
+    let others = new.iter().chain(old.iter()).map(|(name, _)| name);
+    let mut names = std::iter::once("x-queue-type").chain(others);
     names.find_map(|name| {
         let known = name.starts_with("x-");
         argument_difference(name, &at, new.get(name), old.get(name)).filter(|_| known)

@@ -7,7 +7,7 @@ use super::queue::Queue;
 use crate::message::HeaderValue;
 use crate::names::{ExchangeName, QueueName};
 use crate::topology::{self, Binding, Destination, ExchangeKind, Item};
-use crate::transport::{Declare, DeclareError, QueueDepth};
+use crate::transport::{Declare, DeclareError, QueueDepth, TransportError};
 
 impl State {
     pub(super) fn declare(&mut self, item: &Item, how: Declare) -> Result<(), DeclareError> {
@@ -28,11 +28,12 @@ impl State {
             Some(_) if how == Declare::Passive => Ok(()),
             Some(found) => same(item, exchange_difference(wanted, &found.declared)),
             None if how == Declare::Passive => Err(missing(item)),
-            None if wanted.name.as_str().is_empty() => Err(DeclareError::Invalid {
-                item: item.to_string(),
+            None if wanted.name.as_str().is_empty() => Err(TransportError::Refused {
+                what: item.to_string(),
                 reason: "ACCESS_REFUSED - operation not permitted on the default exchange"
                     .to_owned(),
-            }),
+            }
+            .into()),
             None => {
                 let exchange = Exchange::new(wanted.clone());
                 self.exchanges.insert(wanted.name.clone(), exchange);

@@ -3,6 +3,7 @@
 use super::broker::{QueueId, Shared, State, sleep_until};
 use super::queue::{Message, Push};
 use crate::transport::PublishError;
+use crate::transport::limits;
 use crate::transport::publisher::{Outgoing, Publication, PublisherOptions};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -129,6 +130,7 @@ impl State {
                 "ACCESS_REFUSED - cannot publish to internal exchange '{exchange}' in vhost '/'"
             )));
         }
+        limits::check(&content)?;
         let ttl = content.properties.expiration.as_deref().map(milliseconds);
         let ttl = ttl.transpose().map_err(refused)?;
         let Some(targets) = self.route(&exchange, &routing_key, &content.headers) else {

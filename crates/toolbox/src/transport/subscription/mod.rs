@@ -135,7 +135,8 @@ impl Subscription {
         self.status.clone()
     }
 
-    /// Holds at most `prefetch` messages from now on, at least 1. What is in hand already stays.
+    /// Holds at most `prefetch` messages from now on, at least 1. What is in hand already stays,
+    /// and comes on top until it is settled.
     /// Of a stream: from the next reconnect on.
     pub fn set_prefetch(&self, prefetch: u16) {
         self.prefetch.send_if_modified(|current| {
