@@ -20,6 +20,7 @@ mod database;
 mod node;
 mod proxy;
 pub mod store_suite;
+pub mod transport_suite;
 mod wait;
 
 mod elsewhere;

@@ -164,6 +164,38 @@ impl Vhost {
             .collect())
     }
 
+    /// Publishes a text as persons and foreign programs do, with any properties: those of the
+    /// management API, such as `{"expiration": "100"}`.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or no queue took the message.
+    pub async fn publish(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        payload: &str,
+        properties: &Value,
+    ) -> anyhow::Result<()> {
+        let name = if exchange.is_empty() {
+            "amq.default"
+        } else {
+            exchange
+        };
+        let body = json!({
+            "routing_key": routing_key,
+            "payload": payload,
+            "payload_encoding": "string",
+            "properties": properties,
+        });
+        let path = format!("{}/publish", self.path("exchanges", name));
+        let answer = self.management().post(&path, &body).await?;
+        anyhow::ensure!(
+            answer["routed"] == true,
+            "{exchange} {routing_key}: {answer}"
+        );
+        Ok(())
+    }
+
     /// Deletes a queue with everything in it, as an operator might.
     ///
     /// # Errors

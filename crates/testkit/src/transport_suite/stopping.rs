@@ -1,0 +1,75 @@
+//! The two steps of stopping, and what goes back.
+
+use super::awaiting::{body, next, nothing};
+use super::stage::Stage;
+use anyhow::ensure;
+use counterfoil_toolbox::topology::QueueKind;
+use counterfoil_toolbox::transport::{Settled, SubscriptionStatus};
+
+pub async fn after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let queue = stage.queue("q", QueueKind::Quorum, &[]).await?;
+    stage.fill(&queue, &["0", "1"]).await?;
+    let mut subscription = stage.subscribe(&queue, 1);
+    let held = next(&mut subscription).await?;
+    subscription.cancel().await;
+    ensure!(*subscription.status().borrow() == SubscriptionStatus::Cancelled);
+    ensure!(held.is_live() && held.ack() == Settled::Sent);
+    nothing(&mut subscription).await?;
+    subscription.close().await;
+    let left = stage.drain(&queue, 1).await?;
+    ensure!(left[0].body() == "1" && left[0].content.headers.get("x-delivery-count").is_none());
+    stage.wait_ready(&queue, 0).await
+}
+
+pub async fn close_returns_what_was_not_settled(stage: Stage) -> anyhow::Result<()> {
+    let limit = [("x-delivery-limit", 20_i64.into())];
+    let queue = stage.queue("q", QueueKind::Quorum, &limit).await?;
+    stage.fill_with(&queue, 300).await?;
+    let mut subscription = stage.subscribe(&queue, 250);
+    let first = next(&mut subscription).await?;
+    let second = next(&mut subscription).await?;
+    subscription.cancel().await;
+    // All that came and was not taken is here at once.
+    let mut untaken = Vec::new();
+    while let Some(delivery) = subscription.try_next() {
+        untaken.push(body(&delivery));
+    }
+    let expected: Vec<_> = (2..250).map(|n| n.to_string()).collect();
+    ensure!(untaken == expected, "{untaken:?}");
+    let _ = second.ack();
+    subscription.close().await;
+    ensure!(!first.is_live() && first.ack() == Settled::Stale);
+    stage.wait_ready(&queue, 299).await?;
+    let received = stage.drain(&queue, 299).await?;
+    let order: Vec<_> = received.iter().map(|one| one.body()).collect();
+    let expected: Vec<_> = (0..300)
+        .filter(|n| *n != 1)
+        .map(|n| n.to_string())
+        .collect();
+    ensure!(order == expected, "{order:?}");
+    let counts = received
+        .iter()
+        .map(|one| one.content.headers.int("x-delivery-count"));
+    ensure!(
+        counts.clone().take(249).all(|count| count == Some(1)),
+        "each return counts"
+    );
+    ensure!(counts.skip(249).all(|count| count.is_none()));
+    Ok(())
+}
+
+pub async fn a_dropped_subscription_returns_everything(stage: Stage) -> anyhow::Result<()> {
+    let queue = stage.queue("q", QueueKind::Quorum, &[]).await?;
+    stage.fill(&queue, &["0"]).await?;
+    let mut subscription = stage.subscribe(&queue, 1);
+    let held = next(&mut subscription).await?;
+    stage.wait_ready(&queue, 0).await?;
+    drop(held);
+    // Forgetting a delivery returns nothing by itself.
+    nothing(&mut subscription).await?;
+    ensure!(stage.ready(&queue).await? == 0);
+    drop(subscription);
+    stage.wait_ready(&queue, 1).await
+}
