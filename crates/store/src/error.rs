@@ -173,20 +173,10 @@ pub(crate) fn class_of_migration(
     classify: fn(&str) -> FaultClass,
 ) -> FaultClass {
     use sqlx::migrate::MigrateError as M;
-    match error {
-        M::Execute(error) | M::ExecuteMigration(error, _) => class_of(error, classify),
-        M::Source(_)
-        | M::VersionMissing(_)
-        | M::VersionMismatch(_)
-        | M::VersionNotPresent(_)
-        | M::VersionTooOld(..)
-        | M::VersionTooNew(..)
-        | M::ForceNotSupported
-        | M::InvalidMixReversibleAndSimple
-        | M::Dirty(_)
-        | M::CreateSchemasNotSupported(_)
-        | M::SkipNotSupported(..)
-        | _ => FaultClass::Fatal,
+    if let M::Execute(error) | M::ExecuteMigration(error, _) = error {
+        class_of(error, classify)
+    } else {
+        FaultClass::Fatal
     }
 }
 
