@@ -4,15 +4,12 @@
 //! 130 stopped by a second signal.
 
 use clap::Parser;
-use counterfoil_demo::{DemoError, Playground, register};
+use counterfoil_demo::{Playground, register};
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
-use counterfoil_toolbox::ensure_big_stack;
-use counterfoil_toolbox::error::ErrorChain;
-use counterfoil_toolbox::start::{StartError, asked_to_stop, prepare_queues};
+use counterfoil_toolbox::start::{self, StartError, asked_to_stop, prepare_queues};
 use counterfoil_toolbox::telemetry::init_logs;
-use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
-use counterfoil_toolbox::transport::{Transport, TransportError};
 use counterfoil_worker::{Exit, Worker};
 use std::path::PathBuf;
 
@@ -25,65 +22,21 @@ struct Arguments {
     config: Option<PathBuf>,
 }
 
-/// Why the worker did not start.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error(transparent)]
-    Demo(#[from] DemoError),
-    #[error("broker.url or broker.ca_file cannot be used")]
-    Transport(#[source] TransportError),
-    #[error("no threads could be started")]
-    Threads(#[source] std::io::Error),
-}
-
-impl Failure {
-    fn code(&self) -> i32 {
-        match self {
-            Self::Start(error) => error.code(),
-            Self::Demo(_) | Self::Transport(_) => 78,
-            Self::Threads(_) => 1,
-        }
-    }
-}
-
 fn main() {
-    if let Err(error) = ensure_big_stack() {
-        eprintln!("warning: hostile messages can end this process: {error}");
-    }
-    let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Runtime::new().map_err(Failure::Threads);
-    let ended = runtime.and_then(|runtime| {
-        let ended = runtime.block_on(run(arguments));
-        // Blocking handlers that were given up must not hold up the end.
-        runtime.shutdown_background();
-        ended
-    });
-    std::process::exit(match ended {
-        Ok(exit) => exit.code(),
-        Err(failure) => {
-            eprintln!("error: {}", ErrorChain(&failure));
-            failure.code()
-        }
-    })
+    start::main(run)
 }
 
-fn configure(arguments: Arguments) -> Result<(Config, Names), StartError> {
-    let options = LoadOptions::from_process(Role::Worker).file(arguments.config);
-    let config = Config::load(options)?;
+async fn run() -> Result<i32, StartError> {
+    let Arguments { config } = Arguments::parse();
+    let config = Config::load(LoadOptions::from_process(Role::Worker).file(config))?;
     init_logs(&config.telemetry)?;
     let names = config.broker.names()?;
-    Ok((config, names))
-}
-
-async fn run(arguments: Arguments) -> Result<Exit, Failure> {
-    let (config, names) = configure(arguments)?;
-    let transport = AmqpTransport::new(&config.broker).map_err(Failure::Transport)?;
+    let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
+    let playground = Playground::from_env().map_err(StartError::setup)?;
     let builder = Worker::builder(transport.clone(), names, config.worker.clone())
         .consumer_timeout(config.broker.consumer_timeout);
-    let worker = register(builder, Playground::from_env()?).build();
-    let worker = worker.map_err(DemoError::from)?;
+    let worker = register(builder, playground).build();
+    let worker = worker.map_err(StartError::setup)?;
     let exit = tokio::select! {
         ready = prepare_queues(&*transport, &config, worker.queues()) => {
             ready?;
@@ -92,8 +45,8 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
         () = asked_to_stop() => Exit::Drained,
     };
     transport.close().await;
-    if let Exit::Refused { queue, reason } = &exit {
-        eprintln!("error: queue {queue} cannot be consumed: {reason}");
+    if exit.code() != 0 {
+        eprintln!("error: {exit}");
     }
-    Ok(exit)
+    Ok(exit.code())
 }

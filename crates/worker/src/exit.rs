@@ -2,6 +2,7 @@
 
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::names::QueueName;
+use std::fmt;
 
 /// How a worker ended. In every case, what it did not finish and report is delivered again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,32 @@ impl Exit {
             Self::Refused { .. } => 69,
             Self::NoQueue { .. } => 78,
             Self::Killed { .. } => 130,
+        }
+    }
+}
+
+/// For people, with what to do about it.
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drained => f.write_str("drained"),
+            Self::Stopped { left } => {
+                write!(f, "stopped; tasks that were given back: {}", left.len())
+            }
+            Self::Killed { left } => {
+                write!(
+                    f,
+                    "stopped at once; tasks that were given back: {}",
+                    left.len()
+                )
+            }
+            Self::NoQueue { queue } => write!(
+                f,
+                "queue {queue} does not exist: run `counterfoil topology apply`"
+            ),
+            Self::Refused { queue, reason } => {
+                write!(f, "queue {queue} cannot be consumed: {reason}")
+            }
         }
     }
 }
