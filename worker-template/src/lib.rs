@@ -1,1 +1,6 @@
-//! A small complete worker to start from.
+//! A small complete worker: two tasks around invoices.
+//!
+//! [`tasks`] is what producers need, [`handlers`] what the worker does, `main.rs` how it starts.
+
+pub mod handlers;
+pub mod tasks;

@@ -1,0 +1,37 @@
+//! The worker as a program: configuration, broker, handlers. It runs until SIGTERM, then drains.
+
+use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+use counterfoil_toolbox::start::{self, StartError, prepare_queues};
+use counterfoil_toolbox::telemetry::init_logs;
+use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_worker::Worker;
+use counterfoil_worker_template::handlers::{Archive, register};
+
+fn main() {
+    start::main(run)
+}
+
+async fn run() -> Result<i32, StartError> {
+    // counterfoil.toml, then variables such as COUNTERFOIL_BROKER__URL.
+    let config = Config::load(LoadOptions::from_process(Role::Worker))?;
+    init_logs(&config.telemetry)?;
+    let names = config.broker.names()?;
+    let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
+
+    // What is not counterfoil's business is configured as you like.
+    let folder = std::env::var_os("INVOICE_ARCHIVE").unwrap_or_else(|| "archive".into());
+    let builder = Worker::builder(transport.clone(), names, config.worker.clone())
+        .consumer_timeout(config.broker.consumer_timeout)
+        .version(env!("CARGO_PKG_VERSION"));
+    let worker = register(builder, Archive(folder.into())).build();
+    let worker = worker.map_err(StartError::setup)?;
+
+    prepare_queues(&*transport, &config, worker.queues()).await?;
+    let exit = worker.run().await;
+    transport.close().await;
+    if exit.code() != 0 {
+        eprintln!("error: {exit}");
+    }
+    Ok(exit.code())
+}
