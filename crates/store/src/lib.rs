@@ -33,7 +33,7 @@ pub use error::{BoxError, FaultClass, StoreError};
 pub use filter::{BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter};
 pub use ids::IdKey;
 pub use json::JsonText;
-pub use options::{StoreOptions, connect};
+pub use options::{StoreOptions, connect, open};
 pub use set_aside::{DeadLetter, Parked};
 pub use store::{LeaderGuard, Store};
 pub use stored::StoredMessage;

@@ -48,10 +48,20 @@ impl StoreOptions {
 /// # Errors
 /// [`StoreError::BadUrl`], or whatever keeps the database from answering. Nothing is tried twice.
 pub async fn connect(options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
+    let store = open(options).await?;
+    store.ping().await?;
+    Ok(store)
+}
+
+/// Like [`connect`], but a server that is away is no error: for a process that waits for it.
+///
+/// # Errors
+/// [`StoreError::BadUrl`], or what keeps an SQLite file from being opened.
+pub async fn open(options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
     let url = options.url.expose_secret();
     match url.split_once(':').map(|(scheme, _)| scheme) {
         Some("postgres" | "postgresql") => {
-            let store = crate::postgres::Postgres::connect(options).await?;
+            let store = crate::postgres::Postgres::open(options)?;
             Ok(Arc::new(store))
         }
         Some("sqlite") => Ok(Arc::new(crate::sqlite::Sqlite::connect(options).await?)),

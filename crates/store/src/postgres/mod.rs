@@ -61,7 +61,8 @@ impl std::fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    pub(crate) async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
+    /// Connects when it is first asked something.
+    pub(crate) fn open(options: &StoreOptions) -> Result<Self, StoreError> {
         let connect = PgConnectOptions::from_str(options.url.expose_secret())
             // The parser's own words could repeat parts of the URL.
             .map_err(|_| StoreError::BadUrl {
@@ -86,15 +87,13 @@ impl Postgres {
                 Box::pin(async move { configure(connection, statement_timeout).await })
             })
             .connect_lazy_with(connect.clone());
-        let store = Self {
+        Ok(Self {
             connect,
             pool,
             limits,
             sql: &POSTGRES,
             ids: options.id_secret.as_ref().map(IdKey::new),
-        };
-        store.ping().await?;
-        Ok(store)
+        })
     }
 
     /// A connection outside of the pool: its locks must not be inherited by others.
