@@ -3,6 +3,7 @@
 use crate::canary::Canaries;
 use crate::health::Health;
 use crate::resend::Resender;
+use crate::start::prepare_months;
 use counterfoil_store::{LeaderGuard, Store};
 use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::error::ErrorChain;
@@ -18,6 +19,8 @@ const NAME: &str = "counterfoil-sync";
 
 /// How often a daemon that does not lead asks whether nobody else does.
 const ASK: Duration = Duration::from_secs(5);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the leader needs.
 #[derive(Debug, Clone)]
@@ -71,15 +74,21 @@ impl Leader {
         );
         let mut resend = interval(self.settings.unroutable_interval);
         let mut canary = interval(self.settings.canary_interval);
+        let mut months = interval(DAY);
         loop {
             let due = tokio::select! {
                 _ = resend.tick() => Due::Resend,
                 _ = canary.tick() => Due::Canary,
+                _ = months.tick() => Due::Months,
             };
             if !still_leads(&mut guard).await {
                 return;
             }
             let done = match due {
+                Due::Months => {
+                    prepare_months(&*self.store).await;
+                    Ok(())
+                }
                 Due::Resend => resender
                     .round()
                     .await
@@ -101,6 +110,7 @@ impl Leader {
 enum Due {
     Resend,
     Canary,
+    Months,
 }
 
 async fn still_leads(guard: &mut LeaderGuard) -> bool {

@@ -16,9 +16,9 @@ use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Transport;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long a stopping daemon tries to write what it holds; then the broker keeps it.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -38,7 +38,7 @@ pub(crate) struct Pump {
     pub(crate) rhythm: Rhythm,
 }
 
-type Writing = JoinHandle<Result<Gathered, Unwritten>>;
+type Writing = AbortOnDropHandle<Result<Gathered, Unwritten>>;
 
 /// Why consuming ended.
 enum Ended {
@@ -166,7 +166,8 @@ impl Shift<'_> {
         let gathered = std::mem::take(&mut self.gathered);
         let committer = self.committer.clone();
         self.last = Some(Instant::now());
-        self.writing = Some(tokio::spawn(async move { committer.write(gathered).await }));
+        let writing = tokio::spawn(async move { committer.write(gathered).await });
+        self.writing = Some(AbortOnDropHandle::new(writing));
     }
 
     fn settle(

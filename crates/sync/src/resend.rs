@@ -12,13 +12,16 @@ use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{
     Publication, Publisher, PublisherOptions, Transport, TransportError,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Tasks of one service that are sent in one round.
 const AT_ONCE: u32 = 500;
+
+/// How long a service that appears may take from its queue to its bindings.
+const BINDING: Duration = Duration::from_secs(1);
 
 /// Longest pause before tasks that came back are tried once more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
@@ -32,6 +35,8 @@ pub(crate) struct Resender {
     store: Arc<dyn Store>,
     publisher: Publisher,
     interval: Duration,
+    /// Services that had a queue at the last look.
+    served: HashSet<String>,
     /// Services whose queue is there, but whose tasks came back all the same: a binding is missing.
     pauses: HashMap<String, Pause>,
 }
@@ -65,6 +70,7 @@ impl Resender {
             store,
             publisher,
             interval,
+            served: HashSet::new(),
             pauses: HashMap::new(),
         }
     }
@@ -76,17 +82,30 @@ impl Resender {
     pub(crate) async fn round(&mut self) -> Result<(), ResendError> {
         let services = self.store.unroutable_services().await?;
         self.pauses.retain(|service, _| services.contains(service));
+        let mut served = Vec::new();
         for service in services {
-            // A task's name may begin with anything; no queue has such a name.
-            let Ok(name) = ServiceName::new(&service) else {
-                continue;
-            };
-            let queue = self.names.service_queue(&name);
-            if self.transport.depth(&queue).await?.is_some() {
-                self.send_all_of(&service).await?;
+            if self.has_queue(&service).await? {
+                served.push(service);
             }
         }
+        if served.iter().any(|service| !self.served.contains(service)) {
+            // A queue is declared before it is bound.
+            tokio::time::sleep(BINDING.min(self.interval)).await;
+        }
+        self.served = served.iter().cloned().collect();
+        for service in served {
+            self.send_all_of(&service).await?;
+        }
         Ok(())
+    }
+
+    async fn has_queue(&self, service: &str) -> Result<bool, TransportError> {
+        // A task's name may begin with anything; no queue has such a name.
+        let Ok(service) = ServiceName::new(service) else {
+            return Ok(false);
+        };
+        let queue = self.names.service_queue(&service);
+        Ok(self.transport.depth(&queue).await?.is_some())
     }
 
     async fn send_all_of(&mut self, service: &str) -> Result<(), ResendError> {

@@ -57,6 +57,7 @@ async fn look_at_database(store: &dyn Store, health: &Health) -> Result<Answer, 
         Ok(missing) => match missing.first() {
             None => {
                 health.database_answered();
+                prepare_months(store).await;
                 Ok(Answer::Good)
             }
             Some(first) => Err(SyncError::NotMigrated {
@@ -72,6 +73,13 @@ async fn look_at_database(store: &dyn Store, health: &Health) -> Result<Answer, 
             }
             FaultClass::BadData | FaultClass::Fatal => Err(SyncError::DatabaseAtStart(error)),
         },
+    }
+}
+
+/// Makes room for history. Without it lines go where the odd ones go, which is no reason to wait.
+pub(crate) async fn prepare_months(store: &dyn Store) {
+    if let Err(error) = store.prepare_months().await {
+        tracing::warn!(error = %ErrorChain(&error), "no room was made for the history of coming months");
     }
 }
 

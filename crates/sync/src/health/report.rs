@@ -17,6 +17,8 @@ pub struct Report {
     pub ready: bool,
     /// Whether its loop goes round.
     pub alive: bool,
+    /// Whether it was asked to stop.
+    pub stopping: bool,
     /// What is wrong, in words.
     pub problems: Vec<String>,
     /// Version of the daemon.
@@ -99,6 +101,7 @@ impl Report {
         Self {
             ready: problems.is_empty(),
             alive,
+            stopping: facts.phase == Phase::Stopping,
             problems,
             version: env!("CARGO_PKG_VERSION"),
             uptime_s: facts.started.elapsed().as_secs(),

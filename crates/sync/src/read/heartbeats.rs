@@ -10,8 +10,8 @@ pub(super) fn read(message: &StoredMessage, out: &mut Vec<Record>) {
     match understand(message) {
         Ok(worker) => out.push(Record::Worker(Box::new(worker))),
         Err(reason) => {
-            let key = &*message.routing_key;
-            tracing::warn!(key, reason, "a sign of life could not be read");
+            let routing_key = &*message.routing_key;
+            tracing::warn!(routing_key, reason, "a sign of life could not be read");
         }
     }
 }

@@ -1,0 +1,16 @@
+//! The daemon from outside: messages in, rows out. Each promise is tested on the broker in memory
+//! with SQLite, and on RabbitMQ with PostgreSQL.
+
+mod support;
+
+mod binary;
+mod canaries;
+mod deaths;
+mod events;
+mod health;
+mod hostile;
+mod mirror;
+mod outages;
+mod several;
+mod start;
+mod unroutable;

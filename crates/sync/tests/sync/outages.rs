@@ -1,0 +1,201 @@
+//! A database that is away, a record that it refuses, a daemon that crashes.
+
+use crate::support::{FaultyStore, Running, World, batch, id, on_both_pairs, settled, task};
+use counterfoil_store::Store;
+use counterfoil_sync::SyncError;
+use counterfoil_testkit::eventually;
+use counterfoil_toolbox::TaskState;
+use std::sync::Arc;
+use std::time::Duration;
+
+on_both_pairs!(
+    a_database_that_is_away_for_a_while_loses_and_parks_nothing,
+    the_one_record_that_the_database_refuses_is_parked_and_the_rest_is_written,
+    a_crash_between_commit_and_acknowledgement_changes_nothing,
+    stopping_writes_what_is_in_hand,
+    a_daemon_that_stops_while_the_database_is_away_leaves_everything_with_the_broker,
+);
+
+async fn send(world: &World, from: usize, to: usize) -> anyhow::Result<()> {
+    let tasks = (from..to).map(|n| task(&format!("t{n}"), "demo.add"));
+    world
+        .publish_all(&world.names.tasks, "demo.add", tasks)
+        .await?;
+    let events: Vec<_> = (from..to)
+        .map(|n| settled(&format!("t{n}"), "demo.add", "5"))
+        .collect();
+    let batches = events.chunks(50).map(batch);
+    world
+        .publish_all(&world.names.events, "event.demo.batch", batches)
+        .await
+}
+
+async fn all_mirrored(world: &World, count: usize) -> anyhow::Result<()> {
+    eventually(
+        "all tasks to be mirrored",
+        Duration::from_secs(60),
+        async || {
+            let counts = world.store.counts_by_state(None).await?;
+            let done = counts
+                .iter()
+                .find(|count| count.state == TaskState::Success);
+            let done = done.map_or(0, |count| count.tasks);
+            Ok((usize::try_from(done)? == count && counts.len() == 1).then_some(()))
+        },
+    )
+    .await
+}
+
+fn faulty(world: &World) -> (Arc<FaultyStore>, Running) {
+    let store = FaultyStore::new(&world.store);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    (store, daemon)
+}
+
+async fn a_database_that_is_away_for_a_while_loses_and_parks_nothing(
+    world: World,
+) -> anyhow::Result<()> {
+    let (store, daemon) = faulty(&world);
+    daemon.ready().await?;
+    store.fail_next(6);
+    send(&world, 0, 1000).await?;
+    let report = daemon
+        .reports("trouble", |report| !report.database.reachable)
+        .await?;
+    assert!(!report.ready && report.alive, "{report:?}");
+    all_mirrored(&world, 1000).await?;
+    assert_eq!(world.parked(0).await?.len(), 0);
+    let report = daemon.ready().await?;
+    assert_eq!(report.redelivered, 0, "no delivery was given back");
+    Ok(daemon.stop().await?)
+}
+
+async fn the_one_record_that_the_database_refuses_is_parked_and_the_rest_is_written(
+    world: World,
+) -> anyhow::Result<()> {
+    // All of it waits when the daemon starts, so that culprit and innocents share batches.
+    send(&world, 0, 300).await?;
+    let store = FaultyStore::new(&world.store);
+    store.refuse(&id("t77"));
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    all_mirrored(&world, 299).await?;
+    // Its copy and its event; those of the same batch went through.
+    let parked = world.parked(2).await?;
+    assert!(
+        parked
+            .iter()
+            .all(|row| row.task_id.as_deref() == Some("t77"))
+    );
+    assert!(
+        parked
+            .iter()
+            .all(|row| row.reason.contains("the database refused it"))
+    );
+    let copy = parked
+        .iter()
+        .find(|row| row.queue == world.names.tracking_queue.as_str());
+    let body = &copy.expect("the copy").message.content.body;
+    assert_eq!(*body, task("t77", "demo.add").body);
+    assert!(world.store.task("t77").await?.is_none());
+    Ok(daemon.stop().await?)
+}
+
+async fn a_crash_between_commit_and_acknowledgement_changes_nothing(
+    world: World,
+) -> anyhow::Result<()> {
+    let store = FaultyStore::new(&world.store);
+    store.hang_after_commit();
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    send(&world, 0, 100).await?;
+    eventually("a commit", Duration::from_secs(20), async || {
+        Ok((store.writes() > 0).then_some(()))
+    })
+    .await?;
+    daemon.crash().await;
+    let daemon = world.daemon();
+    all_mirrored(&world, 100).await?;
+    // What the first one had not acknowledged came again.
+    world.ready(&world.names.tracking_queue, 0).await?;
+    world.ready(&world.names.events_queue, 0).await?;
+    daemon.stop().await?;
+    for n in 0..100 {
+        let lines = world.store.history(&id(&format!("t{n}"))).await?;
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+    }
+    assert_eq!(world.parked(0).await?.len(), 0);
+    Ok(())
+}
+
+async fn stopping_writes_what_is_in_hand(world: World) -> anyhow::Result<()> {
+    let daemon = world.daemon();
+    daemon.ready().await?;
+    // Long enough for the consumers to take more than one message at a time.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    send(&world, 0, 500).await?;
+    daemon.stop().await?;
+    // What had come is written and acknowledged; the rest was never taken. No message was
+    // returned, which would count against it.
+    let mut reader = counterfoil_toolbox::transport::Subscription::open(
+        Arc::clone(&world.transport),
+        counterfoil_toolbox::transport::SubscribeOptions::new(
+            world.names.tracking_queue.clone(),
+            1,
+        ),
+    );
+    let left = world.transport.depth(&world.names.tracking_queue).await?;
+    if left.is_some_and(|depth| depth.ready > 0) {
+        let delivery = reader.next().await.expect("a message");
+        assert_eq!(delivery.delivery_count(), 0);
+    }
+    reader.close().await;
+    let daemon = world.daemon();
+    all_mirrored(&world, 500).await?;
+    Ok(daemon.stop().await?)
+}
+
+async fn a_daemon_that_stops_while_the_database_is_away_leaves_everything_with_the_broker(
+    world: World,
+) -> anyhow::Result<()> {
+    let (store, daemon) = faulty(&world);
+    daemon.ready().await?;
+    store.fail_next(usize::MAX);
+    send(&world, 0, 100).await?;
+    daemon
+        .reports("trouble", |report| !report.database.reachable)
+        .await?;
+    let error = daemon.stop().await.expect_err("not everything is written");
+    assert!(matches!(error, SyncError::NotFlushed { .. }), "{error}");
+    assert_eq!(error.exit_code(), 1);
+    let daemon = world.daemon();
+    all_mirrored(&world, 100).await?;
+    Ok(daemon.stop().await?)
+}
+
+mod own_nodes {
+    use super::*;
+    use counterfoil_testkit::{Database, PostgresNode};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_database_server_that_is_stopped_and_started_loses_and_parks_nothing()
+    -> anyhow::Result<()> {
+        let mut server = PostgresNode::start().await?;
+        let database = Database::of(&server).await?;
+        let world = World::with_database(database.url()).await?;
+        let daemon = world.daemon();
+        daemon.ready().await?;
+        send(&world, 0, 500).await?;
+        server.stop_immediate().await?;
+        send(&world, 500, 1500).await?;
+        daemon
+            .reports("trouble", |report| !report.database.reachable)
+            .await?;
+        server.restart().await?;
+        send(&world, 1500, 2000).await?;
+        all_mirrored(&world, 2000).await?;
+        assert_eq!(world.parked(0).await?.len(), 0);
+        let report = daemon.ready().await?;
+        assert_eq!(report.redelivered, 0, "no delivery was given back");
+        daemon.stop().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! A store that fails on command.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use counterfoil_store::record::{
+    CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
+    UnroutableTask, WorkerRow,
+};
+use counterfoil_store::{
+    Applied, Batch, DeadFilter, FaultClass, JsonText, LeaderGuard, ParkedFilter, Store, StoreError,
+    TaskFilter,
+};
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::state::Lineage;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use uuid::Uuid;
+
+/// Hands everything to another store, except for what it was told to fail.
+#[derive(Debug)]
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn Store>,
+    /// How many of the next writes fail as if the database were away.
+    away: AtomicUsize,
+    /// The task whose rows the database cannot hold.
+    refused: Mutex<Option<TaskId>>,
+    /// Whether a write, once committed, never returns.
+    hangs_after_commit: AtomicBool,
+    writes: AtomicUsize,
+}
+
+impl FaultyStore {
+    pub(crate) fn new(inner: &Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Arc::clone(inner),
+            away: AtomicUsize::new(0),
+            refused: Mutex::new(None),
+            hangs_after_commit: AtomicBool::new(false),
+            writes: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn fail_next(&self, writes: usize) {
+        self.away.store(writes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn refuse(&self, task_id: &TaskId) {
+        *self.refused.lock().expect("not poisoned") = Some(task_id.clone());
+    }
+
+    pub(crate) fn hang_after_commit(&self) {
+        self.hangs_after_commit.store(true, Ordering::SeqCst);
+    }
+
+    /// Writes that were committed.
+    pub(crate) fn writes(&self) -> usize {
+        self.writes.load(Ordering::SeqCst)
+    }
+
+    fn fault(&self, kind: FaultClass) -> StoreError {
+        StoreError::Database {
+            operation: "write a batch",
+            server: self.inner.server().into(),
+            kind,
+            code: None,
+            source: "as the test wants it".into(),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn apply(&self, batch: &Batch) -> Result<Applied, StoreError> {
+        let fails = |left: usize| left.checked_sub(1);
+        if self
+            .away
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails)
+            .is_ok()
+        {
+            return Err(self.fault(FaultClass::Transient));
+        }
+        let refused = self.refused.lock().expect("not poisoned").clone();
+        if batch
+            .tasks()
+            .any(|task| Some(&task.task_id) == refused.as_ref())
+        {
+            return Err(self.fault(FaultClass::BadData));
+        }
+        let applied = self.inner.apply(batch).await?;
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        if self.hangs_after_commit.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
+        Ok(applied)
+    }
+
+    fn server(&self) -> &str {
+        self.inner.server()
+    }
+    fn public_id(&self, task_id: &TaskId) -> Result<String, StoreError> {
+        self.inner.public_id(task_id)
+    }
+    async fn migrate(&self) -> Result<usize, StoreError> {
+        self.inner.migrate().await
+    }
+    async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.pending_migrations().await
+    }
+    async fn prepare_months(&self) -> Result<(), StoreError> {
+        self.inner.prepare_months().await
+    }
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks(filter).await
+    }
+    async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError> {
+        self.inner.task(id).await
+    }
+    async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError> {
+        self.inner.history(task_id).await
+    }
+    async fn log(&self, task_id: &TaskId) -> Result<Vec<LogRow>, StoreError> {
+        self.inner.log(task_id).await
+    }
+    async fn result(&self, task_id: &TaskId, run: i32) -> Result<Option<ResultRow>, StoreError> {
+        self.inner.result(task_id, run).await
+    }
+    async fn family(&self, root_id: &TaskId) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.family(root_id).await
+    }
+    async fn counts_by_state(
+        &self,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<StateCount>, StoreError> {
+        self.inner.counts_by_state(since).await
+    }
+    async fn counts_by_service(
+        &self,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<ServiceCount>, StoreError> {
+        self.inner.counts_by_service(since).await
+    }
+    async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+        self.inner.workers().await
+    }
+    async fn task_schema(&self, name: &str) -> Result<Option<JsonText>, StoreError> {
+        self.inner.task_schema(name).await
+    }
+    async fn dead(&self, filter: &DeadFilter) -> Result<Vec<DeadRow>, StoreError> {
+        self.inner.dead(filter).await
+    }
+    async fn parked(&self, filter: &ParkedFilter) -> Result<Vec<ParkedRow>, StoreError> {
+        self.inner.parked(filter).await
+    }
+    async fn unroutable_services(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.unroutable_services().await
+    }
+    async fn unroutable(
+        &self,
+        service: &str,
+        limit: u32,
+    ) -> Result<Vec<UnroutableTask>, StoreError> {
+        self.inner.unroutable(service, limit).await
+    }
+    async fn mark_resent(&self, task_id: &TaskId, from: Lineage) -> Result<Lineage, StoreError> {
+        self.inner.mark_resent(task_id, from).await
+    }
+    async fn canary_sent(&self, id: Uuid) -> Result<(), StoreError> {
+        self.inner.canary_sent(id).await
+    }
+    async fn canaries(&self, limit: u32) -> Result<Vec<CanaryRow>, StoreError> {
+        self.inner.canaries(limit).await
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+    async fn clock(&self) -> Result<DateTime<Utc>, StoreError> {
+        self.inner.clock().await
+    }
+    async fn try_lead(&self, name: &str) -> Result<Option<LeaderGuard>, StoreError> {
+        self.inner.try_lead(name).await
+    }
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

@@ -1,0 +1,34 @@
+//! What the tests share: a broker and a database of their own, daemons, messages.
+
+mod daemon;
+mod faulty;
+mod messages;
+mod world;
+
+pub(crate) use daemon::Running;
+pub(crate) use faulty::FaultyStore;
+pub(crate) use messages::{batch, event, id, name, scheduled, settled, task};
+pub(crate) use world::World;
+
+/// Declares tests that run on both pairs of broker and database.
+macro_rules! on_both_pairs {
+    ($($test:ident),+ $(,)?) => {
+        mod in_memory {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() -> anyhow::Result<()> {
+                    super::$test(crate::support::World::in_memory().await?).await
+                }
+            )+
+        }
+        mod on_servers {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() -> anyhow::Result<()> {
+                    super::$test(crate::support::World::on_servers().await?).await
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_both_pairs;

@@ -1,0 +1,96 @@
+//! Tasks that no service owns.
+
+use crate::support::{World, id, on_both_pairs, task};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::message::TaskMessage;
+use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
+use std::sync::Arc;
+use std::time::Duration;
+
+on_both_pairs!(
+    a_task_that_nobody_owns_says_so_within_a_second_and_keeps_its_message,
+    it_runs_once_when_its_service_appears_though_two_daemons_look,
+    a_service_whose_binding_is_missing_does_not_make_a_loop,
+);
+
+async fn a_task_that_nobody_owns_says_so_within_a_second_and_keeps_its_message(
+    world: World,
+) -> anyhow::Result<()> {
+    let daemon = world.daemon();
+    daemon.ready().await?;
+    let sent = tokio::time::Instant::now();
+    world
+        .publish(&world.names.tasks, "nobody.task", task("t1", "nobody.task"))
+        .await?;
+    world.row_in("t1", TaskState::Unroutable).await?;
+    assert!(
+        sent.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        sent.elapsed()
+    );
+    assert_eq!(world.store.unroutable_services().await?, ["nobody"]);
+    let kept = world.store.unroutable("nobody", 10).await?.remove(0);
+    assert_eq!(kept.message.content.body, task("t1", "nobody.task").body);
+    Ok(daemon.stop().await?)
+}
+
+async fn it_runs_once_when_its_service_appears_though_two_daemons_look(
+    world: World,
+) -> anyhow::Result<()> {
+    let (one, other) = (world.daemon(), world.daemon());
+    for n in 0..20 {
+        let task = task(&format!("t{n}"), "nobody.task");
+        world
+            .publish(&world.names.tasks, "nobody.task", task)
+            .await?;
+    }
+    for n in 0..20 {
+        world
+            .row_in(&format!("t{n}"), TaskState::Unroutable)
+            .await?;
+    }
+    let queue = world.serve("nobody").await?;
+    for n in 0..20 {
+        let row = world.row_in(&format!("t{n}"), TaskState::Pending).await?;
+        assert_eq!(row.rescue, 1);
+    }
+    // Two more rounds of the leader's, in which nothing must happen.
+    tokio::time::sleep(world.settings.unroutable_interval * 3).await;
+    world.ready(&queue, 20).await?;
+    let options = SubscribeOptions::new(queue, 1);
+    let mut worker = Subscription::open(Arc::clone(&world.transport), options);
+    let delivery = worker.next().await.expect("a task");
+    let message = TaskMessage::decode(&delivery.content)?;
+    assert_eq!(message.envelope.lineage.rescue, 1);
+    assert_eq!(message.payload.kwargs(), r#"{"y": 3}"#);
+    drop(delivery);
+    worker.close().await;
+    one.stop().await?;
+    other.stop().await?;
+    // The platform sent them: no second tracking copy says that they were scheduled again.
+    let pending = |line: &&counterfoil_store::record::EventRow| line.kind == TaskState::Pending;
+    let history = world.store.history(&id("t3")).await?;
+    assert_eq!(history.iter().filter(pending).count(), 2);
+    Ok(())
+}
+
+async fn a_service_whose_binding_is_missing_does_not_make_a_loop(
+    world: World,
+) -> anyhow::Result<()> {
+    use counterfoil_toolbox::names::ServiceName;
+    use counterfoil_toolbox::topology::{Item, service};
+    let daemon = world.daemon();
+    world
+        .publish(&world.names.tasks, "nobody.task", task("t1", "nobody.task"))
+        .await?;
+    world.row_in("t1", TaskState::Unroutable).await?;
+    let name = ServiceName::new("nobody")?;
+    let mut items = service(&world.names, &name, &Default::default());
+    items.retain(|item| matches!(item, Item::Queue(_)));
+    world.declare(items).await?;
+    // Back each time, with pauses that double: 0.2, 0.4, 0.8 … seconds.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let row = world.row_in("t1", TaskState::Unroutable).await?;
+    assert!((1..=6).contains(&row.rescue), "{} times", row.rescue);
+    Ok(daemon.stop().await?)
+}
