@@ -17,3 +17,5 @@ mod draining;
 mod families;
 mod flow;
 mod heartbeats;
+
+mod on_rabbitmq;

@@ -25,7 +25,9 @@ use tokio::task::JoinHandle;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct World {
+    /// For its faults; when the platform is in memory.
     pub(crate) broker: MemoryBroker,
+    transport: Arc<dyn Transport>,
     pub(crate) names: Names,
     pub(crate) producer: Producer,
     told: watch::Receiver<Told>,
@@ -41,33 +43,38 @@ struct Told {
 }
 
 impl World {
-    /// A broker with the platform's topology and the services `demo` and `export`.
+    /// A platform in memory, with the services `demo` and `export`.
     pub(crate) async fn new() -> Self {
         let broker = MemoryBroker::new();
+        Self {
+            broker: broker.clone(),
+            ..Self::on(Arc::new(broker)).await
+        }
+    }
+
+    /// The same on any broker.
+    pub(crate) async fn on(transport: Arc<dyn Transport>) -> Self {
         let names = BrokerSettings::default().names().expect("default names");
         let mut items = platform(&names, QueueSettings::default());
         for name in ["demo", "export"] {
             let name = ServiceName::new(name).expect("valid");
             items.extend(service(&names, &name, &ServiceSettings::default()));
         }
-        apply(&broker, items).await.expect("memory is reachable");
-        let transport: Arc<dyn Transport> = Arc::new(broker.clone());
+        apply(&*transport, items).await.expect("it is reachable");
         let (to_tests, told) = watch::channel(Told::default());
-        tokio::spawn(listen(
-            transport.clone(),
-            names.events_queue.clone(),
-            to_tests,
-        ));
+        let queue = names.events_queue.clone();
+        tokio::spawn(listen(transport.clone(), queue, to_tests));
         Self {
-            producer: Producer::new(transport, names.clone()),
-            broker,
+            producer: Producer::new(transport.clone(), names.clone()),
+            broker: MemoryBroker::new(),
+            transport,
             names,
             told,
         }
     }
 
     pub(crate) fn transport(&self) -> Arc<dyn Transport> {
-        Arc::new(self.broker.clone())
+        self.transport.clone()
     }
 
     pub(crate) fn builder(&self, settings: WorkerSettings) -> WorkerBuilder {
@@ -102,7 +109,7 @@ impl World {
 
     /// Publishes anything anywhere.
     pub(crate) async fn publish(&self, exchange: &ExchangeName, key: &str, content: Content) {
-        let publisher = self.broker.publisher(PublisherOptions::default());
+        let publisher = self.transport.publisher(PublisherOptions::default());
         let publication = Publication {
             exchange: exchange.clone(),
             routing_key: RoutingKey::new(key).expect("valid"),
@@ -191,7 +198,7 @@ impl World {
     /// Messages that wait in a queue.
     pub(crate) async fn waiting_in(&self, queue: &str) -> u32 {
         let queue = QueueName::new(queue).expect("valid");
-        let depth = self.broker.depth(&queue).await.expect("reachable");
+        let depth = self.transport.depth(&queue).await.expect("reachable");
         depth.expect("the queue exists").ready
     }
 

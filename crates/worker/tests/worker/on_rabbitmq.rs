@@ -1,0 +1,96 @@
+//! What a broker in memory cannot show: the same worker on RabbitMQ, through broken connections.
+
+use crate::tasks::{Act, Patient, act, patient};
+use crate::world::World;
+use counterfoil_testkit::{Broker, Vhost};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
+use counterfoil_toolbox::event::{Event, EventKind};
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_worker::{Context, TaskError};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+async fn rabbitmq() -> anyhow::Result<(Vhost, World)> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let settings = BrokerSettings {
+        urls: vec![vhost.amqp_url().into()],
+        ..BrokerSettings::default()
+    };
+    let world = World::on(AmqpTransport::new(&settings)?).await;
+    Ok((vhost, world))
+}
+
+fn succeeded(events: &[Event]) -> usize {
+    let success = EventKind::State(TaskState::Success);
+    let ids = events.iter().filter(|event| event.kind == success);
+    ids.map(|event| &event.task_id)
+        .collect::<std::collections::HashSet<_>>()
+        .len()
+}
+
+#[tokio::test]
+async fn tasks_are_run_retried_through_the_levels_and_kept_when_they_are_dead() -> anyhow::Result<()>
+{
+    let (vhost, world) = rabbitmq().await?;
+    let handler = async |task: Patient, cx: Context| match (task.what.as_str(), cx.attempt()) {
+        ("reject", _) => Err(TaskError::reject("not like this")),
+        (_, 1) => Err(TaskError::retry_after("not yet", Duration::from_secs(1))),
+        (_, n) => Ok(json!(n)),
+    };
+    let worker = world.start(|builder| builder.handle(handler));
+    let (good, bad) = (
+        world.send(patient("")).await,
+        world.send(patient("reject")).await,
+    );
+    let done = world.told_of(&good, TaskState::Success).await;
+    assert_eq!(done.result.expect("an output").get(), "2");
+    assert_eq!(done.lineage.executions, 1);
+    world.told_of(&bad, TaskState::Failure).await;
+    let dead = world.take_from("demo.dead").await;
+    assert_eq!(dead.headers.text("counterfoil-reason"), Some("rejected"));
+    assert!(world.is_empty_after(worker, "demo").await);
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn every_task_runs_once_however_often_the_connections_break() -> anyhow::Result<()> {
+    const TASKS: usize = 600;
+    let (vhost, world) = rabbitmq().await?;
+    let runs: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
+    let counted = runs.clone();
+    let handler = move |_: Act, cx: Context| {
+        let runs = counted.clone();
+        async move {
+            let mut seen = runs.lock().await;
+            *seen.entry(cx.task_id().to_string()).or_default() += 1;
+            drop(seen);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(Value::Null)
+        }
+    };
+    let settings = WorkerSettings {
+        concurrency: 5,
+        prefetch: Some(20),
+        ..WorkerSettings::default()
+    };
+    let worker = world.start_with(settings, |builder| builder.handle(handler));
+    let sent = world.producer.send_all((0..TASKS).map(|_| act(""))).await;
+    assert!(sent.iter().all(Result::is_ok));
+    for share in [1, 2, 3] {
+        let some_done = |events: &[Event]| (succeeded(events) >= share * TASKS / 5).then_some(());
+        world.until(some_done).await;
+        assert!(vhost.close_connections().await? > 0);
+    }
+    let all_done = |events: &[Event]| (succeeded(events) == TASKS).then_some(());
+    world.until(all_done).await;
+    assert!(world.is_empty_after(worker, "demo").await);
+    assert_eq!(world.waiting_in("demo.dead").await, 0);
+    let runs = runs.lock().await;
+    let repeated: Vec<_> = runs.iter().filter(|(_, n)| **n != 1).collect();
+    assert!(repeated.is_empty(), "{repeated:?}");
+    vhost.close().await
+}
