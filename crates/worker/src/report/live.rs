@@ -90,6 +90,13 @@ impl Lives {
         true
     }
 
+    /// The execution is over, another will follow: what the old one still says is ignored.
+    pub(super) fn next_execution(&mut self, live: Live) {
+        if let Some(place) = self.place(live) {
+            place.unsent.executions = place.unsent.executions.saturating_add(1);
+        }
+    }
+
     /// Whether the task runs, with this many executions behind it.
     pub(super) fn is_at(&mut self, live: Live, executions: i32) -> bool {
         self.get(live)

@@ -114,6 +114,7 @@ impl Reporter {
     pub(crate) fn between(&self, live: Live, held: &Held, mut event: Event) {
         let mut pending = self.pending();
         event.started_at = self.write_before_end(&mut pending, live);
+        pending.lives.next_execution(live);
         pending.batches.push(&held.service, &event, None);
         self.wake_if(pending, true);
     }

@@ -163,6 +163,21 @@ async fn of_many_steps_of_progress_the_latest_is_told_and_log_lines_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_step_of_progress_is_told_even_when_the_task_ends_right_after_it() {
+    let world = World::new().await;
+    let handler = async |_: Act, cx: Context| {
+        cx.progress(7, 7, "");
+        Ok(Value::Null)
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let id = world.send(act("")).await;
+    world.told_of(&id, TaskState::Success).await;
+    assert_eq!(world.states_of(&id), ["STARTED", "PROGRESS", "SUCCESS"]);
+    let progress = world.told_of(&id, TaskState::Progress).await.progress;
+    assert_eq!(progress.expect("how far").message, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_flood_of_log_lines_is_cut_and_the_number_of_lost_lines_told() {
     let world = World::new().await;
     let handler = async |_: Act, cx: Context| {
@@ -200,21 +215,26 @@ async fn a_flood_of_log_lines_is_cut_and_the_number_of_lost_lines_told() {
 async fn a_context_that_outlives_its_task_tells_nothing_of_another() {
     let world = World::new().await;
     let (to_test, mut contexts) = tokio::sync::mpsc::unbounded_channel();
-    let handler = move |_: Act, cx: Context| {
+    let handler = move |task: Act, cx: Context| {
         let kept = to_test.send(cx.clone());
         async move {
             kept.map_err(|_| TaskError::fail("the test is gone"))?;
-            nothing(act(""), cx).await
+            match task.what.as_str() {
+                "long" => short_nap(task, cx).await,
+                _ => nothing(task, cx).await,
+            }
         }
     };
     let _worker = world.start(|builder| builder.handle(handler));
-    let first = world.send(act("")).await;
+    let first = world.send(act("short")).await;
     world.told_of(&first, TaskState::Success).await;
     let late = contexts.recv().await.expect("the first task's context");
     late.progress(1, None, "too late");
-    let second = world.send(act("")).await;
+    let second = world.send(act("long")).await;
+    world.told_of(&second, TaskState::Started).await;
     late.progress(2, None, "too late");
+    late.log(Level::INFO, "too late", Value::Null);
     world.told_of(&second, TaskState::Success).await;
     assert_eq!(world.states_of(&first), ["SUCCESS"]);
-    assert_eq!(world.states_of(&second), ["SUCCESS"]);
+    assert_eq!(world.states_of(&second), ["STARTED", "SUCCESS"]);
 }
