@@ -13,7 +13,7 @@ use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_worker::{Exit, Worker};
 use std::path::PathBuf;
 
-/// Runs the demo tasks: services demo, export and harvest, unless [worker] queues says otherwise.
+/// Runs the demo tasks: services demo, export and harvest, unless worker.queues says otherwise.
 #[derive(Debug, Parser)]
 #[command(name = "counterfoil-demo-worker", version)]
 struct Arguments {

@@ -1,99 +1,16 @@
-//! Starting a worker: the process around it, a broker that lets it in, and its queues.
+//! The queues of a worker, before it takes its first task.
 
+use super::StartError;
 use crate::backoff::Backoff;
-use crate::big_stack::ensure_big_stack;
-use crate::config::{Config, ConfigError, Declaring, Profile};
+use crate::config::{Config, Declaring, Profile};
 use crate::error::ErrorChain;
 use crate::names::{QueueName, ServiceName};
-use crate::telemetry::TelemetryError;
-use crate::text::InvalidText;
 use crate::topology::{self, Finding, Item, ItemState, Names};
 use crate::transport::{Transport, TransportError};
-use std::future::Future;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
-
-/// The cause of a [`StartError::Setup`]: any error, or a text.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Longest pause between two tries to reach the broker.
 const PAUSE_CAP: Duration = Duration::from_secs(5);
-
-/// A process that cannot start: somebody has to mend something.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The configuration is wrong or incomplete.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// `RUST_LOG` makes no sense.
-    #[error(transparent)]
-    Logs(#[from] TelemetryError),
-    /// A configured name is not allowed.
-    #[error(transparent)]
-    Name(#[from] InvalidText),
-    /// Something else about how the process was set up: a file, a handler, a certificate.
-    #[error(transparent)]
-    Setup(BoxError),
-    /// The system gives no threads.
-    #[error("no threads could be started")]
-    Threads(#[source] std::io::Error),
-    /// The broker refuses this user, or this virtual host.
-    #[error("the broker does not let this process in")]
-    Broker(#[source] TransportError),
-    /// Queues are missing, or are not as they are declared.
-    #[error("{}", problems.join("\n"))]
-    Queues {
-        /// One line each, with its remedy.
-        problems: Vec<String>,
-    },
-}
-
-impl StartError {
-    /// An error in how the process was set up.
-    #[must_use]
-    pub fn setup(error: impl Into<BoxError>) -> Self {
-        Self::Setup(error.into())
-    }
-
-    /// The exit code of a process that ends with this error: 1 failed, 69 the broker refused for
-    /// good, 78 configuration or topology.
-    #[must_use]
-    pub const fn code(&self) -> i32 {
-        match self {
-            Self::Threads(_) => 1,
-            Self::Broker(_) => 69,
-            Self::Config(_)
-            | Self::Logs(_)
-            | Self::Name(_)
-            | Self::Setup(_)
-            | Self::Queues { .. } => 78,
-        }
-    }
-}
-
-/// The whole of a `main`: runs `program`, which returns the exit code, and ends the process.
-///
-/// Every thread gets a big stack, for which the process may replace itself by itself. An error is
-/// printed, with its causes. Blocking handlers that were given up do not hold up the end.
-pub fn main<F>(program: impl FnOnce() -> F) -> !
-where
-    F: Future<Output = Result<i32, StartError>>,
-{
-    if let Err(error) = ensure_big_stack() {
-        eprintln!("warning: hostile messages can end this process: {error}");
-    }
-    let runtime = tokio::runtime::Runtime::new().map_err(StartError::Threads);
-    let ended = runtime.and_then(|runtime| {
-        let ended = runtime.block_on(program());
-        runtime.shutdown_background();
-        ended
-    });
-    std::process::exit(ended.unwrap_or_else(|error| {
-        eprintln!("error: {}", ErrorChain(&error));
-        error.code()
-    }))
-}
 
 /// Makes sure that `queues` can be consumed.
 ///
@@ -216,19 +133,6 @@ fn problem(finding: &Finding) -> Option<String> {
     };
     let remedy = finding.remedy().unwrap_or_default();
     Some(format!("{} {what}: {remedy}", finding.item))
-}
-
-/// Returns when the process is told to end, by SIGTERM or SIGINT.
-///
-/// # Panics
-/// When the process cannot listen for signals.
-pub async fn asked_to_stop() {
-    let mut terminate = signal(SignalKind::terminate()).expect("the system has SIGTERM");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("the system has SIGINT");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 #[cfg(test)]
