@@ -1,0 +1,57 @@
+//! What can be typed.
+
+use crate::command::{
+    dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs, task::TaskCommand,
+    topology::TopologyCommand,
+};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A task framework over RabbitMQ: send tasks, and see what became of them.
+#[derive(Debug, Parser)]
+#[command(name = "counterfoil", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: counterfoil.toml in the working directory, if there is one]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Answer in JSON: one document; lists one document per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// See the whole system at work: nothing to install, nothing left behind
+    Demo(DemoArgs),
+    /// Migrate the database, apply the topology, and wait until its queues are safe to use
+    Init,
+    /// Exchanges, queues and bindings at the broker
+    #[command(subcommand)]
+    Topology(TopologyCommand),
+    /// Send a task
+    Send(Box<SendArgs>),
+    /// Look at tasks
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// How full queues are, and who consumes them
+    Queues,
+    /// Tasks in the dead queue of a service
+    #[command(subcommand)]
+    Dead(DeadCommand),
+    /// Messages that the platform could not read
+    #[command(subcommand)]
+    Parked(ParkedCommand),
+    /// Workers that were heard of
+    Workers,
+    /// Look at configuration, broker, topology and database, and say what to mend
+    Doctor,
+}

@@ -1,0 +1,98 @@
+//! Who acts: one worker with all demo tasks, and the sync daemon.
+
+use super::stage::Stage;
+use crate::failure::{Code, Failure};
+use counterfoil_demo::export::ExportFolder;
+use counterfoil_demo::{Playground, register};
+use counterfoil_sync::{Daemon, SyncError};
+use counterfoil_worker::{Exit, Stopper, Worker};
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// How long each may take to finish what it has.
+const LEAVE: Duration = Duration::from_secs(60);
+
+/// The worker and the daemon at work.
+pub(super) struct Cast {
+    worker: JoinHandle<Exit>,
+    stop_worker: Stopper,
+    daemon: JoinHandle<Result<(), SyncError>>,
+    stop_daemon: oneshot::Sender<()>,
+}
+
+impl Cast {
+    /// Starts both.
+    pub(super) fn enter(stage: &Stage) -> Result<Self, Failure> {
+        // Some demo tasks panic, which is recorded like any failure and need not fill the screen.
+        std::panic::set_hook(Box::new(
+            |info| tracing::warn!(reason = %info, "a task panicked"),
+        ));
+        let (transport, names) = (stage.transport.clone(), stage.names.clone());
+        let playground = Playground {
+            exports: ExportFolder::new(stage.exports()),
+            ..Playground::from_env().map_err(|error| Failure::new(Code::Failed, error))?
+        };
+        let builder = Worker::builder(
+            transport.clone(),
+            names.clone(),
+            stage.config.worker.clone(),
+        );
+        let worker = register(builder, playground)
+            .consumer_timeout(stage.config.broker.consumer_timeout)
+            .build()
+            .map_err(|error| Failure::new(Code::Configuration, error))?;
+        let daemon = Daemon::new(
+            transport,
+            names,
+            stage.store.clone(),
+            stage.config.sync.clone(),
+        );
+        let (stop_daemon, stopped) = oneshot::channel::<()>();
+        Ok(Self {
+            stop_worker: worker.stopper(),
+            worker: tokio::spawn(worker.run_until(std::future::pending())),
+            daemon: tokio::spawn(daemon.run_until(async {
+                // Dropped or told: both mean the end.
+                let _ = stopped.await;
+            })),
+            stop_daemon,
+        })
+    }
+
+    /// Does `work`, unless worker or daemon end before it is done.
+    pub(super) async fn guard<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            done = work => done,
+            exit = &mut self.worker => Err(Failure::failed(format!("the worker ended too early: {exit:?}"))),
+            ended = &mut self.daemon => Err(match ended {
+                Ok(Err(error)) => Failure::new(Code::Failed, error),
+                other => Failure::failed(format!("the daemon ended too early: {other:?}")),
+            }),
+        }
+    }
+
+    /// Lets both finish what they have.
+    pub(super) async fn leave(self) -> Result<(), Failure> {
+        self.stop_worker.drain();
+        let exit = tokio::time::timeout(LEAVE, self.worker).await;
+        if !matches!(exit, Ok(Ok(Exit::Drained))) {
+            return Err(Failure::failed(format!(
+                "the worker did not end well: {exit:?}"
+            )));
+        }
+        // Last: it mirrors what the worker said at its end.
+        let _ = self.stop_daemon.send(());
+        match tokio::time::timeout(LEAVE, self.daemon).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(Failure::new(Code::Failed, error)),
+            other => Err(Failure::failed(format!(
+                "the daemon did not end well: {other:?}"
+            ))),
+        }
+    }
+}

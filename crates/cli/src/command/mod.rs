@@ -1,0 +1,36 @@
+//! The commands, one file each.
+
+pub(crate) mod dead;
+pub(crate) mod demo;
+mod doctor;
+mod init;
+pub(crate) mod parked;
+mod queues;
+pub(crate) mod send;
+pub(crate) mod task;
+pub(crate) mod topology;
+mod workers;
+
+use crate::args::{Command, Global};
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// Runs one command.
+pub(crate) async fn run(
+    command: Command,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args, global, output).await,
+        Command::Init => init::run(global, output).await,
+        Command::Topology(command) => topology::run(command, global, output).await,
+        Command::Send(args) => send::run(*args, global, output).await,
+        Command::Task(command) => task::run(command, global, output).await,
+        Command::Queues => queues::run(global, output).await,
+        Command::Dead(command) => dead::run(command, global, output).await,
+        Command::Parked(command) => parked::run(command, global, output).await,
+        Command::Workers => workers::run(global, output).await,
+        Command::Doctor => doctor::run(global, output).await,
+    }
+}

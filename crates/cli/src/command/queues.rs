@@ -1,0 +1,142 @@
+//! `queues`: how full queues are, and who consumes them.
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::open;
+use crate::output::{Output, numbers, words};
+use counterfoil_toolbox::config::{Config, Needs};
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::names::{QueueName, ServiceName};
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{QueueDepth, Transport};
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// One queue. Numbers are absent for a queue that does not exist.
+#[derive(Debug, Serialize)]
+struct Line {
+    queue: QueueName,
+    /// Absent for the platform's own queues.
+    service: Option<ServiceName>,
+    ready: Option<u32>,
+    consumers: Option<u32>,
+    /// Messages in the service's dead queue.
+    dead: Option<u32>,
+}
+
+pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let config = open::config(global, Needs::BROKER)?;
+    let names = open::names(&config.broker)?;
+    let services = services(&config).await;
+    let transport = open::broker(&config.broker).await?;
+    let mut lines = Vec::new();
+    for service in services {
+        lines.extend(of_service(&*transport, &config, &names, service).await?);
+    }
+    for queue in of_platform(&names) {
+        let depth = transport.depth(queue).await?;
+        lines.push(line(queue.clone(), None, depth, None));
+    }
+    transport.close().await;
+    let columns = [
+        words("QUEUE"),
+        numbers("READY"),
+        numbers("CONSUMERS"),
+        numbers("DEAD"),
+    ];
+    let number = |number: Option<u32>| number.map_or("-".to_owned(), |n| n.to_string());
+    output.list(&lines, &columns, |line| {
+        let dead = match line.service {
+            Some(_) => number(line.dead),
+            None => String::new(),
+        };
+        vec![
+            line.queue.to_string(),
+            number(line.ready),
+            number(line.consumers),
+            dead,
+        ]
+    })
+}
+
+async fn of_service(
+    transport: &dyn Transport,
+    config: &Config,
+    names: &Names,
+    service: ServiceName,
+) -> Result<Vec<Line>, Failure> {
+    let dead = transport.depth(&names.dead_queue(&service)).await?;
+    let dead = dead.map(|depth| depth.ready);
+    let queue = names.service_queue(&service);
+    let depth = transport.depth(&queue).await?;
+    let mut lines = vec![line(queue, Some(service.clone()), depth, dead)];
+    if config.broker.service(&service).max_length.is_some() {
+        let late = names.late_queue(&service);
+        let depth = transport.depth(&late).await?;
+        lines.push(line(late, Some(service), depth, None));
+    }
+    Ok(lines)
+}
+
+fn line(
+    queue: QueueName,
+    service: Option<ServiceName>,
+    depth: Option<QueueDepth>,
+    dead: Option<u32>,
+) -> Line {
+    Line {
+        queue,
+        service,
+        ready: depth.map(|depth| depth.ready),
+        consumers: depth.map(|depth| depth.consumers),
+        dead,
+    }
+}
+
+/// Those in which messages may wait. The control stream never empties, and signs of life expire.
+fn of_platform(names: &Names) -> [&QueueName; 7] {
+    [
+        &names.tracking_queue,
+        &names.events_queue,
+        &names.deaths_queue,
+        &names.expired_queue,
+        &names.unroutable_queue,
+        &names.celeryev_queue,
+        &names.platform_dead_queue,
+    ]
+}
+
+/// Services of the configuration, and those that the database knows, if it can be asked.
+async fn services(config: &Config) -> BTreeSet<ServiceName> {
+    let mut services: BTreeSet<_> = config.broker.services.iter().cloned().collect();
+    services.extend(config.broker.queues.keys().cloned());
+    let is_there = config
+        .database
+        .as_ref()
+        .is_some_and(|database| open::missing_file(database).is_none());
+    if is_there {
+        match known(config).await {
+            Ok(known) => services.extend(known),
+            Err(failure) => eprint!("warning: services of the database are left out: {failure}"),
+        }
+    }
+    services
+}
+
+async fn known(config: &Config) -> Result<Vec<ServiceName>, Failure> {
+    let store = open::database(config).await?;
+    let workers = store.workers().await?;
+    let counts = store.counts_by_service(None).await?;
+    store.close().await;
+    let names = workers.into_iter().map(|worker| worker.service);
+    let names = names.chain(counts.into_iter().map(|count| count.service));
+    let mut services = Vec::new();
+    for name in names {
+        match ServiceName::new(&name) {
+            Ok(service) => services.push(service),
+            // Anybody may send a task of any name.
+            Err(error) => tracing::debug!(error = %ErrorChain(&error), "no queue has this name"),
+        }
+    }
+    Ok(services)
+}

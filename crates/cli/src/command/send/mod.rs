@@ -1,0 +1,242 @@
+//! `send`: one task, or one per line of a file.
+
+mod input;
+mod schema;
+
+use crate::args::Global;
+use crate::failure::{Code, Failure};
+use crate::output::Output;
+use crate::{open, when};
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::config::Needs;
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::producer::{
+    Producer, RawTask, ResultError, SendError, SendOptions, Sending,
+};
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{PublisherOptions, Transport};
+use futures::{StreamExt, stream};
+use input::Order;
+pub(crate) use input::related;
+use serde_json::json;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tasks of a file that are on their way to the broker at the same time.
+const UNDER_WAY: usize = 500;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SendArgs {
+    /// Name of the task, for example export.project
+    name: TaskName,
+    /// Arguments by keyword: a JSON object
+    #[arg(value_name = "KWARGS", conflicts_with = "from")]
+    kwargs: Option<String>,
+    /// Arguments by position: a JSON array
+    #[arg(long, value_name = "JSON", conflicts_with = "from")]
+    args: Option<String>,
+    /// One task per line: a JSON object of arguments by keyword, or an array by position; - reads
+    /// standard input
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["id", "identifier", "wait"])]
+    from: Option<PathBuf>,
+    /// Wait so long before it runs: 10s, 5m
+    #[arg(long, value_parser = humantime::parse_duration, conflicts_with = "eta")]
+    countdown: Option<Duration>,
+    /// Run it not before this time (or duration from now)
+    #[arg(long, value_name = "T", value_parser = when::ahead)]
+    eta: Option<DateTime<Utc>>,
+    /// Do not run it after this time (or duration from now)
+    #[arg(long, value_name = "T", value_parser = when::ahead)]
+    expires: Option<DateTime<Utc>>,
+    /// 0-255, for workers and queues that look at it
+    #[arg(long)]
+    priority: Option<u8>,
+    /// Id of the task [default: a new one]; sending the same id again is safe
+    #[arg(long)]
+    id: Option<TaskId>,
+    /// Name that is unique among the living tasks of this type
+    #[arg(long)]
+    identifier: Option<String>,
+    /// Who wants the task
+    #[arg(long)]
+    creator: Option<String>,
+    /// What the task is about
+    #[arg(long, value_name = "TYPE:ID", value_parser = input::related)]
+    related: Option<(String, String)>,
+    /// Do not check the arguments against the task's schema
+    #[arg(long)]
+    unvalidated: bool,
+    /// Wait for the end of the task and print its result
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait
+    #[arg(long, requires = "wait", value_parser = humantime::parse_duration, default_value = "30s")]
+    timeout: Duration,
+}
+
+pub(crate) async fn run(
+    args: SendArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let config = open::config(global, Needs::BROKER)?;
+    let orders = match &args.from {
+        Some(file) => input::from_file(file)?,
+        None => vec![input::from_arguments(
+            args.args.as_deref(),
+            args.kwargs.as_deref(),
+        )?],
+    };
+    if !args.unvalidated {
+        schema::check(&config, &args.name, &orders).await?;
+    }
+    let names = open::names(&config.broker)?;
+    let transport = open::broker(&config.broker).await?;
+    let result = if args.wait {
+        wait(&args, &transport, names, orders, output).await
+    } else {
+        let options = PublisherOptions {
+            confirm_timeout: config.broker.confirm_timeout,
+            ..PublisherOptions::default()
+        };
+        let producer = Producer::with_options(transport.clone(), names, options);
+        send_all(&args, &producer, orders, output).await
+    };
+    transport.close().await;
+    result
+}
+
+impl SendArgs {
+    fn options(&self) -> SendOptions {
+        let mut options = SendOptions::new();
+        if let Some(id) = &self.id {
+            options = options.id(id.clone());
+        }
+        if let Some(countdown) = self.countdown {
+            options = options.countdown(countdown);
+        }
+        if let Some(eta) = self.eta {
+            options = options.eta(eta);
+        }
+        if let Some(expires) = self.expires {
+            options = options.expires(expires);
+        }
+        if let Some(priority) = self.priority {
+            options = options.priority(priority);
+        }
+        if let Some(identifier) = &self.identifier {
+            options = options.identifier(identifier);
+        }
+        if let Some(creator) = &self.creator {
+            options = options.creator(creator);
+        }
+        if let Some((kind, id)) = &self.related {
+            options = options.related(kind, id);
+        }
+        options
+    }
+
+    fn task(&self, order: Order) -> RawTask {
+        RawTask {
+            name: self.name.clone(),
+            args: order.args,
+            kwargs: order.kwargs,
+        }
+    }
+}
+
+/// Sends every task, and prints their ids in the order of the file.
+async fn send_all(
+    args: &SendArgs,
+    producer: &Producer,
+    orders: Vec<Order>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let count = orders.len();
+    // Handed over one after the other, so that they leave in order; confirmed many at a time.
+    let begun = stream::iter(orders).then(|order| async {
+        let line = order.line;
+        (line, producer.begin(args.task(order), args.options()).await)
+    });
+    let confirmed = |(line, begun): (Option<usize>, Result<Sending, SendError>)| async move {
+        let sent = match begun {
+            Ok(sending) => sending.confirmed().await,
+            Err(error) => Err(error),
+        };
+        (line, sent)
+    };
+    let mut sending = pin!(begun.map(confirmed).buffered(UNDER_WAY));
+    let mut failures: Vec<(Option<usize>, SendError)> = Vec::new();
+    while let Some((line, sent)) = sending.next().await {
+        match sent {
+            Ok(sent) if output.is_json() => output.document(&json!({ "task_id": sent.id() }))?,
+            Ok(sent) => output.line(sent.id())?,
+            Err(error) => failures.push((line, error)),
+        }
+    }
+    let failed = failures.len();
+    match failures.pop() {
+        None => Ok(()),
+        Some((None, error)) => Err(error.into()),
+        Some((Some(last), error)) => {
+            for (line, error) in &failures {
+                let line = line.unwrap_or_default();
+                eprintln!(
+                    "line {line}: {}",
+                    counterfoil_toolbox::error::ErrorChain(error)
+                );
+            }
+            let failure = Failure::from(error);
+            Err(failure.context(format!(
+                "{failed} of {count} tasks were not sent; line {last}"
+            )))
+        }
+    }
+}
+
+/// Sends one task and prints its result.
+async fn wait(
+    args: &SendArgs,
+    transport: &Arc<dyn Transport>,
+    names: Names,
+    orders: Vec<Order>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let producer = Producer::listening(transport.clone(), names, "counterfoil").await?;
+    for order in orders {
+        let mut handle = producer
+            .send_raw_awaited(args.task(order), args.options())
+            .await?;
+        eprintln!("sent {}", handle.id());
+        let ended = handle.result(args.timeout).await;
+        let id = handle.id();
+        match ended {
+            Ok(result) if output.is_json() => {
+                output.document(&json!({"task_id": id, "state": "SUCCESS", "result": result}))?;
+            }
+            Ok(result) => output.line(result.get())?,
+            Err(error) => {
+                if let (true, ResultError::Failed { state, fault, .. }) = (output.is_json(), &error)
+                {
+                    output.document(&json!({"task_id": id, "state": state, "error": fault}))?;
+                    output.flush()?;
+                }
+                return Err(unfinished(error));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unfinished(error: ResultError) -> Failure {
+    let is_timeout = matches!(error, ResultError::Timeout { .. });
+    let failure = Failure::new(Code::Failed, error);
+    if is_timeout {
+        return failure
+            .remedy("it goes on: see `counterfoil task show ID`, or wait longer with --timeout");
+    }
+    failure
+}

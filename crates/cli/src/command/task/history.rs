@@ -1,0 +1,44 @@
+//! `task history`
+
+use crate::failure::Failure;
+use crate::output::{Output, words};
+use crate::text::short;
+use crate::when::shown;
+use counterfoil_store::Store;
+use counterfoil_store::record::{EventRow, TaskRow};
+use counterfoil_toolbox::state::Lineage;
+
+pub(super) async fn run(
+    task: &TaskRow,
+    store: &dyn Store,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let events = store.history(&task.task_id).await?;
+    let columns = [
+        words("WHEN"),
+        words("STATE"),
+        words("ATTEMPT"),
+        words("WORKER"),
+        words("DETAIL"),
+    ];
+    output.list(&events, &columns, row)
+}
+
+fn row(event: &EventRow) -> Vec<String> {
+    let attempt = Lineage {
+        run: event.run,
+        rescue: event.rescue,
+        executions: event.executions,
+        deliveries: event.deliveries,
+    };
+    vec![
+        shown(event.happened_at),
+        event.kind.to_string(),
+        attempt.to_string(),
+        event.worker.clone().unwrap_or_default(),
+        event
+            .detail
+            .as_ref()
+            .map_or(String::new(), |d| short(d.get())),
+    ]
+}

@@ -1,0 +1,62 @@
+//! `task`: what became of tasks.
+
+mod history;
+mod list;
+mod log;
+mod show;
+mod tree;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::open;
+use crate::output::Output;
+use counterfoil_store::Store;
+use counterfoil_store::record::TaskRow;
+use counterfoil_toolbox::config::Needs;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum TaskCommand {
+    /// List tasks, newest first
+    List(list::ListArgs),
+    /// Everything about one task
+    Show(Id),
+    /// What happened to a task, attempt by attempt
+    History(Id),
+    /// Lines that the task's handler wrote
+    Log(Id),
+    /// The family of a task: who scheduled whom
+    Tree(Id),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Id {
+    /// Public id or task id
+    id: String,
+}
+
+pub(crate) async fn run(
+    command: TaskCommand,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let config = open::config(global, Needs::DATABASE)?;
+    let store = open::database(&config).await?;
+    match command {
+        TaskCommand::List(args) => list::run(args, &*store, output).await?,
+        TaskCommand::Show(id) => show::run(&find(&*store, &id).await?, &*store, output).await?,
+        TaskCommand::History(id) => {
+            history::run(&find(&*store, &id).await?, &*store, output).await?;
+        }
+        TaskCommand::Log(id) => log::run(&find(&*store, &id).await?, &*store, output).await?,
+        TaskCommand::Tree(id) => tree::run(&find(&*store, &id).await?, &*store, output).await?,
+    }
+    store.close().await;
+    Ok(())
+}
+
+async fn find(store: &dyn Store, Id { id }: &Id) -> Result<TaskRow, Failure> {
+    store.task(id).await?.ok_or_else(|| {
+        Failure::failed(format!("no task has the id {id:?}"))
+            .remedy("see `counterfoil task list`; the daemon must run for tasks to be mirrored")
+    })
+}

@@ -1,0 +1,72 @@
+//! `workers`: who runs tasks.
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::open;
+use crate::output::{Output, numbers, words};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::record::WorkerRow;
+use counterfoil_toolbox::config::Needs;
+use serde::Serialize;
+
+/// Signs of life that may be lost before a worker is taken for gone.
+const LOST: i32 = 3;
+
+#[derive(Debug, Serialize)]
+struct Line {
+    #[serde(flatten)]
+    worker: WorkerRow,
+    /// Whether it was heard of lately, and not for the last time.
+    alive: bool,
+}
+
+pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let config = open::config(global, Needs::DATABASE)?;
+    let store = open::database(&config).await?;
+    let now = store.clock().await?;
+    let workers = store.workers().await?.into_iter();
+    store.close().await;
+    let lines: Vec<Line> = workers
+        .map(|worker| Line {
+            alive: is_alive(&worker, now),
+            worker,
+        })
+        .collect();
+    let columns = [
+        words("WORKER"),
+        words("SERVICE"),
+        words("VERSION"),
+        words("PHASE"),
+        words("ALIVE"),
+        numbers("RUNNING"),
+        numbers("ENDED"),
+        numbers("KNOWS"),
+        words("LAST HEARD OF"),
+    ];
+    output.list(&lines, &columns, |line| row(line, now))
+}
+
+fn is_alive(worker: &WorkerRow, now: DateTime<Utc>) -> bool {
+    let interval = TimeDelta::milliseconds(worker.interval_ms.clamp(0, 3_600_000));
+    worker.phase != "stopped" && now - worker.last_heartbeat < interval * LOST
+}
+
+fn row(Line { worker, alive }: &Line, now: DateTime<Utc>) -> Vec<String> {
+    let tasks = worker
+        .tasks
+        .as_ref()
+        .map(counterfoil_store::JsonText::to_value);
+    let known = tasks.and_then(|tasks| Some(tasks.as_array()?.len()));
+    let since = (now - worker.last_heartbeat).num_seconds().max(0);
+    vec![
+        worker.id.clone(),
+        worker.service.clone(),
+        worker.version.clone().unwrap_or_default(),
+        worker.phase.clone(),
+        if *alive { "yes" } else { "no" }.to_owned(),
+        worker.running.to_string(),
+        worker.processed.to_string(),
+        known.map_or(String::new(), |known| known.to_string()),
+        format!("{since} s ago"),
+    ]
+}

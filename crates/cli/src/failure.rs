@@ -1,0 +1,192 @@
+//! Why a command failed: its exit code, the chain of causes, and what to do about it.
+
+use crate::text::plain;
+use counterfoil_store::StoreError;
+use counterfoil_toolbox::config::ConfigError;
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::producer::SendError;
+use counterfoil_toolbox::text::InvalidText;
+use counterfoil_toolbox::transport::{DeclareError, PublishError, TransportError};
+use std::fmt;
+use std::process::ExitCode;
+
+/// A command that failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: Code,
+    error: anyhow::Error,
+    remedy: Option<String>,
+}
+
+/// What scripts can tell failures apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// Whoever read the output has seen enough.
+    Unread = 0,
+    Failed = 1,
+    Usage = 2,
+    Unavailable = 69,
+    Configuration = 78,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code,
+            error: error.into(),
+            remedy: None,
+        }
+    }
+
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Self::new(Code::Failed, anyhow::anyhow!("{message}"))
+    }
+
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Code::Usage, anyhow::anyhow!("{message}"))
+    }
+
+    pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Says in front of it what was being done.
+    pub(crate) fn context(mut self, what: impl fmt::Display + Send + Sync + 'static) -> Self {
+        self.error = self.error.context(what);
+        self
+    }
+
+    /// What went wrong.
+    pub(crate) fn error(&self) -> &(dyn std::error::Error + 'static) {
+        self.error.as_ref()
+    }
+
+    /// What to do about it.
+    pub(crate) fn advice(&self) -> Option<&str> {
+        self.remedy.as_deref()
+    }
+
+    /// Prints it and turns it into the exit code of the process.
+    pub(crate) fn report(&self) -> ExitCode {
+        if self.code != Code::Unread {
+            eprint!("{self}");
+        }
+        ExitCode::from(self.code as u8)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Brokers and databases put in their words: they must not steer the terminal.
+        let chain = ErrorChain(self.error.as_ref()).to_string();
+        let lines: Vec<_> = chain.lines().map(plain).collect();
+        writeln!(f, "error: {}", lines.join("\n"))?;
+        match &self.remedy {
+            Some(remedy) => writeln!(f, "remedy: {}", plain(remedy)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Code::Configuration, error)
+    }
+}
+
+impl From<InvalidText> for Failure {
+    fn from(error: InvalidText) -> Self {
+        Self::new(Code::Usage, error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        let code = match error.kind() == std::io::ErrorKind::BrokenPipe {
+            true => Code::Unread,
+            false => Code::Failed,
+        };
+        Self::new(
+            code,
+            anyhow::Error::new(error).context("could not write the answer"),
+        )
+    }
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        if matches!(error, TransportError::NoQueue { .. }) {
+            return Self::new(Code::Configuration, error).remedy("run `counterfoil init`");
+        }
+        let remedy = match error.is_transient() {
+            true => "start the broker, or set broker.url to where it is",
+            false => "mend user, password or virtual host in broker.url, or the user's permissions",
+        };
+        Self::new(Code::Unavailable, error).remedy(remedy)
+    }
+}
+
+impl From<DeclareError> for Failure {
+    fn from(error: DeclareError) -> Self {
+        if let DeclareError::Transport(error) = error {
+            return error.into();
+        }
+        Self::new(Code::Configuration, error).remedy("see `counterfoil topology plan`")
+    }
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        if let SendError::Levels(error) = error {
+            return error.into();
+        }
+        if let SendError::Results(error) = error {
+            return error.into();
+        }
+        let refused = matches!(
+            error,
+            SendError::Refused {
+                source: PublishError::Refused { .. },
+                ..
+            }
+        );
+        if refused {
+            return Self::new(Code::Configuration, error)
+                .remedy("run `counterfoil init`, or give the user permission to write");
+        }
+        let code = if matches!(error, SendError::Unknown { .. }) {
+            Code::Unavailable
+        } else if matches!(error, SendError::Name(_) | SendError::Delay(_)) {
+            Code::Usage
+        } else {
+            Code::Failed
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        // No such table; SQLite has no code of its own for it.
+        let no_schema = error.code() == Some("42P01") || chain(&error).contains("no such table");
+        if no_schema {
+            return Self::new(Code::Configuration, error).remedy("run `counterfoil init`");
+        }
+        if matches!(
+            error,
+            StoreError::BadUrl { .. } | StoreError::NoIdSecret { .. }
+        ) {
+            return Self::new(Code::Configuration, error);
+        }
+        if error.is_bad_data() {
+            return Self::new(Code::Failed, error);
+        }
+        Self::new(Code::Unavailable, error)
+            .remedy("start the database, or mend database.url and the user's permissions")
+    }
+}
+
+fn chain(error: &StoreError) -> String {
+    ErrorChain(error).to_string()
+}

@@ -1,1 +1,0 @@
-//! The counterfoil command line.

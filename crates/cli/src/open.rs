@@ -1,0 +1,97 @@
+//! Configuration, broker and database, opened for one command: tried once.
+
+use crate::args::Global;
+use crate::failure::{Code, Failure};
+use counterfoil_store::{Store, StoreOptions};
+use counterfoil_toolbox::config::{
+    BrokerSettings, Config, DatabaseSettings, LoadOptions, Needs, Role, redact_url,
+};
+use counterfoil_toolbox::telemetry::init_logs_from;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_toolbox::transport::{Transport, TransportError};
+use secrecy::ExposeSecret;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tracing::level_filters::LevelFilter;
+
+/// Reads the configuration and sets up logs: warnings, unless `RUST_LOG` asks for more.
+pub(crate) fn config(global: &Global, needs: Needs) -> Result<Config, Failure> {
+    config_with(global, needs, [], LevelFilter::WARN)
+}
+
+/// Like [`config`], with variables that go before those of the process, and another level.
+pub(crate) fn config_with(
+    global: &Global,
+    needs: Needs,
+    variables: impl IntoIterator<Item = (&'static str, String)>,
+    level: LevelFilter,
+) -> Result<Config, Failure> {
+    let options = LoadOptions::from_process(Role::Cli(needs)).file(global.config.clone());
+    let config = Config::load(options.env(variables))?;
+    init_logs_from(&config.telemetry, level)
+        .map_err(|error| Failure::new(Code::Configuration, error))?;
+    Ok(config)
+}
+
+/// Connects to the broker, within `connect_timeout`.
+pub(crate) async fn broker(settings: &BrokerSettings) -> Result<Arc<dyn Transport>, Failure> {
+    let transport =
+        AmqpTransport::new(settings).map_err(|error| Failure::new(Code::Configuration, error))?;
+    match tokio::time::timeout(settings.connect_timeout, transport.server()).await {
+        Ok(Ok(_)) => Ok(transport),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(TransportError::Timeout {
+            what: format!("a connection to {}", addresses(settings)),
+            after: settings.connect_timeout,
+        }
+        .into()),
+    }
+}
+
+/// Where the broker is, for people.
+pub(crate) fn addresses(settings: &BrokerSettings) -> String {
+    let urls = settings
+        .urls
+        .iter()
+        .map(|url| redact_url(url.expose_secret()));
+    urls.collect::<Vec<_>>().join(", ")
+}
+
+/// Names of exchanges and queues; the configuration has checked that there are some.
+pub(crate) fn names(settings: &BrokerSettings) -> Result<Names, Failure> {
+    settings
+        .names()
+        .map_err(|error| Failure::new(Code::Configuration, error))
+}
+
+/// Connects to the database. A file that is not there is not made.
+pub(crate) async fn database(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    let settings = config.require_database()?;
+    if let Some(file) = missing_file(settings) {
+        let error = anyhow::anyhow!("there is no database {}", file.display());
+        return Err(Failure::new(Code::Unavailable, error).remedy("run `counterfoil init`"));
+    }
+    create_database(config).await
+}
+
+/// Connects to the database, and makes its file when it is one.
+pub(crate) async fn create_database(config: &Config) -> Result<Arc<dyn Store>, Failure> {
+    let settings = config.require_database()?;
+    let options = StoreOptions {
+        connections: settings.pool.min(4),
+        statement_timeout: settings.statement_timeout,
+        acquire_timeout: config.broker.connect_timeout,
+        ..StoreOptions::new(settings.url.clone()).id_secret(settings.id_secret.clone())
+    };
+    Ok(counterfoil_store::connect(&options).await?)
+}
+
+/// The file of an SQLite database, when it is missing.
+pub(crate) fn missing_file(settings: &DatabaseSettings) -> Option<PathBuf> {
+    let file = settings.url.expose_secret().strip_prefix("sqlite:")?;
+    let file = file.strip_prefix("//").unwrap_or(file);
+    let file = PathBuf::from(file.split('?').next().unwrap_or(file));
+    (!file.as_os_str().is_empty() && file.as_os_str() != ":memory:" && !file.exists())
+        .then_some(file)
+}

@@ -1,0 +1,92 @@
+//! Answers: lines, tables, or JSON documents, on standard output.
+
+use crate::failure::Failure;
+use crate::text::plain;
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+use std::fmt::Display;
+use std::io::{BufWriter, Stdout, Write};
+
+/// Where answers go. What is written is seen after [`Output::flush`].
+pub(crate) struct Output {
+    json: bool,
+    out: BufWriter<Stdout>,
+}
+
+/// A column of a table: its head, and on which side its cells line up.
+pub(crate) type Column = (&'static str, CellAlignment);
+
+/// A column of words.
+pub(crate) const fn words(head: &'static str) -> Column {
+    (head, CellAlignment::Left)
+}
+
+/// A column of numbers.
+pub(crate) const fn numbers(head: &'static str) -> Column {
+    (head, CellAlignment::Right)
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            json,
+            out: BufWriter::new(std::io::stdout()),
+        }
+    }
+
+    /// Whether answers are JSON documents.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// One line for people.
+    pub(crate) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "{line}")?)
+    }
+
+    /// One JSON document, on one line.
+    pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string(document)
+            .map_err(|error| Failure::failed(format!("the answer is no JSON: {error}")))?;
+        self.line(text)
+    }
+
+    /// A list: one document per line, or a table whose rows `row` makes.
+    pub(crate) fn list<T: Serialize>(
+        &mut self,
+        items: &[T],
+        columns: &[Column],
+        row: impl Fn(&T) -> Vec<String>,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return items.iter().try_for_each(|item| self.document(item));
+        }
+        if items.is_empty() {
+            eprintln!("nothing found");
+            return Ok(());
+        }
+        self.table(columns, items.iter().map(row))
+    }
+
+    /// A table for people.
+    pub(crate) fn table(
+        &mut self,
+        columns: &[Column],
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> Result<(), Failure> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(columns.iter().map(|(head, _)| *head));
+        table.add_rows(rows.map(|row| row.iter().map(|text| plain(text)).collect::<Vec<_>>()));
+        for (column, (_, alignment)) in table.column_iter_mut().zip(columns) {
+            column.set_padding((0, 2));
+            column.set_cell_alignment(*alignment);
+        }
+        self.line(table.trim_fmt())
+    }
+
+    /// Shows what was written so far.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+}

@@ -1,0 +1,62 @@
+//! Text from elsewhere, made harmless for terminals.
+
+use std::fmt::Write;
+
+/// Longest text in a list that has text from elsewhere, in characters.
+const SHORT: usize = 80;
+
+/// `text` on one line, with control characters and those that turn the direction of writing
+/// spelled out.
+pub(crate) fn plain(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else if turns_direction(c) {
+            write!(shown, "{}", c.escape_unicode()).expect("a string takes all text");
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// `text` cut where a list would get too wide.
+pub(crate) fn short(text: &str) -> String {
+    match text.char_indices().nth(SHORT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Like [`plain`], line by line.
+pub(crate) fn block(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_elsewhere_cannot_steer_a_terminal() {
+        assert_eq!(
+            plain("a\u{1b}[31mb\r\n\tc\u{9b}d\u{7}"),
+            "a\\u{1b}[31mb\\r\\n\\tc\\u{9b}d\\u{7}"
+        );
+        assert_eq!(plain("exe.\u{202e}fdp"), "exe.\\u{202e}fdp");
+        assert_eq!(plain("héllo \"wörld\" 日本"), "héllo \"wörld\" 日本");
+        assert_eq!(block("a\n\u{8}b"), "a\n\\u{8}b");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let long = "é".repeat(81);
+        assert_eq!(short(&long), format!("{}…", "é".repeat(80)));
+        assert_eq!(short(&long[..160]), "é".repeat(80));
+    }
+}

@@ -1,0 +1,54 @@
+//! Broker or database do not answer: exit code 69, within `connect_timeout`.
+
+use crate::program::{CANARY, Program};
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Slow machines included, far below twice the deadline.
+const MARGIN: Duration = Duration::from_millis(1500);
+
+const NEED_BROKER: [&[&str]; 5] = [
+    &["queues"],
+    &["send", "demo.add", "{}"],
+    &["send", "demo.add", "{}", "--wait"],
+    &["topology", "plan"],
+    &["topology", "apply"],
+];
+
+fn with_broker(port: u16) -> Program {
+    let mut program = Program::new();
+    let url = format!("amqp://guest:{CANARY}@127.0.0.1:{port}/%2f");
+    program.set("COUNTERFOIL_BROKER__URL", url);
+    program.set("COUNTERFOIL_BROKER__CONNECT_TIMEOUT", "2s");
+    program
+}
+
+#[tokio::test]
+async fn a_port_where_nobody_listens_is_told_at_once_with_its_address() {
+    let program = with_broker(1);
+    for args in NEED_BROKER {
+        let ran = program.run(args).await.ends_with(69);
+        assert!(
+            ran.stderr
+                .contains("the broker 127.0.0.1:1/%2f cannot be reached"),
+            "{ran:?}"
+        );
+        assert!(ran.stderr.contains("remedy: start the broker"), "{ran:?}");
+        assert_eq!(ran.stdout, "");
+        assert!(ran.took < MARGIN, "{ran:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_broker_that_never_answers_is_given_up_after_connect_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    // Connections are accepted by the system, and nobody ever says a word.
+    let program = with_broker(port);
+    for args in NEED_BROKER {
+        let ran = program.run(args).await.ends_with(69);
+        assert!(ran.stderr.contains("did not answer"), "{ran:?}");
+        let (least, most) = (Duration::from_secs(2), Duration::from_secs(2) + MARGIN);
+        assert!(ran.took >= least && ran.took < most, "{ran:?}");
+    }
+}

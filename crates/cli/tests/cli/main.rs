@@ -1,0 +1,12 @@
+//! The real binary, from outside: what it prints, where, and with which exit code.
+
+mod away;
+mod configuration;
+mod database;
+mod demo;
+mod hostile;
+mod program;
+mod refused;
+mod send;
+mod topology;
+mod usage;

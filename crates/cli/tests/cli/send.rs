@@ -1,0 +1,198 @@
+//! Sending, from the command line and from files.
+
+use crate::program::Program;
+use counterfoil_testkit::{Broker, Vhost};
+use serde_json::{Value, json};
+use std::process::Stdio;
+use tokio::io::AsyncReadExt;
+
+async fn ready(vhost: &Vhost) -> Program {
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
+    program.set("COUNTERFOIL_BROKER__SERVICES", "demo");
+    program.run(&["topology", "apply"]).await.ends_with(0);
+    program
+}
+
+/// The messages of a queue, taken out: headers and body.
+async fn messages(vhost: &Vhost, queue: &str) -> anyhow::Result<Vec<(Value, String)>> {
+    let path = format!("/queues/{}/{queue}/get", vhost.name());
+    let ask = json!({"count": 10_000, "ackmode": "ack_requeue_false", "encoding": "auto"});
+    let got = vhost.broker().management().post(&path, &ask).await?;
+    let messages = got.as_array().cloned().unwrap_or_default();
+    Ok(messages
+        .into_iter()
+        .map(|m| {
+            (
+                m["properties"]["headers"].clone(),
+                m["payload"].as_str().unwrap_or("").to_owned(),
+            )
+        })
+        .collect())
+}
+
+#[tokio::test]
+async fn standard_output_is_the_id_alone_and_the_task_is_queued_and_tracked() -> anyhow::Result<()>
+{
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = ready(&vhost).await;
+    let ran = program
+        .run(&[
+            "send",
+            "demo.add",
+            r#"{"x": 1, "y": 2.50}"#,
+            "--creator",
+            "ann",
+            "--related",
+            "project:17",
+            "--identifier",
+            "one",
+            "--priority",
+            "3",
+            "--expires",
+            "1h",
+        ])
+        .await
+        .ends_with(0);
+    let id = ran.stdout.trim_end();
+    assert_eq!(ran.stdout, format!("{id}\n"));
+    assert!(
+        ran.stderr
+            .contains("warning: no schema of demo.add is known"),
+        "{ran:?}"
+    );
+    for queue in ["demo", "platform.fifo"] {
+        let mut messages = messages(&vhost, queue).await?;
+        assert_eq!(messages.len(), 1, "{queue}");
+        let (headers, body) = messages.remove(0);
+        assert_eq!(
+            (&headers["id"], &headers["task"]),
+            (&json!(id), &json!("demo.add"))
+        );
+        assert_eq!(headers["counterfoil-creator"], "ann");
+        assert_eq!(headers["counterfoil-related"], "project:17");
+        assert_eq!(headers["counterfoil-identifier"], "one");
+        assert!(headers["expires"].is_string());
+        assert!(body.contains(r#""y": 2.50"#), "as it was typed: {body}");
+    }
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn an_id_of_ones_own_is_kept_and_json_is_one_document() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = ready(&vhost).await;
+    let ran = program
+        .run(&[
+            "--json", "send", "demo.add", "--id", "mine", "--args", "[1, 2]",
+        ])
+        .await;
+    assert_eq!(ran.ends_with(0).document(), json!({"task_id": "mine"}));
+    let (headers, body) = messages(&vhost, "demo").await?.remove(0);
+    assert_eq!(headers["id"], "mine");
+    assert!(body.starts_with("[[1, 2],{}"), "{body}");
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn a_file_sends_a_task_per_line_in_order() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = ready(&vhost).await;
+    let lines: String = (0..1000).map(|i| format!("{{\"x\": {i}}}\n")).collect();
+    program.file("tasks.jsonl", &lines);
+    let ran = program
+        .run(&["send", "demo.add", "--from", "tasks.jsonl"])
+        .await
+        .ends_with(0);
+    let ids: Vec<&str> = ran.stdout.lines().collect();
+    let messages = messages(&vhost, "demo").await?;
+    assert_eq!((ids.len(), messages.len()), (1000, 1000));
+    for (i, (headers, body)) in messages.iter().enumerate() {
+        assert_eq!(headers["id"], ids[i]);
+        assert!(body.contains(&format!("{{\"x\": {i}}}")), "{body}");
+    }
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn arguments_that_do_not_fit_the_catalogue_are_refused_all_at_once() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = ready(&vhost).await;
+    let schema = json!({
+        "demo.add": {
+            "type": "object",
+            "properties": {"x": {"type": "integer"}, "y": {"type": "integer"}},
+            "required": ["x", "y"],
+        },
+    });
+    program.file("catalogue.json", &schema.to_string());
+    program.file("counterfoil.toml", "catalogue = \"catalogue.json\"\n");
+    program.file(
+        "tasks.jsonl",
+        "[1, 2]\n{\"x\": 1, \"colour\": 2}\n[1, \"two\"]\n",
+    );
+    let ran = program
+        .run(&["send", "demo.add", "--from", "tasks.jsonl"])
+        .await
+        .ends_with(2);
+    for fault in [
+        "line 2: `demo.add` got an unexpected argument `colour`",
+        "line 3: `demo.add` got a bad value for argument `y`: \"two\" is not of type \"integer\"",
+        "remedy: nothing was sent",
+    ] {
+        assert!(ran.stderr.contains(fault), "{fault}: {}", ran.stderr);
+    }
+    assert_eq!(messages(&vhost, "demo").await?.len(), 0);
+
+    let good = program
+        .run(&["send", "demo.add", r#"{"x": 1}"#, "--unvalidated"])
+        .await
+        .ends_with(0);
+    assert_eq!(good.stderr, "");
+    let good = program
+        .run(&["send", "demo.add", r#"{"x": 1, "y": 2}"#])
+        .await
+        .ends_with(0);
+    assert_eq!(good.stderr, "", "a known task needs no warning");
+    let unknown = program
+        .run(&["send", "demo.other", "{}"])
+        .await
+        .ends_with(0);
+    assert!(
+        unknown.stderr.contains("warning: no schema of demo.other"),
+        "{unknown:?}"
+    );
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_timeout_and_the_task_goes_on() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = ready(&vhost).await;
+    let ran = program
+        .run(&["send", "demo.add", "--wait", "--timeout", "100ms"])
+        .await
+        .ends_with(1);
+    assert_eq!(ran.stdout, "", "no result, and not the id in its place");
+    assert!(ran.stderr.contains("has not ended within 100ms"), "{ran:?}");
+    assert_eq!(messages(&vhost, "demo").await?.len(), 1);
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_failure() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = ready(&vhost).await;
+    let mut child = program
+        .command(&["topology", "plan", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut stdout = child.stdout.take().expect("piped");
+    let mut some = [0; 10];
+    stdout.read_exact(&mut some).await?;
+    drop(stdout);
+    let ended = child.wait_with_output().await?;
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    assert!(ended.status.success(), "{ended:?}");
+    vhost.close().await
+}
