@@ -10,27 +10,38 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, fmt};
 
 /// Names of the fields of spans and log lines, with what they hold. They are public for ever.
-pub const FIELDS: [(&str, &str); 20] = [
+pub const FIELDS: [(&str, &str); 31] = [
     ("task_id", "id of the task, on the wire"),
     ("task_name", "its type"),
     ("attempt", "<rescue>.<executions>.<deliveries>"),
     ("service", "owner of the task's queue"),
     ("worker", "id of the worker process"),
     ("queue", "name of a queue"),
+    ("queues", "names of several"),
+    ("feed", "which of the platform's queues"),
     ("exchange", "name of an exchange"),
     ("routing_key", "key that a message was published with"),
     ("delivery_tag", "number of a delivery on its channel"),
     ("broker", "host, port and virtual host"),
     ("database", "kind, host and name"),
+    ("address", "where something listens"),
     ("state", "state of a task"),
     ("error_kind", "class of a task's error"),
     ("error", "what went wrong, with its causes"),
     ("reason", "why something was refused or set aside"),
+    ("what", "what was being done"),
+    ("missing", "what is not there"),
+    ("applied", "what a batch changed"),
+    ("due", "which rounds were due"),
+    ("sent", "how many were sent"),
+    ("sent_at", "when it was sent"),
     ("count", "how many"),
     ("bytes", "size"),
+    ("prefetch", "how many messages are held at a time"),
+    ("tries", "tries so far"),
     ("elapsed_ms", "how long it took"),
-    ("retry_in_ms", "how long until the next try"),
-    ("canary_id", "id of a canary"),
+    ("away", "how long something was away"),
+    ("delay", "how long until the next try"),
 ];
 
 /// Crates whose finest logs hold the frames that they send, and with them passwords.
