@@ -253,3 +253,7 @@ pub fn result_from_event(event: &Event) -> Option<ResultChange> {
         worker: event.worker.clone(),
     })
 }
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;

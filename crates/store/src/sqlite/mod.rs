@@ -60,14 +60,15 @@ impl std::fmt::Debug for Sqlite {
 
 impl Sqlite {
     pub(crate) async fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
-        let connect = SqliteConnectOptions::from_str(options.url.expose_secret())
+        let url = options.url.expose_secret();
+        let connect = SqliteConnectOptions::from_str(url)
             .map_err(|error| StoreError::BadUrl {
                 why: error.to_string(),
             })?
             .busy_timeout(options.statement_timeout)
             .disable_statement_logging();
         let path = connect.get_filename().to_owned();
-        if path.as_os_str().is_empty() || path.to_string_lossy().contains(":memory:") {
+        if path.as_os_str().is_empty() || url.contains(":memory:") || url.contains("mode=memory") {
             return Err(StoreError::BadUrl {
                 why: "it names no file; a database in memory is one per connection".to_owned(),
             });
