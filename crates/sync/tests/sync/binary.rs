@@ -75,6 +75,24 @@ async fn it_mirrors_tells_systemd_and_drains_on_a_signal() -> anyhow::Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_nested_deep_enough_to_overflow_a_small_stack_do_not_end_it() -> anyhow::Result<()>
+{
+    let world = World::on_servers().await?;
+    let child = command(&world.environment()).spawn()?;
+    world.publish_nested(&world.names.tasks, "demo.add", 5_000)?;
+    world
+        .publish(&world.names.tasks, "demo.add", task("t1", "demo.add"))
+        .await?;
+    world.row_in("t1", TaskState::Pending).await?;
+    let parked = world.parked(1).await?.remove(0);
+    assert_eq!(parked.queue, world.names.tracking_queue.as_str());
+    terminate(&child)?;
+    let output = end_of(child).await?;
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_ends_the_start_and_is_never_printed() -> anyhow::Result<()> {
     let world = World::on_servers().await?;
     let mut environment = world.environment();

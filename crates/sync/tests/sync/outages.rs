@@ -3,6 +3,7 @@
 use crate::support::{FaultyStore, Running, World, batch, id, on_both_pairs, settled, task};
 use counterfoil_store::Store;
 use counterfoil_sync::SyncError;
+use counterfoil_sync::health::Report;
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use std::sync::Arc;
@@ -168,6 +169,36 @@ async fn a_daemon_that_stops_while_the_database_is_away_leaves_everything_with_t
     assert_eq!(error.exit_code(), 1);
     let daemon = world.daemon();
     all_mirrored(&world, 100).await?;
+    Ok(daemon.stop().await?)
+}
+
+/// On one thread, so that its clock can be moved.
+#[tokio::test]
+async fn an_outage_of_ten_minutes_gives_the_messages_back_once_and_takes_them_again_afterwards()
+-> anyhow::Result<()> {
+    let world = World::in_memory().await?;
+    let (store, daemon) = faulty(&world);
+    daemon.ready().await?;
+    store.fail_next(usize::MAX);
+    send(&world, 0, 100).await?;
+    daemon
+        .reports("trouble", |report| !report.database.reachable)
+        .await?;
+    assert_eq!(
+        daemon.health.report().broker["tracking"].status,
+        "consuming"
+    );
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(601)).await;
+    tokio::time::resume();
+    let stopped = |report: &Report| report.broker["tracking"].status == "stopped";
+    daemon.reports("consuming to end", stopped).await?;
+    // All of it is the broker's again; a canary is among it.
+    world.ready(&world.names.tracking_queue, 101).await?;
+    store.fail_next(0);
+    all_mirrored(&world, 100).await?;
+    assert_eq!(world.parked(0).await?.len(), 0);
+    daemon.ready().await?;
     Ok(daemon.stop().await?)
 }
 

@@ -20,7 +20,8 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
-    /// How many of the next writes fail as if the database were away.
+    /// How many of the next writes fail as if the database were away; until then it does not
+    /// answer either.
     away: AtomicUsize,
     /// The task whose rows the database cannot hold.
     refused: Mutex<Option<TaskId>>,
@@ -171,6 +172,9 @@ impl Store for FaultyStore {
         self.inner.canaries(limit).await
     }
     async fn ping(&self) -> Result<(), StoreError> {
+        if self.away.load(Ordering::SeqCst) > 0 {
+            return Err(self.fault(FaultClass::Transient));
+        }
         self.inner.ping().await
     }
     async fn clock(&self) -> Result<DateTime<Utc>, StoreError> {

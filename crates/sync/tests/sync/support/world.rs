@@ -197,26 +197,71 @@ impl World {
         key: &str,
         mut content: Content,
     ) -> anyhow::Result<()> {
-        let Lives::OnServers { vhost, .. } = &self.lives else {
+        if let Lives::InMemory { .. } = &self.lives {
             content.properties.expiration = Some("50".into());
             return self.publish(exchange, key, content).await;
+        }
+        let body = std::str::from_utf8(&content.body)?;
+        let headers = content.headers.to_json();
+        self.publish_by_management(exchange, key, &headers, body, Some("50"))
+            .await
+    }
+
+    async fn publish_by_management(
+        &self,
+        exchange: &ExchangeName,
+        key: &str,
+        headers: &serde_json::Value,
+        body: &str,
+        expiration: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let Lives::OnServers { vhost, .. } = &self.lives else {
+            anyhow::bail!("the broker in memory has no management");
         };
+        let mut properties = serde_json::json!({
+            "content_type": "application/json",
+            "content_encoding": "utf-8",
+            "delivery_mode": 2,
+            "headers": headers,
+        });
+        if let Some(expiration) = expiration {
+            properties["expiration"] = expiration.into();
+        }
         let path = format!("/exchanges/{}/{exchange}/publish", vhost.name());
         let request = serde_json::json!({
             "routing_key": key,
-            "properties": {
-                "content_type": "application/json",
-                "content_encoding": "utf-8",
-                "delivery_mode": 2,
-                "expiration": "50",
-                "headers": content.headers.to_json(),
-            },
-            "payload": std::str::from_utf8(&content.body)?,
+            "properties": properties,
+            "payload": body,
             "payload_encoding": "string",
         });
         let answer = vhost.broker().management().post(&path, &request).await?;
         anyhow::ensure!(answer["routed"] == true, "{answer}");
         Ok(())
+    }
+
+    /// Publishes something with a header that is a list in a list in a list …, through the
+    /// broker's management: our own publisher would refuse it.
+    pub(crate) fn publish_nested(
+        &self,
+        exchange: &ExchangeName,
+        key: &str,
+        depth: usize,
+    ) -> anyhow::Result<()> {
+        let publish = || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            let wrap = |inner, _| serde_json::json!([inner]);
+            let headers =
+                serde_json::json!({ "bomb": (0..depth).fold(serde_json::json!([]), wrap) });
+            runtime.block_on(self.publish_by_management(exchange, key, &headers, "", None))
+        };
+        // Writing such a thing takes a big stack too.
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(512 * 1024 * 1024);
+            let done = thread.spawn_scoped(scope, publish)?.join();
+            done.map_err(|_| anyhow::anyhow!("publishing panicked"))?
+        })
     }
 
     /// Waits until the task's row is in this state, and returns it.
