@@ -134,3 +134,56 @@ impl Gathered {
         tally
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RHYTHM: Rhythm = Rhythm {
+        appetite: Appetite {
+            messages: 500,
+            bytes: 4_000_000,
+        },
+        wait: Duration::from_millis(100),
+    };
+
+    fn holding(since: Instant) -> Gathered {
+        Gathered {
+            since: Some(since),
+            ..Gathered::default()
+        }
+    }
+
+    #[test]
+    fn after_a_pause_the_first_message_is_written_at_once() {
+        let now = Instant::now();
+        assert_eq!(holding(now).due(RHYTHM, None), Some(now));
+        let long_ago = now.checked_sub(Duration::from_secs(1));
+        assert_eq!(holding(now).due(RHYTHM, long_ago), Some(now));
+    }
+
+    #[test]
+    fn the_ones_after_it_gather_until_the_wait_is_over() {
+        let now = Instant::now();
+        let gathered = holding(now + Duration::from_millis(3));
+        assert_eq!(gathered.due(RHYTHM, Some(now)), Some(now + RHYTHM.wait));
+    }
+
+    #[test]
+    fn a_full_batch_and_a_returned_message_do_not_wait() {
+        let now = Instant::now();
+        let since = now + Duration::from_millis(3);
+        let full = Gathered {
+            bytes: RHYTHM.appetite.bytes,
+            ..holding(since)
+        };
+        let urgent = Gathered {
+            urgent: true,
+            ..holding(since)
+        };
+        for gathered in [full, urgent] {
+            assert_eq!(gathered.due(RHYTHM, Some(now)), Some(since));
+        }
+        assert_eq!(Gathered::default().due(RHYTHM, Some(now)), None);
+    }
+}

@@ -185,3 +185,74 @@ impl Health {
         Report::of(&self.facts())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_store::StoreError;
+
+    fn running() -> (Health, watch::Sender<SubscriptionStatus>) {
+        let health = Health::new();
+        let (status, told) = watch::channel(SubscriptionStatus::Consuming);
+        health.watch(vec![(Feed::Tracking, told)]);
+        health.database_answered();
+        (health, status)
+    }
+
+    fn away() -> StoreError {
+        StoreError::BadUrl {
+            why: "as the test wants it".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_consumes_and_writes_is_ready() {
+        assert!(!Health::new().report().ready, "it has not begun");
+        let (health, _status) = running();
+        let report = health.report();
+        assert!(report.ready && report.alive, "{:?}", report.problems);
+        assert_eq!(report.line(), "0 messages written, 0 waiting");
+    }
+
+    #[tokio::test]
+    async fn each_trouble_is_named_until_it_is_over() {
+        let (health, status) = running();
+        status.send_replace(SubscriptionStatus::Down {
+            reason: "no queue".to_owned(),
+            transient: false,
+        });
+        health.database_failed(&away());
+        health.canary(Canary::Missed {
+            sent_at: Utc::now(),
+            missing: vec!["events"],
+        });
+        let report = health.report();
+        assert_eq!(report.problems.len(), 3, "{:?}", report.problems);
+        assert_eq!(report.line(), "queue of tracking: no queue (and 2 more)");
+        status.send_replace(SubscriptionStatus::Consuming);
+        health.committed();
+        health.canary(Canary::Unknown);
+        assert!(health.report().ready);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_does_not_go_round_is_stuck() {
+        let (health, _status) = running();
+        tokio::time::advance(STUCK).await;
+        assert!(!health.is_alive());
+        assert_eq!(health.report().problems, ["the loop is stuck"]);
+        health.tick();
+        assert!(health.is_alive());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn messages_that_wait_too_long_are_a_trouble() {
+        let (health, _status) = running();
+        health.holds(7, Some(Instant::now()));
+        tokio::time::advance(Duration::from_secs(31)).await;
+        health.tick();
+        let report = health.report();
+        assert_eq!(report.problems, ["7 messages wait to be written"]);
+        assert_eq!(report.oldest_in_hand_ms, 31_000);
+    }
+}
