@@ -1,4 +1,11 @@
-//! End-to-end tests, a module per promise, on real servers.
+//! End-to-end tests, a module per promise, on real servers and with real processes.
 
+mod celery;
 mod chart;
+mod family;
+mod hostile;
+mod listener;
+mod own_nodes;
+mod platform;
+mod readme;
 mod workspace;

@@ -1,0 +1,148 @@
+//! A real Celery producer, unmodified but for its settings.
+
+use crate::platform::{self, Platform, wait_for_state};
+use anyhow::Context as _;
+use counterfoil_store::Store;
+use counterfoil_testkit::{Broker, Database, eventually};
+use counterfoil_toolbox::{ServiceName, TaskState};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs `celery/send.py` and returns the ids that it sent, by kind.
+fn send(amqp_url: &str, which: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let python = std::env::var("COUNTERFOIL_TEST_PYTHON")
+        .context("COUNTERFOIL_TEST_PYTHON: run this through tests/run")?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/celery");
+    let output = Command::new(python)
+        .arg("send.py")
+        .arg(which)
+        .current_dir(folder)
+        .env("AMQP_URL", amqp_url)
+        .output()?;
+    anyhow::ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+async fn input_of(store: &dyn Store, id: &str) -> anyhow::Result<Value> {
+    let row = store.task(id).await?.context("a row")?;
+    Ok(serde_json::to_value(row.input)?)
+}
+
+async fn result_of(store: &dyn Store, id: &str) -> anyhow::Result<Value> {
+    let result = store.result(&id.parse()?, 0).await?.context("a result")?;
+    Ok(serde_json::to_value(result.result)?)
+}
+
+#[tokio::test]
+async fn whatever_celery_sends_is_mirrored_as_sent_and_ends_as_it_should() -> anyhow::Result<()> {
+    let (vhost, database) = (
+        Broker::shared().await?.vhost().await?,
+        Database::fresh().await?,
+    );
+    let mut platform = Platform::init(&vhost.amqp_url(), database.url())?;
+    let store = platform.store().await?;
+
+    // Nobody reads yet: both copies of this one expire at the broker.
+    let early = send(&vhost.amqp_url(), "early")?;
+    eventually("the tracking copy to expire", PATIENCE, async || {
+        Ok((vhost.depth("platform.expired").await?.ready == 1).then_some(()))
+    })
+    .await?;
+    let late = send(&vhost.amqp_url(), "late")?;
+    let mut daemon = platform.daemon()?;
+    let mut worker = platform.worker()?;
+
+    for (kind, sum) in [
+        ("by_position", 5),
+        ("by_keyword", 9),
+        ("mixed", 13),
+        ("with_expires", 17),
+    ] {
+        wait_for_state(&*store, &late[kind], TaskState::Success, PATIENCE)
+            .await
+            .context(kind)?;
+        assert_eq!(result_of(&*store, &late[kind]).await?, json!(sum), "{kind}");
+    }
+    for (kind, input) in [
+        ("by_position", json!({"args": [2, 3], "kwargs": {}})),
+        (
+            "by_keyword",
+            json!({"args": [], "kwargs": {"x": 4, "y": 5}}),
+        ),
+        ("mixed", json!({"args": [6], "kwargs": {"y": 7}})),
+        ("unknown", json!({"args": ["a"], "kwargs": {"b": 1}})),
+        (
+            "no_service",
+            json!({"args": [1], "kwargs": {"deep": {"list": [1, 2.5, null, "ü"]}}}),
+        ),
+    ] {
+        assert_eq!(input_of(&*store, &late[kind]).await?, input, "{kind}");
+    }
+    for (kind, error, says) in [
+        ("unknown", "unknown_task", "demo.no_such_task"),
+        (
+            "wrong_argument",
+            "bad_arguments",
+            "got an unexpected argument `colour`",
+        ),
+    ] {
+        let row = wait_for_state(&*store, &late[kind], TaskState::Failure, PATIENCE)
+            .await
+            .context(kind)?;
+        assert_eq!(row.error_kind.as_deref(), Some(error), "{kind}");
+        assert!(
+            row.error_message
+                .as_deref()
+                .is_some_and(|text| text.contains(says)),
+            "{kind}: {:?}",
+            row.error_message
+        );
+    }
+    let expired =
+        wait_for_state(&*store, &early["short_lived"], TaskState::Revoked, PATIENCE).await?;
+    assert_eq!(expired.error_kind.as_deref(), Some("expired"));
+    assert_eq!(
+        input_of(&*store, &early["short_lived"]).await?,
+        json!({"args": [1, 1], "kwargs": {}})
+    );
+    daemon.assert_running()?;
+    worker.assert_running()
+}
+
+#[tokio::test]
+async fn a_task_that_no_service_owns_waits_and_runs_once_when_its_service_appears()
+-> anyhow::Result<()> {
+    let (vhost, database) = (
+        Broker::shared().await?.vhost().await?,
+        Database::fresh().await?,
+    );
+    let mut platform = Platform::init(&vhost.amqp_url(), database.url())?;
+    let store = platform.store().await?;
+    let mut daemon = platform.daemon()?;
+    let id = send(&vhost.amqp_url(), "late")?["no_service"].clone();
+    let seen = wait_for_state(&*store, &id, TaskState::Unroutable, PATIENCE).await;
+    daemon.assert_running()?;
+    seen.with_context(|| daemon.log_tail())?;
+
+    // The service appears: its queue, and a worker that knows the task.
+    platform::apply(&platform.broker(), &[ServiceName::new("nobody")?]).await?;
+    let ran = crate::listener::serve(&platform.broker(), "nobody.listens", 1).await?;
+    assert_eq!(ran, [id.clone()]);
+    let row = wait_for_state(&*store, &id, TaskState::Success, PATIENCE).await?;
+    assert_eq!(
+        (row.rescue, row.executions),
+        (1, 0),
+        "sent again once by the platform"
+    );
+    assert_eq!(vhost.depth("nobody").await?.ready, 0);
+    Ok(())
+}

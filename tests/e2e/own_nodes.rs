@@ -1,0 +1,122 @@
+//! Servers and workers that die while thousands of tasks flow. Each test has servers of its own.
+
+use crate::platform::{Platform, Process, wait_for_count};
+use anyhow::Context as _;
+use counterfoil_store::{DeadFilter, ParkedFilter, Store};
+use counterfoil_testkit::{Database, PostgresNode, RabbitNode, eventually};
+use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::producer::{RawTask, SendOptions};
+use counterfoil_toolbox::{Producer, TaskId, TaskState};
+use std::time::Duration;
+
+const TASKS: usize = 5_000;
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Sends `TASKS` tasks; one that nobody confirmed is sent again, with the same id.
+async fn send_all(producer: Producer) -> anyhow::Result<()> {
+    for n in 0..TASKS {
+        let id = TaskId::random();
+        let task = RawTask {
+            name: TaskName::new("demo.add")?,
+            args: format!("[{n}, 1]"),
+            kwargs: "{}".to_owned(),
+        };
+        let mut tries = 0;
+        while let Err(error) = producer
+            .send_raw(task.clone(), SendOptions::new().id(id.clone()))
+            .await
+        {
+            tries += 1;
+            anyhow::ensure!(tries < 30, "{error}");
+        }
+    }
+    Ok(())
+}
+
+async fn wait_for_successes(store: &dyn Store, at_least: i64) -> anyhow::Result<()> {
+    eventually("the first successes", PATIENCE, async || {
+        let counts = store.counts_by_state(None).await?;
+        let there = counts
+            .iter()
+            .find(|c| c.state == TaskState::Success)
+            .map_or(0, |c| c.tasks);
+        Ok((there >= at_least).then_some(()))
+    })
+    .await
+}
+
+/// Nothing is anywhere but in its row.
+async fn assert_nothing_is_set_aside(store: &dyn Store) -> anyhow::Result<()> {
+    let dead = store
+        .dead(&DeadFilter {
+            limit: 5,
+            ..DeadFilter::default()
+        })
+        .await?;
+    let parked = store
+        .parked(&ParkedFilter {
+            limit: 5,
+            ..ParkedFilter::default()
+        })
+        .await?;
+    anyhow::ensure!(
+        dead.is_empty() && parked.is_empty(),
+        "dead {dead:?}, parked {parked:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn restarts_of_broker_and_database_lose_none_of_5000_tasks() -> anyhow::Result<()> {
+    let (mut rabbit, mut postgres) = (RabbitNode::start().await?, PostgresNode::start().await?);
+    let database = Database::of(&postgres).await?;
+    let mut platform = Platform::init(&rabbit.amqp_url("/"), database.url())?;
+    let mut processes = [platform.daemon()?, platform.worker()?, platform.worker()?];
+    let store = platform.store().await?;
+    let sending = tokio::spawn(send_all(platform.producer()?));
+
+    wait_for_successes(&*store, 500).await?;
+    rabbit.kill9()?;
+    rabbit.restart().await?;
+    wait_for_successes(&*store, 1_500).await?;
+    postgres.stop_immediate().await?;
+    // Long enough for tasks to pile up in front of the daemon.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    postgres.restart().await?;
+
+    sending.await??;
+    let all = i64::try_from(TASKS)?;
+    let ended = wait_for_count(&*store, TaskState::Success, all, PATIENCE).await;
+    processes.iter_mut().try_for_each(Process::assert_running)?;
+    ended?;
+    assert_nothing_is_set_aside(&*store).await
+}
+
+#[tokio::test]
+async fn a_worker_killed_in_the_middle_loses_none_of_5000_tasks() -> anyhow::Result<()> {
+    let (rabbit, postgres) = (RabbitNode::start().await?, PostgresNode::start().await?);
+    let database = Database::of(&postgres).await?;
+    let mut platform = Platform::init(&rabbit.amqp_url("/"), database.url())?;
+    let (mut daemon, victim, mut survivor) =
+        (platform.daemon()?, platform.worker()?, platform.worker()?);
+    let store = platform.store().await?;
+    let sending = tokio::spawn(send_all(platform.producer()?));
+
+    wait_for_successes(&*store, 1_000).await?;
+    victim.kill9()?;
+    sending.await??;
+    let all = i64::try_from(TASKS)?;
+    let ended = wait_for_count(&*store, TaskState::Success, all, PATIENCE).await;
+    daemon.assert_running()?;
+    survivor.assert_running()?;
+    ended?;
+    assert_nothing_is_set_aside(&*store).await?;
+    let starts = platform.starts()?;
+    let again = starts.values().filter(|n| **n > 1).count();
+    anyhow::ensure!(starts.len() == TASKS, "{} tasks started", starts.len());
+    // Only what the victim held, at most its prefetch per queue, ran twice.
+    anyhow::ensure!(again <= 3 * 64, "{again} tasks ran more than once");
+    let code = survivor.terminate().await.context("a clean stop")?;
+    assert_eq!(code, 0);
+    Ok(())
+}

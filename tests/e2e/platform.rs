@@ -1,0 +1,280 @@
+//! A whole platform made of real processes: broker, database, daemon, workers.
+
+use anyhow::Context as _;
+use counterfoil_store::record::TaskRow;
+use counterfoil_store::{Store, StoreOptions, TaskFilter};
+use counterfoil_testkit::eventually;
+use counterfoil_toolbox::config::BrokerSettings;
+use counterfoil_toolbox::topology::{self, ItemState, QueueSettings};
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_toolbox::{Producer, ServiceName, TaskState};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Services of `counterfoil-demo-worker`.
+pub(crate) const SERVICES: &str = "demo,export,harvest";
+
+/// Declares the platform's topology and that of `services`.
+pub(crate) async fn apply(broker: &BrokerSettings, services: &[ServiceName]) -> anyhow::Result<()> {
+    let (transport, names) = (AmqpTransport::new(broker)?, broker.names()?);
+    let mut items = topology::platform(&names, QueueSettings::Arguments);
+    for service in services {
+        items.extend(topology::service(&names, service, &broker.service(service)));
+    }
+    for finding in topology::apply(&*transport, items).await? {
+        anyhow::ensure!(
+            finding.state == ItemState::Applied,
+            "{}: {:?}",
+            finding.item,
+            finding.state
+        );
+    }
+    Ok(())
+}
+
+/// A broker and a database with everything in place, and the processes that a test started on them.
+pub(crate) struct Platform {
+    amqp_url: String,
+    database_url: String,
+    folder: tempfile::TempDir,
+    started: usize,
+}
+
+impl Platform {
+    /// Migrates the database and applies the topology, with `counterfoil init`.
+    pub(crate) fn init(amqp_url: &str, database_url: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let platform = Self {
+            amqp_url: amqp_url.to_owned(),
+            database_url: database_url.to_owned(),
+            folder,
+            started: 0,
+        };
+        let output = platform.cli(&["init"])?;
+        anyhow::ensure!(
+            output.status.success(),
+            "init: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(platform)
+    }
+
+    /// Runs `counterfoil` with the platform's configuration, and waits for it.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        self.command("counterfoil")?
+            .args(arguments)
+            .output()
+            .context("counterfoil could not be run")
+    }
+
+    /// Starts the daemon.
+    pub(crate) fn daemon(&mut self) -> anyhow::Result<Process> {
+        self.start("counterfoil-sync")
+    }
+
+    /// Starts a demo worker.
+    pub(crate) fn worker(&mut self) -> anyhow::Result<Process> {
+        self.start("counterfoil-demo-worker")
+    }
+
+    fn start(&mut self, program: &str) -> anyhow::Result<Process> {
+        self.started += 1;
+        let log = self
+            .folder
+            .path()
+            .join(format!("{program}-{}.log", self.started));
+        let (out, err) = (
+            File::create(&log)?,
+            File::options().append(true).open(&log)?,
+        );
+        let child = self.command(program)?.stdout(out).stderr(err).spawn();
+        Ok(Process {
+            child: child.with_context(|| format!("{program} could not be started"))?,
+            log,
+        })
+    }
+
+    /// A program of the workspace, configured through its environment alone.
+    fn command(&self, program: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(binary(program)?);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COUNTERFOIL_")) {
+            command.env_remove(name);
+        }
+        command
+            .current_dir(self.folder.path())
+            .env("COUNTERFOIL_BROKER__URL", &self.amqp_url)
+            .env("COUNTERFOIL_BROKER__SERVICES", SERVICES)
+            .env("COUNTERFOIL_DATABASE__URL", &self.database_url)
+            .env("COUNTERFOIL_DEMO_LEDGER", self.ledger())
+            .env("COUNTERFOIL_EXPORT_DIR", self.folder.path())
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.folder.path().join("ledger")
+    }
+
+    /// How often the execution of each task started.
+    pub(crate) fn starts(&self) -> anyhow::Result<BTreeMap<String, usize>> {
+        let mut starts = BTreeMap::new();
+        for line in std::fs::read_to_string(self.ledger())
+            .unwrap_or_default()
+            .lines()
+        {
+            let mut words = line.split(' ').skip(1);
+            if words.next() == Some("start") {
+                *starts
+                    .entry(words.next().context("a task id")?.to_owned())
+                    .or_default() += 1;
+            }
+        }
+        Ok(starts)
+    }
+
+    /// A producer on the platform's broker.
+    pub(crate) fn producer(&self) -> anyhow::Result<Producer> {
+        let broker = self.broker();
+        Ok(Producer::new(AmqpTransport::new(&broker)?, broker.names()?))
+    }
+
+    /// How to reach the broker.
+    pub(crate) fn broker(&self) -> BrokerSettings {
+        BrokerSettings {
+            urls: vec![self.amqp_url.clone().into()],
+            ..BrokerSettings::default()
+        }
+    }
+
+    /// The database, for looking at.
+    pub(crate) async fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        let options =
+            StoreOptions::new(self.database_url.clone()).id_secret("development".to_owned());
+        Ok(counterfoil_store::connect(&options).await?)
+    }
+}
+
+/// Waits until exactly `wanted` tasks are in `state`, in the whole database.
+pub(crate) async fn wait_for_count(
+    store: &dyn Store,
+    state: TaskState,
+    wanted: i64,
+    within: Duration,
+) -> anyhow::Result<()> {
+    let mut seen = Vec::new();
+    let what = format!("{wanted} × {state}");
+    let waited = eventually(&what, within, async || {
+        // A database that is being restarted answers later.
+        let Ok(counts) = store.counts_by_state(None).await else {
+            return Ok(None);
+        };
+        let there = counts
+            .iter()
+            .find(|count| count.state == state)
+            .map_or(0, |count| count.tasks);
+        seen = counts;
+        Ok((there == wanted).then_some(()))
+    });
+    waited.await.with_context(|| format!("{seen:?}"))
+}
+
+/// Waits until the task has a row in `state`.
+pub(crate) async fn wait_for_state(
+    store: &dyn Store,
+    id: &str,
+    state: TaskState,
+    within: Duration,
+) -> anyhow::Result<TaskRow> {
+    let mut seen = None;
+    let what = format!("{id} to be {state}");
+    let waited = eventually(&what, within, async || {
+        let row = store.task(id).await?;
+        seen = row
+            .as_ref()
+            .map(|row| (row.state, row.error_message.clone()));
+        Ok(row.filter(|row| row.state == state))
+    });
+    waited.await.with_context(|| format!("{seen:?}"))
+}
+
+/// All rows, whatever they are.
+pub(crate) async fn all_rows(store: &dyn Store) -> anyhow::Result<Vec<TaskRow>> {
+    Ok(store
+        .tasks(&TaskFilter {
+            limit: 10_000,
+            ..TaskFilter::default()
+        })
+        .await?)
+}
+
+/// A process that ends with its test.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Ends it as a crash would.
+    pub(crate) fn kill9(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to stop, waits, and returns its exit code.
+    pub(crate) async fn terminate(mut self) -> anyhow::Result<i32> {
+        let asked = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status()?;
+        anyhow::ensure!(asked.success(), "the process is gone already");
+        let code = eventually("the process to end", Duration::from_secs(60), async || {
+            Ok(self.child.try_wait()?)
+        })
+        .await?;
+        code.code().context("it ended by a signal")
+    }
+
+    /// Fails, with the end of its log, when the process has ended by itself.
+    pub(crate) fn assert_running(&mut self) -> anyhow::Result<()> {
+        let Some(status) = self.child.try_wait()? else {
+            return Ok(());
+        };
+        anyhow::bail!("it ended with {status}: {}", self.log_tail())
+    }
+
+    /// The last lines that it wrote.
+    pub(crate) fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(20)..].join("\n");
+        format!("{}:\n{tail}", self.log.display())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tests lie in `target/<profile>/deps`, programs one folder above.
+pub(crate) fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    let tests = std::env::current_exe()?;
+    let folder = tests
+        .parent()
+        .and_then(|deps| deps.parent())
+        .context("the folder of programs")?;
+    let path = folder.join(name);
+    anyhow::ensure!(
+        path.exists(),
+        "{} is not built: use tests/run, or cargo build --workspace --bins",
+        path.display()
+    );
+    Ok(path)
+}
