@@ -1,0 +1,48 @@
+//! `pipeline`: send N tasks, run them, until the last result is in the database and every row is
+//! complete. Counted from the first send; worker and daemon wait on empty queues by then. Single
+//! times: from the send of a task to its confirm, under the load of all the rest.
+
+use crate::mirrored::{count, daemon, open, wait_for};
+use crate::publish::send;
+use crate::report::Report;
+use crate::setting::Setting;
+use crate::worker::{self, CAUTION, Progress};
+use counterfoil_toolbox::{Producer, TaskState};
+use std::time::Instant;
+
+/// Measures the whole way.
+///
+/// # Errors
+/// When broker or database cannot be reached, or rows are missing.
+pub async fn pipeline(amqp_url: &str, database_url: &str, tasks: usize) -> anyhow::Result<Report> {
+    let store = open(database_url).await?;
+    let (before, all_before) = (
+        count(&*store, Some(TaskState::Success)).await?,
+        count(&*store, None).await?,
+    );
+    let setting = Setting::create(amqp_url).await?;
+    let running = daemon(&setting, store.clone());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let working = worker::run(&setting, Progress::new(tasks), async {
+        drop(stopped.await)
+    });
+    let measuring = async {
+        tokio::time::sleep(CAUTION * 2).await;
+        let producer = Producer::new(setting.transport.clone(), setting.names.clone());
+        let start = Instant::now();
+        let latencies = send(&producer, tasks).await?;
+        wait_for(&*store, Some(TaskState::Success), before + tasks, |_| ()).await?;
+        let report = Report::new("pipeline", tasks, start.elapsed(), latencies);
+        anyhow::ensure!(
+            count(&*store, None).await? == all_before + tasks,
+            "there are rows that nobody sent"
+        );
+        drop(stop);
+        anyhow::Ok(report)
+    };
+    let (report, worked) = tokio::join!(measuring, working);
+    worked?;
+    running.stop().await?;
+    setting.remove().await?;
+    report
+}
