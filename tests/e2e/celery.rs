@@ -136,7 +136,7 @@ async fn a_task_that_no_service_owns_waits_and_runs_once_when_its_service_appear
     // The service appears: its queue, and a worker that knows the task.
     platform::apply(&platform.broker(), &[ServiceName::new("nobody")?]).await?;
     let ran = crate::listener::serve(&platform.broker(), "nobody.listens", 1).await?;
-    assert_eq!(ran, [id.clone()]);
+    assert_eq!(ran, [id.as_str()]);
     let row = wait_for_state(&*store, &id, TaskState::Success, PATIENCE).await?;
     assert_eq!(
         (row.rescue, row.executions),
