@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A client of one broker's management API.
 ///
-/// Paths begin after `/api`, and names in them are [encoded](super::encoded).
+/// Paths begin after `/api`, and names in them are percent-encoded.
 #[derive(Clone)]
 pub struct Management {
     /// Host and port.
