@@ -60,11 +60,11 @@ impl SyncError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
+            Self::NoQueue { .. } | Self::NotMigrated { .. } => 78,
             Self::Broker(_)
-            | Self::NoQueue { .. }
-            | Self::NotMigrated { .. }
-            | Self::DatabaseAtStart(_) => 78,
-            Self::Database(_) | Self::BrokerClosed => 69,
+            | Self::DatabaseAtStart(_)
+            | Self::Database(_)
+            | Self::BrokerClosed => 69,
             Self::HealthBind { .. } | Self::NotFlushed { .. } | Self::Panicked(_) => 1,
         }
     }

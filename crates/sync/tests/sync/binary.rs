@@ -104,7 +104,7 @@ async fn a_wrong_password_ends_the_start_and_is_never_printed() -> anyhow::Resul
     }
     environment.push(("RUST_LOG", "trace".to_owned()));
     let output = end_of(command(&environment).spawn()?).await?;
-    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
     assert!(said(&output).contains("refused"), "{}", said(&output));
     assert!(!said(&output).contains("canary-password"));
     Ok(())
@@ -121,7 +121,7 @@ async fn a_database_that_does_not_exist_ends_the_start() -> anyhow::Result<()> {
         }
     }
     let output = end_of(command(&environment).spawn()?).await?;
-    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
     assert!(said(&output).contains("nowhere"), "{}", said(&output));
     Ok(())
 }
