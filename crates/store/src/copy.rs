@@ -135,12 +135,10 @@ impl TrackingCopy {
 
     /// The copy as a change of its task.
     pub(crate) fn change(&self) -> TaskChange {
-        let (lineage, state) = (self.lineage(), self.seen.state());
-        let id = line_id(&self.envelope.id, lineage, state);
-        let columns = self.columns(lineage);
+        let columns = self.columns(self.lineage());
         TaskChange {
             task_id: self.envelope.id.clone(),
-            state: StateColumns::bare(StateKey::new(lineage, state, id), state),
+            state: self.state(),
             fill: Fill {
                 name: columns.name.clone(),
                 parent_id: columns.parent_id.clone(),
@@ -148,6 +146,28 @@ impl TrackingCopy {
                 session_id: columns.session_id.clone(),
             },
             copy: Some(Box::new(columns)),
+        }
+    }
+
+    /// The state that the copy puts its task into: a copy of a retry says that the execution before
+    /// it will be repeated, and when.
+    fn state(&self) -> StateColumns {
+        let (lineage, state) = (self.lineage(), self.seen.state());
+        if state != TaskState::Pending || lineage.executions == 0 {
+            let id = line_id(&self.envelope.id, lineage, state);
+            return StateColumns::bare(StateKey::new(lineage, state, id), state);
+        }
+        let before = Lineage {
+            executions: lineage.executions - 1,
+            ..lineage
+        };
+        let retry_at = self.envelope.eta.map(clamped);
+        // The lowest ids: what the worker itself reports of its retry, the error too, comes first.
+        let micros = retry_at.map_or(0, |at| at.timestamp_micros().unsigned_abs());
+        let key = StateKey::new(before, TaskState::Retry, Uuid::from_u64_pair(0, micros));
+        StateColumns {
+            retry_at,
+            ..StateColumns::bare(key, TaskState::Retry)
         }
     }
 

@@ -123,7 +123,23 @@ fn a_retrys_copy_is_pending_of_its_own_execution_and_a_retry_of_the_one_before()
         lines,
         [(at(2), TaskState::Pending), (at(1), TaskState::Retry)]
     );
-    assert_eq!(copy.change().state.key.lineage(), at(2));
+}
+
+#[test]
+fn a_task_that_waits_for_its_retry_shows_the_retry_until_it_runs_again() {
+    let at = |executions| Lineage {
+        executions,
+        ..Lineage::default()
+    };
+    let waiting = copy(at(2), "demo.add", Seen::Scheduled).change().state;
+    assert_eq!(waiting.state, TaskState::Retry);
+    let key = |lineage, state| StateKey::new(lineage, state, Uuid::now_v7());
+    assert!(
+        waiting.key < key(at(1), TaskState::Retry),
+        "the worker tells why"
+    );
+    assert!(waiting.key > key(at(1), TaskState::Started));
+    assert!(waiting.key < key(at(2), TaskState::Started));
 }
 
 #[test]

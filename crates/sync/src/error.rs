@@ -61,10 +61,9 @@ impl SyncError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::NoQueue { .. } | Self::NotMigrated { .. } => 78,
-            Self::Broker(_)
-            | Self::DatabaseAtStart(_)
-            | Self::Database(_)
-            | Self::BrokerClosed => 69,
+            Self::Broker(_) | Self::DatabaseAtStart(_) | Self::Database(_) | Self::BrokerClosed => {
+                69
+            }
             Self::HealthBind { .. } | Self::NotFlushed { .. } | Self::Panicked(_) => 1,
         }
     }
