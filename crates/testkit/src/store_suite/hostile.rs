@@ -130,10 +130,9 @@ pub async fn texts_that_break_things_are_kept_harmless(site: &StoreSite) -> anyh
     for (text, id) in texts.iter().zip(&ids) {
         let row = site.store().task(id.as_str()).await?.context("a row")?;
         let without_nul = text.replace('\0', "");
-        ensure!(
-            row.creator_id.as_ref() == Some(&without_nul),
-            "{text:?}: {row:#?}"
-        );
+        // Indexed, so cut at 500 bytes; the longest of these texts are longer.
+        let cut = &without_nul[..without_nul.floor_char_boundary(500)];
+        ensure!(row.creator_id.as_deref() == Some(cut), "{text:?}: {row:#?}");
         ensure!(
             row.error_message.as_ref() == Some(&without_nul),
             "{text:?}: {row:#?}"
