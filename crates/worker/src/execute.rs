@@ -94,6 +94,7 @@ impl Execution {
 
     /// Runs the handler, unless there is a reason not to.
     async fn attempt(&mut self) -> Ended {
+        self.ran_for = None;
         let (shared, held) = (self.shared.clone(), self.held.clone());
         let payload = match &held.payload {
             Ok(payload) => payload,

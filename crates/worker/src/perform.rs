@@ -111,11 +111,9 @@ impl Execution {
             return Next::Over;
         };
         match send_copy(&self.shared, &self.held, payload, self.tally, wait).await {
-            // It has not been tried, so there is nothing to report.
-            Sent::Confirmed => {
-                self.shared.reporter.abandon(self.live);
-                self.shared.guard.finish(std::slice::from_ref(&self.held));
-            }
+            // It has not been tried, so there is nothing to report. Nor is it finished: the copy
+            // is the same attempt, and must run even if it comes to this worker twice.
+            Sent::Confirmed => self.release(Held::ack),
             Sent::Impossible(why) => self.die(TaskFault::new(FaultKind::Undecodable, why)).await,
             Sent::GivenUp => self.forget(),
         }

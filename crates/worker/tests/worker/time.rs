@@ -7,6 +7,7 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::producer::SendOptions;
+use counterfoil_toolbox::transport::{Requeue, SubscribeOptions, Subscription};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -123,6 +124,37 @@ async fn a_task_that_comes_before_its_time_waits_at_the_broker() {
     assert_eq!(done.result.expect("an output").get(), r#""0.0.0""#);
     assert_eq!(world.states_of(&id), ["SUCCESS"]);
     assert!(world.is_empty_after(worker, "demo").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waited_at_the_broker_runs_even_when_somebody_else_gave_it_back() {
+    let world = World::new().await;
+    let _worker = world.start(|builder| builder.handle(async |_: Act, _: Context| Ok(Value::Null)));
+    let ids = ["e1", "e2", "e3", "e4"];
+    for id in ids {
+        let mut message = world.message("demo.act", id, "[[], {}, {}]");
+        let eta = Utc::now() + TimeDelta::seconds(60);
+        message.headers.push("eta", eta.to_rfc3339());
+        world.publish(&world.names.tasks, "demo.act", message).await;
+    }
+    // Takes turns with the worker, and returns whatever it gets.
+    let queue = "demo".parse().expect("valid");
+    let mut rival = Subscription::open(world.transport(), SubscribeOptions::new(queue, 1));
+    let giving_back = async {
+        while let Some(delivery) = rival.next().await {
+            let _ = delivery.nack(Requeue::Yes);
+        }
+    };
+    let all_done = async {
+        for id in ids {
+            let id = id.parse().expect("valid");
+            world.told_of(&id, TaskState::Success).await;
+        }
+    };
+    tokio::select! {
+        () = giving_back => unreachable!("the rival consumes until the test ends"),
+        () = all_done => {}
+    }
 }
 
 #[tokio::test(start_paused = true)]
