@@ -1,7 +1,7 @@
 //! Declaring the delay levels where they are used, once per process.
 
-use super::{Names, apply, delay_levels};
-use crate::transport::{Transport, TransportError};
+use super::{Item, ItemState, Names, apply, delay_levels};
+use crate::transport::{Declare, DeclareError, Transport, TransportError};
 use tokio::sync::OnceCell;
 
 /// Whether this process has seen to it that the delay levels exist.
@@ -13,11 +13,12 @@ pub struct DelayLevels {
 impl DelayLevels {
     /// Declares the levels, the first time that it is called; it takes about 0.2 s.
     ///
-    /// A broker user that may not declare them is taken at its word: whoever set its permissions
-    /// has applied the topology. If not, publishing to the first level says so.
+    /// A broker user that may not declare them only looks whether they are there: a task that is
+    /// sent towards a missing level would be confirmed, tracked, and gone.
     ///
     /// # Errors
-    /// [`TransportError`] when the broker cannot be asked. The next call tries again.
+    /// [`TransportError`] when the broker cannot be asked, or a level is missing or different. The
+    /// next call tries again.
     ///
     /// # Cancel safety
     /// Cancelled, the next call begins anew.
@@ -26,14 +27,46 @@ impl DelayLevels {
         transport: &dyn Transport,
         names: &Names,
     ) -> Result<(), TransportError> {
-        let declare = async || match apply(transport, delay_levels(names)).await {
-            Ok(_) => Ok(()),
-            Err(TransportError::Refused { what, reason }) => {
-                tracing::debug!(%what, %reason, "the delay levels are not ours to declare");
-                Ok(())
-            }
-            Err(error) => Err(error),
-        };
+        let declare = async || ensure(transport, delay_levels(names)).await;
         self.declared.get_or_try_init(declare).await.copied()
+    }
+}
+
+async fn ensure(transport: &dyn Transport, levels: Vec<Item>) -> Result<(), TransportError> {
+    match apply(transport, levels.clone()).await {
+        Ok(findings) => {
+            let wrong = findings.into_iter().find(|f| f.state != ItemState::Applied);
+            wrong.map_or(Ok(()), |f| {
+                Err(unusable(format!("{}: {:?}", f.item, f.state)))
+            })
+        }
+        Err(TransportError::Refused { .. }) => look(transport, levels).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn look(transport: &dyn Transport, levels: Vec<Item>) -> Result<(), TransportError> {
+    for level in levels {
+        match transport.declare(&level, Declare::Passive).await {
+            Ok(()) => {}
+            // From RabbitMQ 4.3 looking needs the permission to declare: then nobody can tell.
+            Err(DeclareError::Transport(TransportError::Refused { reason, .. })) => {
+                tracing::warn!(
+                    error = reason,
+                    "the delay levels can be neither declared nor seen"
+                );
+                return Ok(());
+            }
+            Err(DeclareError::Transport(error)) => return Err(error),
+            Err(error) => return Err(unusable(error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+fn unusable(reason: String) -> TransportError {
+    TransportError::Refused {
+        what: "the delay levels".to_owned(),
+        reason: format!("{reason}; run `counterfoil topology apply`"),
     }
 }
