@@ -2,7 +2,7 @@
 
 use crate::ids::TaskId;
 use crate::message::Envelope;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
 /// Options of one send. `SendOptions::default()` says nothing.
@@ -103,8 +103,13 @@ impl SendOptions {
 
     /// When the task is due; `None`: at once.
     pub(super) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.eta
-            .or_else(|| Some(now + chrono::TimeDelta::from_std(self.countdown?).ok()?))
+        let from_now = |wait| {
+            let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+            // Further off than the calendar reaches: refused later, as a delay that is too long.
+            now.checked_add_signed(wait)
+                .unwrap_or(DateTime::<Utc>::MAX_UTC)
+        };
+        self.eta.or_else(|| self.countdown.map(from_now))
     }
 
     /// Writes what was said into the envelope.

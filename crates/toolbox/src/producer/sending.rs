@@ -49,10 +49,13 @@ impl Sending {
         let backoff = Backoff::reconnect(Duration::from_secs(1));
         let mut outcome = confirm.await;
         let mut tries = 1;
+        // One try that may have reached the broker is enough to make the end unknown.
+        let mut may_be_there = false;
         while let Err(error) = &outcome {
             if !error.is_transient() || tries == TRIES {
                 break;
             }
+            may_be_there |= !error.is_certainly_not_sent() && *error != PublishError::Nacked;
             tokio::time::sleep(backoff.random_wait(tries)).await;
             outcome = publisher.publish(publication.clone()).await;
             tries += 1;
@@ -60,7 +63,7 @@ impl Sending {
         match outcome {
             Ok(()) => Ok(RawHandle::new(id, waiting)),
             Err(PublishError::Nacked) => Err(SendError::QueueFull { task, id }),
-            Err(source) if source.is_certainly_not_sent() => {
+            Err(source) if source.is_certainly_not_sent() && !may_be_there => {
                 Err(SendError::Refused { task, source })
             }
             Err(source) => Err(SendError::Unknown { task, id, source }),

@@ -78,9 +78,11 @@ impl Connections {
                 name,
                 deadline,
             };
+            // Each broker of the list may take its whole time before the next one is tried.
+            let all = deadline * u32::try_from(brokers.len()).unwrap_or(u32::MAX);
             let timeouts = Timeouts {
-                wait: Some(deadline * 2),
-                create: Some(deadline),
+                wait: Some(all + deadline),
+                create: Some(all + deadline),
                 recycle: Some(deadline),
             };
             let pool = Pool::builder(opener)

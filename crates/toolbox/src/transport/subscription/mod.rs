@@ -17,7 +17,7 @@ pub struct SubscribeOptions {
     /// The queue.
     pub queue: QueueName,
     /// Messages that may be held unsettled, at least 1. The first second after a start, and a
-    /// second after each returned message, it is 1: see `topology.md`'s rule on poison in
+    /// second after each returned message, it is 1: see "Poison" in
     /// ARCHITECTURE.md.
     pub prefetch: u16,
     /// Longest pause between two tries to reach the broker. Default: 5 s.

@@ -9,6 +9,7 @@ use super::super::link::{Arrival, Link};
 use super::{SubscribeOptions, SubscriptionStatus};
 use crate::backoff::Backoff;
 use crate::error::ErrorChain;
+use crate::message::names::DELIVERY_COUNT;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -74,6 +75,9 @@ impl Runner {
                 reason: ErrorChain(&error).to_string(),
                 transient,
             });
+            if matches!(error, TransportError::Closed) {
+                return;
+            }
             let cap = if suspicious {
                 SUSPICIOUS_CAP.min(self.options.reconnect_cap)
             } else {
@@ -186,7 +190,7 @@ impl<'a> Channel<'a> {
             tag: arrival.tag,
             to_channel: self.to_self.clone(),
         };
-        let delivery = Delivery {
+        let mut delivery = Delivery {
             content: arrival.content,
             exchange: arrival.exchange,
             routing_key: arrival.routing_key,
@@ -194,6 +198,13 @@ impl<'a> Channel<'a> {
             redelivered: arrival.redelivered,
             receipt,
         };
+        if !delivery.redelivered {
+            // The broker counts redeliveries only: anything else is the sender's invention.
+            delivery
+                .content
+                .headers
+                .retain(|name| name != DELIVERY_COUNT);
+        }
         let count = delivery.delivery_count();
         self.window.delivered(arrival.tag, count >= 1);
         let width = self.caution.on_delivery(count, Instant::now());
