@@ -134,25 +134,26 @@ pub async fn a_message_expires_after_the_time_of_its_queue(stage: Stage) -> anyh
 }
 
 pub async fn only_the_head_of_a_queue_expires(stage: Stage) -> anyhow::Result<()> {
-    for kind in [QueueKind::Quorum, QueueKind::Classic] {
-        let queue = stage
-            .queue(&format!("q-{}", kind.as_str()), kind, &[])
-            .await?;
-        let direct = ExchangeName::default_exchange();
-        let key = queue.as_str();
-        stage
-            .publish_expiring(&direct, key, "long", Duration::from_secs(3))
-            .await?;
-        stage
-            .publish_expiring(&direct, key, "short", Duration::from_millis(100))
-            .await?;
-        stage.wait_ready(&queue, 2).await?;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    let quorum = stage.queue("quorum", QueueKind::Quorum, &[]).await?;
+    let classic = stage.queue("classic", QueueKind::Classic, &[]).await?;
+    let direct = ExchangeName::default_exchange();
+    for (body, ms) in [("long", 6000), ("short", 100)] {
+        for queue in [&quorum, &classic] {
+            let after = Duration::from_millis(ms);
+            stage
+                .publish_expiring(&direct, queue.as_str(), body, after)
+                .await?;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for queue in [&quorum, &classic] {
         ensure!(
-            stage.ready(&queue).await? == 2,
-            "why there are levels of delay"
+            stage.ready(queue).await? == 2,
+            "the reason for levels of delay"
         );
-        stage.wait_ready(&queue, 0).await?;
+    }
+    for queue in [&quorum, &classic] {
+        stage.wait_ready(queue, 0).await?;
     }
     Ok(())
 }
@@ -248,26 +249,26 @@ pub async fn a_full_queue_that_drops_its_head_sends_it_to_the_dead(
 }
 
 pub async fn a_message_does_not_go_round_in_circles_by_itself(stage: Stage) -> anyhow::Result<()> {
+    let mut queues = Vec::new();
     for kind in [QueueKind::Quorum, QueueKind::Classic] {
-        let arguments = |to: &str| {
-            [
-                ("x-message-ttl", 200_i64.into()),
-                ("x-dead-letter-exchange", HeaderValue::from("")),
-                (
-                    "x-dead-letter-routing-key",
-                    format!("{}-{to}", kind.as_str()).into(),
-                ),
-            ]
-        };
         let name = |queue: &str| format!("{}-{queue}", kind.as_str());
-        let a = stage.queue(&name("a"), kind, &arguments("b")).await?;
-        let b = stage.queue(&name("b"), kind, &arguments("a")).await?;
-        stage.fill(&a, &["1"]).await?;
-        // From `b` it would come back to `a`, where it died before, and nobody had a hand in it.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        for queue in [&a, &b] {
+        for (from, to) in [("a", "b"), ("b", "a")] {
+            let arguments = [
+                ("x-message-ttl", 200_i64.into()),
+                ("x-dead-letter-exchange", "".into()),
+                ("x-dead-letter-routing-key", name(to).into()),
+            ];
+            queues.push(stage.queue(&name(from), kind, &arguments).await?);
+        }
+        stage.fill(&QueueName::new(&name("a"))?, &["1"]).await?;
+    }
+    // From `b` it would come back to `a`, where it died before, and nobody had a hand in it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for _ in 0..5 {
+        for queue in &queues {
             ensure!(stage.ready(queue).await? == 0, "still in {queue}");
         }
+        tokio::time::sleep(Duration::from_millis(90)).await;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use super::awaiting::{body, next, nothing};
 use super::stage::Stage;
+use crate::patience;
 use anyhow::ensure;
 use counterfoil_toolbox::delay::{delayed_key, without_delay};
 use counterfoil_toolbox::names::RoutingKey;
@@ -14,19 +15,19 @@ pub async fn a_delayed_task_is_tracked_at_once_and_comes_out_when_it_is_due(
     let queue = delays(&stage).await?;
     let mut service = stage.subscribe(&queue, 10);
     let began = Instant::now();
-    send(&stage, "export.project", 2, "1").await?;
+    send(&stage, "export.project", 3, "1").await?;
     let mut tracking = stage.subscribe(&stage.names.tracking_queue, 10);
     let tracked = next(&mut tracking).await?;
+    let tracked_after = began.elapsed();
     ensure!(
-        body(&tracked) == "1" && began.elapsed() < Duration::from_millis(1500),
-        "late"
+        body(&tracked) == "1" && tracked_after < Duration::from_secs(3),
+        "{tracked_after:?}"
     );
     let delivery = next(&mut service).await?;
     let waited = began.elapsed();
-    ensure!(
-        waited >= Duration::from_millis(1990) && waited < Duration::from_secs(6),
-        "{waited:?}"
-    );
+    let in_time =
+        waited >= Duration::from_millis(2990) && waited < patience(Duration::from_secs(6));
+    ensure!(in_time, "{waited:?}");
     ensure!(
         without_delay(&delivery.routing_key) == "export.project",
         "{delivery:?}"
@@ -89,7 +90,7 @@ pub async fn a_delay_that_the_message_limits_itself_comes_early_and_lasts_no_lon
     let began = Instant::now();
     let received = stage.drain(&queue, 1).await?;
     ensure!(
-        began.elapsed() < Duration::from_secs(6),
+        began.elapsed() < Duration::from_secs(8),
         "{:?}",
         began.elapsed()
     );

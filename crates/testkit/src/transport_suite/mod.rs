@@ -103,6 +103,7 @@ macro_rules! transport_suite_tests {
                 a_lost_connection_returns_what_was_in_hand_and_the_consumer_comes_back_alone,
                 a_publisher_survives_a_lost_connection,
                 settling_after_a_lost_connection_is_told_to_be_stale,
+                only_the_poison_dies_of_it_and_no_innocent_that_was_in_hand_beside_it,
             ]
             deaths: [
                 a_message_that_comes_back_too_often_is_dead_and_the_platform_learns_of_it,

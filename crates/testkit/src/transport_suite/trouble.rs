@@ -1,12 +1,13 @@
 //! Queues and connections that go away.
 
 use super::awaiting::{body, next, status, take};
-use super::stage::Stage;
+use super::stage::{LONG, Stage};
 use super::values::message;
+use crate::eventually;
 use anyhow::ensure;
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::topology::QueueKind;
-use counterfoil_toolbox::transport::{Settled, Subscription, SubscriptionStatus};
+use counterfoil_toolbox::transport::{Delivery, Settled, Subscription, SubscriptionStatus};
 
 pub async fn a_subscription_survives_its_queue_being_deleted_and_created_again(
     stage: Stage,
@@ -52,18 +53,14 @@ async fn consuming(subscription: &Subscription) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn interrupted(subscription: &Subscription) -> anyhow::Result<()> {
-    let down = |status: &SubscriptionStatus| {
-        matches!(
-            status,
-            SubscriptionStatus::Down {
-                transient: true,
-                ..
-            }
-        )
-    };
-    status(subscription, "noticed the lost connection", down).await?;
-    Ok(())
+/// Breaks the connections and waits until the deliveries in hand are known to be stale. The status
+/// shows it too, but perhaps for a moment only.
+async fn interrupt(stage: &Stage, held: &Delivery) -> anyhow::Result<()> {
+    stage.break_connections().await?;
+    eventually("the lost connection to be noticed", LONG, async || {
+        Ok((!held.is_live()).then_some(()))
+    })
+    .await
 }
 
 pub async fn a_lost_connection_returns_what_was_in_hand_and_the_consumer_comes_back_alone(
@@ -77,9 +74,7 @@ pub async fn a_lost_connection_returns_what_was_in_hand_and_the_consumer_comes_b
         next(&mut subscription).await?,
         next(&mut subscription).await?,
     ];
-    let noticed = interrupted(&subscription);
-    let (broken, noticed) = tokio::join!(stage.break_connections(), noticed);
-    broken.and(noticed)?;
+    interrupt(&stage, &held[1]).await?;
     for (n, held) in held.iter().enumerate() {
         ensure!(body(held) == n.to_string() && !held.is_live());
         let again = next(&mut subscription).await?;
@@ -117,11 +112,49 @@ pub async fn settling_after_a_lost_connection_is_told_to_be_stale(
     stage.fill(&queue, &["0"]).await?;
     let mut subscription = stage.subscribe(&queue, 1);
     let held = next(&mut subscription).await?;
-    let (broken, noticed) = tokio::join!(stage.break_connections(), interrupted(&subscription));
-    broken.and(noticed)?;
+    interrupt(&stage, &held).await?;
     ensure!(held.ack() == Settled::Stale);
     let again = next(&mut subscription).await?;
     ensure!(body(&again) == "0" && again.ack() == Settled::Sent);
     subscription.close().await;
     stage.wait_ready(&queue, 0).await
+}
+
+pub async fn only_the_poison_dies_of_it_and_no_innocent_that_was_in_hand_beside_it(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let arguments = [
+        ("x-delivery-limit", 5_i64.into()),
+        ("x-dead-letter-exchange", "".into()),
+        ("x-dead-letter-routing-key", "dead".into()),
+    ];
+    let queue = stage.queue("q", QueueKind::Quorum, &arguments).await?;
+    let dead = stage.queue("dead", QueueKind::Quorum, &[]).await?;
+    stage.fill_with(&queue, 11).await?;
+    let (poison, mut done, mut worst) = ("4", Vec::new(), 0);
+    // The first worker is wide when it meets the poison, and takes all that it holds down with it.
+    let mut worker = stage.subscribe(&queue, 11);
+    let mut held = Vec::new();
+    while held.len() < 11 {
+        held.push(next(&mut worker).await?);
+    }
+    for _ in 0..5 {
+        drop(worker);
+        worker = stage.subscribe(&queue, 11);
+        loop {
+            let delivery = next(&mut worker).await?;
+            if body(&delivery) == poison {
+                break;
+            }
+            worst = worst.max(delivery.delivery_count());
+            done.push(body(&delivery));
+            let _ = delivery.ack();
+        }
+    }
+    // The sixth return is one too many.
+    drop(worker);
+    ensure!(stage.drain(&dead, 1).await?[0].body() == poison);
+    stage.wait_ready(&queue, 0).await?;
+    ensure!(done.len() == 10 && worst <= 2, "{done:?}, worst {worst}");
+    Ok(())
 }
