@@ -19,6 +19,8 @@ pub mod routing;
 
 pub mod publishing;
 
+pub mod sending;
+
 pub mod consuming;
 
 pub mod stopping;
@@ -79,6 +81,9 @@ macro_rules! transport_suite_tests {
                 a_body_of_a_mebibyte_survives_a_round_trip,
                 what_does_not_fit_a_frame_is_refused_and_the_publisher_is_usable_afterwards,
                 a_closed_transport_says_so,
+            ]
+            sending: [
+                a_task_that_its_full_queue_refuses_is_reported_as_rejected,
             ]
             consuming: [
                 a_consumer_begins_with_one_message_and_widens_to_its_prefetch,

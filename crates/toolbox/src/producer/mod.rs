@@ -11,12 +11,17 @@
 //! # Ok(()) }
 //! ```
 
+mod error;
 mod options;
+mod replies;
 mod result;
 mod send;
 mod sending;
+#[cfg(test)]
+mod tests;
 
+pub use error::SendError;
 pub use options::SendOptions;
 pub use result::{RawHandle, ResultError, TaskHandle};
-pub use send::{Producer, RawTask, SendError};
+pub use send::{Producer, RawTask};
 pub use sending::Sending;

@@ -1,24 +1,37 @@
 //! From a task to a confirmed message.
 
+use super::error::SendError;
 use super::options::SendOptions;
-use super::result::{RawHandle, Results, TaskHandle};
+use super::replies::Replies;
+use super::result::{RawHandle, TaskHandle};
 use super::sending::Sending;
-use crate::delay::{InvalidDelay, delayed_key};
+use crate::delay::delayed_key;
+use crate::error::ErrorChain;
+use crate::event::{Event, EventKind, FaultKind, TaskFault};
 use crate::ids::{TaskId, hostname};
-use crate::message::{Envelope, encode};
+use crate::message::{Content, Envelope, encode};
 use crate::names::TaskName;
+use crate::state::{Lineage, TaskState};
 use crate::task::Task;
-use crate::text::InvalidText;
+use crate::topology::names::event_key;
 use crate::topology::{DelayLevels, Names};
 use crate::transport::{
-    DeclareError, Publication, PublishError, Publisher, PublisherOptions, Transport, TransportError,
+    DeclareError, Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
 use chrono::Utc;
-use std::sync::Arc;
+use futures::StreamExt as _;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Largest body that is sent. Default limit of every reader too.
 const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// Sends of one call to [`Producer::send_all`] that are under way at a time.
+const UNDER_WAY: usize = 1000;
+
+/// Confirm time-outs after which a send gives up: a broker that starts again has time to.
+const TIMEOUTS: u32 = 3;
 
 /// Below this, a delay is not worth the levels: it would be rounded up to a whole second.
 const SHORTEST_DELAY: Duration = Duration::from_millis(500);
@@ -34,66 +47,6 @@ pub struct RawTask {
     pub kwargs: String,
 }
 
-/// A task that was not sent, or of which nobody knows whether it was.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The task's name breaks a rule.
-    #[error(transparent)]
-    Name(#[from] InvalidText),
-    /// The arguments cannot be written as a JSON object.
-    #[error("the arguments of {task} cannot be written as JSON")]
-    Arguments {
-        /// The task's name.
-        task: TaskName,
-        /// Why not.
-        source: serde_json::Error,
-    },
-    /// The arguments are too large.
-    #[error("the arguments of {task} are {bytes} bytes long; at most 16 MiB can be sent")]
-    TooLarge {
-        /// The task's name.
-        task: TaskName,
-        /// Their size.
-        bytes: usize,
-    },
-    /// The countdown or time cannot be waited for.
-    #[error(transparent)]
-    Delay(#[from] InvalidDelay),
-    /// The queue is full and refused the task, several times. The tracking queue may have a copy.
-    #[error("the queue of {task} is full")]
-    QueueFull {
-        /// The task's name.
-        task: TaskName,
-        /// Its id.
-        id: TaskId,
-    },
-    /// The broker may or may not have the task: sending it again with this id is safe.
-    #[error("nobody confirmed {task} {id}; sending it again with the same id is safe")]
-    Unknown {
-        /// The task's name.
-        task: TaskName,
-        /// Its id.
-        id: TaskId,
-        /// What happened.
-        source: PublishError,
-    },
-    /// The broker refused it for good.
-    #[error("{task} was not sent")]
-    Refused {
-        /// The task's name.
-        task: TaskName,
-        /// What the broker said.
-        source: PublishError,
-    },
-    /// The delay levels could not be declared.
-    #[error("the delay levels could not be declared")]
-    Levels(#[source] TransportError),
-    /// The queue for results could not be bound. The task was not sent.
-    #[error("the queue for results could not be bound")]
-    Results(#[source] DeclareError),
-}
-
 /// Sends tasks. Cheap to clone; all clones share one channel in confirm mode.
 #[derive(Debug, Clone)]
 pub struct Producer {
@@ -101,13 +54,15 @@ pub struct Producer {
 }
 
 #[derive(Debug)]
-struct Inner {
+pub(super) struct Inner {
     transport: Arc<dyn Transport>,
-    publisher: Publisher,
+    pub(super) publisher: Publisher,
+    /// For what the producer itself says of a task; opened when it first has to.
+    reporter: OnceLock<Publisher>,
     names: Names,
     origin: Box<str>,
     levels: DelayLevels,
-    results: Option<Results>,
+    replies: Option<Replies>,
 }
 
 impl Producer {
@@ -137,12 +92,12 @@ impl Producer {
         names: Names,
         owner: &str,
     ) -> Result<Self, DeclareError> {
-        let results = Results::listen(transport.clone(), names.clone(), owner).await?;
+        let replies = Replies::listen(transport.clone(), names.clone(), owner).await?;
         Ok(Self::build(
             transport,
             names,
             PublisherOptions::default(),
-            Some(results),
+            Some(replies),
         ))
     }
 
@@ -150,17 +105,18 @@ impl Producer {
         transport: Arc<dyn Transport>,
         names: Names,
         options: PublisherOptions,
-        results: Option<Results>,
+        replies: Option<Replies>,
     ) -> Self {
         let publisher = transport.publisher(options);
         let origin = format!("counterfoil{}@{}", std::process::id(), hostname()).into();
         let inner = Inner {
             transport,
             publisher,
+            reporter: OnceLock::new(),
             names,
             origin,
             levels: DelayLevels::default(),
-            results,
+            replies,
         };
         Self {
             inner: Arc::new(inner),
@@ -168,6 +124,9 @@ impl Producer {
     }
 
     /// Sends a task. `Ok`: the broker has stored it, and a copy for the platform.
+    ///
+    /// What is not confirmed is sent again, with the same id, until three times the confirm
+    /// time-out (30 s) are over; a full queue is asked five times.
     ///
     /// # Errors
     /// [`SendError`]; after [`SendError::Unknown`] the task may still run.
@@ -192,28 +151,37 @@ impl Producer {
     }
 
     /// Sends many tasks, with many confirms under way at a time. One outcome per task, in order.
+    ///
+    /// When the broker takes none of them any more, those that are left are refused at once.
+    ///
+    /// # Cancel safety
+    /// Cancelled, some of the tasks may be sent.
     pub async fn send_all<T: Task>(
         &self,
         tasks: impl IntoIterator<Item = T>,
     ) -> Vec<Result<TaskHandle<T>, SendError>> {
-        let mut under_way = Vec::new();
-        for task in tasks {
-            under_way.push(match raw(&task) {
-                Ok(raw) => self.begin(raw, SendOptions::default()).await,
+        let trouble = Mutex::new(None);
+        let trouble = &trouble;
+        let send = |task: T| async move {
+            let raw = raw(&task)?;
+            let known = lock(trouble).clone();
+            if let Some(source) = known {
+                return Err(SendError::Refused {
+                    task: raw.name,
+                    source,
+                });
+            }
+            let sent = match self.begin(raw, SendOptions::default()).await {
+                Ok(sending) => sending.confirmed().await,
                 Err(error) => Err(error),
-            });
-        }
-        let mut outcomes = Vec::with_capacity(under_way.len());
-        for pending in under_way {
-            outcomes.push(match pending {
-                Ok(pending) => {
-                    let sent = pending.confirmed().await;
-                    sent.map(TaskHandle::new)
-                }
-                Err(error) => Err(error),
-            });
-        }
-        outcomes
+            };
+            if let Some(found) = sent.as_ref().err().and_then(SendError::trouble) {
+                *lock(trouble) = Some(found);
+            }
+            sent.map(TaskHandle::new)
+        };
+        let tasks = futures::stream::iter(tasks);
+        tasks.map(send).buffered(UNDER_WAY).collect().await
     }
 
     /// Sends a task by name, its arguments as JSON text.
@@ -244,6 +212,38 @@ impl Producer {
     /// # Cancel safety
     /// Cancelled, the task is not sent.
     pub async fn begin(&self, task: RawTask, options: SendOptions) -> Result<Sending, SendError> {
+        let deadline = Instant::now() + self.inner.publisher.confirm_timeout() * TIMEOUTS;
+        let (task, id, publication) = self.publication(task, options).await?;
+        let waiting = match &self.inner.replies {
+            Some(replies) => Some(replies.expect(&id, task.service()).await?),
+            None => None,
+        };
+        // Kept for another try.
+        let publication = Arc::new(publication);
+        let confirm = loop {
+            match self.inner.publisher.enqueue(publication.clone()).await {
+                Err(PublishError::NotSent { .. }) if Instant::now() < deadline => {}
+                Ok(confirm) => break confirm,
+                Err(source) => return Err(SendError::Refused { task, source }),
+            }
+        };
+        Ok(Sending {
+            producer: self.inner.clone(),
+            deadline,
+            task,
+            id,
+            publication,
+            confirm,
+            waiting,
+        })
+    }
+
+    /// The task as a message with its address, delay levels declared if it needs them.
+    async fn publication(
+        &self,
+        task: RawTask,
+        options: SendOptions,
+    ) -> Result<(TaskName, TaskId, Publication), SendError> {
         let now = Utc::now();
         let due = options.due(now);
         let mut envelope =
@@ -272,24 +272,7 @@ impl Producer {
             publication.exchange = self.inner.names.delay_entry.clone();
             self.levels().await?;
         }
-        let waiting = match &self.inner.results {
-            Some(results) => Some(results.expect(&id, task.service()).await?),
-            None => None,
-        };
-        // Kept for another try; its body and its names are reference counts.
-        let confirm = self.inner.publisher.enqueue(publication.clone()).await;
-        let confirm = confirm.map_err(|source| SendError::Refused {
-            task: task.clone(),
-            source,
-        })?;
-        Ok(Sending {
-            publisher: self.inner.publisher.clone(),
-            task,
-            id,
-            publication,
-            confirm,
-            waiting,
-        })
+        Ok((task, id, publication))
     }
 
     /// The delay levels are declared where they are used.
@@ -306,6 +289,34 @@ impl Producer {
     pub fn names(&self) -> &Names {
         &self.inner.names
     }
+}
+
+impl Inner {
+    /// Tells the platform that a task which it has a copy of was refused by its queue.
+    pub(super) async fn report_rejected(&self, id: &TaskId, task: &TaskName) {
+        let kind = EventKind::State(TaskState::Rejected);
+        let first = Lineage::default();
+        let mut event = Event::new(id.clone(), task.clone(), first, kind, Utc::now());
+        event.error = Some(TaskFault::new(FaultKind::QueueFull, "the queue is full"));
+        let mut content = Content::json(serde_json::to_vec(&[event]).expect("events are JSON"));
+        content.properties.message_id = Some(TaskId::random().as_str().into());
+        let publication = Publication {
+            exchange: self.names.events.clone(),
+            routing_key: event_key(task.service()),
+            content,
+        };
+        let open = || self.transport.publisher(PublisherOptions::mandatory());
+        if let Err(error) = self.reporter.get_or_init(open).publish(publication).await {
+            // The sender is told; the row stays PENDING until lost tasks are looked for.
+            tracing::warn!(task_id = %id, error = %ErrorChain(&error), "the platform was not told of a refused task");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .expect("no code panics while it holds the lock")
 }
 
 /// A typed task as JSON text.

@@ -77,7 +77,19 @@ pub enum PublishError {
         /// The deadline.
         after: Duration,
     },
-    /// The connection broke before the confirm came, or could not be made within the deadline.
+    /// The broker has blocked publishers, because its memory or its disk is short.
+    #[error("the broker has blocked publishers (memory or disk alarm) for {after:?}")]
+    Blocked {
+        /// How long the message waited.
+        after: Duration,
+    },
+    /// No connection within the deadline, or no place among the messages under way.
+    #[error("the broker could not take the message within {after:?}")]
+    NotSent {
+        /// The deadline.
+        after: Duration,
+    },
+    /// The connection broke before the confirm came.
     #[error("the connection to the broker was lost before the message was confirmed")]
     Disconnected,
     /// The exchange is missing, or this user may not write to it.
@@ -107,6 +119,8 @@ impl PublishError {
             Self::Nacked
             | Self::Unroutable { .. }
             | Self::ConfirmTimeout { .. }
+            | Self::Blocked { .. }
+            | Self::NotSent { .. }
             | Self::Disconnected => true,
             Self::Refused { .. } | Self::Invalid { .. } | Self::Closed => false,
         }
@@ -116,7 +130,11 @@ impl PublishError {
     #[must_use]
     pub fn is_certainly_not_sent(&self) -> bool {
         match self {
-            Self::Invalid { .. } | Self::Refused { .. } | Self::Unroutable { .. } => true,
+            Self::Invalid { .. }
+            | Self::Refused { .. }
+            | Self::Unroutable { .. }
+            | Self::Blocked { .. }
+            | Self::NotSent { .. } => true,
             Self::Nacked | Self::ConfirmTimeout { .. } | Self::Disconnected | Self::Closed => false,
         }
     }

@@ -5,9 +5,11 @@ use crate::message::Content;
 use crate::names::{ExchangeName, RoutingKey};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// A message and its address.
 #[derive(Debug, Clone)]
@@ -31,8 +33,10 @@ pub struct PublisherOptions {
     /// A message that no queue wants comes back as [`PublishError::Unroutable`] instead of being
     /// confirmed and gone. Default: no.
     pub mandatory: bool,
-    /// Longest that a message may take until its confirm, reconnecting included. Default: 10 s.
-    pub confirm_timeout: Duration,
+    /// Longest that a message may take from [`Publisher::enqueue`] to its confirm: waiting for its
+    /// turn and reconnecting included. Default: `None`, the transport's, which is the setting
+    /// `broker.confirm_timeout` (10 s).
+    pub confirm_timeout: Option<Duration>,
 }
 
 impl Default for PublisherOptions {
@@ -40,7 +44,7 @@ impl Default for PublisherOptions {
         Self {
             window: 1000,
             mandatory: false,
-            confirm_timeout: Duration::from_secs(10),
+            confirm_timeout: None,
         }
     }
 }
@@ -61,41 +65,79 @@ impl PublisherOptions {
 #[derive(Debug, Clone)]
 pub struct Publisher {
     to_driver: mpsc::Sender<Outgoing>,
+    confirm_timeout: Duration,
 }
 
-/// What the transport's driver gets: a message, and where its outcome goes.
+/// What the transport's driver gets: a message, its deadline, and where its outcome goes.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    pub(crate) publication: Publication,
+    pub(crate) publication: Arc<Publication>,
+    pub(crate) deadline: Instant,
     pub(crate) outcome: oneshot::Sender<Result<(), PublishError>>,
 }
 
 impl Publisher {
-    /// A handle, and the end that a transport's driver reads. At most `room` messages wait for it.
-    pub(crate) fn new(room: usize) -> (Self, mpsc::Receiver<Outgoing>) {
-        let (to_driver, outgoing) = mpsc::channel(room.max(1));
-        (Self { to_driver }, outgoing)
+    /// A handle, and the end that a transport's driver reads.
+    pub(crate) fn new(
+        options: &PublisherOptions,
+        transports: Duration,
+    ) -> (Self, mpsc::Receiver<Outgoing>) {
+        let (to_driver, outgoing) = mpsc::channel(options.window.max(1));
+        let publisher = Self {
+            to_driver,
+            confirm_timeout: options.confirm_timeout.unwrap_or(transports),
+        };
+        (publisher, outgoing)
+    }
+
+    /// Longest that a message may take until its confirm.
+    #[must_use]
+    pub fn confirm_timeout(&self) -> Duration {
+        self.confirm_timeout
     }
 
     /// Hands a message over and returns what its confirm will be awaited by; waits only while too
     /// many are under way. Messages of one caller leave in order.
     ///
     /// # Errors
-    /// [`PublishError::Closed`] after the transport was closed.
+    /// [`PublishError::Closed`] after the transport was closed; [`PublishError::NotSent`] when it
+    /// did not get its turn in time.
     ///
     /// # Cancel safety
     /// Cancelled, the message is not sent.
-    pub async fn enqueue(&self, publication: Publication) -> Result<Confirm, PublishError> {
+    pub async fn enqueue(
+        &self,
+        publication: impl Into<Arc<Publication>>,
+    ) -> Result<Confirm, PublishError> {
+        self.enqueue_until(publication, Instant::now() + self.confirm_timeout)
+            .await
+    }
+
+    /// Like [`Self::enqueue`], with a deadline of its own.
+    ///
+    /// # Errors
+    /// See [`Self::enqueue`].
+    ///
+    /// # Cancel safety
+    /// Cancelled, the message is not sent.
+    pub async fn enqueue_until(
+        &self,
+        publication: impl Into<Arc<Publication>>,
+        deadline: Instant,
+    ) -> Result<Confirm, PublishError> {
         let (outcome, confirm) = oneshot::channel();
         let outgoing = Outgoing {
-            publication,
+            publication: publication.into(),
+            deadline,
             outcome,
         };
-        self.to_driver
-            .send(outgoing)
-            .await
-            .map_err(|_| PublishError::Closed)?;
-        Ok(Confirm(confirm))
+        match tokio::time::timeout_at(deadline, self.to_driver.send(outgoing)).await {
+            Ok(Ok(())) => Ok(Confirm(confirm)),
+            Ok(Err(_)) => Err(PublishError::Closed),
+            Err(_) => Err(PublishError::NotSent {
+                after: self.confirm_timeout,
+            }),
+        }
     }
 
     /// Sends a message and returns once the broker has confirmed it.
@@ -106,7 +148,10 @@ impl Publisher {
     ///
     /// # Cancel safety
     /// Cancelled after the hand-over, the message may still be sent.
-    pub async fn publish(&self, publication: Publication) -> Result<(), PublishError> {
+    pub async fn publish(
+        &self,
+        publication: impl Into<Arc<Publication>>,
+    ) -> Result<(), PublishError> {
         self.enqueue(publication).await?.await
     }
 }

@@ -6,7 +6,6 @@ use crate::failure::Failure;
 use counterfoil_demo::scenario::Planned;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::producer::{Producer, SendError, SendOptions, Sending};
-use counterfoil_toolbox::transport::PublisherOptions;
 use futures::{StreamExt, TryStreamExt, stream};
 
 /// Producers, each with a channel of its own.
@@ -40,11 +39,7 @@ pub(super) async fn send(
 }
 
 async fn send_share(stage: &Stage, share: Vec<Planned>, bars: &Bars) -> Result<Vec<Sent>, Failure> {
-    let options = PublisherOptions {
-        confirm_timeout: stage.config.broker.confirm_timeout,
-        ..PublisherOptions::default()
-    };
-    let producer = Producer::with_options(stage.transport.clone(), stage.names.clone(), options);
+    let producer = Producer::new(stage.transport.clone(), stage.names.clone());
     let begun = stream::iter(share).then(|planned| async {
         let options = SendOptions::new().creator(&stage.creator);
         let begun = producer.begin(planned.task.clone(), options).await;

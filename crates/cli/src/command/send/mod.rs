@@ -15,7 +15,7 @@ use counterfoil_toolbox::producer::{
     Producer, RawTask, ResultError, SendError, SendOptions, Sending,
 };
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{PublisherOptions, Transport};
+use counterfoil_toolbox::transport::Transport;
 use futures::{StreamExt, stream};
 use input::Order;
 pub(crate) use input::related;
@@ -98,11 +98,7 @@ pub(crate) async fn run(
     let result = if args.wait {
         wait(&args, &transport, names, orders, output).await
     } else {
-        let options = PublisherOptions {
-            confirm_timeout: config.broker.confirm_timeout,
-            ..PublisherOptions::default()
-        };
-        let producer = Producer::with_options(transport.clone(), names, options);
+        let producer = Producer::new(transport.clone(), names);
         send_all(&args, &producer, orders, output).await
     };
     transport.close().await;

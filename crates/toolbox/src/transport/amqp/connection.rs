@@ -10,7 +10,7 @@ use deadpool::managed::{
 use lapin::tcp::OwnedTLSConfig;
 use lapin::types::LongString;
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties};
+use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus};
 use secrecy::ExposeSecret;
 use std::fmt;
 use std::future::Future;
@@ -51,6 +51,12 @@ impl Connections {
             .iter()
             .map(|url| broker(url.expose_secret(), settings))
             .collect::<Result<_, _>>()?;
+        let user = |broker: &Broker| broker.uri.authority.userinfo.username.clone();
+        if brokers.windows(2).any(|two| user(&two[0]) != user(&two[1])) {
+            // Every message carries the name of its user, and the broker compares it.
+            let reason = "the URLs in broker.url have different users".to_owned();
+            return Err(refused("the configuration", reason));
+        }
         if brokers.is_empty() {
             return Err(refused(
                 "the configuration",
@@ -101,17 +107,23 @@ impl Connections {
         })
     }
 
-    /// A new channel on the publishing connection.
-    pub(super) async fn publishing_channel(&self) -> Result<Channel, TransportError> {
+    /// A new channel on the publishing connection, and what that connection says of itself.
+    pub(super) async fn publishing_channel(
+        &self,
+    ) -> Result<(Channel, ConnectionStatus), TransportError> {
         self.channel(&self.publishing).await
     }
 
     /// A new channel on the consuming connection.
     pub(super) async fn consuming_channel(&self) -> Result<Channel, TransportError> {
-        self.channel(&self.consuming).await
+        let (channel, _) = self.channel(&self.consuming).await?;
+        Ok(channel)
     }
 
-    async fn channel(&self, pool: &Pool<Opener>) -> Result<Channel, TransportError> {
+    async fn channel(
+        &self,
+        pool: &Pool<Opener>,
+    ) -> Result<(Channel, ConnectionStatus), TransportError> {
         if self.closed.is_cancelled() {
             return Err(TransportError::Closed);
         }
@@ -120,7 +132,9 @@ impl Connections {
         let opening = self
             .within("a new channel", connection.create_channel())
             .await?;
-        opening.map_err(|error| fault::transport_error(&error, "a new channel", &self.address()))
+        let channel = opening
+            .map_err(|error| fault::transport_error(&error, "a new channel", &self.address()))?;
+        Ok((channel, connection.status().clone()))
     }
 
     /// Awaits an answer of the broker, for as long as the deadline allows.
@@ -280,5 +294,26 @@ fn refused(what: &str, reason: String) -> TransportError {
     TransportError::Refused {
         what: what.to_owned(),
         reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brokers_of_one_list_have_one_user() {
+        let settings = |urls: &[&str]| BrokerSettings {
+            urls: urls.iter().map(|url| (*url).to_owned().into()).collect(),
+            ..BrokerSettings::default()
+        };
+        let same = settings(&["amqp://a:1@one/v", "amqp://a:2@two/v"]);
+        assert!(Connections::new(&same).is_ok());
+        let different = settings(&["amqp://a:1@one/v", "amqp://b:1@two/v"]);
+        let error = Connections::new(&different)
+            .expect_err("refused")
+            .to_string();
+        assert!(error.contains("different users"), "{error}");
+        assert!(!error.contains("a:1"), "{error}");
     }
 }

@@ -22,11 +22,13 @@ use crate::topology::Item;
 use async_trait::async_trait;
 use connection::Connections;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A RabbitMQ broker, or a cluster of them behind several URLs.
 #[derive(Debug)]
 pub struct AmqpTransport {
     connections: Connections,
+    confirm_timeout: Duration,
 }
 
 impl AmqpTransport {
@@ -37,6 +39,7 @@ impl AmqpTransport {
     pub fn new(settings: &BrokerSettings) -> Result<Arc<Self>, TransportError> {
         Ok(Arc::new(Self {
             connections: Connections::new(settings)?,
+            confirm_timeout: settings.confirm_timeout,
         }))
     }
 }
@@ -44,10 +47,11 @@ impl AmqpTransport {
 #[async_trait]
 impl Transport for AmqpTransport {
     fn publisher(&self, options: PublisherOptions) -> Publisher {
-        let (publisher, outgoing) = Publisher::new(options.window);
+        let (publisher, outgoing) = Publisher::new(&options, self.confirm_timeout);
         tokio::spawn(publisher::drive(
             self.connections.clone(),
             options,
+            publisher.confirm_timeout(),
             outgoing,
         ));
         publisher

@@ -37,6 +37,10 @@ use async_trait::async_trait;
 use broker::Shared;
 use consume::MemoryLink;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest that a message waits for its confirm unless its publisher says otherwise.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A broker in this process. Clones share it; it ends with its last clone, publisher and link.
 #[derive(Debug, Clone)]
@@ -70,10 +74,13 @@ impl Default for MemoryBroker {
 impl Transport for MemoryBroker {
     fn publisher(&self, options: PublisherOptions) -> Publisher {
         self.shared.ensure_clock();
-        let (publisher, outgoing) = Publisher::new(options.window);
-        self.shared
-            .tasks
-            .spawn(publish::drive(self.shared.clone(), outgoing, options));
+        let (publisher, outgoing) = Publisher::new(&options, CONFIRM_TIMEOUT);
+        self.shared.tasks.spawn(publish::drive(
+            self.shared.clone(),
+            outgoing,
+            options,
+            publisher.confirm_timeout(),
+        ));
         publisher
     }
 

@@ -28,10 +28,9 @@ pub(super) async fn drive(
     shared: Arc<Shared>,
     mut outgoing: mpsc::Receiver<Outgoing>,
     options: PublisherOptions,
+    after: Duration,
 ) {
-    let timed_out = PublishError::ConfirmTimeout {
-        after: options.confirm_timeout,
-    };
+    let timed_out = PublishError::ConfirmTimeout { after };
     let mut unanswered: VecDeque<(Instant, Outcome)> = VecDeque::new();
     let mut batch = Vec::with_capacity(BATCH);
     let mut open = true;
@@ -55,20 +54,22 @@ pub(super) async fn drive(
         if batch.is_empty() {
             continue;
         }
-        let deadline = Instant::now() + options.confirm_timeout;
-        if !reachable_before(&shared, deadline).await {
+        // All of a batch were handed over at nearly the same time.
+        let deadline = batch.iter().map(|message| message.deadline).min();
+        if !reachable_before(&shared, deadline.unwrap_or_else(Instant::now)).await {
             for message in batch.drain(..) {
-                answer(message.outcome, Err(PublishError::Disconnected));
+                answer(message.outcome, Err(PublishError::NotSent { after }));
             }
         }
         let answers = shared.with(|state| {
             let publish = |message: Outgoing| {
-                let answer = state.publish(message.publication, options.mandatory);
-                (message.outcome, answer)
+                let answer =
+                    state.publish(Arc::unwrap_or_clone(message.publication), options.mandatory);
+                (message.deadline, message.outcome, answer)
             };
             batch.drain(..).map(publish).collect::<Vec<_>>()
         });
-        for (outcome, said) in answers {
+        for (deadline, outcome, said) in answers {
             match said {
                 Answer::Now(result) => answer(outcome, result),
                 Answer::Never => unanswered.push_back((deadline, outcome)),

@@ -63,7 +63,7 @@ async fn confirms_that_are_still_owed_fill_the_window() {
         .publish(to_queue(&queue, "2"))
         .await
         .expect("confirmed");
-    assert!(began.elapsed() >= options.confirm_timeout);
+    assert!(began.elapsed() >= publisher.confirm_timeout());
     assert!(lost.await.is_err());
     // An answer is owed even when nobody can send any more.
     broker.faults().lose_confirms(1);
@@ -115,7 +115,8 @@ async fn while_it_refuses_connections_publishers_wait_and_everything_else_fails(
     broker.faults().refuse_connections(Duration::from_secs(60));
     let began = Instant::now();
     let late = publisher.publish(to_queue(&queue, "2")).await;
-    assert_eq!(late, Err(PublishError::Disconnected));
+    let after = publisher.confirm_timeout();
+    assert_eq!(late, Err(PublishError::NotSent { after }));
     assert!(began.elapsed() < Duration::from_secs(11));
     broker.faults().refuse_connections(Duration::ZERO);
     publisher

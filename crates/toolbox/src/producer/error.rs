@@ -1,0 +1,93 @@
+//! Why a task was not sent.
+
+use crate::delay::InvalidDelay;
+use crate::ids::TaskId;
+use crate::names::TaskName;
+use crate::text::InvalidText;
+use crate::transport::{DeclareError, PublishError, TransportError};
+
+/// A task that was not sent, or of which nobody knows whether it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The task's name breaks a rule.
+    #[error(transparent)]
+    Name(#[from] InvalidText),
+    /// The arguments cannot be written as a JSON object.
+    #[error("the arguments of {task} cannot be written as JSON")]
+    Arguments {
+        /// The task's name.
+        task: TaskName,
+        /// Why not.
+        source: serde_json::Error,
+    },
+    /// The arguments are too large.
+    #[error("the arguments of {task} are {bytes} bytes long; at most 16 MiB can be sent")]
+    TooLarge {
+        /// The task's name.
+        task: TaskName,
+        /// Their size.
+        bytes: usize,
+    },
+    /// The countdown or time cannot be waited for.
+    #[error(transparent)]
+    Delay(#[from] InvalidDelay),
+    /// The queue is full and refused the task, several times. The platform shows it as REJECTED.
+    #[error("the queue of {task} is full")]
+    QueueFull {
+        /// The task's name.
+        task: TaskName,
+        /// Its id.
+        id: TaskId,
+    },
+    /// The broker may or may not have the task: sending it again with this id is safe.
+    #[error("nobody confirmed {task} {id}; sending it again with the same id is safe")]
+    Unknown {
+        /// The task's name.
+        task: TaskName,
+        /// Its id.
+        id: TaskId,
+        /// What happened.
+        source: PublishError,
+    },
+    /// The broker refused it for good.
+    #[error("{task} was not sent")]
+    Refused {
+        /// The task's name.
+        task: TaskName,
+        /// What the broker said.
+        source: PublishError,
+    },
+    /// The delay levels could not be declared.
+    #[error("the delay levels could not be declared")]
+    Levels(#[source] TransportError),
+    /// The queue for results could not be bound. The task was not sent.
+    #[error("the queue for results could not be bound")]
+    Results(#[source] DeclareError),
+}
+
+impl SendError {
+    /// Trouble with the broker that the next task would have too.
+    pub(super) fn trouble(&self) -> Option<PublishError> {
+        match self {
+            Self::Unknown { source, .. } | Self::Refused { source, .. } => match source {
+                PublishError::ConfirmTimeout { .. }
+                | PublishError::Disconnected
+                | PublishError::Blocked { .. }
+                | PublishError::NotSent { .. }
+                | PublishError::Closed => Some(source.clone()),
+                PublishError::Nacked
+                | PublishError::Unroutable { .. }
+                | PublishError::Refused { .. }
+                | PublishError::Invalid { .. } => None,
+            },
+            Self::Name(_)
+            | Self::Arguments { .. }
+            | Self::TooLarge { .. }
+            | Self::Delay(_)
+            | Self::QueueFull { .. }
+            | Self::Levels(_)
+            | Self::Results(_) => None,
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The loop behind a publisher: one channel in confirm mode at a time.
+//!
+//! One task owns the channel, since lapin gives confirms to the wrong callers when several share
+//! it. Confirms are awaited in order: brokers mostly send them so, and a queue is cheaper to poll
+//! than a set.
+
+mod channel;
+
+use super::connection::Connections;
+use super::fault;
+use crate::backoff::Backoff;
+use crate::error::ErrorChain;
+use crate::transport::error::{PublishError, TransportError};
+use crate::transport::publisher::{Outgoing, PublisherOptions};
+use lapin::options::ConfirmSelectOptions;
+use lapin::{Channel, Confirmation, ConnectionStatus, PublisherConfirm};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Messages that are written at once. lapin wakes its thread and makes a system call for every
+/// write that is awaited alone.
+const BURST: usize = 30;
+
+/// How often the oldest unconfirmed message is compared with its deadline.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Longest pause between two tries to reach the broker.
+const RECONNECT_CAP: Duration = Duration::from_secs(2);
+
+/// A message between the socket and its confirm.
+struct InFlight {
+    outgoing: Outgoing,
+    confirm: PublisherConfirm,
+}
+
+struct Driver {
+    connections: Connections,
+    confirm_timeout: Duration,
+    mandatory: bool,
+    window: usize,
+    /// The last one that there was.
+    connection: Option<ConnectionStatus>,
+    outgoing: mpsc::Receiver<Outgoing>,
+    /// Taken, not sent yet: at most a burst, that waits for a connection or the end of an alarm.
+    waiting: VecDeque<Outgoing>,
+    in_flight: VecDeque<InFlight>,
+}
+
+/// Runs until the last handle is dropped or the transport is closed.
+pub(super) async fn drive(
+    connections: Connections,
+    options: PublisherOptions,
+    confirm_timeout: Duration,
+    outgoing: mpsc::Receiver<Outgoing>,
+) {
+    let closed = connections.closed().clone();
+    let window = if options.mandatory {
+        1
+    } else {
+        options.window.max(1)
+    };
+    let mut driver = Driver {
+        connections,
+        confirm_timeout,
+        mandatory: options.mandatory,
+        window,
+        connection: None,
+        outgoing,
+        waiting: VecDeque::with_capacity(BURST),
+        in_flight: VecDeque::with_capacity(window),
+    };
+    let ended = closed.run_until_cancelled(driver.run()).await;
+    if ended.is_none() {
+        driver.outgoing.close();
+        driver.fail_waiting(&PublishError::Closed);
+    }
+}
+
+impl Driver {
+    async fn run(&mut self) {
+        let mut tries = 0;
+        while self.wait_for_work().await {
+            let connections = self.connections.clone();
+            match self.keeping_deadlines(open(&connections)).await {
+                Ok((channel, connection)) => {
+                    tries = 0;
+                    self.connection = Some(connection.clone());
+                    self.publish_on(&channel, &connection).await;
+                    // Dropped without a goodbye it would stay open as long as its connection.
+                    let goodbye = channel.close(200, "bye".into());
+                    let goodbye = connections.within("the end of a channel", goodbye);
+                    let _ = self.keeping_deadlines(goodbye).await;
+                }
+                Err(error) => {
+                    tracing::warn!(error = %ErrorChain(&error), "publisher cannot reach the broker");
+                    self.give_up_if_hopeless(&error);
+                    let pause = Backoff::reconnect(RECONNECT_CAP).random_wait(tries);
+                    self.keeping_deadlines(tokio::time::sleep(pause)).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// `false`: every handle is gone.
+    async fn wait_for_work(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            self.waiting.extend(self.outgoing.recv().await);
+        }
+        !self.waiting.is_empty()
+    }
+
+    /// Awaits something that may take longer than the messages that wait for it.
+    async fn keeping_deadlines<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                now = tick.tick() => {
+                    self.give_up_late_ones(now);
+                }
+            }
+        }
+    }
+
+    /// Tells those that have waited until their deadline.
+    fn give_up_late_ones(&mut self, now: Instant) {
+        loop {
+            if self.waiting.is_empty() {
+                self.waiting.extend(self.outgoing.try_recv().ok());
+            }
+            match self.waiting.pop_front_if(|next| next.deadline <= now) {
+                Some(late) => answer(late, Err(self.late())),
+                None => return,
+            }
+        }
+    }
+
+    /// What kept a message that was not sent.
+    fn late(&self) -> PublishError {
+        let after = self.confirm_timeout;
+        if self
+            .connection
+            .as_ref()
+            .is_some_and(ConnectionStatus::blocked)
+        {
+            PublishError::Blocked { after }
+        } else {
+            PublishError::NotSent { after }
+        }
+    }
+
+    /// Without a connection: what cannot be helped is told so at once.
+    fn give_up_if_hopeless(&mut self, error: &TransportError) {
+        match error {
+            TransportError::Refused { reason, .. } => self.fail_waiting(&PublishError::Refused {
+                exchange: String::new(),
+                reason: reason.clone(),
+            }),
+            TransportError::Closed => self.fail_waiting(&PublishError::Closed),
+            TransportError::Unreachable { .. }
+            | TransportError::Timeout { .. }
+            | TransportError::NoQueue { .. } => {}
+        }
+    }
+
+    /// Tells everything that has not been sent yet.
+    fn fail_waiting(&mut self, outcome: &PublishError) {
+        let queued = std::iter::from_fn(|| self.outgoing.try_recv().ok());
+        for outgoing in self.waiting.drain(..).chain(queued) {
+            answer(outgoing, Err(outcome.clone()));
+        }
+    }
+
+    /// Publishes until the channel breaks or there is nothing left to do.
+    async fn publish_on(&mut self, channel: &Channel, connection: &ConnectionStatus) {
+        let mut tick = tokio::time::interval(TICK);
+        let mut taken = Vec::with_capacity(BURST);
+        loop {
+            // Under an alarm the broker reads nothing more: a message would be neither sent nor not.
+            if !self.waiting.is_empty()
+                && !connection.blocked()
+                && let Err(broken) = self.send_burst(channel).await
+            {
+                return self.channel_failed(broken.as_ref());
+            }
+            let waits = !self.waiting.is_empty();
+            let room = (self.window - self.in_flight.len()).min(BURST);
+            tokio::select! {
+                biased;
+                confirmation = front(&mut self.in_flight), if !self.in_flight.is_empty() => {
+                    if let Err(error) = self.confirmed(confirmation) {
+                        return self.channel_failed(Some(&error));
+                    }
+                }
+                count = self.outgoing.recv_many(&mut taken, room), if !waits && room > 0 => match count {
+                    0 if self.in_flight.is_empty() => return,
+                    0 => return self.drain().await,
+                    _ => self.waiting.extend(taken.drain(..)),
+                },
+                now = tick.tick(), if waits || !self.in_flight.is_empty() => {
+                    if self.in_flight.front().is_some_and(|oldest| oldest.outgoing.deadline <= now) {
+                        return self.channel_failed(None);
+                    }
+                    if waits {
+                        self.give_up_late_ones(now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every handle is gone, but some answers are still awaited.
+    async fn drain(&mut self) {
+        while let Some(oldest) = self.in_flight.front_mut() {
+            match tokio::time::timeout_at(oldest.outgoing.deadline, &mut oldest.confirm).await {
+                Ok(confirmation) => {
+                    if let Err(error) = self.confirmed(confirmation) {
+                        return self.channel_failed(Some(&error));
+                    }
+                }
+                Err(_) => return self.channel_failed(None),
+            }
+        }
+    }
+}
+
+/// The confirm of the oldest message.
+async fn front(in_flight: &mut VecDeque<InFlight>) -> lapin::Result<Confirmation> {
+    match in_flight.front_mut() {
+        Some(oldest) => (&mut oldest.confirm).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A channel in confirm mode, and what its connection says of itself.
+async fn open(connections: &Connections) -> Result<(Channel, ConnectionStatus), TransportError> {
+    let (channel, connection) = connections.publishing_channel().await?;
+    let selecting = channel.confirm_select(ConfirmSelectOptions::default());
+    let selected = connections.within("confirm mode", selecting).await?;
+    match selected {
+        Ok(()) => Ok((channel, connection)),
+        Err(error) => {
+            let address = connections.address();
+            Err(fault::transport_error(&error, "confirm mode", &address))
+        }
+    }
+}
+
+/// A caller that no longer waits does not want to know.
+fn answer(outgoing: Outgoing, outcome: Result<(), PublishError>) {
+    let _ = outgoing.outcome.send(outcome);
+}
