@@ -36,9 +36,10 @@ impl Bars {
         self.ended.set_position(wide(count));
     }
 
+    /// Makes room for the answer, which says the same in numbers.
     pub(super) fn finish(&self) {
-        self.sent.finish();
-        self.ended.finish();
+        self.sent.finish_and_clear();
+        self.ended.finish_and_clear();
     }
 }
 
