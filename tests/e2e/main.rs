@@ -8,4 +8,5 @@ mod listener;
 mod own_nodes;
 mod platform;
 mod readme;
+mod setup;
 mod workspace;
