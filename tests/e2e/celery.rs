@@ -1,6 +1,6 @@
 //! A real Celery producer, unmodified but for its settings.
 
-use crate::platform::{self, Platform, wait_for_state};
+use crate::platform::{self, PATIENCE, Platform, wait_for_state};
 use anyhow::Context as _;
 use counterfoil_store::Store;
 use counterfoil_testkit::{Broker, Database, eventually};
@@ -9,9 +9,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `celery/send.py` and returns the ids that it sent, by kind.
 fn send(amqp_url: &str, which: &str) -> anyhow::Result<BTreeMap<String, String>> {

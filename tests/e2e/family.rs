@@ -1,10 +1,9 @@
 //! Tasks that tasks schedule.
 
-use crate::platform::{Platform, all_rows, wait_for_count};
+use crate::platform::{PATIENCE, Platform, all_rows, wait_for_count};
 use counterfoil_testkit::{Broker, Database};
 use counterfoil_toolbox::TaskState;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 #[tokio::test]
 async fn children_are_mirrored_with_parent_and_root_and_drawn_as_a_family() -> anyhow::Result<()> {
@@ -24,7 +23,7 @@ async fn children_are_mirrored_with_parent_and_root_and_drawn_as_a_family() -> a
     );
     let root = String::from_utf8(sent.stdout)?.trim().to_owned();
     // One root, two children, four grandchildren.
-    wait_for_count(&*store, TaskState::Success, 7, Duration::from_secs(30)).await?;
+    wait_for_count(&*store, TaskState::Success, 7, PATIENCE).await?;
 
     let rows = all_rows(&*store).await?;
     let ids: BTreeSet<&str> = rows.iter().map(|row| row.task_id.as_str()).collect();

@@ -1,6 +1,6 @@
 //! Bodies that are not tasks: each is kept with a reason, and none blocks the queue.
 
-use crate::platform::{Platform, wait_for_state};
+use crate::platform::{PATIENCE, Platform, wait_for_state};
 use anyhow::Context as _;
 use counterfoil_store::{DeadFilter, ParkedFilter, Store};
 use counterfoil_testkit::{Broker, Database, eventually};
@@ -12,9 +12,6 @@ use counterfoil_toolbox::transport::{Publication, PublisherOptions, Transport};
 use counterfoil_toolbox::{TaskId, TaskState};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
-
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The parsing cases of JSONTestSuite where they are, else cases of our own on the same ground.
 fn bodies() -> anyhow::Result<Vec<(String, Vec<u8>)>> {

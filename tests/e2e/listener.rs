@@ -1,5 +1,7 @@
 //! A worker in this process, for tasks that the demo worker does not know.
 
+use crate::platform::PATIENCE;
+use counterfoil_testkit::patience;
 use counterfoil_toolbox::Task;
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
@@ -51,7 +53,7 @@ pub(crate) async fn serve(
     let enough = async {
         // The sender lives in `ran`, so waiting cannot fail.
         let waited =
-            tokio::time::timeout(Duration::from_secs(30), counted.wait_for(|n| *n >= wanted)).await;
+            tokio::time::timeout(patience(PATIENCE), counted.wait_for(|n| *n >= wanted)).await;
         drop(waited);
         // A second copy would be there by now.
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -5,7 +5,7 @@ use counterfoil_store::record::TaskRow;
 use counterfoil_store::{Store, StoreOptions, TaskFilter};
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::config::BrokerSettings;
-use counterfoil_toolbox::topology::{self, ItemState, QueueSettings};
+use counterfoil_toolbox::topology::{self, ItemState};
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{Producer, ServiceName, TaskState};
 use std::collections::BTreeMap;
@@ -15,13 +15,17 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long anything may take that a platform does within a second or two when it has a machine for
+/// itself.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
 /// Services of `counterfoil-demo-worker`.
 pub(crate) const SERVICES: &str = "demo,export,harvest";
 
 /// Declares the platform's topology and that of `services`.
 pub(crate) async fn apply(broker: &BrokerSettings, services: &[ServiceName]) -> anyhow::Result<()> {
     let (transport, names) = (AmqpTransport::new(broker)?, broker.names()?);
-    let mut items = topology::platform(&names, QueueSettings::Arguments);
+    let mut items = topology::platform(&names, broker.queue_settings);
     for service in services {
         items.extend(topology::service(&names, service, &broker.service(service)));
     }
@@ -231,7 +235,7 @@ impl Process {
             .arg(self.child.id().to_string())
             .status()?;
         anyhow::ensure!(asked.success(), "the process is gone already");
-        let code = eventually("the process to end", Duration::from_secs(60), async || {
+        let code = eventually("the process to end", PATIENCE, async || {
             Ok(self.child.try_wait()?)
         })
         .await?;

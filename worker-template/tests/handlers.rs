@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs `test` beside a worker, which afterwards must drain.
 async fn with_worker(test: impl AsyncFnOnce(&Producer, &TempDir) -> Result<()>) -> Result<()> {
