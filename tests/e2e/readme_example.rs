@@ -1,7 +1,9 @@
-use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
+use counterfoil_toolbox::config::{BrokerSettings, Config, LoadOptions, Role};
+use counterfoil_toolbox::start::{self, StartError, prepare_queues};
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{Producer, Task};
 use counterfoil_worker::{Context, TaskError, Worker};
+use std::time::Duration;
 
 /// The fields are the arguments, by keyword or in this order.
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -21,16 +23,22 @@ async fn thumbnail(task: Thumbnail, cx: Context) -> Result<u64, TaskError> {
     Ok(image.len() as u64 / u64::from(task.width))
 }
 
-async fn work(broker: &BrokerSettings) -> anyhow::Result<i32> {
-    let (transport, names) = (AmqpTransport::new(broker)?, broker.names()?);
-    let worker = Worker::builder(transport, names, WorkerSettings::default()).handle(thumbnail).build()?;
+/// The worker's: a stack that hostile messages cannot overflow, and exit codes for its supervisor.
+fn main() {
+    start::main(|| async { work(&Config::load(LoadOptions::from_process(Role::Worker))?).await })
+}
+
+async fn work(config: &Config) -> Result<i32, StartError> {
+    let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
+    let worker = Worker::builder(transport.clone(), config.broker.names()?, config.worker.clone());
+    let worker = worker.handle(thumbnail).build().map_err(StartError::setup)?;
+    prepare_queues(&*transport, config, worker.queues()).await?;
     Ok(worker.run().await.code()) // until SIGTERM, which lets running tasks finish
 }
 
-async fn produce(broker: &BrokerSettings) -> anyhow::Result<()> {
-    let producer = Producer::new(AmqpTransport::new(broker)?, broker.names()?);
-    let task = Thumbnail { path: "parcel.png".to_owned(), width: 200 };
-    let handle = producer.send(task).await?; // confirmed: stored by the broker, and tracked
+async fn produce(broker: &BrokerSettings, path: String) -> anyhow::Result<u64> {
+    let producer = Producer::listening(AmqpTransport::new(broker)?, broker.names()?, "shop").await?;
+    let mut handle = producer.send(Thumbnail { path, width: 200 }).await?; // confirmed: stored, and tracked
     println!("scheduled {}", handle.id());
-    Ok(())
+    Ok(handle.result(Duration::from_secs(60)).await?) // most producers need not wait
 }
