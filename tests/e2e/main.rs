@@ -7,6 +7,7 @@ mod hostile;
 mod listener;
 mod own_nodes;
 mod platform;
+mod policies;
 mod readme;
 mod setup;
 mod workspace;
