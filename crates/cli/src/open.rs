@@ -4,7 +4,7 @@ use crate::args::Global;
 use crate::failure::{Code, Failure};
 use counterfoil_store::{Store, StoreOptions};
 use counterfoil_toolbox::config::{
-    BrokerSettings, Config, DatabaseSettings, LoadOptions, Needs, Role, redact_url,
+    BrokerSettings, Config, ConfigError, DatabaseSettings, LoadOptions, Needs, Role, redact_url,
 };
 use counterfoil_toolbox::telemetry::init_logs_from;
 use counterfoil_toolbox::topology::Names;
@@ -27,11 +27,28 @@ pub(crate) fn config_with(
     variables: impl IntoIterator<Item = (&'static str, String)>,
     level: LevelFilter,
 ) -> Result<Config, Failure> {
-    let options = LoadOptions::from_process(Role::Cli(needs)).file(global.config.clone());
-    let config = Config::load(options.env(variables))?;
-    init_logs_from(&config.telemetry, level)
-        .map_err(|error| Failure::new(Code::Configuration, error))?;
+    let config = Config::load(options(global, needs).env(variables))?;
+    logs_from(&config, level)?;
     Ok(config)
+}
+
+/// Reads the configuration, and nothing else.
+pub(crate) fn load(global: &Global, needs: Needs) -> Result<Config, ConfigError> {
+    Config::load(options(global, needs))
+}
+
+/// Sets up logs: warnings, unless `RUST_LOG` asks for more.
+pub(crate) fn logs(config: &Config) -> Result<(), Failure> {
+    logs_from(config, LevelFilter::WARN)
+}
+
+fn options(global: &Global, needs: Needs) -> LoadOptions {
+    LoadOptions::from_process(Role::Cli(needs)).file(global.config.clone())
+}
+
+fn logs_from(config: &Config, level: LevelFilter) -> Result<(), Failure> {
+    init_logs_from(&config.telemetry, level)
+        .map_err(|error| Failure::new(Code::Configuration, error))
 }
 
 /// Connects to the broker, within `connect_timeout`.

@@ -3,7 +3,7 @@
 
 use crate::config::{Config, Profile, redact_url};
 use crate::error::ErrorChain;
-use crate::topology::{Item, ItemState, plan};
+use crate::topology::{Item, ItemState, QueueSettings, plan};
 use crate::transport::{Transport, TransportError};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -105,6 +105,13 @@ pub fn configuration(config: &Config) -> Vec<Check> {
             "use amqps:// unless the network between is yours alone",
         ));
     }
+    if config.broker.queue_settings == QueueSettings::Policy {
+        checks.push(Check::ok(
+            "policies",
+            "cannot be read over AMQP; `rabbitmqctl list_queues name policy` shows them, and \
+             deploy/rabbitmq/policies sets them",
+        ));
+    }
     let limit = config.worker.time_limit;
     let broker = config.broker.consumer_timeout;
     if limit.is_none_or(|limit| limit >= broker) {
@@ -197,6 +204,8 @@ fn version(version: &str) -> Option<Check> {
     }
 }
 
+const MISSING: &str = "it is missing";
+
 /// Compares `items` with the broker.
 pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check> {
     let findings = match plan(transport, items).await {
@@ -211,7 +220,7 @@ pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check>
         match &finding.state {
             ItemState::Present | ItemState::Applied => present += 1,
             ItemState::Unknown => bindings += 1,
-            ItemState::Missing => checks.push(Check::fail(item, "it is missing", &remedy)),
+            ItemState::Missing => checks.push(Check::fail(item, MISSING, &remedy)),
             ItemState::Differs { difference } => {
                 checks.push(Check::fail(item, difference, &remedy))
             }
@@ -219,6 +228,11 @@ pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check>
                 checks.push(Check::warn(item, format!("it is there; {reason}"), &remedy));
             }
         }
+    }
+    if present == 0 && checks.iter().all(|check| check.detail == MISSING) {
+        // Told one by one they would fill screens.
+        let none = format!("none of {} exchanges and queues is there", checks.len());
+        return vec![Check::fail("topology", none, "run `counterfoil init`")];
     }
     let summary = format!("{present} exchanges and queues are as declared");
     checks.insert(0, Check::ok("topology", summary));
@@ -284,5 +298,15 @@ mod tests {
             ("COUNTERFOIL_BROKER__URL", "amqp://u:p@127.0.0.1:5672/v"),
         ]);
         assert_eq!(local.len(), 1);
+    }
+
+    #[test]
+    fn policies_that_nobody_can_look_at_are_mentioned_where_they_are_used() {
+        let options = LoadOptions::new(Role::Worker);
+        let options = options.env([("COUNTERFOIL_BROKER__QUEUE_SETTINGS", "policy")]);
+        let checks = configuration(&Config::load(options).expect("good"));
+        let names: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();
+        assert_eq!(names, ["configuration", "policies"]);
+        assert_eq!(checks[1].outcome, Outcome::Ok);
     }
 }

@@ -4,6 +4,7 @@ mod away;
 mod configuration;
 mod database;
 mod demo;
+mod doctor;
 mod hostile;
 mod program;
 mod refused;

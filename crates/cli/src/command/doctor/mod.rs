@@ -1,45 +1,82 @@
 //! `doctor`: what is wrong, and what to do about it.
 
+mod database;
+
 use super::topology::wanted;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::open;
 use crate::output::Output;
 use crate::text::plain;
-use chrono::TimeDelta;
-use counterfoil_store::{Store, StoreError};
 use counterfoil_toolbox::config::{Config, Needs, Profile};
 use counterfoil_toolbox::doctor::{Check, Outcome, broker, broker_fault, configuration, topology};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::transport::TransportError;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use secrecy::ExposeSecret;
-
-/// Clocks that differ by less are taken for the same.
-const SKEW: TimeDelta = TimeDelta::seconds(5);
 
 /// Fits every development machine, and so hides nothing.
 const DEVELOPMENT_SECRET: &str = "development";
 
 pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
-    let config = open::config(global, Needs::BOTH)?;
-    let mut checks = configuration(&config);
-    checks.extend(secret(&config));
-    checks.extend(at_broker(&config).await?);
-    checks.extend(at_database(&config).await);
+    let (config, mut checks) = configured(global);
+    let is_configured = checks.iter().all(|check| check.outcome != Outcome::Fail);
+    match &config {
+        Some(config) if !config.broker.urls.is_empty() => checks.extend(at_broker(config).await),
+        _ => checks.push(skipped("broker")),
+    }
+    match &config {
+        Some(config) if config.database.is_some() => checks.extend(database::look(config).await),
+        _ => checks.push(skipped("database")),
+    }
     print(&checks, output)?;
     let failed: Vec<_> = checks
         .iter()
         .filter(|c| c.outcome == Outcome::Fail)
         .collect();
-    match failed.len() {
-        0 => Ok(()),
-        1 => Err(Failure::failed(format!(
-            "1 check failed: {}",
-            failed[0].name
-        ))),
-        n => Err(Failure::failed(format!("{n} checks failed"))),
+    let told = match failed.len() {
+        0 => return Ok(()),
+        1 => format!("1 check failed: {}", failed[0].name),
+        n => format!("{n} checks failed"),
+    };
+    let code = match is_configured {
+        true => Code::Failed,
+        false => Code::Configuration,
+    };
+    Err(Failure::new(code, anyhow::anyhow!("{told}")))
+}
+
+/// The configuration, or as much of it as can be used, and what there is to say about it.
+fn configured(global: &Global) -> (Option<Config>, Vec<Check>) {
+    let (config, mut checks) = match open::load(global, Needs::BOTH) {
+        Ok(config) => {
+            let checks = configuration(&config);
+            (Some(config), checks)
+        }
+        Err(error) => {
+            let faults = error.faults.iter().map(|fault| {
+                let remedy = "mend it in the file, or in the variable that sets it";
+                Check::fail("configuration", fault.to_string(), remedy)
+            });
+            // What is missing for one of them need not keep from looking at the other.
+            let rest = [Needs::BROKER, Needs::DATABASE];
+            let rest = rest.into_iter().find_map(|n| open::load(global, n).ok());
+            (rest, faults.collect())
+        }
+    };
+    if let Some(config) = &config {
+        checks.extend(secret(config));
+        if let Err(failure) = open::logs(config) {
+            checks.push(failure.check("logs"));
+        }
     }
+    (config, checks)
+}
+
+fn skipped(name: &str) -> Check {
+    let what = "skipped: the configuration does not say where it is, or cannot be used";
+    Check::warn(name, what, "mend the configuration, then look again")
 }
 
 fn print(checks: &[Check], output: &mut Output) -> Result<(), Failure> {
@@ -68,115 +105,42 @@ fn secret(config: &Config) -> Option<Check> {
     })
 }
 
-async fn at_broker(config: &Config) -> Result<Vec<Check>, Failure> {
-    let transport = AmqpTransport::new(&config.broker)
-        .map_err(|error| Failure::new(Code::Configuration, error))?;
-    let mut checks =
-        match tokio::time::timeout(config.broker.connect_timeout * 2, broker(&*transport)).await {
-            Ok(checks) => checks,
-            Err(_) => vec![broker_fault(
-                &counterfoil_toolbox::transport::TransportError::Timeout {
-                    what: format!("a connection to {}", open::addresses(&config.broker)),
-                    after: config.broker.connect_timeout * 2,
-                },
-            )],
-        };
+async fn at_broker(config: &Config) -> Vec<Check> {
+    let transport = match AmqpTransport::new(&config.broker) {
+        Ok(transport) => transport,
+        Err(error) => return vec![Failure::new(Code::Configuration, error).check("broker")],
+    };
+    let deadline = config.broker.connect_timeout * 2;
+    let mut checks = match tokio::time::timeout(deadline, broker(&*transport)).await {
+        Ok(checks) => checks,
+        Err(_) => vec![broker_fault(&TransportError::Timeout {
+            what: format!("a connection to {}", open::addresses(&config.broker)),
+            after: deadline,
+        })],
+    };
     let answers = checks
         .iter()
         .all(|check| check.name != "broker" || check.outcome == Outcome::Ok);
-    if answers {
-        let wanted = wanted(&config.broker)?;
-        let items = wanted.ours.into_iter().chain(wanted.of_others).collect();
-        checks.extend(topology(&*transport, items).await);
+    match wanted(&config.broker) {
+        Ok(wanted) if answers => {
+            let items = wanted.ours.into_iter().chain(wanted.of_others).collect();
+            checks.extend(topology(&*transport, items).await);
+        }
+        Ok(_) => checks.push(Check::warn(
+            "topology",
+            "skipped: the broker does not answer",
+            "mend that first, then look again",
+        )),
+        Err(failure) => checks.push(failure.check("topology")),
     }
     transport.close().await;
-    Ok(checks)
-}
-
-async fn at_database(config: &Config) -> Vec<Check> {
-    let store = match open::database(config).await {
-        Ok(store) => store,
-        Err(failure) => {
-            let (what, remedy) = failure.told();
-            return vec![Check::fail("database", what, &remedy)];
-        }
-    };
-    let mut checks = Vec::new();
-    match looked_at(&*store, &mut checks).await {
-        Ok(()) => {}
-        Err(error) => {
-            let (what, remedy) = Failure::from(error).told();
-            checks.push(Check::fail("database", what, &remedy));
-        }
-    }
-    store.close().await;
     checks
 }
 
-async fn looked_at(store: &dyn Store, checks: &mut Vec<Check>) -> Result<(), StoreError> {
-    store.ping().await?;
-    checks.push(Check::ok("database", format!("{} answers", store.server())));
-    let before = chrono::Utc::now();
-    let theirs = store.clock().await?;
-    let ours = before + (chrono::Utc::now() - before) / 2;
-    let skew = theirs - ours;
-    checks.push(match skew.abs() < SKEW {
-        true => Check::ok("clock", "the database's clock is ours"),
-        false => Check::warn(
-            "clock",
-            format!(
-                "the database's clock differs from ours by {} s",
-                skew.num_seconds()
-            ),
-            "set both by the network; order and leases are right all the same",
-        ),
-    });
-    let pending = store.pending_migrations().await?;
-    if !pending.is_empty() {
-        let what = format!("not applied yet: {}", pending.join(", "));
-        checks.push(Check::fail("migrations", what, "run `counterfoil init`"));
-        return Ok(());
-    }
-    checks.push(Check::ok("migrations", "all applied"));
-    checks.push(daemon(store).await?);
-    Ok(())
-}
-
-/// Whether canaries come through, and so whether a daemon runs.
-async fn daemon(store: &dyn Store) -> Result<Check, StoreError> {
-    let canaries = store.canaries(2).await?;
-    let arrived = canaries
-        .iter()
-        .find(|c| c.tracked_at.is_some() && c.unroutable_at.is_some() && c.event_at.is_some());
-    let now = store.clock().await?;
-    Ok(match (arrived, canaries.first()) {
-        (Some(canary), _) if now - canary.sent_at < TimeDelta::minutes(5) => Check::ok(
-            "daemon",
-            "a canary came through within the last five minutes",
-        ),
-        (_, Some(canary)) => Check::warn(
-            "daemon",
-            format!(
-                "the last canary left at {} and did not come through, or that is long ago",
-                canary.sent_at
-            ),
-            "start counterfoil-sync, or see its log",
-        ),
-        (None, None) => Check::warn(
-            "daemon",
-            "no canary was ever sent",
-            "start counterfoil-sync",
-        ),
-        (Some(_), None) => Check::ok("daemon", "a canary came through"),
-    })
-}
-
 impl Failure {
-    /// What happened and what to do, for a check that goes on.
-    fn told(&self) -> (String, String) {
-        (
-            ErrorChain(self.error()).to_string(),
-            self.advice().unwrap_or_default().to_owned(),
-        )
+    /// What happened and what to do, as a check among others.
+    fn check(&self, name: &str) -> Check {
+        let remedy = self.advice().unwrap_or("see the message");
+        Check::fail(name, ErrorChain(self.error()).to_string(), remedy)
     }
 }

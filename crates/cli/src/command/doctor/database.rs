@@ -1,0 +1,109 @@
+//! What `doctor` asks the database.
+
+use crate::failure::Failure;
+use crate::open;
+use chrono::TimeDelta;
+use counterfoil_store::{Batch, CanaryPlace, Store, StoreError};
+use counterfoil_toolbox::config::Config;
+use counterfoil_toolbox::doctor::Check;
+use counterfoil_toolbox::error::ErrorChain;
+use uuid::Uuid;
+
+/// Clocks that differ by less are taken for the same.
+const SKEW: TimeDelta = TimeDelta::seconds(5);
+
+/// Looks at database, clock, schema and rights, and at what the daemon left in it.
+pub(super) async fn look(config: &Config) -> Vec<Check> {
+    let store = match open::database(config).await {
+        Ok(store) => store,
+        Err(failure) => return vec![failure.check("database")],
+    };
+    let mut checks = Vec::new();
+    if let Err(error) = looked_at(&*store, &mut checks).await {
+        checks.push(Failure::from(error).check("database"));
+    }
+    store.close().await;
+    checks
+}
+
+async fn looked_at(store: &dyn Store, checks: &mut Vec<Check>) -> Result<(), StoreError> {
+    store.ping().await?;
+    checks.push(Check::ok("database", format!("{} answers", store.server())));
+    let before = chrono::Utc::now();
+    let theirs = store.clock().await?;
+    let ours = before + (chrono::Utc::now() - before) / 2;
+    let skew = theirs - ours;
+    checks.push(match skew.abs() < SKEW {
+        true => Check::ok("clock", "the database's clock is ours"),
+        false => Check::warn(
+            "clock",
+            format!(
+                "the database's clock differs from ours by {} s",
+                skew.num_seconds()
+            ),
+            "set both by the network; order and leases are right all the same",
+        ),
+    });
+    let pending = store.pending_migrations().await?;
+    if !pending.is_empty() {
+        let what = format!("not applied yet: {}", pending.join(", "));
+        checks.push(Check::fail("migrations", what, "run `counterfoil init`"));
+        return Ok(());
+    }
+    checks.push(Check::ok("migrations", "all applied"));
+    checks.push(role(store).await);
+    checks.push(daemon(store).await?);
+    Ok(())
+}
+
+/// Whether the user may write, as the daemon does all the time: a canary that nobody sent is marked
+/// as seen, which changes no row and needs the same rights.
+async fn role(store: &dyn Store) -> Check {
+    let mut batch = Batch::new();
+    batch.canary(Uuid::nil(), CanaryPlace::Tracking);
+    let Err(error) = store.apply(&batch).await else {
+        return Check::ok("database role", "it may write");
+    };
+    let remedy = match error.code() {
+        // insufficient_privilege
+        Some("42501") => {
+            "let the user of database.url read and write all tables of the schema, or use the one that \
+             ran `counterfoil init`; only commands that look at tasks can do without"
+        }
+        // read_only_sql_transaction, SQLITE_READONLY
+        Some("25006" | "8") => {
+            "name the server that takes writes in database.url, or make file and folder writable"
+        }
+        _ => return Failure::from(error).check("database role"),
+    };
+    Check::fail("database role", ErrorChain(&error).to_string(), remedy)
+}
+
+/// Whether canaries come through, and so whether a daemon runs.
+async fn daemon(store: &dyn Store) -> Result<Check, StoreError> {
+    let canaries = store.canaries(2).await?;
+    let arrived = canaries
+        .iter()
+        .find(|c| c.tracked_at.is_some() && c.unroutable_at.is_some() && c.event_at.is_some());
+    let now = store.clock().await?;
+    Ok(match (arrived, canaries.first()) {
+        (Some(canary), _) if now - canary.sent_at < TimeDelta::minutes(5) => Check::ok(
+            "daemon",
+            "a canary came through within the last five minutes",
+        ),
+        (_, Some(canary)) => Check::warn(
+            "daemon",
+            format!(
+                "the last canary left at {} and did not come through, or that is long ago",
+                canary.sent_at
+            ),
+            "start counterfoil-sync, or see its log",
+        ),
+        (None, None) => Check::warn(
+            "daemon",
+            "no canary was ever sent",
+            "start counterfoil-sync",
+        ),
+        (Some(_), None) => Check::ok("daemon", "a canary came through"),
+    })
+}

@@ -1,0 +1,119 @@
+//! `doctor` says what is wrong, all of it, and goes on with what it can.
+
+use crate::program::{CANARY, Program, Ran};
+use counterfoil_testkit::{Broker, Database};
+use serde_json::Value;
+
+/// Outcome and detail of each check of that name.
+fn checks(ran: &Ran, name: &str) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    ran.documents()
+        .iter()
+        .filter(|check| check["name"] == name)
+        .map(|check| (text(&check["outcome"]), text(&check["detail"])))
+        .collect()
+}
+
+fn check(ran: &Ran, name: &str) -> (String, String) {
+    let mut all = checks(ran, name);
+    assert_eq!(all.len(), 1, "{name}: {ran:#?}");
+    all.remove(0)
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_is_a_failed_check_with_all_of_its_faults() {
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_WORKER__CONCURRENCY", "many");
+    program.file("counterfoil.toml", "[broker]\nheartbeat = \"soon\"\n");
+    let ran = program.run(&["doctor", "--json"]).await.ends_with(78);
+    let faults = checks(&ran, "configuration");
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    for (fault, field) in faults
+        .iter()
+        .zip(["broker.heartbeat", "worker.concurrency"])
+    {
+        assert_eq!(fault.0, "fail");
+        assert!(fault.1.starts_with(field), "{fault:?}");
+    }
+    for name in ["broker", "database"] {
+        let (outcome, detail) = check(&ran, name);
+        assert_eq!(outcome, "warn");
+        assert!(detail.starts_with("skipped: the configuration"), "{detail}");
+    }
+    let text = program.run(&["doctor"]).await.ends_with(78);
+    assert!(text.stdout.contains("fail  configuration: "), "{text:?}");
+    assert!(text.stderr.contains("error: 2 checks failed"), "{text:?}");
+}
+
+#[tokio::test]
+async fn what_is_configured_is_looked_at_when_something_else_is_missing() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_PROFILE", "production");
+    program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
+    let ran = program.run(&["doctor", "--json"]).await.ends_with(78);
+    let missing = checks(&ran, "configuration");
+    assert_eq!(missing.len(), 2, "{missing:?}");
+    assert!(missing[0].1.starts_with("database.url: missing"));
+    assert_eq!(check(&ran, "broker").0, "ok");
+    assert_eq!(check(&ran, "database").0, "warn");
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn a_broker_that_is_away_does_not_keep_from_looking_at_the_database() -> anyhow::Result<()> {
+    let database = Database::fresh().await?;
+    let mut program = Program::new();
+    let away = format!("amqp://u:{CANARY}@127.0.0.1:1/%2f");
+    program.set("COUNTERFOIL_BROKER__URL", away);
+    program.set("COUNTERFOIL_DATABASE__URL", database.url());
+    let ran = program.run(&["doctor", "--json"]).await.ends_with(1);
+    assert_eq!(check(&ran, "broker").0, "fail");
+    let (outcome, detail) = check(&ran, "topology");
+    assert_eq!(outcome, "warn");
+    assert!(detail.starts_with("skipped: the broker"), "{detail}");
+    assert_eq!(check(&ran, "database").0, "ok");
+    assert_eq!(check(&ran, "migrations").0, "fail");
+    database.close().await
+}
+
+#[tokio::test]
+async fn a_database_user_who_may_only_read_fails_with_what_to_do() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let database = Database::fresh().await?;
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
+    let mut with = async |url: String, command: &'static str| {
+        program.set("COUNTERFOIL_DATABASE__URL", url);
+        program.run(&[command, "--json"]).await
+    };
+    let url = database.url();
+    let and = if url.contains('?') { '&' } else { '?' };
+    for (writes, reads, remedy) in [
+        (
+            url.to_owned(),
+            format!("{url}{and}options=-c%20role%3Dpg_read_all_data"),
+            "let the user of database.url read and write",
+        ),
+        (
+            url.to_owned(),
+            format!("{url}{and}options=-c%20default_transaction_read_only%3Don"),
+            "name the server that takes writes",
+        ),
+        (
+            "sqlite://own.db".to_owned(),
+            "sqlite://own.db?mode=ro".to_owned(),
+            "name the server that takes writes",
+        ),
+    ] {
+        with(writes.clone(), "init").await.ends_with(0);
+        let ran = with(writes, "doctor").await.ends_with(0);
+        assert_eq!(check(&ran, "database role").0, "ok");
+        let ran = with(reads, "doctor").await.ends_with(1);
+        assert_eq!(check(&ran, "database role").0, "fail", "{ran:?}");
+        assert!(ran.stdout.contains(remedy), "{ran:?}");
+        assert_eq!(check(&ran, "daemon").0, "warn", "and it goes on");
+    }
+    database.close().await?;
+    vhost.close().await
+}
