@@ -127,10 +127,22 @@ async fn family(program: &Program) {
             .run(&["task", "tree", id, "--json"])
             .await
             .ends_with(0)
-            .document();
-        assert_eq!(keys(&tree), ["id", "task_id", "type", "state", "children"]);
-        assert_eq!(tree["task_id"], child["root_id"]);
-        assert_eq!(tree["children"][0]["type"], "demo.tree");
+            .documents();
+        assert_eq!(
+            keys(&tree[0]),
+            [
+                "id",
+                "task_id",
+                "type",
+                "state",
+                "parent_id",
+                "error_message",
+                "generation"
+            ]
+        );
+        assert_eq!(tree[0]["task_id"], child["root_id"]);
+        assert_eq!(tree[1]["parent_id"], child["root_id"]);
+        assert_eq!(tree[1]["generation"], 1);
     }
 }
 

@@ -10,4 +10,5 @@ mod program;
 mod refused;
 mod send;
 mod topology;
+mod tree;
 mod usage;

@@ -25,7 +25,7 @@ pub(crate) enum TaskCommand {
     /// Lines that the task's handler wrote
     Log(Id),
     /// The family of a task: who scheduled whom
-    Tree(Id),
+    Tree(tree::TreeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,10 @@ pub(crate) async fn run(
             history::run(&find(&*store, &id).await?, &*store, output).await?;
         }
         TaskCommand::Log(id) => log::run(&find(&*store, &id).await?, &*store, output).await?,
-        TaskCommand::Tree(id) => tree::run(&find(&*store, &id).await?, &*store, output).await?,
+        TaskCommand::Tree(args) => {
+            let task = find(&*store, &args.id).await?;
+            tree::run(&args, &task, &*store, output).await?;
+        }
     }
     store.close().await;
     Ok(())
