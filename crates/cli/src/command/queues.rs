@@ -4,13 +4,14 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, numbers, words};
+use chrono::TimeDelta;
 use counterfoil_toolbox::config::{Config, Needs};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{QueueDepth, Transport};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// One queue. Numbers are absent for a queue that does not exist.
 #[derive(Debug, Serialize)]
@@ -22,6 +23,9 @@ struct Line {
     consumers: Option<u32>,
     /// Messages in the service's dead queue.
     dead: Option<u32>,
+    /// Tasks of the service that were sent within the last minute, as far as they are mirrored.
+    /// Absent when the database cannot be asked.
+    sent_per_minute: Option<i64>,
 }
 
 pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -30,8 +34,10 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
     let services = services(&config).await;
     let transport = open::broker(&config.broker).await?;
     let mut lines = Vec::new();
-    for service in services {
-        lines.extend(of_service(&*transport, &config, &names, service).await?);
+    for (service, sent_per_minute) in services {
+        let mut own = of_service(&*transport, &config, &names, service).await?;
+        own[0].sent_per_minute = sent_per_minute;
+        lines.extend(own);
     }
     for queue in of_platform(&names) {
         let depth = transport.depth(queue).await?;
@@ -43,20 +49,25 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
         numbers("READY"),
         numbers("CONSUMERS"),
         numbers("DEAD"),
+        numbers("SENT/MIN"),
     ];
-    let number = |number: Option<u32>| number.map_or("-".to_owned(), |n| n.to_string());
     output.list(&lines, &columns, |line| {
-        let dead = match line.service {
-            Some(_) => number(line.dead),
+        let of_service = |text| match line.service {
+            Some(_) => text,
             None => String::new(),
         };
         vec![
             line.queue.to_string(),
             number(line.ready),
             number(line.consumers),
-            dead,
+            of_service(number(line.dead)),
+            of_service(number(line.sent_per_minute)),
         ]
     })
+}
+
+fn number<N: ToString>(number: Option<N>) -> String {
+    number.map_or("-".to_owned(), |n| n.to_string())
 }
 
 async fn of_service(
@@ -90,6 +101,7 @@ fn line(
         ready: depth.map(|depth| depth.ready),
         consumers: depth.map(|depth| depth.consumers),
         dead,
+        sent_per_minute: None,
     }
 }
 
@@ -106,34 +118,44 @@ fn of_platform(names: &Names) -> [&QueueName; 7] {
     ]
 }
 
-/// Services of the configuration, and those that the database knows, if it can be asked.
-async fn services(config: &Config) -> BTreeSet<ServiceName> {
-    let mut services: BTreeSet<_> = config.broker.services.iter().cloned().collect();
-    services.extend(config.broker.queues.keys().cloned());
+/// Services of the configuration, and those that the database knows, each with the number of its
+/// tasks that were sent within the last minute; if the database can be asked.
+async fn services(config: &Config) -> BTreeMap<ServiceName, Option<i64>> {
+    let configured = config.broker.services.iter();
+    let configured = configured.chain(config.broker.queues.keys()).cloned();
+    let mut services: BTreeMap<_, _> = configured.map(|service| (service, None)).collect();
     let is_there = config
         .database
         .as_ref()
         .is_some_and(|database| open::missing_file(database).is_none());
     if is_there {
-        match known(config).await {
-            Ok(known) => services.extend(known),
+        match sent_lately(config).await {
+            Ok(sent) => {
+                services.values_mut().for_each(|rate| *rate = Some(0));
+                services.extend(sent);
+            }
             Err(failure) => eprint!("warning: services of the database are left out: {failure}"),
         }
     }
     services
 }
 
-async fn known(config: &Config) -> Result<Vec<ServiceName>, Failure> {
+async fn sent_lately(config: &Config) -> Result<Vec<(ServiceName, Option<i64>)>, Failure> {
     let store = open::database(config).await?;
-    let workers = store.workers().await?;
-    let counts = store.counts_by_service(None).await?;
+    let since = store.clock().await? - TimeDelta::minutes(1);
+    let workers = store.workers().await?.into_iter();
+    let ever = store.counts_by_service(None).await?.into_iter();
+    let lately = store.counts_by_service(Some(since)).await?;
     store.close().await;
-    let names = workers.into_iter().map(|worker| worker.service);
-    let names = names.chain(counts.into_iter().map(|count| count.service));
+    let names = workers
+        .map(|worker| worker.service)
+        .chain(ever.map(|count| count.service));
     let mut services = Vec::new();
     for name in names {
+        let sent = lately.iter().filter(|count| count.service == name);
+        let sent = sent.map(|count| count.tasks).sum();
         match ServiceName::new(&name) {
-            Ok(service) => services.push(service),
+            Ok(service) => services.push((service, Some(sent))),
             // Anybody may send a task of any name.
             Err(error) => tracing::debug!(error = %ErrorChain(&error), "no queue has this name"),
         }

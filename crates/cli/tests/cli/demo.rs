@@ -223,6 +223,10 @@ async fn a_demo_on_real_servers_leaves_nothing_waiting() -> anyhow::Result<()> {
         queues.documents().iter().all(|line| ready(line) == 0),
         "{queues:?}"
     );
+    assert!(
+        queues.documents()[0]["sent_per_minute"].is_i64(),
+        "{queues:?}"
+    );
 
     // The workers announced their schemas, so arguments are checked from now on.
     let ran = program

@@ -1,8 +1,15 @@
 //! What should be at the broker, against what is.
 
 use crate::program::Program;
+use chrono::Utc;
+use counterfoil_store::{Batch, StoreOptions, connect};
 use counterfoil_testkit::{Broker, Vhost};
+use counterfoil_toolbox::event::{Event, EventKind};
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::state::{Lineage, TaskState};
 use serde_json::json;
+use uuid::{NoContext, Timestamp, Uuid};
 
 async fn program(vhost: &Vhost) -> Program {
     let mut program = Program::new();
@@ -108,7 +115,10 @@ async fn queues_that_are_not_there_have_no_numbers() -> anyhow::Result<()> {
         .await
         .ends_with(0);
     let ran = program.run(&["queues", "--json"]).await.ends_with(0);
-    let demo = json!({"queue": "demo", "service": "demo", "ready": 1, "consumers": 0, "dead": 0});
+    let demo = json!({
+        "queue": "demo", "service": "demo", "ready": 1, "consumers": 0, "dead": 0,
+        "sent_per_minute": null,
+    });
     assert_eq!(ran.documents()[0], demo);
     let tracking = ran
         .documents()
@@ -121,7 +131,44 @@ async fn queues_that_are_not_there_have_no_numbers() -> anyhow::Result<()> {
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .collect();
-    assert_eq!(lines[0], ["QUEUE", "READY", "CONSUMERS", "DEAD"]);
-    assert_eq!(lines[1], ["demo", "1", "0", "0"]);
+    assert_eq!(
+        lines[0],
+        ["QUEUE", "READY", "CONSUMERS", "DEAD", "SENT/MIN"]
+    );
+    assert_eq!(lines[1], ["demo", "1", "0", "0", "-"]);
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn a_queue_tells_how_many_tasks_were_sent_within_the_last_minute() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = program(&vhost).await;
+    let file = program.folder().join("counterfoil.db");
+    let options = StoreOptions::new(format!("sqlite://{}", file.display()));
+    let store = connect(&options.id_secret("secret")).await?;
+    store.migrate().await?;
+    let hour_ago = Utc::now().timestamp() - 3600;
+    let old = Uuid::new_v7(Timestamp::from_unix(NoContext, u64::try_from(hour_ago)?, 0));
+    let mut batch = Batch::new();
+    for id in [
+        TaskId::random(),
+        TaskId::random(),
+        TaskId::new(&old.to_string())?,
+    ] {
+        let name = TaskName::new("export.project")?;
+        let state = EventKind::State(TaskState::Success);
+        batch.event(&Event::new(id, name, Lineage::default(), state, Utc::now()));
+    }
+    store.apply(&batch).await?;
+    store.close().await;
+    let ran = program.run(&["queues", "--json"]).await.ends_with(0);
+    let rates: Vec<_> = ran.documents()[..2]
+        .iter()
+        .map(|line| (line["service"].clone(), line["sent_per_minute"].clone()))
+        .collect();
+    assert_eq!(
+        rates,
+        [(json!("demo"), json!(0)), (json!("export"), json!(2))]
+    );
     vhost.close().await
 }
