@@ -27,6 +27,7 @@ pub(crate) enum Code {
     Usage = 2,
     Unavailable = 69,
     Configuration = 78,
+    Interrupted = 130,
 }
 
 impl Failure {

@@ -1,7 +1,7 @@
 //! `counterfoil`: everything that a person types.
 //!
 //! Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
-//! 2 usage, 69 broker or database unavailable, 78 configuration or topology.
+//! 2 usage, 69 broker or database unavailable, 78 configuration or topology, 130 interrupted.
 
 mod args;
 mod command;

@@ -14,4 +14,5 @@ pub mod export;
 pub mod ledger;
 pub mod parcels;
 
+pub use handlers::faults::is_on_purpose;
 pub use worker::{DemoError, Playground, register, services, worker};

@@ -1,8 +1,9 @@
 //! The demo, and what can be seen of its tasks afterwards.
 
 use crate::program::{CANARY, Program, Ran};
-use counterfoil_testkit::{Broker, Database};
+use counterfoil_testkit::{Broker, Database, eventually};
 use serde_json::Value;
+use std::time::Duration;
 
 fn ids(ran: &Ran, key: &str) -> Vec<String> {
     let text = |line: &Value| line[key].as_str().expect("an id").to_owned();
@@ -32,6 +33,40 @@ async fn a_demo_without_any_server_accounts_for_every_task_and_cleans_up() {
     assert_eq!(ran.stderr, "", "nothing went wrong");
     let left = std::fs::read_dir(&temporary).expect("ours").count();
     assert_eq!(left, 0, "nothing is left behind");
+}
+
+#[tokio::test]
+async fn an_interrupted_demo_cleans_up_too() -> anyhow::Result<()> {
+    let mut program = Program::new();
+    let temporary = program.folder().join("tmp");
+    std::fs::create_dir(&temporary)?;
+    program.set("TMPDIR", temporary.to_string_lossy());
+    let demo = program.command(&["demo", "--tasks", "100000"]).spawn()?;
+    let patience = Duration::from_secs(30);
+    eventually("exports of running tasks", patience, async || {
+        let demo = std::fs::read_dir(&temporary)?.next().transpose()?;
+        let exports = demo.map(|folder| folder.path().join("exports"));
+        Ok(exports.filter(|folder| folder.exists()).map(drop))
+    })
+    .await?;
+    let pid = demo.id().expect("it runs").to_string();
+    let asked = tokio::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status()
+        .await?;
+    assert!(asked.success());
+    let ended = demo.wait_with_output().await?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(
+        (ended.status.code(), &*said),
+        (Some(130), "error: interrupted\n")
+    );
+    assert_eq!(
+        std::fs::read_dir(&temporary)?.count(),
+        0,
+        "nothing is left behind"
+    );
+    Ok(())
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use super::retries_so_far;
 use crate::tasks::{Abort, Fail, Flaky, Panic, Throttled};
 use counterfoil_worker::{Context, TaskError};
+use std::panic::Location;
 
 pub(crate) async fn fail(task: Fail, _: Context) -> Result<(), TaskError> {
     Err(TaskError::fail(task.message))
@@ -26,6 +27,12 @@ pub(crate) async fn throttled(task: Throttled, cx: Context) -> Result<u32, TaskE
         return Err(TaskError::retry_uncounted(text, Throttled::WAIT));
     }
     Ok(waited)
+}
+
+/// Whether a panic at `location` is that of `demo.panic`, which does nothing else.
+#[must_use]
+pub fn is_on_purpose(location: &Location<'_>) -> bool {
+    location.file() == file!()
 }
 
 pub(crate) async fn panic(task: Panic, _: Context) -> Result<(), TaskError> {

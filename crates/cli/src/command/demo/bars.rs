@@ -31,6 +31,11 @@ impl Bars {
         self.sent.inc(1);
     }
 
+    /// Drawn once more: the last steps come too fast for each to be seen.
+    pub(super) fn all_sent(&self) {
+        self.sent.finish();
+    }
+
     /// So many have come to their end.
     pub(super) fn ended(&self, count: usize) {
         self.ended.set_position(wide(count));

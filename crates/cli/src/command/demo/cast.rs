@@ -7,6 +7,7 @@ use counterfoil_demo::{Playground, register};
 use counterfoil_sync::{Daemon, SyncError};
 use counterfoil_worker::{Exit, Stopper, Worker};
 use std::future::Future;
+use std::panic::PanicHookInfo;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -19,16 +20,13 @@ pub(super) struct Cast {
     worker: JoinHandle<Exit>,
     stop_worker: Stopper,
     daemon: JoinHandle<Result<(), SyncError>>,
-    stop_daemon: oneshot::Sender<()>,
+    stop_daemon: Option<oneshot::Sender<()>>,
 }
 
 impl Cast {
     /// Starts both.
     pub(super) fn enter(stage: &Stage) -> Result<Self, Failure> {
-        // Some demo tasks panic, which is recorded like any failure and need not fill the screen.
-        std::panic::set_hook(Box::new(
-            |info| tracing::warn!(reason = %info, "a task panicked"),
-        ));
+        hush(std::panic::take_hook());
         let (transport, names) = (stage.transport.clone(), stage.names.clone());
         let playground = Playground {
             exports: ExportFolder::new(stage.exports()),
@@ -57,7 +55,7 @@ impl Cast {
                 // Dropped or told: both mean the end.
                 let _ = stopped.await;
             })),
-            stop_daemon,
+            stop_daemon: Some(stop_daemon),
         })
     }
 
@@ -77,22 +75,74 @@ impl Cast {
     }
 
     /// Lets both finish what they have.
-    pub(super) async fn leave(self) -> Result<(), Failure> {
+    pub(super) async fn leave(&mut self) -> Result<(), Failure> {
         self.stop_worker.drain();
-        let exit = tokio::time::timeout(LEAVE, self.worker).await;
+        let exit = tokio::time::timeout(LEAVE, &mut self.worker).await;
         if !matches!(exit, Ok(Ok(Exit::Drained))) {
             return Err(Failure::failed(format!(
                 "the worker did not end well: {exit:?}"
             )));
         }
         // Last: it mirrors what the worker said at its end.
-        let _ = self.stop_daemon.send(());
-        match tokio::time::timeout(LEAVE, self.daemon).await {
+        if let Some(stop_daemon) = self.stop_daemon.take() {
+            let _ = stop_daemon.send(());
+        }
+        match tokio::time::timeout(LEAVE, &mut self.daemon).await {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(error))) => Err(Failure::new(Code::Failed, error)),
             other => Err(Failure::failed(format!(
                 "the daemon did not end well: {other:?}"
             ))),
         }
+    }
+
+    /// Ends both where they are, if they have not left, and waits until neither writes any more.
+    pub(super) async fn dismiss(mut self) {
+        if !self.worker.is_finished() {
+            self.worker.abort();
+            let _ = (&mut self.worker).await;
+        }
+        if !self.daemon.is_finished() {
+            self.daemon.abort();
+            let _ = (&mut self.daemon).await;
+        }
+    }
+}
+
+/// One kind of demo task panics on purpose, which is recorded like any failure and need not fill the
+/// screen. Any other panic is news, and `loud` tells it.
+fn hush(loud: Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>) {
+    std::panic::set_hook(Box::new(move |info| {
+        if info.location().is_some_and(counterfoil_demo::is_on_purpose) {
+            tracing::warn!(reason = %info, "a task panicked");
+        } else {
+            loud(info);
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn a_panic_that_no_task_was_asked_for_is_told() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let before = std::panic::take_hook();
+        let heard = told.clone();
+        hush(Box::new(move |info| {
+            heard
+                .lock()
+                .expect("no panic in here")
+                .push(info.to_string());
+        }));
+        let panicked = std::panic::catch_unwind(|| panic!("the mirror broke")).is_err();
+        std::panic::set_hook(before);
+        let told = told.lock().expect("as above");
+        assert!(
+            panicked && told.len() == 1 && told[0].contains("the mirror broke"),
+            "{told:?}"
+        );
     }
 }

@@ -9,7 +9,7 @@ mod producers;
 mod stage;
 
 use crate::args::Global;
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::open;
 use crate::output::{Output, numbers, words};
 use bars::Bars;
@@ -17,9 +17,11 @@ use books::{Books, Line, Unaccounted};
 use cast::Cast;
 use counterfoil_demo::scenario;
 use counterfoil_toolbox::config::Needs;
+use counterfoil_toolbox::start::asked_to_stop;
 use look::Watch;
 use serde::Serialize;
 use stage::Stage;
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::Instant;
 use tracing::level_filters::LevelFilter;
@@ -69,14 +71,38 @@ pub(crate) async fn run(
         .filter_map(|(name, url)| Some((name, url.clone()?)));
     // Tasks fail here on purpose: what the worker says about that is no news.
     let config = open::config_with(global, Needs::NOTHING, variables, LevelFilter::ERROR)?;
-    let stage = Stage::set(&args, config).await?;
-    let started = Instant::now();
+    let stage = interruptible(Stage::set(&args, config)).await?;
     let mut cast = Cast::enter(&stage)?;
+    let played = interruptible(play(&args, &stage, &mut cast, output)).await;
+    // However it ended: nobody goes on, and nothing is left behind.
+    cast.dismiss().await;
+    stage.strike().await;
+    verdict(&played?)
+}
+
+/// Ends early, as a failure, when somebody asks for it: what has begun is then cleared away.
+async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        () = asked_to_stop() => {
+            Err(Failure::new(Code::Interrupted, anyhow::anyhow!("interrupted")))
+        }
+    }
+}
+
+async fn play(
+    args: &DemoArgs,
+    stage: &Stage,
+    cast: &mut Cast,
+    output: &mut Output,
+) -> Result<Books, Failure> {
+    let started = Instant::now();
     let plan = scenario::plan(args.tasks);
     let children = plan.iter().map(|planned| planned.children).sum();
     let bars = Bars::new(plan.len(), plan.len() + children);
-    let sent = cast.guard(producers::send(&stage, plan, &bars)).await?;
-    let watch = Watch::new(&stage, &sent, &bars);
+    let sent = cast.guard(producers::send(stage, plan, &bars)).await?;
+    bars.all_sent();
+    let watch = Watch::new(stage, &sent, &bars);
     let mut books = cast.guard(watch.until_settled()).await?;
     let elapsed = started.elapsed();
     bars.finish();
@@ -92,8 +118,7 @@ pub(crate) async fn run(
         unaccounted: books.unaccounted(),
     };
     print(&answer, output)?;
-    stage.strike().await;
-    verdict(&books)
+    Ok(books)
 }
 
 fn print(answer: &Answer<'_>, output: &mut Output) -> Result<(), Failure> {
