@@ -1,7 +1,7 @@
 //! Answers: lines, tables, or JSON documents, on standard output.
 
 use crate::failure::Failure;
-use crate::text::plain;
+use crate::text::{plain, plain_json};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::fmt::Display;
@@ -48,7 +48,12 @@ impl Output {
     pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(document)
             .map_err(|error| Failure::failed(format!("the answer is no JSON: {error}")))?;
-        self.line(text)
+        self.json(&text)
+    }
+
+    /// A JSON text from elsewhere, on one line.
+    pub(crate) fn json(&mut self, text: &str) -> Result<(), Failure> {
+        self.line(plain_json(text))
     }
 
     /// A list: one document per line, or a table whose rows `row` makes.

@@ -21,6 +21,22 @@ pub(crate) fn plain(text: &str) -> String {
     shown
 }
 
+/// A JSON text on one line, the same value, in which such characters are escaped.
+pub(crate) fn plain_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        // In JSON, these stand between values; within texts they are escaped already.
+        if matches!(c, '\n' | '\r' | '\t') {
+            shown.push(' ');
+        } else if c.is_control() || turns_direction(c) {
+            write!(shown, "\\u{:04x}", u32::from(c)).expect("a string takes all text");
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// `text` cut where a list would get too wide.
 pub(crate) fn short(text: &str) -> String {
     match text.char_indices().nth(SHORT) {
@@ -51,6 +67,15 @@ mod tests {
         assert_eq!(plain("exe.\u{202e}fdp"), "exe.\\u{202e}fdp");
         assert_eq!(plain("héllo \"wörld\" 日本"), "héllo \"wörld\" 日本");
         assert_eq!(block("a\n\u{8}b"), "a\n\\u{8}b");
+    }
+
+    #[test]
+    fn json_stays_the_same_value_when_it_is_made_harmless() {
+        let hostile = "[\r\n\"\u{9b}31m \u{202e}\u{7f} \\u001b é\"]";
+        let shown = plain_json(hostile);
+        assert_eq!(shown, r#"[  "\u009b31m \u202e\u007f \u001b é"]"#);
+        let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).expect("JSON");
+        assert_eq!(value(&shown), value(hostile));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Sending, from the command line and from files.
 
-use crate::program::Program;
+use crate::program::{CANARY, Program};
 use counterfoil_testkit::{Broker, Vhost};
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -58,9 +58,10 @@ async fn standard_output_is_the_id_alone_and_the_task_is_queued_and_tracked() ->
     assert_eq!(ran.stdout, format!("{id}\n"));
     assert!(
         ran.stderr
-            .contains("warning: no schema of demo.add is known"),
+            .starts_with("warning: no schema of demo.add is known, so its arguments were not checked: there is no database"),
         "{ran:?}"
     );
+    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
     for queue in ["demo", "platform.fifo"] {
         let mut messages = messages(&vhost, queue).await?;
         assert_eq!(messages.len(), 1, "{queue}");
@@ -194,5 +195,64 @@ async fn a_reader_that_has_seen_enough_is_no_failure() -> anyhow::Result<()> {
     let ended = child.wait_with_output().await?;
     assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
     assert!(ended.status.success(), "{ended:?}");
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn a_reader_of_ids_who_leaves_early_keeps_no_task_from_being_sent() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = ready(&vhost).await;
+    // More ids than fit between two processes.
+    program.file("tasks.jsonl", &"{}\n".repeat(4000));
+    let mut child = program
+        .command(&["send", "demo.add", "--from", "tasks.jsonl", "--unvalidated"])
+        .spawn()?;
+    let mut stdout = child.stdout.take().expect("piped");
+    let mut some = [0; 10];
+    stdout.read_exact(&mut some).await?;
+    drop(stdout);
+    let ended = child.wait_with_output().await?;
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(
+        String::from_utf8_lossy(&ended.stderr),
+        "4000 of 4000 tasks were sent, and not all of their ids were written\n"
+    );
+    assert_eq!(vhost.depth("demo").await?.ready, 4000);
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn arguments_that_nothing_can_check_are_sent_with_the_reason() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let mut program = ready(&vhost).await;
+    let warning = "warning: no schema of demo.add is known, so its arguments were not checked: ";
+    program.set("COUNTERFOIL_BROKER__CONNECT_TIMEOUT", "1s");
+    let away = format!("postgresql://u:{CANARY}@127.0.0.1:1/db");
+    for (name, value, why) in [
+        (
+            "COUNTERFOIL_PROFILE",
+            "production",
+            "no database is configured",
+        ),
+        (
+            "COUNTERFOIL_DATABASE__ID_SECRET",
+            "s",
+            "no database is configured",
+        ),
+        (
+            "COUNTERFOIL_DATABASE__URL",
+            &away,
+            "the database cannot be asked: ",
+        ),
+    ] {
+        program.set(name, value);
+        let ran = program.run(&["send", "demo.add"]).await.ends_with(0);
+        assert!(
+            ran.stderr.starts_with(&format!("{warning}{why}")),
+            "{ran:?}"
+        );
+        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    }
+    assert_eq!(messages(&vhost, "demo").await?.len(), 3);
     vhost.close().await
 }

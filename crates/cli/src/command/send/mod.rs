@@ -57,7 +57,7 @@ pub(crate) struct SendArgs {
     /// Id of the task [default: a new one]; sending the same id again is safe
     #[arg(long)]
     id: Option<TaskId>,
-    /// Name that is unique among the living tasks of this type
+    /// Name for it among the tasks of its type; nothing keeps two from having the same
     #[arg(long)]
     identifier: Option<String>,
     /// Who wants the task
@@ -166,16 +166,22 @@ async fn send_all(
     };
     let mut sending = pin!(begun.map(confirmed).buffered(UNDER_WAY));
     let mut failures: Vec<(Option<usize>, SendError)> = Vec::new();
+    let mut written = Ok(());
     while let Some((line, sent)) = sending.next().await {
         match sent {
-            Ok(sent) if output.is_json() => output.document(&json!({ "task_id": sent.id() }))?,
-            Ok(sent) => output.line(sent.id())?,
+            // Whoever reads the ids may leave early: the tasks are sent all the same.
+            Ok(sent) if written.is_ok() => written = write_id(sent.id(), output),
+            Ok(_) => {}
             Err(error) => failures.push((line, error)),
         }
     }
     let failed = failures.len();
+    if written.is_err() {
+        let sent = count - failed;
+        eprintln!("{sent} of {count} tasks were sent, and not all of their ids were written");
+    }
     match failures.pop() {
-        None => Ok(()),
+        None => written,
         Some((None, error)) => Err(error.into()),
         Some((Some(last), error)) => {
             for (line, error) in &failures {
@@ -190,6 +196,13 @@ async fn send_all(
                 "{failed} of {count} tasks were not sent; line {last}"
             )))
         }
+    }
+}
+
+fn write_id(id: &TaskId, output: &mut Output) -> Result<(), Failure> {
+    match output.is_json() {
+        true => output.document(&json!({ "task_id": id })),
+        false => output.line(id),
     }
 }
 
@@ -213,7 +226,7 @@ async fn wait(
             Ok(result) if output.is_json() => {
                 output.document(&json!({"task_id": id, "state": "SUCCESS", "result": result}))?;
             }
-            Ok(result) => output.line(result.get())?,
+            Ok(result) => output.json(result.get())?,
             Err(error) => {
                 if let (true, ResultError::Failed { state, fault, .. }) = (output.is_json(), &error)
                 {

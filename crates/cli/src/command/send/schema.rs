@@ -4,8 +4,10 @@
 use super::input::Order;
 use crate::failure::{Code, Failure};
 use crate::open;
+use crate::text::plain;
 use counterfoil_toolbox::call::Signature;
 use counterfoil_toolbox::config::Config;
+use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::TaskName;
 use jsonschema::Validator;
 use serde_json::Value;
@@ -19,9 +21,14 @@ pub(super) async fn check(
     name: &TaskName,
     orders: &[Order],
 ) -> Result<(), Failure> {
-    let Some(schema) = find(config, name).await? else {
-        eprintln!("warning: no schema of {name} is known, so its arguments were not checked");
-        return Ok(());
+    let schema = match find(config, name).await? {
+        Ok(schema) => schema,
+        Err(why) => {
+            eprintln!(
+                "warning: no schema of {name} is known, so its arguments were not checked: {why}"
+            );
+            return Ok(());
+        }
     };
     let validator = match jsonschema::validator_for(&schema) {
         Ok(validator) => validator,
@@ -78,23 +85,25 @@ fn faults(
         .collect()
 }
 
-async fn find(config: &Config, name: &TaskName) -> Result<Option<Value>, Failure> {
+/// The schema, or why there is none.
+async fn find(config: &Config, name: &TaskName) -> Result<Result<Value, String>, Failure> {
     if let Some(schema) = in_catalogue(config, name)? {
-        return Ok(Some(schema));
+        return Ok(Ok(schema));
     }
-    let is_there = config
-        .database
-        .as_ref()
-        .is_some_and(|database| open::missing_file(database).is_none());
-    if !is_there {
-        return Ok(None);
+    let Some(database) = &config.database else {
+        let why = "no database is configured, where workers announce their tasks";
+        return Ok(Err(why.to_owned()));
+    };
+    if let Some(file) = open::missing_file(database) {
+        return Ok(Err(format!("there is no database {}", file.display())));
     }
+    let unknown = || "no worker has announced it to the database".to_owned();
     match in_database(config, name).await {
-        Ok(schema) => Ok(schema),
+        Ok(schema) => Ok(schema.ok_or_else(unknown)),
         // Sending needs the broker alone.
         Err(failure) => {
-            eprint!("warning: the database cannot be asked for schemas: {failure}");
-            Ok(None)
+            let why = plain(&ErrorChain(failure.error()).to_string());
+            Ok(Err(format!("the database cannot be asked: {why}")))
         }
     }
 }
