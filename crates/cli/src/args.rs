@@ -17,14 +17,17 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Options of every command, apart from a command's own.
+const EVERYWHERE: &str = "Options of every command";
+
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Global {
     /// Configuration file [default: counterfoil.toml in the working directory, if there is one]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = EVERYWHERE)]
     pub(crate) config: Option<PathBuf>,
     /// Answer in JSON: one document; lists one document per line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
 }
 
