@@ -163,6 +163,10 @@ async fn bodies_that_are_no_tasks_are_kept_with_a_reason_and_block_nothing() -> 
         .send_raw(task, SendOptions::new())
         .await?;
     wait_for_state(&*store, id.as_str(), TaskState::Success, PATIENCE).await?;
+    // A result is JSON that steers no terminal.
+    let raw = "{\"value\": \"a\u{9b}b\u{202e}\"}";
+    let echoed = platform.cli(&["send", "demo.echo", raw, "--wait"])?;
+    assert_eq!(String::from_utf8(echoed.stdout)?, "\"a\\u009bb\\u202e\"\n");
     daemon.assert_running()?;
     worker.assert_running()?;
     assert_eq!(

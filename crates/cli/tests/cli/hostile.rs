@@ -50,11 +50,12 @@ async fn a_parked_message_is_shown_without_steering_the_terminal() -> anyhow::Re
         let shown = program.run(&["parked", "show", id]).await.ends_with(0);
         assert!(shown.stdout.contains("exe.\\u{202e}fdp"), "{shown:?}");
         assert!(!shown.stdout.contains('\u{202e}') && !shown.stdout.contains('\u{7}'));
-        let document = program
+        let json = program
             .run(&["parked", "show", id, "--json"])
             .await
-            .ends_with(0)
-            .document();
+            .ends_with(0);
+        assert!(!json.stdout.contains('\u{202e}'), "{json:?}");
+        let document = json.document();
         assert_eq!(document["headers"]["task"], HOSTILE, "JSON has it as it is");
         assert_eq!(
             document["body_bytes"],
