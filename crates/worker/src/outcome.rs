@@ -2,6 +2,7 @@
 
 use crate::panic::PanicNote;
 use crate::task_error::{TaskError, Verdict};
+use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::MAX_DELAY;
 use counterfoil_toolbox::event::{FaultKind, TaskFault};
 use counterfoil_toolbox::message::json;
@@ -11,6 +12,15 @@ use std::time::Duration;
 
 /// Executions that a message can count. More would be refused by whoever reads it.
 const MAX_EXECUTIONS: i32 = 1_000_000;
+
+/// Shortest waits before uncounted retries, whatever the handler says: no limit ends them, so one
+/// that always asks to be called at once must not keep a worker and a broker busy.
+const UNCOUNTED: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    factor: 2.0,
+    cap: Duration::from_secs(1),
+    jitter: false,
+};
 
 /// Longest message of a fault, in bytes.
 const MAX_MESSAGE: usize = 8 * 1024;
@@ -136,24 +146,35 @@ fn after_error(error: &TaskError, facts: Facts<'_>) -> Outcome {
 
 fn retry(delay: Option<Duration>, counted: bool, fault: TaskFault, facts: Facts<'_>) -> Outcome {
     let retries = u32::try_from(facts.retries).unwrap_or(0);
-    let max = facts.options.max_retries;
-    if (counted && retries >= max) || facts.executions >= MAX_EXECUTIONS {
-        let after = match retries {
-            0 if counted => "no retry is allowed".to_owned(),
-            1 => "after 1 retry".to_owned(),
-            n => format!("after {n} retries"),
-        };
-        return Outcome::Dead(TaskFault {
-            kind: FaultKind::Exhausted,
-            message: format!("{after}: {}", fault.message),
-            traceback: fault.traceback,
-        });
+    if (counted && retries >= facts.options.max_retries) || facts.executions >= MAX_EXECUTIONS {
+        return Outcome::Dead(exhausted(fault, facts));
     }
-    let delay = delay.unwrap_or_else(|| facts.options.backoff.wait(retries, facts.chance));
+    let wait = || facts.options.backoff.wait(retries, facts.chance);
+    let delay = delay.unwrap_or_else(wait).min(MAX_DELAY);
+    let uncounted = facts.executions.saturating_sub(facts.retries);
     Outcome::RetryIn {
-        delay: delay.min(MAX_DELAY),
+        delay: if counted {
+            delay
+        } else {
+            delay.max(UNCOUNTED.wait(u32::try_from(uncounted).unwrap_or(0), 0.0))
+        },
         counted,
         fault,
+    }
+}
+
+/// The fault of a task that is not retried any more, with the kind of its last error. A task that
+/// was never retried has exhausted nothing: its error stands as it is.
+fn exhausted(fault: TaskFault, facts: Facts<'_>) -> TaskFault {
+    let after = match facts.executions {
+        ..=0 => return fault,
+        1 => "after 1 retry".to_owned(),
+        n => format!("after {n} retries"),
+    };
+    TaskFault {
+        kind: FaultKind::Exhausted,
+        message: format!("{after} ({}): {}", fault.kind, fault.message),
+        traceback: fault.traceback,
     }
 }
 
@@ -191,123 +212,5 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use counterfoil_toolbox::backoff::Backoff;
-
-    fn options() -> TaskOptions {
-        TaskOptions {
-            max_retries: 3,
-            backoff: Backoff {
-                jitter: false,
-                ..Backoff::default()
-            },
-            time_limit: None,
-        }
-    }
-
-    fn after(ended: Ended, change: impl FnOnce(&mut Facts<'_>)) -> Outcome {
-        let options = options();
-        let mut facts = Facts {
-            options: &options,
-            retries: 0,
-            executions: 0,
-            max_result_bytes: 100,
-            is_leaving: false,
-            chance: 0.5,
-        };
-        change(&mut facts);
-        decide(ended, facts)
-    }
-
-    fn failing() -> Ended {
-        Ended::Error(TaskError::retry("no luck"))
-    }
-
-    #[test]
-    fn waits_double_until_the_retries_are_used_up() {
-        let after = |retries| after(failing(), |facts| facts.retries = retries);
-        for (retries, seconds) in [(0, 1), (1, 2), (2, 4)] {
-            let Outcome::RetryIn { delay, counted, .. } = after(retries) else {
-                panic!("no retry after {retries}");
-            };
-            assert_eq!((delay, counted), (Duration::from_secs(seconds), true));
-        }
-        let Outcome::Dead(fault) = after(3) else {
-            panic!("not dead");
-        };
-        assert_eq!(fault.kind, FaultKind::Exhausted);
-        assert_eq!(fault.message, "after 3 retries: no luck");
-    }
-
-    #[test]
-    fn a_wait_of_the_handlers_choice_goes_before_the_backoff() {
-        let wait = Duration::from_secs(77);
-        let ended = Ended::Error(TaskError::retry_after("x", wait));
-        let outcome = after(ended, |_| {});
-        assert!(matches!(outcome, Outcome::RetryIn { delay, counted: true, .. } if delay == wait));
-        let ended = Ended::Error(TaskError::retry_uncounted("x", Duration::MAX));
-        let outcome = after(ended, |facts| facts.retries = 3);
-        assert!(
-            matches!(
-                outcome,
-                Outcome::RetryIn {
-                    delay: MAX_DELAY,
-                    counted: false,
-                    ..
-                }
-            ),
-            "{outcome:?}"
-        );
-    }
-
-    #[test]
-    fn even_uncounted_retries_end_before_their_number_becomes_unreadable() {
-        let ended = Ended::Error(TaskError::retry_uncounted("x", Duration::ZERO));
-        let outcome = after(ended, |facts| facts.executions = MAX_EXECUTIONS);
-        assert!(matches!(outcome, Outcome::Dead(_)), "{outcome:?}");
-    }
-
-    #[test]
-    fn a_handler_that_was_asked_to_leave_loses_nothing_but_what_it_finished_counts() {
-        for ended in [failing(), Ended::TimedOut(Duration::ZERO), Ended::Stopped] {
-            let outcome = after(ended, |facts| facts.is_leaving = true);
-            assert!(matches!(outcome, Outcome::HandBack), "{outcome:?}");
-        }
-        let outcome = after(Ended::Output(None), |facts| facts.is_leaving = true);
-        assert!(matches!(outcome, Outcome::Done(None)), "{outcome:?}");
-        let failed = Ended::Error(TaskError::fail("x"));
-        let outcome = after(failed, |facts| facts.is_leaving = true);
-        assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
-    }
-
-    #[test]
-    fn what_was_not_run_is_dead_with_its_kind_or_revoked() {
-        let text = || "why".to_owned();
-        for (ended, kind) in [
-            (Ended::Unknown(text()), FaultKind::UnknownTask),
-            (Ended::BadArguments(text()), FaultKind::BadArguments),
-            (Ended::Undecodable(text()), FaultKind::Undecodable),
-            (Ended::Refused(text()), FaultKind::Rejected),
-            (Ended::Unwritable(text()), FaultKind::ResultTooLarge),
-        ] {
-            let outcome = after(ended, |_| {});
-            assert!(
-                matches!(&outcome, Outcome::Dead(f) if f.kind == kind),
-                "{outcome:?}"
-            );
-        }
-        let outcome = after(Ended::Expired, |_| {});
-        assert!(matches!(outcome, Outcome::Revoked(f) if f.kind == FaultKind::Expired));
-    }
-
-    #[test]
-    fn texts_are_cut_between_characters_and_lose_what_no_column_holds() {
-        assert_eq!(cut("a\0é", 3), "a\u{fffd}");
-        let ended = Ended::Error(TaskError::fail("x".repeat(100_000)));
-        let Outcome::Failed(fault) = after(ended, |_| {}) else {
-            panic!("not failed");
-        };
-        assert_eq!(fault.message.len(), MAX_MESSAGE);
-    }
-}
+#[path = "outcome_tests.rs"]
+mod tests;

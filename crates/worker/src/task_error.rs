@@ -68,6 +68,9 @@ impl TaskError {
     }
 
     /// Again, after `delay`, without using up a retry: for being throttled, or too early.
+    ///
+    /// No limit ends such retries, so short delays are stretched: to 100 ms at least the first
+    /// time, twice that the second time, and one second in the end.
     #[must_use]
     pub fn retry_uncounted(cause: impl Into<BoxError>, delay: Duration) -> Self {
         let (delay, counted) = (Some(delay), false);

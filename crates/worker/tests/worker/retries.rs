@@ -139,7 +139,7 @@ async fn a_task_whose_retries_are_used_up_is_dead() {
     let failed = world.told_of(&id, TaskState::Failure).await;
     let fault = failed.error.expect("a fault");
     assert_eq!(fault.kind, FaultKind::Exhausted);
-    assert_eq!(fault.message, "after 2 retries: no luck");
+    assert_eq!(fault.message, "after 2 retries (exception): no luck");
     assert_eq!(failed.lineage.executions, 2);
     assert_eq!(world.all_told_of(&id, TaskState::Retry).len(), 2);
     assert!(world.is_empty_after(worker, "demo").await);
