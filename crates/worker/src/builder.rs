@@ -3,15 +3,17 @@
 use crate::context::Context;
 use crate::error::{BuildError, BuildFault};
 use crate::handler::{AsyncHandler, BlockingHandler, Handler};
+use crate::queues::Declarations;
 use crate::registry::{Registered, Registry};
+use crate::shared::longest_run;
 use crate::states::States;
 use crate::stop::Stop;
 use crate::task_error::TaskError;
 use crate::worker::Worker;
-use counterfoil_toolbox::config::WorkerSettings;
+use counterfoil_toolbox::config::{BrokerSettings, Declaring, WorkerSettings};
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
-use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::topology::{self, Names};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::{ServiceName, Task, TaskName};
 use std::collections::BTreeSet;
@@ -33,6 +35,8 @@ pub struct WorkerBuilder {
     states: States,
     version: String,
     consumer_timeout: Duration,
+    confirm_timeout: Duration,
+    broker: Option<BrokerSettings>,
     faults: Vec<BuildFault>,
 }
 
@@ -49,7 +53,9 @@ impl WorkerBuilder {
             registry: Registry::default(),
             states: States::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            consumer_timeout: Duration::from_secs(30 * 60),
+            consumer_timeout: BrokerSettings::default().consumer_timeout,
+            confirm_timeout: BrokerSettings::default().confirm_timeout,
+            broker: None,
             faults: Vec::new(),
         }
     }
@@ -86,7 +92,8 @@ impl WorkerBuilder {
     ///
     /// Such a handler cannot be ended from outside. Past its time limit its outcome is ignored,
     /// but it keeps its place among the handlers that run until it returns: let it look at
-    /// [`Context::cancelled`].
+    /// [`Context::cancelled`]. When half of the places are taken by handlers that do not return,
+    /// the worker ends, to be started anew: see [`Exit::Hung`](crate::Exit::Hung).
     pub fn handle_blocking<T, F>(self, handler: F) -> Self
     where
         T: Task,
@@ -110,8 +117,22 @@ impl WorkerBuilder {
         self
     }
 
-    /// After how long the broker takes an unacknowledged message back; time limits must stay
-    /// below it. Default: 30 min, RabbitMQ's own.
+    /// Tells the worker what the configuration says of its broker: how long it waits for an
+    /// acknowledgement ([`Self::consumer_timeout`]) and may take for a confirm, and how its queues
+    /// are declared.
+    ///
+    /// A queue that is deleted while the worker runs is then declared again, with its bindings,
+    /// unless its `declare` is `passive` or `off`. A worker that may not declare its queue, or was
+    /// not told how, ends: see [`Exit::NoQueue`](crate::Exit::NoQueue).
+    pub fn broker(mut self, settings: &BrokerSettings) -> Self {
+        self.broker = Some(settings.clone());
+        self.confirm_timeout = settings.confirm_timeout;
+        self.consumer_timeout(settings.consumer_timeout)
+    }
+
+    /// After how long the broker takes an unacknowledged message back. Default: 30 min, RabbitMQ's
+    /// own. Time limits must stay below it by a tenth, at most two minutes; those that senders ask
+    /// for are lowered to that, and a task without any gets it.
     pub fn consumer_timeout(mut self, timeout: Duration) -> Self {
         self.consumer_timeout = timeout;
         self
@@ -135,6 +156,7 @@ impl WorkerBuilder {
             });
         }
         let services = self.services(&queues);
+        let declarations = self.declarations(&queues);
         let first = services.first().map_or("worker", ServiceName::as_str);
         Ok(Worker {
             id: WorkerId::for_this_process(first),
@@ -144,8 +166,11 @@ impl WorkerBuilder {
             registry: Arc::new(self.registry),
             states: Arc::new(self.states),
             queues,
+            declarations,
             services,
             version: self.version,
+            consumer_timeout: self.consumer_timeout,
+            confirm_timeout: self.confirm_timeout,
             stop: Stop::default(),
         })
     }
@@ -197,9 +222,10 @@ impl WorkerBuilder {
     }
 
     fn check_time_limits(&mut self) {
+        let longest = longest_run(self.consumer_timeout);
         for task in self.registry.sorted() {
             let limit = task.options.time_limit.or(self.settings.time_limit);
-            if let Some(limit) = limit.filter(|limit| *limit >= self.consumer_timeout) {
+            if let Some(limit) = limit.filter(|limit| *limit > longest) {
                 self.faults.push(BuildFault::TimeLimit {
                     name: task.name.to_string(),
                     limit,
@@ -249,5 +275,20 @@ impl WorkerBuilder {
             }
         }
         services
+    }
+
+    /// What to declare again when a queue is gone.
+    fn declarations(&self, queues: &[QueueName]) -> Declarations {
+        let Some(broker) = &self.broker else {
+            return Declarations::new();
+        };
+        let items = |queue: &QueueName| {
+            let service = ServiceName::new(self.names.service_of(queue)).ok()?;
+            let special = broker.queues.get(&service);
+            let declaring = special.map(|special| special.declare).unwrap_or_default();
+            let items = topology::service(&self.names, &service, &broker.service(&service));
+            (declaring == Declaring::Active).then(|| (queue.clone(), items))
+        };
+        queues.iter().filter_map(items).collect()
     }
 }

@@ -4,7 +4,6 @@ use crate::execute::execute;
 use crate::shared::Shared;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::transport::{Requeue, SubscribeOptions, Subscription, SubscriptionStatus};
-use futures::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,7 +17,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) queue: QueueName,
-    status: watch::Receiver<SubscriptionStatus>,
+    pub(crate) status: watch::Receiver<SubscriptionStatus>,
     /// Nothing is left to settle: the loop may close its channel and end.
     settled: CancellationToken,
     task: JoinHandle<()>,
@@ -78,30 +77,4 @@ async fn consume(shared: Arc<Shared>, mut subscription: Subscription, settled: C
     {
         tracing::warn!("the broker did not confirm the end of a channel");
     }
-}
-
-/// Waits until a queue that was never consumed is refused for good: it does not exist, or the
-/// broker does not let us in. Pending for ever once all of them have been consumed.
-pub(crate) async fn first_refusal(consumers: &[Consumer]) -> (QueueName, String) {
-    let statuses = consumers.iter().map(|consumer| async {
-        let mut status = consumer.status.clone();
-        let decided = status.wait_for(|status| match status {
-            SubscriptionStatus::Consuming | SubscriptionStatus::Cancelled => true,
-            SubscriptionStatus::Down { transient, .. } => !transient,
-            SubscriptionStatus::Connecting => false,
-        });
-        match decided.await.as_deref() {
-            Ok(SubscriptionStatus::Down { reason, .. }) => {
-                Some((consumer.queue.clone(), reason.clone()))
-            }
-            Ok(_) | Err(_) => None,
-        }
-    });
-    let mut statuses = statuses.collect::<FuturesUnordered<_>>();
-    while let Some(status) = statuses.next().await {
-        if let Some(refusal) = status {
-            return refusal;
-        }
-    }
-    std::future::pending().await
 }

@@ -20,13 +20,19 @@ pub enum Exit {
         /// Tasks that were given back.
         left: Vec<TaskId>,
     },
-    /// It never came to work: one of its queues does not exist. `counterfoil topology apply` makes
-    /// it.
+    /// Half of its places or more are taken by blocking handlers that hang: they went on for more
+    /// than ten seconds after their time limit. Only a new process gets rid of their threads.
+    Hung {
+        /// The tasks that they were to do. They have been retried, or have failed.
+        tasks: Vec<TaskId>,
+    },
+    /// One of its queues does not exist, or was deleted and could not be declared again within some
+    /// seconds. `counterfoil topology apply` makes it.
     NoQueue {
         /// The queue.
         queue: QueueName,
     },
-    /// It never came to work: the broker does not let it consume a queue. Somebody has to mend
+    /// The broker does not let it consume a queue, or does so no longer. Somebody has to mend
     /// something.
     Refused {
         /// The queue.
@@ -37,7 +43,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Exit code for the process: 0 after draining, 69 after a refusal, 78 when a queue is missing,
+    /// Exit code for the process: 0 after draining, 1 when handlers hang, 69 after a refusal, 78 when a queue is missing,
     /// 130 after a second signal.
     ///
     /// End the process with it (`std::process::exit`): returning from `main` would wait for
@@ -46,6 +52,7 @@ impl Exit {
     pub fn code(&self) -> i32 {
         match self {
             Self::Drained | Self::Stopped { .. } => 0,
+            Self::Hung { .. } => 1,
             Self::Refused { .. } => 69,
             Self::NoQueue { .. } => 78,
             Self::Killed { .. } => 130,
@@ -67,6 +74,14 @@ impl fmt::Display for Exit {
                     "stopped at once; tasks that were given back: {}",
                     left.len()
                 )
+            }
+            Self::Hung { tasks } => {
+                write!(
+                    f,
+                    "blocking handlers hang, so it has to be started anew; tasks: "
+                )?;
+                let ids: Vec<_> = tasks.iter().map(TaskId::as_str).collect();
+                f.write_str(&ids.join(", "))
             }
             Self::NoQueue { queue } => write!(
                 f,

@@ -42,6 +42,9 @@ pub(crate) trait Handler: Send + Sync {
         cx: Context,
         slot: OwnedSemaphorePermit,
     ) -> Result<Running, BadArguments>;
+
+    /// Whether it goes on when what awaits it is dropped.
+    fn is_blocking(&self) -> bool;
 }
 
 /// An `async fn(T, Context)`.
@@ -79,6 +82,10 @@ where
             let _slot = slot;
             returned(work.await)
         }))
+    }
+
+    fn is_blocking(&self) -> bool {
+        false
     }
 }
 
@@ -126,6 +133,10 @@ where
                 Err(_) => Returned::Abandoned,
             }
         }))
+    }
+
+    fn is_blocking(&self) -> bool {
+        true
     }
 }
 

@@ -30,7 +30,8 @@
 //! ```
 //!
 //! # Reading this crate
-//! `worker` starts everything · `consume` is the loop of one queue · `execute` takes one delivery
+//! `worker` starts everything · `consume` is the loop of one queue, `queues`
+//! watches over them · `execute` takes one delivery
 //! to its end, with `intake` (message → task), `run` (handler), `outcome` (what follows) and
 //! `perform` (doing it) · `report` tells the platform · `drain` stops everything.
 
@@ -40,6 +41,7 @@ mod worker;
 mod consume;
 mod execute;
 mod intake;
+mod queues;
 mod run;
 
 mod outcome;
@@ -61,6 +63,7 @@ mod guard;
 mod handler;
 mod heartbeat;
 mod held;
+mod hung;
 mod panic;
 mod registry;
 mod shared;

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::handler::{Returned, Running};
 use crate::held::Held;
+use crate::hung::see_off;
 use crate::outcome::Ended;
 use crate::panic;
 use crate::registry::Registered;
@@ -12,6 +13,7 @@ use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::message::Payload;
 use futures::FutureExt;
+use futures::future::CatchUnwind;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,51 +70,39 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     let (began, _counted) = (Instant::now(), shared.counts.begin());
     let reporter = &shared.reporter;
     reporter.entered(live, executions, TaskState::Started, Utc::now());
-    let limit = held.envelope.time_limits.hard;
-    let limit = limit.or(task.options.time_limit).or(shared.limits.time);
-    let ended = watch(running, limit, &cancelled, shared.stop.killed());
+    let limit = shared.limits.time_of(held, task);
+    let mut running = AssertUnwindSafe(running).catch_unwind();
+    let ended = watch(&mut running, limit, &cancelled, shared.stop.killed());
     let ended = ended.instrument(span).await;
+    if matches!(ended, Ended::TimedOut(_)) && task.handler.is_blocking() {
+        let seeing_off = see_off(shared.clone(), held.clone(), running);
+        shared.executions.spawn(seeing_off);
+    } else if let Err(note) = panic::catch(|| drop(running)) {
+        // What a handler leaves behind may panic when it is dropped; its outcome stands.
+        let error = note.message;
+        tracing::warn!(error, "a handler panicked while it was dropped");
+    }
     (ended, Some(began.elapsed()))
 }
 
 /// Waits for the handler, its time limit, or the end of the worker.
 async fn watch(
-    running: Running,
-    limit: Option<Duration>,
+    running: &mut CatchUnwind<AssertUnwindSafe<Running>>,
+    limit: Duration,
     cancelled: &CancellationToken,
     killed: &CancellationToken,
 ) -> Ended {
-    let mut running = AssertUnwindSafe(running).catch_unwind();
-    let ended = tokio::select! {
+    tokio::select! {
         biased;
-        returned = &mut running => match returned {
+        returned = running => match returned {
             Ok(returned) => ended(returned),
             Err(payload) => Ended::Panicked(panic::note_of(payload)),
         },
-        limit = passed(limit) => {
+        () = tokio::time::sleep(limit) => {
             cancelled.cancel();
             Ended::TimedOut(limit)
         }
         () = killed.cancelled() => Ended::Stopped,
-    };
-    // What a handler leaves behind may panic when it is dropped; its outcome stands.
-    if let Err(note) = panic::catch(|| drop(running)) {
-        tracing::warn!(
-            error = note.message,
-            "a handler panicked while it was dropped"
-        );
-    }
-    ended
-}
-
-/// Returns the limit once it has passed.
-async fn passed(limit: Option<Duration>) -> Duration {
-    match limit {
-        Some(limit) => {
-            tokio::time::sleep(limit).await;
-            limit
-        }
-        None => std::future::pending().await,
     }
 }
 

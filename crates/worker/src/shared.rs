@@ -1,20 +1,24 @@
 //! What all executions of one worker share.
 
+use crate::exit::Exit;
 use crate::guard::Guard;
-use crate::registry::Registry;
+use crate::held::Held;
+use crate::hung::Hung;
+use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
 use crate::states::States;
 use crate::stop::Stop;
 use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::{DelayLevels, Names};
 use counterfoil_toolbox::transport::{Publisher, PublisherOptions, Transport};
 use counterfoil_toolbox::{Producer, TaskId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SetOnce};
 use tokio_util::task::TaskTracker;
 
 /// One running worker.
@@ -36,6 +40,9 @@ pub(crate) struct Shared {
     /// Every execution.
     pub(crate) executions: TaskTracker,
     pub(crate) counts: Counts,
+    pub(crate) hung: Hung,
+    /// How the worker ends though nobody asked it to.
+    pub(crate) ending: SetOnce<Exit>,
     /// Tasks that were started here and given back unfinished, because the worker stops.
     pub(crate) given_back: Mutex<Vec<TaskId>>,
 }
@@ -48,6 +55,12 @@ impl Shared {
         left
     }
 
+    /// The worker cannot go on: it drains, and ends like this. The first reason counts.
+    pub(crate) fn end(&self, how: Exit) {
+        // An error: there is a reason already.
+        let _ = self.ending.set(how);
+    }
+
     /// See the field.
     pub(crate) fn given_back(&self) -> MutexGuard<'_, Vec<TaskId>> {
         self.given_back
@@ -57,10 +70,40 @@ impl Shared {
 }
 
 /// Limits that hold for every task.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Limits {
+    /// Of tasks that have none of their own.
     pub(crate) time: Option<Duration>,
+    /// No task may run for longer than this: see [`longest_run`].
+    pub(crate) longest: Duration,
     pub(crate) result_bytes: usize,
+    /// Somebody has been told that a time limit was lowered.
+    pub(crate) told: Once,
+}
+
+impl Limits {
+    /// How long one execution may take. The sender's word goes before the task's, and that before
+    /// the worker's, but none of them can make the broker wait.
+    pub(crate) fn time_of(&self, held: &Held, task: &Registered) -> Duration {
+        let asked = held.envelope.time_limits.hard;
+        let asked = asked.or(task.options.time_limit).or(self.time);
+        if let Some(asked) = asked.filter(|asked| *asked <= self.longest) {
+            return asked;
+        }
+        self.told.call_once(|| {
+            let asked = asked.map_or("no time limit".to_owned(), |asked| format!("{asked:?}"));
+            let reason = format!("{asked} is longer than the {:?} that are possible", self.longest);
+            let Envelope { id, name, .. } = &held.envelope;
+            tracing::warn!(task_id = %id, task_name = %name, reason, "time limits are lowered: the broker takes messages back");
+        });
+        self.longest
+    }
+}
+
+/// How long a task may run at a broker that takes messages back after `consumer_timeout`. It looks
+/// once a minute, and the message may have been here for a minute before its task is run again.
+pub(crate) fn longest_run(consumer_timeout: Duration) -> Duration {
+    consumer_timeout - (consumer_timeout / 10).min(Duration::from_secs(120))
 }
 
 /// The ways out. Events have a publisher of their own, in the reporter's hands.
@@ -76,13 +119,29 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
-    pub(crate) fn new(transport: &Arc<dyn Transport>, names: &Names) -> Self {
+    pub(crate) fn new(
+        transport: &Arc<dyn Transport>,
+        names: &Names,
+        confirm_timeout: Duration,
+    ) -> Self {
+        let options = PublisherOptions {
+            confirm_timeout,
+            ..PublisherOptions::default()
+        };
         Self {
-            producer: Producer::new(transport.clone(), names.clone()),
-            copies: transport.publisher(PublisherOptions::default()),
+            producer: Producer::with_options(transport.clone(), names.clone(), options),
+            copies: transport.publisher(options),
             levels: DelayLevels::default(),
-            dead: transport.publisher(PublisherOptions::mandatory()),
+            dead: transport.publisher(mandatory(confirm_timeout)),
         }
+    }
+}
+
+/// For what must not be confirmed and gone.
+pub(crate) fn mandatory(confirm_timeout: Duration) -> PublisherOptions {
+    PublisherOptions {
+        confirm_timeout,
+        ..PublisherOptions::mandatory()
     }
 }
 

@@ -1,14 +1,16 @@
 //! A worker and its life: start, run, stop.
 
 use crate::builder::WorkerBuilder;
-use crate::consume::{Consumer, first_refusal};
+use crate::consume::Consumer;
 use crate::drain::drain;
 use crate::exit::Exit;
 use crate::guard::Guard;
 use crate::heartbeat::{Pulse, beat};
+use crate::hung::Hung;
+use crate::queues::{Declarations, first_lost};
 use crate::registry::Registry;
 use crate::report::{Reporter, send_batches};
-use crate::shared::{Counts, Limits, Senders, Services, Shared};
+use crate::shared::{Counts, Limits, Senders, Services, Shared, longest_run, mandatory};
 use crate::states::States;
 use crate::stop::{Stop, StopOnDrop, Stopper};
 use chrono::Utc;
@@ -17,11 +19,12 @@ use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{PublisherOptions, Transport};
+use counterfoil_toolbox::transport::{Publisher, Transport};
 use std::future::Future;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SetOnce};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
@@ -35,8 +38,11 @@ pub struct Worker {
     pub(crate) registry: Arc<Registry>,
     pub(crate) states: Arc<States>,
     pub(crate) queues: Vec<QueueName>,
+    pub(crate) declarations: Declarations,
     pub(crate) services: Vec<ServiceName>,
     pub(crate) version: String,
+    pub(crate) consumer_timeout: Duration,
+    pub(crate) confirm_timeout: Duration,
     pub(crate) id: WorkerId,
     pub(crate) stop: Stop,
 }
@@ -116,18 +122,23 @@ impl Worker {
         let patience = self.settings.drain_timeout;
         let stop = self.stop.clone();
         let _stop_on_drop = StopOnDrop(stop.clone());
+        let declarations = self.declarations.clone();
         let running = self.start();
-        let refusal = tokio::select! {
+        let shared = running.shared.clone();
+        let lost = tokio::select! {
             () = signal => None,
             () = stop.draining().cancelled() => None,
-            refusal = first_refusal(&running.consumers) => Some(refusal),
+            _ = shared.ending.wait() => None,
+            lost = first_lost(&running, &declarations) => Some(lost),
         };
-        let transport = running.shared.transport.clone();
-        let exit = drain(running, patience).await;
-        match refusal {
-            Some((queue, reason)) => refused(&*transport, queue, reason).await,
-            None => exit,
+        if let Some((queue, reason)) = lost {
+            shared.end(refused(&*shared.transport, queue, reason).await);
         }
+        if let Some(exit) = shared.ending.get() {
+            tracing::error!(reason = %exit, "the worker cannot go on: draining");
+        }
+        let drained = drain(running, patience).await;
+        shared.ending.get().cloned().unwrap_or(drained)
     }
 
     /// Starts everything that goes on in the background.
@@ -143,10 +154,11 @@ impl Worker {
         };
         let queues = self.queues.clone();
         tracing::info!(worker = %self.id, ?queues, "worker starts");
+        let events = self.transport.publisher(mandatory(self.confirm_timeout));
         let shared = Arc::new(self.into_shared(prefetch));
         let consume = |queue| Consumer::start(&shared, queue, prefetch);
         Running {
-            reporting: tokio::spawn(report(shared.clone())),
+            reporting: tokio::spawn(report(shared.clone(), events)),
             beating: tokio::spawn(beat(shared.clone(), pulse.clone())),
             consumers: queues.into_iter().map(consume).collect(),
             shared,
@@ -164,7 +176,7 @@ impl Worker {
         Shared {
             reporter: Reporter::new(self.id.clone()),
             id: self.id,
-            senders: Senders::new(&self.transport, &self.names),
+            senders: Senders::new(&self.transport, &self.names, self.confirm_timeout),
             names: self.names,
             transport: self.transport,
             services,
@@ -172,13 +184,17 @@ impl Worker {
             states: self.states,
             limits: Limits {
                 time: self.settings.time_limit,
+                longest: longest_run(self.consumer_timeout),
                 result_bytes: self.settings.max_result_bytes,
+                told: Once::new(),
             },
             guard: Guard::new(memory),
             slots: Arc::new(Semaphore::new(self.settings.concurrency.into())),
             stop: self.stop,
             executions: TaskTracker::new(),
             counts: Counts::default(),
+            hung: Hung::new(self.settings.concurrency),
+            ending: SetOnce::new(),
             given_back: Mutex::default(),
         }
     }
@@ -191,8 +207,7 @@ async fn refused(transport: &dyn Transport, queue: QueueName, reason: String) ->
     }
 }
 
-async fn report(shared: Arc<Shared>) {
-    let publisher = shared.transport.publisher(PublisherOptions::mandatory());
+async fn report(shared: Arc<Shared>, publisher: Publisher) {
     let Shared {
         reporter,
         names,

@@ -147,7 +147,7 @@ pub struct WorkerSettings {
     /// Deliveries held at the same time, per queue. Default: as many as `concurrency`.
     pub prefetch: Option<u16>,
     /// Longest that a handler may run when neither its task nor the sender says. Default: 25 min.
-    /// `None`: no limit.
+    /// `None`: as long as the broker waits for an acknowledgement, less a margin.
     pub time_limit: Option<Duration>,
     /// How long running handlers may take to finish after the first signal. Default: 30 s.
     pub drain_timeout: Duration,

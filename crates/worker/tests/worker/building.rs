@@ -97,8 +97,9 @@ async fn a_time_limit_beyond_the_patience_of_the_broker_is_refused() {
         text.contains("the time limit of task demo.slow is 3600s"),
         "{text}"
     );
-    let patient = builder().consumer_timeout(Duration::from_secs(7200));
-    assert!(patient.build().is_ok());
+    let patient = |seconds| builder().consumer_timeout(Duration::from_secs(seconds));
+    assert!(patient(3719).build().is_err(), "no margin is left");
+    assert!(patient(3720).build().is_ok());
 }
 
 #[tokio::test(start_paused = true)]

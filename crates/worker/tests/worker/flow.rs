@@ -1,16 +1,17 @@
 //! How much runs at the same time, and that nothing stands in the way of the rest.
 
-use crate::tasks::{Act, act};
+use crate::tasks::{Act, Patient, act, patient};
 use crate::world::{World, in_time};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::event::EventKind;
-use counterfoil_worker::{Context, TaskError};
+use counterfoil_worker::{Context, Exit, TaskError};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::advance;
 
 #[tokio::test(start_paused = true)]
 async fn thousands_of_short_tasks_flow_past_a_long_one_at_the_head() {
@@ -101,4 +102,53 @@ async fn a_blocking_handler_keeps_its_place_until_it_has_really_ended() {
     let id = world.send(act("")).await;
     in_time("giving up", world.told_of(&id, TaskState::Failure)).await;
     assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_places_are_taken_by_handlers_that_hang_finishes_the_rest_and_ends() {
+    let world = World::new().await;
+    let (release, hanging) = std::sync::mpsc::channel::<()>();
+    let hanging = std::sync::Mutex::new(hanging);
+    let handler = move |_: Act, _: Context| -> Result<Value, TaskError> {
+        // Until the test is over.
+        let _ = hanging.lock().expect("nothing panics").recv();
+        Ok(Value::Null)
+    };
+    let slow = async |_: Patient, _: Context| {
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        Ok(Value::Null)
+    };
+    let settings = WorkerSettings {
+        time_limit: Some(Duration::from_secs(60)),
+        concurrency: 2,
+        prefetch: Some(10),
+        ..WorkerSettings::default()
+    };
+    let worker = world.start_with(settings, |builder| {
+        builder.handle_blocking(handler).handle(slow)
+    });
+    let first = world.send(act("")).await;
+    world.told_of(&first, TaskState::Started).await;
+    // A clock that is paused stands still while a thread of a blocking handler runs.
+    advance(Duration::from_secs(50)).await;
+    let second = world.send(patient("")).await;
+    world.told_of(&second, TaskState::Started).await;
+    for _ in 0..1000 {
+        advance(Duration::from_millis(100)).await;
+        if worker.is_over() {
+            break;
+        }
+    }
+    assert!(worker.is_over(), "{:?}", world.states_of(&first));
+    let exit = worker.exit().await;
+    assert_eq!(exit.code(), 1);
+    assert_eq!(
+        exit,
+        Exit::Hung {
+            tasks: vec![first.clone()]
+        }
+    );
+    assert_eq!(world.states_of(&first)[..2], ["STARTED", "RETRY"]);
+    assert_eq!(world.states_of(&second), ["STARTED", "SUCCESS"]);
+    drop(release);
 }

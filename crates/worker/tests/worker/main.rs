@@ -17,5 +17,6 @@ mod draining;
 mod families;
 mod flow;
 mod heartbeats;
+mod queues;
 
 mod on_rabbitmq;

@@ -1,6 +1,8 @@
 //! What a broker in memory cannot show: the same worker on RabbitMQ, through broken connections.
 
-use crate::tasks::{Act, Patient, act, patient};
+use crate::queues::{consumed_again, delete_after_a_task};
+use crate::running::add;
+use crate::tasks::{Act, Add, Patient, act, patient};
 use crate::world::World;
 use counterfoil_testkit::{Broker, Vhost};
 use counterfoil_toolbox::TaskState;
@@ -53,6 +55,26 @@ async fn tasks_are_run_retried_through_the_levels_and_kept_when_they_are_dead() 
     let dead = world.take_from("demo.dead").await;
     assert_eq!(dead.headers.text("counterfoil-reason"), Some("rejected"));
     assert!(world.is_empty_after(worker, "demo").await);
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn a_queue_that_is_deleted_is_declared_again_and_consumed() -> anyhow::Result<()> {
+    let (vhost, world) = rabbitmq().await?;
+    let _worker = world.start(|builder| builder.broker(&BrokerSettings::default()).handle(add));
+    delete_after_a_task(&world).await;
+    consumed_again(&world).await;
+    let id = world.send(Add { x: 20, y: 3 }).await;
+    world.told_of(&id, TaskState::Success).await;
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_declare_its_queue_ends_when_it_is_deleted() -> anyhow::Result<()> {
+    let (vhost, world) = rabbitmq().await?;
+    let worker = world.start(|builder| builder.handle(add));
+    delete_after_a_task(&world).await;
+    assert_eq!(worker.exit().await.code(), 78);
     vhost.close().await
 }
 

@@ -57,6 +57,26 @@ async fn the_limit_of_the_sender_goes_before_all_others() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn no_task_runs_for_longer_than_the_broker_waits_whatever_its_sender_says() {
+    let world = World::new().await;
+    let settings = WorkerSettings {
+        time_limit: None,
+        ..WorkerSettings::default()
+    };
+    let _worker = world.start_with(settings, |builder| {
+        let timeout = Duration::from_secs(100);
+        builder.consumer_timeout(timeout).handle(hang)
+    });
+    let long = SendOptions::new().time_limit(Duration::from_secs(3600));
+    for options in [long, SendOptions::new()] {
+        let id = world.send_with(act(""), options).await;
+        let retry = world.told_of(&id, TaskState::Retry).await;
+        let fault = retry.error.expect("a fault");
+        assert_eq!(fault.message, "it was ended at its time limit of 90s");
+    }
+}
+
 #[tokio::test]
 async fn a_blocking_handler_past_its_limit_is_asked_to_leave_and_its_late_result_is_ignored() {
     let world = World::new().await;

@@ -1,12 +1,13 @@
 //! A platform in memory: broker, topology, somebody who sends and somebody who listens.
 
+use counterfoil_testkit::eventually;
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::topology::{
-    Names, QueueSettings, ServiceSettings, apply, platform, service,
+    Item, Names, QueueSettings, ServiceSettings, apply, platform, service,
 };
 use counterfoil_toolbox::transport::memory::MemoryBroker;
 use counterfoil_toolbox::transport::{
@@ -60,7 +61,7 @@ impl World {
             let name = ServiceName::new(name).expect("valid");
             items.extend(service(&names, &name, &ServiceSettings::default()));
         }
-        apply(&*transport, items).await.expect("it is reachable");
+        declare(&*transport, items).await;
         let (to_tests, told) = watch::channel(Told::default());
         let queue = names.events_queue.clone();
         tokio::spawn(listen(transport.clone(), queue, to_tests));
@@ -229,6 +230,20 @@ impl World {
     }
 }
 
+/// Declares `items`. A busy broker may need more than one try.
+async fn declare(transport: &dyn Transport, items: Vec<Item>) {
+    let declared = eventually(
+        "the topology to be declared",
+        PATIENCE,
+        async || match apply(transport, items.clone()).await {
+            Ok(_) => Ok(Some(())),
+            Err(error) if error.is_transient() => Ok(None),
+            Err(error) => Err(error.into()),
+        },
+    );
+    declared.await.expect("the broker lets us in");
+}
+
 async fn listen(transport: Arc<dyn Transport>, queue: QueueName, to_tests: watch::Sender<Told>) {
     let mut subscription = Subscription::open(transport, SubscribeOptions::new(queue, 100));
     while let Some(delivery) = subscription.next().await {
@@ -254,6 +269,11 @@ impl Started {
     pub(crate) async fn drain(self) -> Exit {
         self.stopper.drain();
         self.exit().await
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.is_finished()
     }
 
     pub(crate) async fn exit(self) -> Exit {

@@ -1,0 +1,76 @@
+//! Blocking handlers that go on after their time limit.
+//!
+//! A thread cannot be ended from outside. All that can be done is to ask it to leave, to say whose
+//! it is, and to end the process when too many do not leave: each takes up a place for good.
+
+use crate::exit::Exit;
+use crate::held::Held;
+use crate::shared::Shared;
+use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::message::Envelope;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+/// How long a handler that was asked to leave may take before it counts as one that hangs.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The tasks whose handlers hang.
+#[derive(Debug)]
+pub(crate) struct Hung {
+    tasks: Mutex<Vec<TaskId>>,
+    /// So many are too many.
+    limit: usize,
+}
+
+impl Hung {
+    /// Half of the places may be taken by handlers that hang.
+    pub(crate) fn new(concurrency: u16) -> Self {
+        Self {
+            tasks: Mutex::default(),
+            limit: usize::from(concurrency.div_ceil(2)),
+        }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Vec<TaskId>> {
+        self.tasks
+            .lock()
+            .expect("no code panics while it holds the lock")
+    }
+}
+
+/// Waits for the end of a blocking handler whose time limit has passed, or of the worker. `handler`
+/// is what awaits its thread.
+pub(crate) async fn see_off<T>(
+    shared: Arc<Shared>,
+    held: Arc<Held>,
+    handler: impl Future<Output = T> + Unpin,
+) {
+    let draining = shared.stop.draining();
+    draining
+        .run_until_cancelled(wait(&shared, &held, handler))
+        .await;
+}
+
+async fn wait<T>(shared: &Shared, held: &Held, mut handler: impl Future<Output = T> + Unpin) {
+    if tokio::time::timeout(GRACE, &mut handler).await.is_ok() {
+        return;
+    }
+    let Envelope { id, name, .. } = &held.envelope;
+    let hung = {
+        let mut tasks = shared.hung.tasks();
+        tasks.push(id.clone());
+        tasks.clone()
+    };
+    let count = hung.len();
+    tracing::error!(task_id = %id, task_name = %name, count, "a blocking handler hangs: it takes up a place until it ends");
+    if count >= shared.hung.limit {
+        shared.end(Exit::Hung { tasks: hung });
+    }
+    handler.await;
+    tracing::info!(task_id = %id, task_name = %name, "a handler that hung has ended");
+    let mut tasks = shared.hung.tasks();
+    if let Some(at) = tasks.iter().position(|task| task == id) {
+        tasks.swap_remove(at);
+    }
+}
