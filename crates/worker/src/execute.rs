@@ -111,8 +111,9 @@ impl Execution {
         if let Some(wait) = self.too_early() {
             return Ended::TooEarly(wait);
         }
-        let Some(slot) = self.wait_for_slot().await else {
-            return Ended::Stopped;
+        let slot = match self.wait_for_slot().await {
+            Ok(slot) => slot,
+            Err(ended) => return ended,
         };
         if self.is_expired() {
             return Ended::Expired;
@@ -147,20 +148,40 @@ impl Execution {
         (!waited && !wait.is_zero()).then_some(wait)
     }
 
-    /// A place among the handlers that run. `None`: the worker drains, nothing new is started.
-    async fn wait_for_slot(&self) -> Option<OwnedSemaphorePermit> {
-        let shared = &self.shared;
-        if shared.stop.draining().is_cancelled() {
-            return None;
+    /// A place among the handlers that run, or why it gets none.
+    async fn wait_for_slot(&self) -> Result<OwnedSemaphorePermit, Ended> {
+        let Shared { stop, slots, .. } = &*self.shared;
+        loop {
+            if stop.draining().is_cancelled() {
+                return Err(Ended::Stopped);
+            }
+            let slot = match slots.clone().try_acquire_owned() {
+                Ok(slot) => slot,
+                Err(_) => self.wait_in_line().await?,
+            };
+            if self.held.is_ours() {
+                return Ok(slot);
+            }
+            // Meanwhile the place is of more use to others.
+            drop(slot);
+            let ours = self.held.is_ours_soon();
+            match stop.draining().run_until_cancelled(ours).await {
+                Some(true) => {}
+                Some(false) => return Err(Ended::Lost),
+                None => return Err(Ended::Stopped),
+            }
         }
-        if let Ok(slot) = shared.slots.clone().try_acquire_owned() {
-            return Some(slot);
-        }
+    }
+
+    async fn wait_in_line(&self) -> Result<OwnedSemaphorePermit, Ended> {
+        let Shared { stop, slots, .. } = &*self.shared;
         let (live, executions) = (self.live, self.tally.executions);
-        shared
-            .reporter
-            .entered(live, executions, TaskState::Received, Utc::now());
-        let slot = shared.slots.clone().acquire_owned();
-        shared.stop.draining().run_until_cancelled(slot).await?.ok()
+        let (state, reporter) = (TaskState::Received, &self.shared.reporter);
+        reporter.entered(live, executions, state, Utc::now());
+        let slot = slots.clone().acquire_owned();
+        match stop.draining().run_until_cancelled(slot).await {
+            Some(Ok(slot)) => Ok(slot),
+            Some(Err(_)) | None => Err(Ended::Stopped),
+        }
     }
 }

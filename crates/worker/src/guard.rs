@@ -1,11 +1,13 @@
 //! The same message twice: after a reconnect the broker delivers again what this worker still
 //! runs, or has just finished.
 //!
-//! What still runs adopts its redelivery. What was finished and reported, but whose
+//! What still runs adopts its redelivery. What still waits for its turn runs only once it has been
+//! delivered here again: another worker may have it by now. What was finished and reported, but whose
 //! acknowledgement was lost with the connection, is acknowledged again without running.
 
 use crate::held::{Held, Key};
 use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::transport::Delivery;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -90,6 +92,17 @@ impl Guard {
         let mut known = self.known();
         known.messages.remove(&held.key);
         settle(held);
+    }
+
+    /// A queue was deleted: what came out of it will not be delivered again, to anybody.
+    pub(crate) fn orphan(&self, queue: &QueueName) {
+        for fate in self.known().messages.values() {
+            if let Fate::Held(held) = fate
+                && held.queue == *queue
+            {
+                held.orphan();
+            }
+        }
     }
 
     /// Ids of the tasks in hand.

@@ -5,6 +5,9 @@ use counterfoil_toolbox::message::{Content, Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::transport::{Delivery, Requeue, Settled};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 /// What tells messages apart: a redelivery of the same one has the same key. The number of its
 /// deliveries is left out, since it rises with each.
@@ -27,6 +30,10 @@ impl Key {
     }
 }
 
+/// How long a task whose deliveries are lost waits to be delivered here again. It is time enough to
+/// find out, too, that its queue has been deleted.
+const ADOPTION: Duration = Duration::from_secs(10);
+
 /// A task in hand.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -40,6 +47,8 @@ pub(crate) struct Held {
     /// Service under which it is reported.
     pub(crate) service: Arc<str>,
     deliveries: Mutex<Deliveries>,
+    /// Somebody has adopted or orphaned it.
+    changed: Notify,
 }
 
 /// Why a message that has an id cannot be run.
@@ -56,9 +65,16 @@ pub(crate) enum Unusable {
 struct Deliveries {
     first: Option<Delivery>,
     more: Vec<Delivery>,
+    /// Its queue is gone, so no delivery of it will come again.
+    orphaned: bool,
 }
 
 impl Deliveries {
+    fn is_ours(&self) -> bool {
+        let mut all = self.first.iter().chain(&self.more);
+        self.orphaned || all.any(Delivery::is_live)
+    }
+
     fn take(&mut self) -> impl Iterator<Item = Delivery> + use<> {
         let more = std::mem::take(&mut self.more);
         self.first.take().into_iter().chain(more)
@@ -83,7 +99,9 @@ impl Held {
             deliveries: Mutex::new(Deliveries {
                 first: Some(delivery),
                 more: Vec::new(),
+                orphaned: false,
             }),
+            changed: Notify::new(),
         }
     }
 
@@ -95,6 +113,34 @@ impl Held {
         let mut live = before.filter(Delivery::is_live).collect::<Vec<_>>();
         live.push(delivery);
         deliveries.more = live;
+        drop(deliveries);
+        self.changed.notify_waiters();
+    }
+
+    /// Its queue was deleted: nobody else will ever get it.
+    pub(crate) fn orphan(&self) {
+        self.deliveries().orphaned = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Whether it is up to this worker to run it. If not, its deliveries were lost with their
+    /// channel, and the broker gives it to whoever comes first.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.deliveries().is_ours()
+    }
+
+    /// [`Self::is_ours`], now or soon: a worker that reconnects often gets its own tasks back.
+    pub(crate) async fn is_ours_soon(&self) -> bool {
+        let ours = async {
+            loop {
+                let changed = self.changed.notified();
+                if self.is_ours() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        timeout(ADOPTION, ours).await.is_ok()
     }
 
     /// The message as it came, to be kept elsewhere.

@@ -53,6 +53,8 @@ pub(crate) enum Ended {
     Expired,
     /// Not run: it is due only after this.
     TooEarly(Duration),
+    /// Not run: its delivery was lost while it waited, and it has not been delivered here again.
+    Lost,
     /// Not run, or ended before it was done: the worker stops.
     Stopped,
 }
@@ -97,6 +99,8 @@ pub(crate) enum Outcome {
     Revoked(TaskFault),
     /// The message goes back to its queue, as if it had not been here.
     HandBack,
+    /// The message is at its queue already: whoever gets it next runs it.
+    LetGo,
 }
 
 /// Decides what becomes of a task.
@@ -127,6 +131,7 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
             Outcome::Revoked(fault(FaultKind::Expired, why))
         }
         Ended::TooEarly(wait) => Outcome::Later(wait.min(MAX_DELAY)),
+        Ended::Lost => Outcome::LetGo,
         Ended::Stopped => Outcome::HandBack,
     }
 }

@@ -44,6 +44,7 @@ impl Execution {
             Outcome::Failed(fault) => self.fail(TaskState::Failure, fault),
             Outcome::Revoked(fault) => self.fail(TaskState::Revoked, fault),
             Outcome::HandBack => self.hand_back().await,
+            Outcome::LetGo => self.release(Held::hand_back),
         }
         Next::Over
     }
@@ -143,7 +144,7 @@ impl Execution {
             self.shared.given_back().push(id);
         }
         match &self.again {
-            Some(retry) if !self.shared.stop.killed().is_cancelled() => {
+            Some(retry) if self.held.is_ours() && !self.shared.stop.killed().is_cancelled() => {
                 self.go_on_elsewhere(retry, SHORTEST).await;
             }
             Some(_) | None => self.release(Held::hand_back),

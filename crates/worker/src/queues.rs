@@ -88,6 +88,7 @@ impl Watch<'_> {
         if !matches!(self.shared.transport.depth(queue).await, Ok(None)) {
             return false;
         }
+        self.shared.guard.orphan(queue);
         let Some(items) = self.declaration else {
             tracing::error!(%queue, "the queue was deleted, and this worker does not declare it");
             return false;
