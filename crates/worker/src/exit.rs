@@ -26,6 +26,12 @@ pub enum Exit {
         /// The tasks that they were to do. They have been retried, or have failed.
         tasks: Vec<TaskId>,
     },
+    /// The broker refuses its events, and has done so for a while: what its tasks do cannot be
+    /// recorded. Somebody has to mend something.
+    Unheard {
+        /// What the broker said.
+        reason: String,
+    },
     /// One of its queues does not exist, or was deleted and could not be declared again within some
     /// seconds. `counterfoil topology apply` makes it.
     NoQueue {
@@ -53,7 +59,7 @@ impl Exit {
         match self {
             Self::Drained | Self::Stopped { .. } => 0,
             Self::Hung { .. } => 1,
-            Self::Refused { .. } => 69,
+            Self::Unheard { .. } | Self::Refused { .. } => 69,
             Self::NoQueue { .. } => 78,
             Self::Killed { .. } => 130,
         }
@@ -83,6 +89,7 @@ impl fmt::Display for Exit {
                 let ids: Vec<_> = tasks.iter().map(TaskId::as_str).collect();
                 f.write_str(&ids.join(", "))
             }
+            Self::Unheard { reason } => write!(f, "events are refused: {reason}"),
             Self::NoQueue { queue } => write!(
                 f,
                 "queue {queue} does not exist: run `counterfoil topology apply`"

@@ -9,40 +9,95 @@ use tokio_util::sync::CancellationToken;
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Pauses after a refusal. Only people can mend it, and each try costs the broker a channel.
+const AFTER_REFUSAL: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    factor: 2.0,
+    cap: Duration::from_secs(60),
+    jitter: false,
+};
+
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sent {
     /// The broker has it.
     Confirmed,
-    /// No broker would ever take it, for this reason.
+    /// The broker would never take it, for this reason.
     Impossible(String),
     /// The worker stopped, or the transport was closed, before anybody confirmed it.
     GivenUp,
 }
 
-/// Publishes until the message is confirmed. The same message may arrive more than once.
+/// The exchange is missing, or this user may not write to it with this key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) String);
+
+/// Publishes until the message is confirmed, even if the broker refuses it: somebody may mend that.
+/// The same message may arrive more than once.
 pub(crate) async fn until_confirmed(
     publisher: &Publisher,
     publication: Publication,
     stop: &CancellationToken,
     what: &'static str,
 ) -> Sent {
+    let mut tries = 0;
+    loop {
+        let sent = until_answered(publisher, &publication, stop, what).await;
+        let reason = match sent {
+            Ok(sent) => return sent,
+            Err(Refused(reason)) => reason,
+        };
+        let delay = AFTER_REFUSAL.wait(tries, 1.0);
+        tracing::error!(
+            what,
+            reason,
+            ?delay,
+            "the broker refuses it until somebody mends that; it is kept"
+        );
+        let pause = tokio::time::sleep(delay);
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return Sent::GivenUp;
+        }
+        tries = tries.saturating_add(1);
+    }
+}
+
+/// Publishes until the broker has answered for good.
+///
+/// # Errors
+/// [`Refused`]: trying again helps only once somebody has mended something.
+pub(crate) async fn until_answered(
+    publisher: &Publisher,
+    publication: &Publication,
+    stop: &CancellationToken,
+    what: &'static str,
+) -> Result<Sent, Refused> {
     let backoff = Backoff::reconnect(LONGEST_PAUSE);
     let mut tries = 0;
     loop {
         // Cloning it counts references: the body is shared, the headers are few.
         let sent = publisher.publish(publication.clone());
         let error = match stop.run_until_cancelled(sent).await {
-            Some(Ok(())) => return Sent::Confirmed,
-            None | Some(Err(PublishError::Closed)) => return Sent::GivenUp,
-            Some(Err(PublishError::Invalid { reason })) => return Sent::Impossible(reason),
+            Some(Ok(())) => return Ok(Sent::Confirmed),
+            None | Some(Err(PublishError::Closed)) => return Ok(Sent::GivenUp),
+            Some(Err(PublishError::Invalid { reason })) => return Ok(Sent::Impossible(reason)),
+            Some(Err(PublishError::Refused { reason, .. })) if is_about_the_message(&reason) => {
+                return Ok(Sent::Impossible(reason));
+            }
+            Some(Err(PublishError::Refused { reason, .. })) => return Err(Refused(reason)),
             Some(Err(error)) => error,
         };
         tracing::warn!(what, error = %ErrorChain(&error), "not confirmed, trying again");
         let pause = tokio::time::sleep(backoff.random_wait(tries));
         if stop.run_until_cancelled(pause).await.is_none() {
-            return Sent::GivenUp;
+            return Ok(Sent::GivenUp);
         }
         tries = tries.saturating_add(1);
     }
+}
+
+/// RabbitMQ's words for a message that is larger than it takes. Of an exchange it says
+/// `ACCESS_REFUSED` or `NOT_FOUND`.
+fn is_about_the_message(reason: &str) -> bool {
+    reason.contains("PRECONDITION_FAILED")
 }

@@ -19,7 +19,7 @@ use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{Publisher, Transport};
+use counterfoil_toolbox::transport::Transport;
 use std::future::Future;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
@@ -156,9 +156,10 @@ impl Worker {
         tracing::info!(worker = %self.id, ?queues, "worker starts");
         let events = self.transport.publisher(mandatory(self.confirm_timeout));
         let shared = Arc::new(self.into_shared(prefetch));
+        let reporting = shared.clone();
         let consume = |queue| Consumer::start(&shared, queue, prefetch);
         Running {
-            reporting: tokio::spawn(report(shared.clone(), events)),
+            reporting: tokio::spawn(async move { send_batches(&reporting, &events).await }),
             beating: tokio::spawn(beat(shared.clone(), pulse.clone())),
             consumers: queues.into_iter().map(consume).collect(),
             shared,
@@ -205,22 +206,4 @@ async fn refused(transport: &dyn Transport, queue: QueueName, reason: String) ->
         Ok(None) => Exit::NoQueue { queue },
         Ok(Some(_)) | Err(_) => Exit::Refused { queue, reason },
     }
-}
-
-async fn report(shared: Arc<Shared>, publisher: Publisher) {
-    let Shared {
-        reporter,
-        names,
-        guard,
-        stop,
-        ..
-    } = &*shared;
-    send_batches(
-        reporter,
-        &publisher,
-        &names.events,
-        guard,
-        stop.is_at_once(),
-    )
-    .await;
 }

@@ -6,6 +6,7 @@
 //!
 //! A task that is over before its STARTED event has left is reported once, by its last event.
 
+mod apart;
 mod batch;
 mod live;
 mod send;
@@ -126,6 +127,14 @@ impl Reporter {
         pending.lives.close(live);
         let service = held.service.clone();
         pending.batches.push(&service, &event, Some(held));
+        self.wake_if(pending, true);
+    }
+
+    /// Another last event of a task, whose own could not be sent.
+    pub(crate) fn finish_anew(&self, held: Arc<Held>, event: &Event) {
+        let mut pending = self.pending();
+        let service = held.service.clone();
+        pending.batches.push(&service, event, Some(held));
         self.wake_if(pending, true);
     }
 

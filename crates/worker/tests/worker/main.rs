@@ -20,3 +20,4 @@ mod heartbeats;
 mod queues;
 
 mod on_rabbitmq;
+mod own_nodes;

@@ -10,6 +10,8 @@ use counterfoil_toolbox::producer::{RawTask, SendOptions};
 use counterfoil_toolbox::{TaskId, TaskName, TaskState};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// FAILURE was told of `id`, and the same reason stands in the dead letter, which is returned.
 async fn failed_and_kept(world: &World, id: &TaskId, kind: FaultKind) -> (Event, Content) {
@@ -168,6 +170,24 @@ async fn a_rejected_task_is_kept_and_a_failed_one_is_not() {
         0,
         "only the rejected one was kept"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_is_refused_is_kept_and_tried_less_and_less_often() {
+    let world = World::new().await;
+    let handler = async |_: Act, _: Context| Err::<Value, _>(TaskError::reject("not like this"));
+    let worker = world.start(|builder| builder.handle(handler));
+    let deleted = world.transport().delete_exchange(&world.names.dead).await;
+    deleted.expect("the broker is reachable");
+    let began = Instant::now();
+    let id = world.send(act("")).await;
+    // Tries after 1, 3, 7, 15, 31, 63 seconds, and then every minute.
+    tokio::time::sleep(Duration::from_secs(65)).await;
+    assert!(world.states_of(&id).iter().all(|state| *state != "FAILURE"));
+    world.mend().await;
+    failed_and_kept(&world, &id, FaultKind::Rejected).await;
+    assert!((120..130).contains(&began.elapsed().as_secs()));
+    assert!(world.is_empty_after(worker, "demo").await);
 }
 
 #[tokio::test(start_paused = true)]

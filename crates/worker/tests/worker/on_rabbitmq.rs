@@ -2,28 +2,32 @@
 
 use crate::queues::{consumed_again, delete_after_a_task};
 use crate::running::add;
-use crate::tasks::{Act, Add, Patient, act, patient};
-use crate::world::World;
-use counterfoil_testkit::{Broker, Vhost};
+use crate::tasks::{Act, Add, Export, Patient, act, patient};
+use crate::world::{Started, World, in_time};
+use counterfoil_testkit::{Broker, Permissions, Vhost};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
-use counterfoil_worker::{Context, TaskError};
+use counterfoil_worker::{Context, Exit, TaskError, Worker};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 async fn rabbitmq() -> anyhow::Result<(Vhost, World)> {
     let vhost = Broker::shared().await?.vhost().await?;
+    let world = World::on(transport(vhost.amqp_url())?).await;
+    Ok((vhost, world))
+}
+
+pub(crate) fn transport(url: String) -> anyhow::Result<Arc<AmqpTransport>> {
     let settings = BrokerSettings {
-        urls: vec![vhost.amqp_url().into()],
+        urls: vec![url.into()],
         ..BrokerSettings::default()
     };
-    let world = World::on(AmqpTransport::new(&settings)?).await;
-    Ok((vhost, world))
+    Ok(AmqpTransport::new(&settings)?)
 }
 
 fn succeeded(events: &[Event]) -> usize {
@@ -75,6 +79,36 @@ async fn a_worker_that_does_not_declare_its_queue_ends_when_it_is_deleted() -> a
     let worker = world.start(|builder| builder.handle(add));
     delete_after_a_task(&world).await;
     assert_eq!(worker.exit().await.code(), 78);
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn events_that_a_worker_may_not_send_hold_up_no_others_until_it_ends() -> anyhow::Result<()> {
+    let (vhost, world) = rabbitmq().await?;
+    let user = vhost.user(Permissions::ALL).await?;
+    let key = r"^event\.demo\.batch$";
+    vhost
+        .set_topic_permissions(&user.name, "task_events", key, "")
+        .await?;
+    let ran = Arc::new(Notify::new());
+    let running = ran.clone();
+    let export = move |_: Export, _: Context| {
+        running.notify_one();
+        async { Ok(()) }
+    };
+    let settings = WorkerSettings::default();
+    let builder = Worker::builder(transport(user.amqp_url)?, world.names.clone(), settings);
+    let worker = Started::run(builder.handle(export).handle(add));
+    let refused = world.send(Export {}).await;
+    in_time("running it", ran.notified()).await;
+    for _ in 0..3 {
+        let id = world.send(Add { x: 1, y: 1 }).await;
+        world.told_of(&id, TaskState::Success).await;
+    }
+    let exit = worker.exit().await;
+    assert!(matches!(exit, Exit::Unheard { .. }), "{exit:?}");
+    assert!(world.states_of(&refused).is_empty());
+    assert_eq!(vhost.depth("export").await?.ready, 1);
     vhost.close().await
 }
 

@@ -109,6 +109,40 @@ async fn nothing_is_acknowledged_before_its_last_event_has_a_queue() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_whose_events_are_refused_ends_and_its_tasks_come_back() {
+    let world = World::new().await;
+    let worker = world.start(|builder| builder.handle(nothing));
+    let deleted = world.transport().delete_exchange(&world.names.events).await;
+    deleted.expect("the broker is reachable");
+    world.send(act("")).await;
+    let began = Instant::now();
+    let exit = worker.exit().await;
+    assert_eq!(exit.code(), 69);
+    let text = "events are refused: NOT_FOUND - no exchange 'task_events' in vhost '/'";
+    assert_eq!(exit.to_string(), text);
+    assert!(began.elapsed() < Duration::from_secs(40));
+    assert_eq!(world.waiting_in("demo").await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_refused_for_a_while_are_told_later() {
+    let world = World::new().await;
+    let worker = world.start(|builder| builder.handle(nothing));
+    let deleted = world.transport().delete_exchange(&world.names.events).await;
+    deleted.expect("the broker is reachable");
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(world.send(act("")).await);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    world.mend().await;
+    for id in &ids {
+        world.told_of(id, TaskState::Success).await;
+    }
+    assert!(world.is_empty_after(worker, "demo").await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_confirm_tells_twice_what_counts_once() {
     let world = World::new().await;
     let worker = world.start(|builder| builder.handle(short_nap));

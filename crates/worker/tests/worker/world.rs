@@ -7,7 +7,7 @@ use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::topology::{
-    Item, Names, QueueSettings, ServiceSettings, apply, platform, service,
+    Names, QueueSettings, ServiceSettings, apply, platform, service,
 };
 use counterfoil_toolbox::transport::memory::MemoryBroker;
 use counterfoil_toolbox::transport::{
@@ -56,12 +56,7 @@ impl World {
     /// The same on any broker.
     pub(crate) async fn on(transport: Arc<dyn Transport>) -> Self {
         let names = BrokerSettings::default().names().expect("default names");
-        let mut items = platform(&names, QueueSettings::default());
-        for name in ["demo", "export"] {
-            let name = ServiceName::new(name).expect("valid");
-            items.extend(service(&names, &name, &ServiceSettings::default()));
-        }
-        declare(&*transport, items).await;
+        declare(&*transport, &names).await;
         let (to_tests, told) = watch::channel(Told::default());
         let queue = names.events_queue.clone();
         tokio::spawn(listen(transport.clone(), queue, to_tests));
@@ -78,6 +73,11 @@ impl World {
         self.transport.clone()
     }
 
+    /// Declares again what a test has deleted.
+    pub(crate) async fn mend(&self) {
+        declare(&*self.transport, &self.names).await;
+    }
+
     pub(crate) fn builder(&self, settings: WorkerSettings) -> WorkerBuilder {
         Worker::builder(self.transport(), self.names.clone(), settings)
     }
@@ -92,11 +92,7 @@ impl World {
         settings: WorkerSettings,
         add: impl FnOnce(WorkerBuilder) -> WorkerBuilder,
     ) -> Started {
-        let worker = add(self.builder(settings)).build().expect("builds");
-        Started {
-            stopper: worker.stopper(),
-            ended: tokio::spawn(worker.run_until(std::future::pending())),
-        }
+        Started::run(add(self.builder(settings)))
     }
 
     pub(crate) async fn send<T: Task>(&self, task: T) -> TaskId {
@@ -230,8 +226,13 @@ impl World {
     }
 }
 
-/// Declares `items`. A busy broker may need more than one try.
-async fn declare(transport: &dyn Transport, items: Vec<Item>) {
+/// Declares the platform and two services. A busy broker may need more than one try.
+async fn declare(transport: &dyn Transport, names: &Names) {
+    let mut items = platform(names, QueueSettings::default());
+    for name in ["demo", "export"] {
+        let name = ServiceName::new(name).expect("valid");
+        items.extend(service(names, &name, &ServiceSettings::default()));
+    }
     let declared = eventually(
         "the topology to be declared",
         PATIENCE,
@@ -265,6 +266,15 @@ pub(crate) struct Started {
 }
 
 impl Started {
+    /// Builds and starts a worker.
+    pub(crate) fn run(builder: WorkerBuilder) -> Self {
+        let worker = builder.build().expect("builds");
+        Self {
+            stopper: worker.stopper(),
+            ended: tokio::spawn(worker.run_until(std::future::pending())),
+        }
+    }
+
     /// Stops it as a first signal does.
     pub(crate) async fn drain(self) -> Exit {
         self.stopper.drain();
