@@ -64,14 +64,12 @@ impl Execution {
             let event = self.retry_event(&retry, delay);
             self.shared.reporter.between(self.live, &self.held, event);
             self.again = Some(retry);
-            if draining
-                .run_until_cancelled(tokio::time::sleep(delay))
-                .await
-                .is_some()
-            {
+            let waited = draining.run_until_cancelled(tokio::time::sleep(delay));
+            if waited.await.is_some() {
                 return Next::Again;
             }
-            self.hand_back().await;
+            // This execution is over and told, so nothing is left behind.
+            self.pass_on().await;
         } else {
             self.go_on_elsewhere(&retry, delay.max(SHORTEST)).await;
         }
@@ -136,13 +134,18 @@ impl Execution {
         }
     }
 
-    /// Gives the task to whoever gets its message next. One that has been retried here goes on
-    /// with the retries that it has behind it, which its message does not know.
+    /// Gives a task away that this worker has started, or would have.
     async fn hand_back(&self) {
         if self.ran_for.is_some() {
             let id = self.held.envelope.id.clone();
             self.shared.given_back().push(id);
         }
+        self.pass_on().await;
+    }
+
+    /// Gives the task to whoever gets its message next. One that has been retried here goes on
+    /// with the retries that it has behind it, which its message does not know.
+    async fn pass_on(&self) {
         match &self.again {
             Some(retry) if self.held.is_ours() && !self.shared.stop.killed().is_cancelled() => {
                 self.go_on_elsewhere(retry, SHORTEST).await;

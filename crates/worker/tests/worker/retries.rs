@@ -5,7 +5,7 @@ use crate::world::{World, in_time};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{EventKind, FaultKind};
 use counterfoil_toolbox::message::{HeaderValue, names};
-use counterfoil_worker::{Context, TaskError};
+use counterfoil_worker::{Context, Exit, TaskError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -283,7 +283,8 @@ async fn a_worker_that_drains_sends_waiting_tasks_on_with_the_retries_they_have_
         events.iter().find(waits).map(|_| ())
     };
     world.until(is_second).await;
-    in_time("draining", first.drain()).await;
+    let exit = in_time("draining", first.drain()).await;
+    assert_eq!(exit, Exit::Drained, "it left nothing behind");
     assert_eq!(tries.load(Ordering::Relaxed), 2);
     let _second = world.start(|builder| builder.handle(handler));
     let done = world.told_of(&id, TaskState::Success).await;
