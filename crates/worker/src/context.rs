@@ -150,7 +150,21 @@ impl Context {
 
     /// Sends a task as a child of this one. `Ok`: the broker has stored it.
     ///
-    /// An execution that is repeated sends its children again.
+    /// An execution that is repeated, after a retry or because its worker was lost, sends its
+    /// children again, as other tasks with other ids. Nothing else would be safe: a second
+    /// execution may take another way, and its third child be another than the third of the first.
+    /// A handler that knows which child is the same says so by an id of its choice, which must
+    /// differ between the runs of the parent. The platform then keeps one row for it; like any
+    /// task, it may run more than once.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Task, producer::SendOptions};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # async fn harvest<Page: Task>(cx: Context, number: u32, page: Page) -> Result<(), TaskError> {
+    /// let id = format!("{}.{}.page-{number}", cx.task_id(), cx.lineage().run);
+    /// cx.send_with(page, SendOptions::new().id(id.parse()?)).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`SendError`]; after [`SendError::Unknown`] the child may still run.

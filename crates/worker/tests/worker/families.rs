@@ -4,7 +4,7 @@ use crate::tasks::{Act, Export, act};
 use crate::world::World;
 use counterfoil_toolbox::producer::{RawTask, SendOptions};
 use counterfoil_toolbox::{Task, TaskState};
-use counterfoil_worker::Context;
+use counterfoil_worker::{Context, TaskError};
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
@@ -75,4 +75,35 @@ async fn a_child_may_be_any_task_with_options_of_its_own() {
         .result
         .expect("a list");
     assert_eq!(result.get(), json!([parent.to_string(), "ada"]).to_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_with_an_id_of_its_own_stays_one_task_when_its_parent_is_repeated() {
+    let world = World::new().await;
+    let handler = async |task: Act, cx: Context| {
+        if task.what == "parent" {
+            let id = format!("{}.{}.only", cx.task_id(), cx.lineage().run).parse()?;
+            let options = SendOptions::new().id(id);
+            let child = cx.send_with(act("child"), options).await?;
+            if cx.attempt() == 1 {
+                return Err(TaskError::retry("once more"));
+            }
+            return Ok(json!(child.to_string()));
+        }
+        Ok(json!("done"))
+    };
+    let worker = world.start(|builder| builder.handle(handler));
+    let parent = world.send(act("parent")).await;
+    let done = world.told_of(&parent, TaskState::Success).await;
+    let child: String = serde_json::from_str(done.result.expect("an id").get()).expect("text");
+    assert_eq!(child, format!("{parent}.0.only"));
+    let child = child.parse().expect("an id");
+    let done = world.told_of(&child, TaskState::Success).await;
+    assert_eq!(done.parent_id, Some(parent));
+    assert!(world.is_empty_after(worker, "demo").await);
+    // The tracking copies of the parent and of both children.
+    for id in [done.root_id.expect("a root"), child.clone(), child] {
+        let copy = world.take_from("platform.fifo").await;
+        assert_eq!(copy.headers.text("id"), Some(id.as_str()));
+    }
 }
