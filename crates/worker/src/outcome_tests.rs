@@ -98,10 +98,11 @@ fn a_task_that_is_never_retried_fails_with_the_kind_of_its_error() {
 fn uncounted_retries_that_ask_for_no_wait_wait_longer_each_time_up_to_a_second() {
     let wait = |asked, executions| {
         let ended = Ended::Error(TaskError::retry_uncounted("x", asked));
-        match after(ended, |f| (f.retries, f.executions) = (2, executions)) {
-            Outcome::RetryIn { delay, .. } => delay.as_millis(),
-            other => panic!("{other:?}"),
-        }
+        let outcome = after(ended, |f| (f.retries, f.executions) = (2, executions));
+        let Outcome::RetryIn { delay, .. } = outcome else {
+            panic!("{outcome:?}");
+        };
+        delay.as_millis()
     };
     let waits: Vec<_> = (2..8).map(|n| wait(Duration::ZERO, n)).collect();
     assert_eq!(waits, [100, 200, 400, 800, 1000, 1000]);

@@ -93,7 +93,7 @@ impl Watch<'_> {
             tracing::error!(%queue, "the queue was deleted, and this worker does not declare it");
             return false;
         };
-        match declare(&self.shared, items).await {
+        match declare(self.shared, items).await {
             Ok(()) => {
                 tracing::error!(%queue, "the queue was deleted with all that was in it; it has been declared again");
                 true

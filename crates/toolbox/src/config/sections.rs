@@ -52,7 +52,8 @@ pub struct QueueOverride {
     pub declare: Declaring,
 }
 
-/// What `topology apply` does about one service's queues. `declare`
+/// What `topology apply` does about one service's queues, and a worker under which one is deleted.
+/// `declare`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Declaring {
     /// It creates them.
