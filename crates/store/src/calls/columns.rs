@@ -1,0 +1,120 @@
+//! Rows that are put together from more than one kind of column.
+
+use crate::record::{DeadRow, MessageColumns, ParkedRow, UnroutableTask};
+use crate::stored::StoredMessage;
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::state::Lineage;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+/// The attempt columns of a row.
+#[derive(Debug, FromRow)]
+struct LineageColumns {
+    run: i32,
+    rescue: i32,
+    executions: i32,
+    deliveries: i32,
+}
+
+impl From<LineageColumns> for Lineage {
+    fn from(columns: LineageColumns) -> Self {
+        Self {
+            run: columns.run,
+            rescue: columns.rescue,
+            executions: columns.executions,
+            deliveries: columns.deliveries,
+        }
+    }
+}
+
+#[derive(Debug, FromRow)]
+pub(crate) struct UnroutableColumns {
+    #[sqlx(try_from = "String")]
+    task_id: TaskId,
+    #[sqlx(rename = "type")]
+    name: String,
+    service: String,
+    #[sqlx(flatten)]
+    lineage: LineageColumns,
+    #[sqlx(flatten)]
+    message: MessageColumns,
+}
+
+impl From<UnroutableColumns> for UnroutableTask {
+    fn from(columns: UnroutableColumns) -> Self {
+        Self {
+            task_id: columns.task_id,
+            name: columns.name,
+            service: columns.service,
+            lineage: columns.lineage.into(),
+            message: columns.message.into(),
+        }
+    }
+}
+
+#[derive(Debug, FromRow)]
+pub(crate) struct DeadColumns {
+    #[sqlx(try_from = "String")]
+    id: Uuid,
+    service: String,
+    reason: String,
+    reason_text: Option<String>,
+    task_id: Option<String>,
+    #[sqlx(rename = "type")]
+    name: Option<String>,
+    #[sqlx(flatten)]
+    lineage: LineageColumns,
+    died_at: DateTime<Utc>,
+    times: i64,
+    #[sqlx(flatten)]
+    message: MessageColumns,
+}
+
+impl From<DeadColumns> for DeadRow {
+    fn from(columns: DeadColumns) -> Self {
+        Self {
+            id: columns.id,
+            service: columns.service,
+            reason: columns.reason,
+            reason_text: columns.reason_text,
+            task_id: columns.task_id,
+            name: columns.name,
+            attempt: Lineage::from(columns.lineage).to_string(),
+            died_at: columns.died_at,
+            times: columns.times,
+            message: columns.message.into(),
+        }
+    }
+}
+
+#[derive(Debug, FromRow)]
+pub(crate) struct ParkedColumns {
+    #[sqlx(try_from = "String")]
+    id: Uuid,
+    queue: String,
+    reason: String,
+    task_id: Option<String>,
+    #[sqlx(rename = "type")]
+    name: Option<String>,
+    parked_at: DateTime<Utc>,
+    times: i64,
+    #[sqlx(flatten)]
+    message: MessageColumns,
+}
+
+impl From<ParkedColumns> for ParkedRow {
+    fn from(columns: ParkedColumns) -> Self {
+        Self {
+            id: columns.id,
+            queue: columns.queue,
+            reason: columns.reason,
+            task_id: columns.task_id,
+            name: columns.name,
+            parked_at: columns.parked_at,
+            times: columns.times,
+            body_bytes: columns.message.message.len(),
+            message: StoredMessage::from(columns.message),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The calls that both databases answer alike, written once.
+
+mod columns;
+
+pub(crate) use columns::{DeadColumns, ParkedColumns, UnroutableColumns};
+
+/// How many rows a list may have: what was asked for, within reason.
+pub(crate) fn row_limit(limit: u32) -> i64 {
+    const MOST: u32 = 10_000;
+    i64::from(if limit == 0 { MOST } else { limit.min(MOST) })
+}
+
+/// Implements [`Store`](crate::Store).
+///
+/// The type has the fields `limits`, `sql` and `ids`, the methods `readers` and `writers` (pools),
+/// `write`, `migrate_now`, `prepare_months_now`, `lead` and `close_all`, and the function `time`,
+/// which turns a time into what the database takes as a parameter.
+macro_rules! implement_store {
+    ($store:ty) => {
+        #[async_trait::async_trait]
+        impl Store for $store {
+            fn server(&self) -> &str {
+                &self.limits.server
+            }
+
+            fn public_id(&self, task_id: &TaskId) -> Result<String, StoreError> {
+                let ids = required(self.ids.as_ref(), &self.limits.server)?;
+                Ok(ids.public_id(task_id))
+            }
+
+            async fn migrate(&self) -> Result<usize, StoreError> {
+                let missing = self.pending_migrations().await?.len();
+                // Without rights to change the schema there is no need to try.
+                if missing > 0 {
+                    self.migrate_now().await?;
+                }
+                self.prepare_months_now().await?;
+                Ok(missing)
+            }
+
+            async fn pending_migrations(&self) -> Result<Vec<String>, StoreError> {
+                const WHAT: &str = "read the applied migrations";
+                let any = query_as::<_, (bool,)>(self.sql.has_migrations);
+                let any = self.all(WHAT, any).await?;
+                let applied = if any.first().is_some_and(|(any,)| *any) {
+                    let applied = query_as::<_, (i64,)>(self.sql.applied_migrations);
+                    self.all(WHAT, applied).await?
+                } else {
+                    Vec::new()
+                };
+                let all = Self::migrator();
+                let pending = all.iter().filter(|m| !applied.contains(&(m.version,)));
+                Ok(pending
+                    .map(|m| format!("{} {}", m.version, m.description))
+                    .collect())
+            }
+
+            async fn prepare_months(&self) -> Result<(), StoreError> {
+                self.prepare_months_now().await
+            }
+
+            async fn apply(&self, batch: &Batch) -> Result<Applied, StoreError> {
+                self.write(batch).await
+            }
+
+            async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError> {
+                // A name begins with its service, and the index with the service.
+                let service_of_name = filter.name.as_deref().map(service_of);
+                let related = filter.related.as_ref();
+                let after = filter.after.as_ref();
+                let tasks = query_as(self.sql.tasks)
+                    .bind(filter.state.map(|state| state.as_str()))
+                    .bind(filter.service.as_deref().or(service_of_name))
+                    .bind(filter.name.as_deref())
+                    .bind(filter.creator.as_deref())
+                    .bind(related.map(|(kind, _)| kind.as_str()))
+                    .bind(related.map(|(_, id)| id.as_str()))
+                    .bind(filter.root.as_deref())
+                    .bind(filter.since.map(Self::time))
+                    .bind(after.map(|after| Self::time(after.created_date)))
+                    .bind(after.map(|after| after.id.as_str()))
+                    .bind(row_limit(filter.limit));
+                self.all("list tasks", tasks).await
+            }
+
+            async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError> {
+                let task = query_as(self.sql.task).bind(cleaned(id, INDEXED).into_owned());
+                Ok(self.all("read a task", task).await?.pop())
+            }
+
+            async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError> {
+                let lines = query_as(self.sql.history).bind(task_id.as_str());
+                Ok(crate::history::told(
+                    self.all("read the history of a task", lines).await?,
+                ))
+            }
+
+            async fn log(&self, task_id: &TaskId) -> Result<Vec<LogRow>, StoreError> {
+                let lines = query_as(self.sql.log).bind(task_id.as_str());
+                self.all("read the log of a task", lines).await
+            }
+
+            async fn result(
+                &self,
+                task_id: &TaskId,
+                run: i32,
+            ) -> Result<Option<ResultRow>, StoreError> {
+                let result = query_as(self.sql.result).bind(task_id.as_str()).bind(run);
+                Ok(self.all("read a result", result).await?.pop())
+            }
+
+            async fn family(&self, root_id: &TaskId) -> Result<Vec<TaskRow>, StoreError> {
+                let tasks = query_as(self.sql.family).bind(root_id.as_str());
+                self.all("read a family of tasks", tasks).await
+            }
+
+            async fn counts_by_state(
+                &self,
+                since: Option<DateTime<Utc>>,
+            ) -> Result<Vec<StateCount>, StoreError> {
+                let counts = query_as(self.sql.counts_by_state).bind(since.map(Self::time));
+                self.all("count tasks", counts).await
+            }
+
+            async fn counts_by_service(
+                &self,
+                since: Option<DateTime<Utc>>,
+            ) -> Result<Vec<ServiceCount>, StoreError> {
+                let counts = query_as(self.sql.counts_by_service).bind(since.map(Self::time));
+                self.all("count tasks", counts).await
+            }
+
+            async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
+                self.all("list workers", query_as(self.sql.workers)).await
+            }
+
+            async fn task_schema(&self, name: &str) -> Result<Option<JsonText>, StoreError> {
+                let schema =
+                    query_as(self.sql.task_schema).bind(cleaned(name, INDEXED).into_owned());
+                let schema: Vec<(JsonText,)> =
+                    self.all("read the schema of a task", schema).await?;
+                Ok(schema.into_iter().next().map(|(schema,)| schema))
+            }
+
+            async fn dead(&self, filter: &DeadFilter) -> Result<Vec<DeadRow>, StoreError> {
+                let rows = query_as(self.sql.dead)
+                    .bind(filter.service.as_deref())
+                    .bind(filter.id.as_deref())
+                    .bind(row_limit(filter.limit));
+                let rows: Vec<DeadColumns> = self.all("list dead letters", rows).await?;
+                Ok(rows.into_iter().map(DeadRow::from).collect())
+            }
+
+            async fn parked(&self, filter: &ParkedFilter) -> Result<Vec<ParkedRow>, StoreError> {
+                let rows = query_as(self.sql.parked)
+                    .bind(filter.queue.as_deref())
+                    .bind(filter.id.as_deref())
+                    .bind(row_limit(filter.limit));
+                let rows: Vec<ParkedColumns> = self.all("list parked messages", rows).await?;
+                Ok(rows.into_iter().map(ParkedRow::from).collect())
+            }
+
+            async fn unroutable_services(&self) -> Result<Vec<String>, StoreError> {
+                let services = query_as(self.sql.unroutable_services);
+                let services: Vec<(String,)> = self
+                    .all("list services of unroutable tasks", services)
+                    .await?;
+                Ok(services.into_iter().map(|(service,)| service).collect())
+            }
+
+            async fn unroutable(
+                &self,
+                service: &str,
+                limit: u32,
+            ) -> Result<Vec<UnroutableTask>, StoreError> {
+                let rows = query_as(self.sql.unroutable)
+                    .bind(service)
+                    .bind(row_limit(limit));
+                let rows: Vec<UnroutableColumns> = self.all("list unroutable tasks", rows).await?;
+                Ok(rows.into_iter().map(UnroutableTask::from).collect())
+            }
+
+            async fn mark_resent(
+                &self,
+                task_id: &TaskId,
+                from: Lineage,
+            ) -> Result<Lineage, StoreError> {
+                let now = self.clock().await?;
+                let next = Lineage {
+                    rescue: from.rescue.saturating_add(1),
+                    executions: from.executions,
+                    deliveries: 0,
+                    ..from
+                };
+                if let Some(row) = self.task(task_id.as_str()).await? {
+                    let mut batch = Batch::new();
+                    batch.resent(&row, next, now);
+                    self.write(&batch).await?;
+                }
+                Ok(next)
+            }
+
+            async fn canary_sent(&self, id: Uuid) -> Result<(), StoreError> {
+                self.execute("forget old canaries", query(self.sql.delete_old_canaries))
+                    .await?;
+                let canary = query(self.sql.insert_canary).bind(id.to_string());
+                self.execute("record a canary", canary).await
+            }
+
+            async fn canaries(&self, limit: u32) -> Result<Vec<CanaryRow>, StoreError> {
+                let canaries = query_as(self.sql.canaries).bind(row_limit(limit));
+                self.all("list canaries", canaries).await
+            }
+
+            async fn ping(&self) -> Result<(), StoreError> {
+                self.clock().await.map(drop)
+            }
+
+            async fn clock(&self) -> Result<DateTime<Utc>, StoreError> {
+                let now: Vec<(DateTime<Utc>,)> =
+                    self.all("read the clock", query_as(self.sql.clock)).await?;
+                let (now,) = now.first().expect("the statement selects one row");
+                Ok(*now)
+            }
+
+            async fn try_lead(&self, name: &str) -> Result<Option<LeaderGuard>, StoreError> {
+                self.lead(name).await
+            }
+
+            async fn close(&self) {
+                self.close_all().await;
+            }
+        }
+
+        impl $store {
+            /// All rows of a reading statement. It is prepared anew, so that the planner knows the
+            /// parameters.
+            async fn all<'q, T>(
+                &self,
+                operation: &'static str,
+                query: sqlx::query::QueryAs<'q, Db, T, <Db as sqlx::Database>::Arguments>,
+            ) -> Result<Vec<T>, StoreError>
+            where
+                T: Send + Unpin + for<'r> sqlx::FromRow<'r, <Db as sqlx::Database>::Row>,
+            {
+                let mut held = self.limits.acquire(operation, self.readers()).await?;
+                let rows = query.persistent(false).fetch_all(&mut *held);
+                let rows = self.limits.within(operation, rows).await;
+                held.settle(rows)
+            }
+
+            /// Runs one writing statement.
+            async fn execute<'q>(
+                &self,
+                operation: &'static str,
+                query: sqlx::query::Query<'q, Db, <Db as sqlx::Database>::Arguments>,
+            ) -> Result<(), StoreError> {
+                let mut held = self.limits.acquire(operation, self.writers()).await?;
+                let done = self
+                    .limits
+                    .within(operation, query.execute(&mut *held))
+                    .await;
+                held.settle(done).map(drop)
+            }
+        }
+    };
+}
+
+pub(crate) use implement_store;

@@ -1,0 +1,101 @@
+//! Rows that hold a whole message.
+
+use crate::stored::{StoredMessage, headers_from_json, properties_from_json};
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::state::Lineage;
+use serde::Serialize;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+/// A row of `dead`: a message in the dead queue of a service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeadRow {
+    /// Id of the record.
+    pub id: Uuid,
+    /// Service whose dead queue holds the message.
+    pub service: String,
+    /// Why it died.
+    pub reason: String,
+    /// One line that goes with the reason.
+    pub reason_text: Option<String>,
+    /// The task, when that could be read.
+    pub task_id: Option<String>,
+    /// Type of the task.
+    #[serde(rename = "type")]
+    pub name: Option<String>,
+    /// The attempt that died, as people see it.
+    pub attempt: String,
+    /// When it died.
+    pub died_at: DateTime<Utc>,
+    /// How often the platform was told.
+    pub times: i64,
+    /// The message; not serialized.
+    #[serde(skip)]
+    pub message: StoredMessage,
+}
+
+/// A row of `parked`: a message that the platform could not read.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ParkedRow {
+    /// Id of the record.
+    pub id: Uuid,
+    /// Queue that it was read from.
+    pub queue: String,
+    /// Why it is parked.
+    pub reason: String,
+    /// The task, when that could be read.
+    pub task_id: Option<String>,
+    /// Type of the task.
+    #[serde(rename = "type")]
+    pub name: Option<String>,
+    /// When it was first parked.
+    pub parked_at: DateTime<Utc>,
+    /// How often an equal message was parked.
+    pub times: i64,
+    /// Size of the body in bytes.
+    pub body_bytes: usize,
+    /// The message; not serialized.
+    #[serde(skip)]
+    pub message: StoredMessage,
+}
+
+/// A task that no service owned when it was sent, with what is needed to send it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnroutableTask {
+    /// Id of the task.
+    pub task_id: TaskId,
+    /// Type of the task.
+    pub name: String,
+    /// Service that should own it.
+    pub service: String,
+    /// The attempt that found no queue.
+    pub lineage: Lineage,
+    /// The message as it was published.
+    pub message: StoredMessage,
+}
+
+/// The columns of a stored message.
+#[derive(Debug, FromRow)]
+pub(crate) struct MessageColumns {
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) message: Vec<u8>,
+    pub(crate) headers: String,
+    pub(crate) properties: String,
+}
+
+impl From<MessageColumns> for StoredMessage {
+    fn from(columns: MessageColumns) -> Self {
+        Self {
+            exchange: columns.exchange.into(),
+            routing_key: columns.routing_key.into(),
+            content: Content {
+                properties: properties_from_json(&columns.properties),
+                headers: headers_from_json(&columns.headers),
+                body: columns.message.into(),
+            },
+        }
+    }
+}
