@@ -62,8 +62,9 @@ impl Limits {
         operation: &'static str,
         pool: &Pool<DB>,
     ) -> Result<Held<DB>, StoreError> {
-        // The pool has the same limit; this one also ends a connection attempt that hangs.
-        let connection = self.within_time(operation, self.acquire + GRACE, pool.acquire());
+        // The pool has a limit of its own; this one also ends a connection attempt that hangs.
+        let after = pool.options().get_acquire_timeout() + GRACE;
+        let connection = self.within_time(operation, after, pool.acquire());
         Ok(Held {
             connection: connection.await?,
             answered: false,

@@ -43,7 +43,7 @@ CREATE TABLE task_log (
 -- Makes the partitions of this month and the coming ones. With the rights of its owner, so that
 -- the daemon needs none to change the schema.
 CREATE FUNCTION counterfoil_prepare_months(coming integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     first date := date_trunc('month', now() AT TIME ZONE 'UTC');
     lower_bound timestamptz;
@@ -53,11 +53,11 @@ DECLARE
 BEGIN
     -- One at a time: two daemons may start together.
     PERFORM pg_advisory_xact_lock(hashtextextended('counterfoil.months.' || current_schema(), 0));
-    FOR ahead IN 0..coming LOOP
+    FOR ahead IN 0..least(coming, 24) LOOP
         lower_bound := (first + make_interval(months => ahead)) AT TIME ZONE 'UTC';
         upper_bound := (first + make_interval(months => ahead + 1)) AT TIME ZONE 'UTC';
         partition_name := 'task_event_' || to_char(first + make_interval(months => ahead), 'YYYYMM');
-        CONTINUE WHEN to_regclass(format('%I', partition_name)) IS NOT NULL;
+        CONTINUE WHEN to_regclass(partition_name) IS NOT NULL;
         EXECUTE format('CREATE TABLE %I (LIKE task_event INCLUDING ALL)', partition_name);
         -- Lines that came before their month was prepared would keep it from being attached.
         LOCK TABLE task_event IN SHARE ROW EXCLUSIVE MODE;
@@ -73,5 +73,15 @@ BEGIN
         made := made + 1;
     END LOOP;
     RETURN made;
+END
+$$;
+
+-- Whoever calls it cannot put a table of their own in the way of those that it means.
+DO $$
+BEGIN
+    EXECUTE format(
+        'ALTER FUNCTION counterfoil_prepare_months(integer) SET search_path = %I, pg_temp',
+        current_schema()
+    );
 END
 $$;
