@@ -23,7 +23,7 @@ pub struct TaskFilter {
     pub since: Option<DateTime<Utc>>,
     /// After this row of the page before.
     pub after: Option<Cursor>,
-    /// At most so many. Default: 50.
+    /// At most so many, up to 10,000. Default: 50.
     pub limit: u32,
 }
 
@@ -100,7 +100,7 @@ pub struct DeadFilter {
     pub service: Option<String>,
     /// Of this task, or the record with this id.
     pub id: Option<String>,
-    /// At most so many; 0: no more than 1,000.
+    /// At most so many; 0: 10,000, the most that is given.
     pub limit: u32,
 }
 
@@ -111,7 +111,7 @@ pub struct ParkedFilter {
     pub queue: Option<String>,
     /// Of this task, or the record with this id.
     pub id: Option<String>,
-    /// At most so many; 0: no more than 1,000.
+    /// At most so many; 0: 10,000, the most that is given.
     pub limit: u32,
 }
 

@@ -1,7 +1,6 @@
 //! Lines of a task's history, as they are written.
 
 use crate::copy::{TrackingCopy, line_id};
-use crate::json::JsonText;
 use crate::record::EventRow;
 use crate::text::{INDEXED, LINE, LONG, boxed};
 use crate::time::{clamped, of_uuid_v7, to_text};
@@ -11,7 +10,7 @@ use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::state::Lineage;
 use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 /// One line: a step in the life of a task, that is written once however often it is reported.
@@ -65,8 +64,9 @@ impl HistoryLine {
             kind: EventKind::State(state),
             worker: None,
             at: sent.map_or(FiledAt::Written, FiledAt::Known),
-            // The id tells when the task was first sent, not when it was sent again.
-            happened_at: sent.filter(|_| lineage == Lineage::default()),
+            // The id tells when the task was first sent, not when it was retried or sent again.
+            happened_at: sent
+                .filter(|_| lineage == Lineage::default() && state != TaskState::Retry),
             detail: None,
         }
     }
@@ -150,10 +150,7 @@ fn detail_of(event: &Event) -> Option<String> {
 
 /// Lines as they are told: in the order of attempts, each thing once.
 pub(crate) fn told(mut lines: Vec<EventRow>) -> Vec<EventRow> {
-    let starts: Vec<EventRow> = lines
-        .iter()
-        .filter_map(|line| start_of(line, &lines))
-        .collect();
+    let starts = untold_starts(&lines);
     lines.extend(starts);
     let reported: HashSet<_> = lines
         .iter()
@@ -165,45 +162,45 @@ pub(crate) fn told(mut lines: Vec<EventRow>) -> Vec<EventRow> {
         let guessed = line.kind == TaskState::Retry && line.worker.is_none();
         !guessed || !reported.contains(&execution_of(line))
     });
-    let order = |line: &EventRow| {
+    lines.sort_by_key(|line| {
         (
             line.lineage(),
             line.kind.rank(),
             line.happened_at,
             line.event_id,
         )
-    };
-    lines.sort_by_key(order);
+    });
     lines
 }
 
-fn execution_of(line: &EventRow) -> (i32, i32, i32) {
+const fn execution_of(line: &EventRow) -> (i32, i32, i32) {
     (line.run, line.rescue, line.executions)
 }
 
-/// The start that a line tells of beside its own news, unless it was told by itself.
-fn start_of(line: &EventRow, lines: &[EventRow]) -> Option<EventRow> {
-    let detail = line.detail.as_ref()?.to_value();
-    let started_at = detail.get("started_at")?.as_str()?.parse().ok()?;
-    let lineage = line.lineage();
-    let tells_it = |other: &EventRow| {
-        other.lineage() == lineage
-            && (other.kind == TaskState::Started
-                || has_start(other) && other.event_id < line.event_id)
-    };
-    if lines.iter().any(tells_it) {
-        return None;
+/// Starts that other lines tell of beside their own news, and no line of their own tells.
+fn untold_starts(lines: &[EventRow]) -> Vec<EventRow> {
+    let told: HashSet<Lineage> = lines
+        .iter()
+        .filter(|line| line.kind == TaskState::Started)
+        .map(EventRow::lineage)
+        .collect();
+    let mut starts = BTreeMap::new();
+    for line in lines.iter().filter(|line| !told.contains(&line.lineage())) {
+        if let Some(start) = start_of(line) {
+            starts.entry(line.lineage()).or_insert(start);
+        }
     }
+    starts.into_values().collect()
+}
+
+/// The start that a line tells of beside its own news.
+fn start_of(line: &EventRow) -> Option<EventRow> {
+    let detail = line.detail.as_ref()?.to_value();
     Some(EventRow {
-        event_id: line_id(&line.task_id, lineage, TaskState::Started),
+        event_id: line_id(&line.task_id, line.lineage(), TaskState::Started),
         kind: TaskState::Started,
-        happened_at: started_at,
+        happened_at: detail.get("started_at")?.as_str()?.parse().ok()?,
         detail: None,
         ..line.clone()
     })
-}
-
-fn has_start(line: &EventRow) -> bool {
-    let detail = line.detail.as_ref().map(JsonText::to_value);
-    detail.is_some_and(|detail| detail.get("started_at").is_some())
 }

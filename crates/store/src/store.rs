@@ -54,16 +54,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The task with this public id or task id.
     async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError>;
 
-    /// What happened to a task, in the order of its attempts.
+    /// What happened to a task, in the order of its attempts: its first 10,000 lines.
     async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError>;
 
-    /// Lines that the task's handler wrote, oldest first.
+    /// Lines that the task's handler wrote, oldest first: the first 10,000.
     async fn log(&self, task_id: &TaskId) -> Result<Vec<LogRow>, StoreError>;
 
     /// The outcome of one run, once it has one.
     async fn result(&self, task_id: &TaskId, run: i32) -> Result<Option<ResultRow>, StoreError>;
 
-    /// A task and everything that was scheduled under it, oldest first.
+    /// A task and everything that was scheduled under it, oldest first: the first 10,000.
     async fn family(&self, root_id: &TaskId) -> Result<Vec<TaskRow>, StoreError>;
 
     /// How many tasks are in each state, of those sent since then.

@@ -1,4 +1,4 @@
--- A task and everything under it, oldest first.
+-- A task and everything under it, oldest first, up to ten thousand.
 -- Parameters: 1 task id of the root.
 SELECT
     id, task_id, type, service, state, run, rescue, executions, deliveries, event_id::text,
@@ -9,3 +9,4 @@ SELECT
 FROM background_task
 WHERE task_id = $1 OR root_id = $1 AND root_id <> task_id
 ORDER BY created_date, id
+LIMIT 10000

@@ -5,6 +5,6 @@ FROM worker
 CROSS JOIN LATERAL jsonb_array_elements(
     CASE jsonb_typeof(worker.tasks) WHEN 'array' THEN worker.tasks ELSE '[]' END
 ) AS known (task)
-WHERE known.task ->> 'name' = $1 AND known.task -> 'schema' IS NOT NULL
+WHERE known.task ->> 'name' = $1 AND jsonb_typeof(known.task -> 'schema') IN ('object', 'boolean')
 ORDER BY worker.last_heartbeat DESC
 LIMIT 1

@@ -1,4 +1,4 @@
--- Lines that a task's handler wrote, oldest first.
+-- Lines that a task's handler wrote, oldest first, up to ten thousand.
 -- Parameters: 1 task id.
 SELECT
     event_id, task_id, run, rescue, executions, deliveries, level, message, fields, worker,
@@ -6,3 +6,4 @@ SELECT
 FROM task_log
 WHERE task_id = ?1
 ORDER BY happened_at, event_id
+LIMIT 10000
