@@ -181,33 +181,42 @@ impl Open {
 }
 
 /// Follows the size of a queue's messages, so that what is held of them stays within bounds.
+///
+/// AMQP limits the number of messages that are under way, not their size. So the number follows the
+/// largest of the last few dozen messages, and it starts low: until messages are seen, and for as long
+/// as one in some dozens is large, all are taken for large. Only where thousands of small ones are
+/// followed by large ones without warning, the messages under way at that moment are held beyond the
+/// bound: at most [`Appetite::prefetch`] of small ones, times the size of the large ones.
 #[derive(Debug)]
 struct Diet {
     appetite: Appetite,
-    /// Mean size, of which the last few dozen messages decide.
+    /// Size of the largest of the last messages; it fades.
     size: usize,
     prefetch: u16,
 }
 
 impl Diet {
-    /// Weight of one message in the mean: 1/16. A larger one than the mean counts at once.
+    /// A larger message counts at once and for so many after it: each takes a sixteenth off.
     const MEMORY: usize = 16;
+
+    /// What messages are taken for before one was seen.
+    const UNSEEN: usize = 64_000;
 
     fn new(appetite: Appetite) -> Self {
         Self {
             appetite,
-            size: 0,
-            prefetch: appetite.prefetch(0),
+            size: Self::UNSEEN,
+            prefetch: appetite.prefetch(Self::UNSEEN),
         }
     }
 
     /// Takes note of a message; the new prefetch, when it should change by more than a bit.
     fn eaten(&mut self, size: usize) -> Option<u16> {
-        let mean = (self.size * (Self::MEMORY - 1) + size) / Self::MEMORY;
-        self.size = mean.max(size / 2);
+        self.size = size.max(self.size - self.size.div_ceil(Self::MEMORY));
         let wanted = self.appetite.prefetch(self.size);
         let shrinks = wanted <= self.prefetch / 2;
-        let grows = wanted / 2 >= self.prefetch;
+        let grows = wanted / 2 >= self.prefetch
+            || wanted > self.prefetch && wanted == self.appetite.prefetch(0);
         if shrinks || grows {
             self.prefetch = wanted;
             return Some(wanted);
@@ -226,8 +235,11 @@ mod tests {
     };
 
     #[test]
-    fn small_messages_are_held_four_batches_ahead() {
+    fn small_messages_are_held_four_batches_ahead_once_they_are_known_to_be_small() {
         let mut diet = Diet::new(APPETITE);
+        assert_eq!(diet.prefetch, 250);
+        let changes = (0..100).filter_map(|_| diet.eaten(700)).count();
+        assert!((1..=4).contains(&changes), "{changes} changes");
         assert_eq!(diet.prefetch, 2000);
         assert!((0..100).all(|_| diet.eaten(700).is_none()));
     }
@@ -236,14 +248,23 @@ mod tests {
     fn the_first_large_message_lowers_how_many_are_held_at_once() {
         let mut diet = Diet::new(APPETITE);
         let prefetch = diet.eaten(1_000_000).expect("lower");
-        assert!((1..=32).contains(&prefetch), "{prefetch}");
+        assert_eq!(prefetch, 16);
+    }
+
+    #[test]
+    fn one_large_message_among_a_dozen_keeps_it_low() {
+        let mut diet = Diet::new(APPETITE);
+        for n in 0..200 {
+            diet.eaten(if n % 12 == 0 { 1_000_000 } else { 700 });
+            assert!(diet.prefetch <= 64 || n == 0, "{} after {n}", diet.prefetch);
+        }
     }
 
     #[test]
     fn small_messages_raise_it_again_bit_by_bit() {
         let mut diet = Diet::new(APPETITE);
         diet.eaten(16_000_000);
-        assert!(diet.prefetch <= 2);
+        assert_eq!(diet.prefetch, 1);
         let changes = (0..300).filter_map(|_| diet.eaten(100)).count();
         assert!((1..20).contains(&changes), "{changes} changes");
         assert!(diet.prefetch > 1000, "{}", diet.prefetch);
