@@ -54,8 +54,8 @@ impl Daemon {
             transport,
             names,
             store,
+            health: Arc::new(Health::new(settings.ready_backlog)),
             settings,
-            health: Arc::new(Health::new()),
         }
     }
 

@@ -21,6 +21,9 @@ use tokio::time::Instant;
 /// Silence of the loop after which it is taken for stuck. A batch is read in milliseconds.
 const STUCK: Duration = Duration::from_secs(30);
 
+/// How often a wait shows that it goes on.
+const TICK: Duration = Duration::from_secs(1);
+
 /// What the daemon knows of itself. Shared by all of its parts, and by whoever runs it.
 #[derive(Debug)]
 pub struct Health {
@@ -40,6 +43,7 @@ struct Facts {
     database_answered: bool,
     feeds: Vec<(Feed, watch::Receiver<SubscriptionStatus>)>,
     backlog: BTreeMap<&'static str, u32>,
+    ready_backlog: u32,
     messages: u64,
     redelivered: u64,
     leads: bool,
@@ -74,7 +78,8 @@ pub(crate) enum Canary {
 }
 
 impl Health {
-    pub(crate) fn new() -> Self {
+    /// Not ready while more than `ready_backlog` messages wait in one of the queues.
+    pub(crate) fn new(ready_backlog: u32) -> Self {
         let now = Instant::now();
         Self {
             facts: Mutex::new(Facts {
@@ -88,6 +93,7 @@ impl Health {
                 database_answered: false,
                 feeds: Vec::new(),
                 backlog: BTreeMap::new(),
+                ready_backlog,
                 messages: 0,
                 redelivered: 0,
                 leads: false,
@@ -106,6 +112,22 @@ impl Health {
     /// The loop went round.
     pub(crate) fn tick(&self) {
         self.facts().last_tick = Instant::now();
+    }
+
+    /// Waits for something that has a deadline of its own: meanwhile the loop is not stuck.
+    pub(crate) async fn while_waiting<T>(&self, awaited: impl Future<Output = T>) -> T {
+        let mut ticks = tokio::time::interval(TICK);
+        tokio::pin!(awaited);
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut awaited => {
+                    self.tick();
+                    return outcome;
+                }
+                _ = ticks.tick() => self.tick(),
+            }
+        }
     }
 
     /// Consuming begins.
@@ -157,6 +179,11 @@ impl Health {
         facts.database = Some((since, ErrorChain(error).to_string()));
     }
 
+    /// Whether the database failed when it was last asked.
+    pub(crate) fn database_fails(&self) -> bool {
+        self.facts().database.is_some()
+    }
+
     pub(crate) fn backlog(&self, feed: Feed, ready: u32) {
         self.facts().backlog.insert(feed.as_str(), ready);
     }
@@ -192,7 +219,7 @@ mod tests {
     use counterfoil_store::StoreError;
 
     fn running() -> (Health, watch::Sender<SubscriptionStatus>) {
-        let health = Health::new();
+        let health = Health::new(100);
         let (status, told) = watch::channel(SubscriptionStatus::Consuming);
         health.watch(vec![(Feed::Tracking, told)]);
         health.database_answered();
@@ -207,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_daemon_that_consumes_and_writes_is_ready() {
-        assert!(!Health::new().report().ready, "it has not begun");
+        assert!(!Health::new(100).report().ready, "it has not begun");
         let (health, _status) = running();
         let report = health.report();
         assert!(report.ready && report.alive, "{:?}", report.problems);
@@ -243,6 +270,30 @@ mod tests {
         assert_eq!(health.report().problems, ["the loop is stuck"]);
         health.tick();
         assert!(health.is_alive());
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_is_far_behind_is_not_ready_and_says_by_how_much() {
+        let (health, _status) = running();
+        health.backlog(Feed::Tracking, 100);
+        assert!(health.report().ready);
+        health.backlog(Feed::Tracking, 101);
+        assert_eq!(
+            health.report().problems,
+            ["far behind: 101 messages wait in the queue of tracking"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_wait_with_a_deadline_of_its_own_is_not_being_stuck() {
+        let (health, _status) = running();
+        let long = tokio::time::sleep(STUCK * 3);
+        let looking_on = async {
+            tokio::time::sleep(STUCK * 2).await;
+            health.is_alive()
+        };
+        let (_, alive) = tokio::join!(health.while_waiting(long), looking_on);
+        assert!(alive);
     }
 
     #[tokio::test(start_paused = true)]

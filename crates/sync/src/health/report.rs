@@ -155,6 +155,14 @@ fn problems(
             let reason = report.reason.as_deref().unwrap_or(report.status);
             problems.push(format!("queue of {feed}: {reason}"));
         }
+        if let Some(waiting) = report
+            .waiting
+            .filter(|waiting| *waiting > facts.ready_backlog)
+        {
+            problems.push(format!(
+                "far behind: {waiting} messages wait in the queue of {feed}"
+            ));
+        }
     }
     if let Some(error) = &database.error {
         problems.push(format!("database: {error}"));

@@ -162,6 +162,9 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
         unroutable_interval: s
             .duration("unroutable_interval", MILLISECOND)
             .unwrap_or(default.unroutable_interval),
+        ready_backlog: s
+            .number("ready_backlog", 1..=u32::MAX)
+            .unwrap_or(default.ready_backlog),
         health_bind: s.text("health_bind"),
     };
     s.finish();
