@@ -6,7 +6,8 @@ use crate::json::JsonText;
 use crate::merge::{
     Fill, ResultChange, StateColumns, TaskChange, change_from_event, result_from_event,
 };
-use crate::record::TaskRow;
+use crate::owners::Owners;
+use crate::record::UnroutableTask;
 use crate::set_aside::{DeadLetter, Parked};
 use crate::text::{INDEXED, LONG, boxed};
 use crate::time::clamped;
@@ -16,8 +17,8 @@ use counterfoil_toolbox::heartbeat::Phase;
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::state::{Lineage, StateKey, TaskState};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -32,6 +33,7 @@ pub struct Batch {
     pub(crate) lines: BTreeMap<(TaskId, Uuid), HistoryLine>,
     pub(crate) logs: BTreeMap<(TaskId, Uuid), LogRecord>,
     pub(crate) parked: BTreeMap<Uuid, Parked>,
+    pub(crate) unparked: BTreeSet<Uuid>,
     pub(crate) dead: BTreeMap<Uuid, DeadLetter>,
     pub(crate) workers: BTreeMap<WorkerId, WorkerSeen>,
     pub(crate) canaries: BTreeMap<Uuid, CanarySight>,
@@ -77,6 +79,11 @@ impl Batch {
         self.parked.insert(parked.id(), parked.cleaned());
     }
 
+    /// Adds that the record with this id is parked no longer. It may be parked anew in the same batch.
+    pub fn unpark(&mut self, id: Uuid) {
+        self.unparked.insert(id);
+    }
+
     /// Adds a message from a service's dead queue, as the platform's copy tells of it.
     pub fn dead(&mut self, dead: DeadLetter) {
         self.dead.insert(dead.id(), dead.cleaned());
@@ -114,9 +121,20 @@ impl Batch {
         self.tasks.is_empty()
             && self.logs.is_empty()
             && self.parked.is_empty()
+            && self.unparked.is_empty()
             && self.dead.is_empty()
             && self.workers.is_empty()
             && self.canaries.is_empty()
+    }
+
+    /// Who was asked to run this task, if its tracking copy is in the batch.
+    #[must_use]
+    pub fn owners(&self, task_id: &TaskId) -> Option<Owners> {
+        let copy = self.tasks.get(task_id)?.copy.as_ref()?;
+        Some(Owners {
+            by_name: copy.name.service().into(),
+            by_key: copy.addressee.clone(),
+        })
     }
 
     /// The tasks that the batch changes, in the order of their ids.
@@ -136,12 +154,13 @@ impl Batch {
         }
     }
 
-    /// Adds that the platform sends a task again by itself, as the attempt `next`.
-    pub(crate) fn resent(&mut self, task: &TaskRow, next: Lineage, now: DateTime<Utc>) {
-        let id = line_id(&task.task_id, next, TaskState::Pending);
+    /// Adds that the platform sends a task again by itself: as its next rescue.
+    pub(crate) fn resent(&mut self, task: &UnroutableTask, now: DateTime<Utc>) {
         let Ok(name) = task.name.parse() else {
             return;
         };
+        let next = task.next();
+        let id = line_id(&task.task_id, next, TaskState::Pending);
         self.lines.insert(
             (task.task_id.clone(), id),
             HistoryLine::of_platform(&task.task_id, id, next, now),

@@ -2,6 +2,7 @@
 
 use crate::json::JsonText;
 use crate::merge::{Fill, StateColumns, TaskChange};
+use crate::owners::addressee;
 use crate::stored::{StoredMessage, properties_to_json, senders_headers_to_json};
 use crate::text::{INDEXED, boxed};
 use crate::time::clamped;
@@ -85,6 +86,8 @@ pub struct CopyColumns {
     pub exchange: Box<str>,
     /// Key that it was published with.
     pub routing_key: Box<str>,
+    /// Service whose queue that key leads to.
+    pub addressee: Box<str>,
     /// See [`Envelope::creator_id`].
     pub creator_id: Option<Box<str>>,
     /// Type of the object that the task is about.
@@ -192,6 +195,7 @@ impl TrackingCopy {
             properties,
             exchange: boxed(&self.message.exchange, INDEXED),
             routing_key: boxed(&self.message.routing_key, INDEXED),
+            addressee: addressee(&boxed(&self.message.routing_key, INDEXED)),
             creator_id: indexed(&envelope.creator_id),
             related_content_type: related.map(|(kind, _)| boxed(kind, INDEXED)),
             related_object_id: related.map(|(_, id)| boxed(id, INDEXED)),

@@ -97,6 +97,13 @@ impl StoreError {
         self.class() == FaultClass::Transient
     }
 
+    /// Whether the database took longer than a call may take: less at once may get through.
+    #[must_use]
+    pub fn is_slow(&self) -> bool {
+        // 57014: the server's own statement_timeout.
+        matches!(self, Self::Deadline { .. }) || self.code() == Some("57014")
+    }
+
     /// Whether one of the records cannot be stored, whatever the state of the database.
     #[must_use]
     pub fn is_bad_data(&self) -> bool {

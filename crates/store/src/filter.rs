@@ -48,7 +48,7 @@ pub(crate) fn service_of(name: &str) -> &str {
     name.split('.').next().unwrap_or(name)
 }
 
-/// A place in the list of tasks: the row after which the next page begins.
+/// A place in a list of tasks: the row after which the next page begins.
 ///
 /// Prints as text for URLs and reads back from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +100,19 @@ pub struct DeadFilter {
     pub service: Option<String>,
     /// Of this task, or the record with this id.
     pub id: Option<String>,
+    /// At most so many; 0: 10,000, the most that is given.
+    pub limit: u32,
+}
+
+/// Which tasks that found no queue are wanted, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnroutableFilter {
+    /// Whose key leads to the queue of this service.
+    pub service: String,
+    /// Only those that the platform never sent again.
+    pub first_time_only: bool,
+    /// After this task of the page before.
+    pub after: Option<Cursor>,
     /// At most so many; 0: 10,000, the most that is given.
     pub limit: u32,
 }

@@ -25,6 +25,8 @@ pub struct Parked {
     pub name: Option<Box<str>>,
     /// The message.
     pub message: StoredMessage,
+    /// Whether it is a report that waits for the tracking copy of its task.
+    pub waits: bool,
 }
 
 impl Parked {
@@ -43,6 +45,7 @@ impl Parked {
             task_id: self.task_id,
             name: self.name.map(|name| boxed(&name, INDEXED)),
             message: self.message.cleaned(),
+            waits: self.waits,
         }
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct Statements {
     pub(crate) counts_by_state: &'static str,
     pub(crate) dead: &'static str,
     pub(crate) delete_old_canaries: &'static str,
+    pub(crate) delete_old_workers: &'static str,
+    pub(crate) delete_parked: &'static str,
     pub(crate) family: &'static str,
     pub(crate) has_migrations: &'static str,
     pub(crate) history: &'static str,
@@ -17,7 +19,9 @@ pub(crate) struct Statements {
     pub(crate) insert_event: &'static str,
     pub(crate) insert_log: &'static str,
     pub(crate) log: &'static str,
+    pub(crate) owners: &'static str,
     pub(crate) parked: &'static str,
+    pub(crate) probe: &'static str,
     pub(crate) result: &'static str,
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
@@ -30,6 +34,7 @@ pub(crate) struct Statements {
     pub(crate) upsert_result: &'static str,
     pub(crate) upsert_task: &'static str,
     pub(crate) upsert_worker: &'static str,
+    pub(crate) waiting: &'static str,
     pub(crate) workers: &'static str,
 }
 
@@ -42,9 +47,10 @@ macro_rules! statements {
     ($database:literal) => {
         statements!($database:
             applied_migrations canaries clock counts_by_service counts_by_state dead
-            delete_old_canaries family has_migrations history insert_canary insert_event insert_log
-            log parked result task task_schema tasks unroutable unroutable_services update_canary upsert_dead
-            upsert_parked upsert_result upsert_task upsert_worker workers
+            delete_old_canaries delete_old_workers delete_parked family has_migrations history
+            insert_canary insert_event insert_log log owners parked probe result task task_schema
+            tasks unroutable unroutable_services update_canary upsert_dead upsert_parked
+            upsert_result upsert_task upsert_worker waiting workers
         )
     };
 }

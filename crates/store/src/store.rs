@@ -2,8 +2,9 @@
 
 use crate::batch::{Applied, Batch};
 use crate::error::StoreError;
-use crate::filter::{DeadFilter, ParkedFilter, TaskFilter};
+use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::json::JsonText;
+use crate::owners::Owners;
 use crate::record::{
     CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
     UnroutableTask, WorkerRow,
@@ -11,7 +12,8 @@ use crate::record::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::state::Lineage;
+use std::collections::HashMap;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The platform database, PostgreSQL or SQLite. Share it as `Arc<dyn Store>`.
@@ -90,27 +92,40 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Parked messages, newest first.
     async fn parked(&self, filter: &ParkedFilter) -> Result<Vec<ParkedRow>, StoreError>;
 
-    /// Services of the tasks that no service owned, in alphabetical order. The daemon asks every few
-    /// seconds, so it must not read the whole table.
+    /// Who was asked to run these tasks. Tasks whose tracking copy is not known are left out.
+    async fn owners(&self, task_ids: &[TaskId]) -> Result<HashMap<TaskId, Owners>, StoreError>;
+
+    /// Parked reports that [wait](crate::Parked::waits) for a tracking copy which is there by now, oldest
+    /// first.
+    async fn waiting(&self, limit: u32) -> Result<Vec<ParkedRow>, StoreError>;
+
+    /// Services that tasks were sent to which found no queue, in alphabetical order. The daemon asks
+    /// every few seconds, so it must not read the whole table.
     async fn unroutable_services(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Tasks of `service` that no service owned, oldest first, with their messages; tasks whose
-    /// message is not known are left out.
+    /// Tasks that found no queue, oldest first, with their messages; tasks whose message is not known
+    /// are left out.
     async fn unroutable(
         &self,
-        service: &str,
-        limit: u32,
+        filter: &UnroutableFilter,
     ) -> Result<Vec<UnroutableTask>, StoreError>;
 
-    /// Records that the platform sends a task again by itself, as the next rescue of `from`, and
-    /// returns that attempt: its number goes into the message. Sending the same again is harmless.
-    async fn mark_resent(&self, task_id: &TaskId, from: Lineage) -> Result<Lineage, StoreError>;
+    /// Records that the platform sent these tasks again by itself, each as its
+    /// [next](UnroutableTask::next) attempt. Recording the same again is harmless.
+    async fn mark_resent(&self, tasks: &[UnroutableTask]) -> Result<(), StoreError>;
+
+    /// Forgets workers that were not heard of for so long.
+    async fn forget_workers(&self, silence: Duration) -> Result<(), StoreError>;
 
     /// Records that a canary is being sent, and forgets those older than a day.
     async fn canary_sent(&self, id: Uuid) -> Result<(), StoreError>;
 
     /// The last canaries, newest first.
     async fn canaries(&self, limit: u32) -> Result<Vec<CanaryRow>, StoreError>;
+
+    /// Writes something that changes nothing: whether the database can be written at all. One with a
+    /// full disk, or one that is read-only, still answers everything else.
+    async fn probe(&self) -> Result<(), StoreError>;
 
     /// Asks the database for an answer.
     async fn ping(&self) -> Result<(), StoreError>;

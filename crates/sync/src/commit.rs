@@ -1,13 +1,15 @@
-//! Writing a batch: waiting for a database that is away, and finding the one record that it
-//! refuses.
+//! Writing a batch: waiting for a database that is away, finding the one record that it refuses, and
+//! writing less at once where it is slow.
 
 use crate::gather::{Gathered, Item};
 use crate::health::Health;
+use crate::trust::Known;
 use counterfoil_store::{Batch, FaultClass, Store, StoreError};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::topology::Names;
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -51,19 +53,39 @@ impl Committer {
     /// # Cancel safety
     /// Cancelled, it may or may not be written; writing it again is safe.
     pub(crate) async fn write(&self, mut gathered: Gathered) -> Result<Gathered, Unwritten> {
+        self.judge(&mut gathered).await?;
         let batch = std::mem::take(&mut gathered.batch);
         if batch.is_empty() {
             return Ok(gathered);
         }
-        match self.persist(&batch).await {
+        match self.persist(&batch, Slow::Denied).await {
             Ok(()) => Ok(gathered),
-            Err(Denied::BadData(_)) => {
+            Err(Denied::Unwritten(unwritten)) => Err(unwritten),
+            Err(Denied::BadData(_) | Denied::TooSlow) => {
                 drop(batch);
                 self.bisect(&mut gathered).await?;
                 Ok(gathered)
             }
-            Err(Denied::Unwritten(unwritten)) => Err(unwritten),
         }
+    }
+
+    /// Asks who has a say in the tasks that are reported on.
+    async fn judge(&self, gathered: &mut Gathered) -> Result<(), Unwritten> {
+        let subjects = gathered.subjects();
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let known = self
+            .insist(Slow::Again, || self.store.owners(&subjects))
+            .await;
+        let known = match known {
+            Ok(known) => known,
+            Err(Denied::Unwritten(unwritten)) => return Err(unwritten),
+            // Whatever the database dislikes about the ids, it says again when they are written.
+            Err(Denied::BadData(_) | Denied::TooSlow) => Known::new(),
+        };
+        gathered.judge(&known, &self.names);
+        Ok(())
     }
 
     /// Writes halves, and halves of halves, until the culprits are alone; they are parked.
@@ -72,10 +94,15 @@ impl Committer {
         while let Some(mut part) = parts.pop() {
             let mut batch = Batch::new();
             part.iter().for_each(|item| item.record.add_to(&mut batch));
-            match self.persist(&batch).await {
+            let slow = if part.len() > 1 {
+                Slow::Denied
+            } else {
+                Slow::Again
+            };
+            match self.persist(&batch, slow).await {
                 Ok(()) => {}
                 Err(Denied::Unwritten(unwritten)) => return Err(unwritten),
-                Err(Denied::BadData(_)) if part.len() > 1 => {
+                Err(Denied::BadData(_) | Denied::TooSlow) if part.len() > 1 => {
                     let rest = part.split_off(part.len() / 2);
                     parts.push(rest);
                     parts.push(part);
@@ -85,6 +112,8 @@ impl Committer {
                         self.park(culprit, &error, gathered).await?;
                     }
                 }
+                // A single record is waited for.
+                Err(Denied::TooSlow) => parts.push(part),
             }
         }
         Ok(())
@@ -106,9 +135,10 @@ impl Committer {
         for _ in 0..2 {
             let mut batch = Batch::new();
             batch.park(parked.clone());
-            match self.persist(&batch).await {
+            match self.persist(&batch, Slow::Again).await {
                 Ok(()) => return Ok(()),
                 Err(Denied::Unwritten(unwritten)) => return Err(unwritten),
+                Err(Denied::TooSlow) => {}
                 Err(Denied::BadData(error)) => {
                     tracing::error!(queue, error = %ErrorChain(&error), "a message could not be parked");
                     let body = std::mem::take(&mut parked.message.content.body);
@@ -123,20 +153,28 @@ impl Committer {
     }
 
     /// Writes until it is written, or known to be impossible.
-    async fn persist(&self, batch: &Batch) -> Result<(), Denied> {
+    async fn persist(&self, batch: &Batch, slow: Slow) -> Result<(), Denied> {
+        let started = Instant::now();
+        let applied = self.insist(slow, || self.store.apply(batch)).await?;
+        self.health.committed();
+        let elapsed_ms = started.elapsed().as_millis();
+        tracing::debug!(?applied, elapsed_ms, "batch written");
+        Ok(())
+    }
+
+    /// Asks the database until it answers, or it is known that it will not.
+    async fn insist<'a, T>(
+        &self,
+        slow: Slow,
+        ask: impl Fn() -> BoxFuture<'a, Result<T, StoreError>>,
+    ) -> Result<T, Denied> {
         let started = Instant::now();
         let backoff = Backoff::reconnect(RETRY_CAP);
         let mut tries = 0;
         loop {
-            let applying = self.give_up.run_until_cancelled(self.store.apply(batch));
-            let error = match applying.await {
+            let error = match self.give_up.run_until_cancelled(ask()).await {
                 None => return Err(Denied::Unwritten(Unwritten::GivenUp)),
-                Some(Ok(applied)) => {
-                    self.health.committed();
-                    let elapsed_ms = started.elapsed().as_millis();
-                    tracing::debug!(?applied, elapsed_ms, "batch written");
-                    return Ok(());
-                }
+                Some(Ok(answer)) => return Ok(answer),
                 Some(Err(error)) => error,
             };
             let (patience, unwritten): (_, fn(StoreError) -> Unwritten) = match error.class() {
@@ -146,6 +184,9 @@ impl Committer {
             };
             self.health.database_failed(&error);
             tracing::warn!(error = %ErrorChain(&error), tries, "batch not written, trying again");
+            if slow == Slow::Denied && error.is_slow() {
+                return Err(Denied::TooSlow);
+            }
             if started.elapsed() >= patience {
                 return Err(Denied::Unwritten(unwritten(error)));
             }
@@ -158,7 +199,17 @@ impl Committer {
     }
 }
 
+/// What to do about a database that does not finish in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Slow {
+    /// Ask again.
+    Again,
+    /// Take it for an answer: less may be asked of it.
+    Denied,
+}
+
 enum Denied {
     BadData(StoreError),
+    TooSlow,
     Unwritten(Unwritten),
 }

@@ -2,7 +2,9 @@
 
 use crate::feeds::{Appetite, Feed};
 use crate::read::{Record, read};
+use crate::trust::{self, Known};
 use counterfoil_store::Batch;
+use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Delivery, Requeue, Settled};
 use std::time::Duration;
@@ -27,7 +29,7 @@ pub(crate) struct Rhythm {
 /// Messages that are written together.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
-    /// What is to be written, merged.
+    /// What is to be written, merged; events come in when they are judged.
     pub(crate) batch: Batch,
     /// The same one by one, to find the one that the database refuses.
     pub(crate) items: Vec<Item>,
@@ -72,12 +74,34 @@ impl Gathered {
         let place = self.deliveries.len();
         self.deliveries.push(delivery);
         for record in records {
-            record.add_to(&mut self.batch);
+            // Whether an event counts is asked when the batch is written.
+            if record.event().is_none() {
+                record.add_to(&mut self.batch);
+            }
             self.items.push(Item {
                 feed,
                 delivery: place,
                 record,
             });
+        }
+    }
+
+    /// Tasks that events in it report on.
+    pub(crate) fn subjects(&self) -> Vec<TaskId> {
+        trust::subjects(self.items.iter().filter_map(|item| item.record.event()))
+    }
+
+    /// Adds the events that count to what is to be written, and parks the others.
+    pub(crate) fn judge(&mut self, known: &Known, names: &Names) {
+        for item in &mut self.items {
+            let Some(event) = item.record.event() else {
+                continue;
+            };
+            let queue = item.feed.queue(names).as_str();
+            if let Some(parked) = trust::objection(event, queue, known, &self.batch) {
+                item.record = Record::Parked(Box::new(parked));
+            }
+            item.record.add_to(&mut self.batch);
         }
     }
 
@@ -120,6 +144,7 @@ impl Gathered {
 
     /// Tells the broker that everything in it is durable.
     pub(crate) fn settle(self) -> Tally {
+        self.tell_of_parked();
         let mut tally = Tally::default();
         for (place, delivery) in self.deliveries.into_iter().enumerate() {
             let settled = if self.hopeless.contains(&place) {
@@ -132,6 +157,16 @@ impl Gathered {
             tally.stale += usize::from(settled == Settled::Stale);
         }
         tally
+    }
+
+    /// One line for all of a batch: whoever floods the queues must not flood the log.
+    fn tell_of_parked(&self) {
+        let mut parked = self.items.iter().filter_map(|item| item.record.parked());
+        if let Some(first) = parked.next() {
+            let count = parked.count() + 1;
+            let (queue, reason) = (&*first.queue, &*first.reason);
+            tracing::warn!(count, queue, reason, "messages are parked");
+        }
     }
 }
 

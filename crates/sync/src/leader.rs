@@ -4,6 +4,7 @@ use crate::canary::Canaries;
 use crate::health::Health;
 use crate::resend::Resender;
 use crate::start::prepare_months;
+use crate::trust;
 use counterfoil_store::{LeaderGuard, Store};
 use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::error::ErrorChain;
@@ -21,6 +22,10 @@ const NAME: &str = "counterfoil-sync";
 const ASK: Duration = Duration::from_secs(5);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Silence after which a worker is forgotten, and with it the schemas that only it announced. Longer
+/// than a service is usually switched off.
+const FORGOTTEN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What the leader needs.
 #[derive(Debug, Clone)]
@@ -74,29 +79,27 @@ impl Leader {
         );
         let mut resend = interval(self.settings.unroutable_interval);
         let mut canary = interval(self.settings.canary_interval);
-        let mut months = interval(DAY);
+        // As often: both wait for something that may come at any time.
+        let mut hear_again = interval(self.settings.unroutable_interval);
+        let mut housekeeping = interval(DAY);
         loop {
             let due = tokio::select! {
                 _ = resend.tick() => Due::Resend,
                 _ = canary.tick() => Due::Canary,
-                _ = months.tick() => Due::Months,
+                _ = hear_again.tick() => Due::HearAgain,
+                _ = housekeeping.tick() => Due::Housekeeping,
             };
             if !still_leads(&mut guard).await {
                 return;
             }
             let done = match due {
-                Due::Months => {
+                Due::Resend => said(resender.round().await),
+                Due::Canary => said(canaries.round().await),
+                Due::HearAgain => said(trust::hear_again(&*self.store).await),
+                Due::Housekeeping => {
                     prepare_months(&*self.store).await;
-                    Ok(())
+                    said(self.store.forget_workers(FORGOTTEN).await)
                 }
-                Due::Resend => resender
-                    .round()
-                    .await
-                    .map_err(|e| ErrorChain(&e).to_string()),
-                Due::Canary => canaries
-                    .round()
-                    .await
-                    .map_err(|e| ErrorChain(&e).to_string()),
             };
             if let Err(error) = done {
                 tracing::warn!(error, ?due, "a round of the leader's ended early");
@@ -110,7 +113,13 @@ impl Leader {
 enum Due {
     Resend,
     Canary,
-    Months,
+    HearAgain,
+    Housekeeping,
+}
+
+/// The outcome of a round, with its error in words.
+fn said(done: Result<(), impl std::error::Error>) -> Result<(), String> {
+    done.map_err(|error| ErrorChain(&error).to_string())
 }
 
 async fn still_leads(guard: &mut LeaderGuard) -> bool {

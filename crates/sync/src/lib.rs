@@ -5,7 +5,7 @@
 //! and acknowledges after the commit. What cannot be read is parked with its reason; an outage of
 //! broker or database is waited out.
 //!
-//! Read `daemon` first, then `pump`, `gather` and `read`, then `commit`; `leader` is what only one
+//! Read `daemon` first, then `pump`, `gather` and `read`, then `commit` and `trust`; `leader` is what only one
 //! of several daemons does.
 
 mod canary;
@@ -20,6 +20,7 @@ mod pump;
 mod read;
 mod resend;
 mod start;
+mod trust;
 
 pub use daemon::Daemon;
 pub use error::SyncError;

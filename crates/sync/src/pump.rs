@@ -58,6 +58,9 @@ impl Pump {
         loop {
             match self.consume(&stop).await? {
                 Ended::Drained => return Ok(()),
+                Ended::Suspended if stop.is_cancelled() => {
+                    return Err(SyncError::NotFlushed { after: FLUSH });
+                }
                 Ended::Suspended => self.wait_for_database(&stop).await,
             }
             if stop.is_cancelled() {
@@ -99,18 +102,22 @@ impl Pump {
         }
     }
 
-    /// Looks until the database answers, or the daemon is to stop.
+    /// Looks until the database writes again, or the daemon is to stop. To read is not enough: on a
+    /// full disk the messages would come, fail and go back, and each time count a delivery.
     async fn wait_for_database(&self, stop: &CancellationToken) {
         let backoff = Backoff::reconnect(PROBE_CAP);
-        let mut tries = 0;
-        while let Err(error) = self.store.ping().await {
-            self.health.tick();
-            self.health.database_failed(&error);
+        for tries in 0.. {
+            let probe = self.health.while_waiting(self.store.probe());
+            match stop.run_until_cancelled(probe).await {
+                None => return,
+                Some(Ok(())) => return self.health.database_answered(),
+                Some(Err(error)) => self.health.database_failed(&error),
+            }
             let pause = tokio::time::sleep(backoff.random_wait(tries));
+            let pause = self.health.while_waiting(pause);
             if stop.run_until_cancelled(pause).await.is_none() {
                 return;
             }
-            tries += 1;
         }
     }
 }

@@ -34,17 +34,20 @@ pub(crate) async fn wait(
     let backoff = Backoff::reconnect(PAUSE_CAP);
     let (mut database, mut broker) = (Answer::Later, Answer::Later);
     for tries in 0.. {
-        health.tick();
         if matches!(database, Answer::Later) {
-            database = look_at_database(store, health).await?;
+            database = health
+                .while_waiting(look_at_database(store, health))
+                .await?;
         }
         if matches!(broker, Answer::Later) {
-            broker = look_at_broker(transport, names).await?;
+            broker = health
+                .while_waiting(look_at_broker(transport, names))
+                .await?;
         }
         if matches!((&database, &broker), (Answer::Good, Answer::Good)) {
             return Ok(());
         }
-        let pause = tokio::time::sleep(backoff.random_wait(tries));
+        let pause = health.while_waiting(tokio::time::sleep(backoff.random_wait(tries)));
         if stop.run_until_cancelled(pause).await.is_none() {
             return Ok(());
         }

@@ -38,6 +38,8 @@ CREATE TABLE background_task (
     properties jsonb,
     exchange text COLLATE "C",
     routing_key text COLLATE "C",
+    -- Service whose queue the key leads to: its first segment, after the bits of a delay.
+    addressee text COLLATE "C",
     creator_id text COLLATE "C",
     related_content_type text COLLATE "C",
     related_object_id text COLLATE "C",
@@ -71,7 +73,7 @@ CREATE INDEX background_task_created ON background_task (created_date);
 CREATE INDEX background_task_type ON background_task (service, type, created_date);
 CREATE INDEX background_task_unfinished ON background_task (state, created_date)
     WHERE state <> 'SUCCESS';
-CREATE INDEX background_task_unroutable ON background_task (service, created_date)
+CREATE INDEX background_task_unroutable ON background_task (addressee, created_date)
     WHERE state = 'UNROUTABLE';
 CREATE INDEX background_task_root ON background_task (root_id) WHERE root_id <> task_id;
 CREATE INDEX background_task_creator ON background_task (creator_id, created_date)

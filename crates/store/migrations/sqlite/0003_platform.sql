@@ -36,8 +36,11 @@ CREATE TABLE parked (
     exchange text NOT NULL,
     routing_key text NOT NULL,
     parked_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
-    times integer NOT NULL DEFAULT 1
+    times integer NOT NULL DEFAULT 1,
+    -- A report that is judged again once the tracking copy of its task is there.
+    waits boolean NOT NULL DEFAULT false
 );
+CREATE INDEX parked_waits ON parked (task_id) WHERE waits;
 CREATE INDEX parked_at ON parked (parked_at, id);
 CREATE INDEX parked_task ON parked (task_id) WHERE task_id IS NOT NULL;
 
@@ -167,3 +170,9 @@ CREATE TABLE control (
 );
 CREATE INDEX control_subject ON control (subject, kind);
 CREATE INDEX control_unpublished ON control (created_date) WHERE published_at IS NULL;
+
+-- One row that is written to see whether the database can be written.
+CREATE TABLE probe (
+    only_one boolean NOT NULL PRIMARY KEY CHECK (only_one),
+    at text NOT NULL
+);

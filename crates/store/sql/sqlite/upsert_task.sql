@@ -7,13 +7,14 @@ INSERT INTO background_task AS t (
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date
+    created_date, addressee
 )
 VALUES (
     ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39,
     ?40,
-    min(coalesce(?41, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+    min(coalesce(?41, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    ?42
 )
 ON CONFLICT (task_id) DO UPDATE SET
     -- State: the higher of both.
@@ -70,6 +71,8 @@ ON CONFLICT (task_id) DO UPDATE SET
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.exchange ELSE t.exchange END,
     routing_key = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.routing_key ELSE t.routing_key END,
+    addressee = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
+        > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.addressee ELSE t.addressee END,
     creator_id = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.creator_id ELSE t.creator_id END,
     related_content_type = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)

@@ -1,5 +1,7 @@
 //! Rows that are put together from more than one kind of column.
 
+use crate::filter::Cursor;
+use crate::owners::Owners;
 use crate::record::{DeadRow, MessageColumns, ParkedRow, UnroutableTask};
 use crate::stored::StoredMessage;
 use chrono::{DateTime, Utc};
@@ -30,11 +32,12 @@ impl From<LineageColumns> for Lineage {
 
 #[derive(Debug, FromRow)]
 pub(crate) struct UnroutableColumns {
+    id: String,
+    created_date: DateTime<Utc>,
     #[sqlx(try_from = "String")]
     task_id: TaskId,
     #[sqlx(rename = "type")]
     name: String,
-    service: String,
     #[sqlx(flatten)]
     lineage: LineageColumns,
     #[sqlx(flatten)]
@@ -46,10 +49,32 @@ impl From<UnroutableColumns> for UnroutableTask {
         Self {
             task_id: columns.task_id,
             name: columns.name,
-            service: columns.service,
             lineage: columns.lineage.into(),
             message: columns.message.into(),
+            place: Cursor {
+                created_date: columns.created_date,
+                id: columns.id,
+            },
         }
+    }
+}
+
+/// Who was asked to run a task.
+#[derive(Debug, FromRow)]
+pub(crate) struct OwnersColumns {
+    #[sqlx(try_from = "String")]
+    task_id: TaskId,
+    service: String,
+    addressee: String,
+}
+
+impl From<OwnersColumns> for (TaskId, Owners) {
+    fn from(columns: OwnersColumns) -> Self {
+        let owners = Owners {
+            by_name: columns.service.into(),
+            by_key: columns.addressee.into(),
+        };
+        (columns.task_id, owners)
     }
 }
 

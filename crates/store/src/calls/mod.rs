@@ -2,7 +2,7 @@
 
 mod columns;
 
-pub(crate) use columns::{DeadColumns, ParkedColumns, UnroutableColumns};
+pub(crate) use columns::{DeadColumns, OwnersColumns, ParkedColumns, UnroutableColumns};
 
 /// How many rows a list may have: what was asked for, within reason.
 pub(crate) fn row_limit(limit: u32) -> i64 {
@@ -13,8 +13,8 @@ pub(crate) fn row_limit(limit: u32) -> i64 {
 /// Implements [`Store`](crate::Store).
 ///
 /// The type has the fields `limits`, `sql` and `ids`, the methods `readers` and `writers` (pools),
-/// `write`, `migrate_now`, `prepare_months_now`, `lead` and `close_all`, and the function `time`,
-/// which turns a time into what the database takes as a parameter.
+/// `write`, `migrate_now`, `prepare_months_now`, `lead` and `close_all`, and the functions `time` and
+/// `texts`, which turn a time and a list of texts into what the database takes as a parameter.
 macro_rules! implement_store {
     ($store:ty) => {
         #[async_trait::async_trait]
@@ -170,34 +170,49 @@ macro_rules! implement_store {
 
             async fn unroutable(
                 &self,
-                service: &str,
-                limit: u32,
+                filter: &UnroutableFilter,
             ) -> Result<Vec<UnroutableTask>, StoreError> {
+                let after = filter.after.as_ref();
                 let rows = query_as(self.sql.unroutable)
-                    .bind(service)
-                    .bind(row_limit(limit));
+                    .bind(filter.service.as_str())
+                    .bind(filter.first_time_only)
+                    .bind(after.map(|after| Self::time(after.created_date)))
+                    .bind(after.map(|after| after.id.as_str()))
+                    .bind(row_limit(filter.limit));
                 let rows: Vec<UnroutableColumns> = self.all("list unroutable tasks", rows).await?;
                 Ok(rows.into_iter().map(UnroutableTask::from).collect())
             }
 
-            async fn mark_resent(
-                &self,
-                task_id: &TaskId,
-                from: Lineage,
-            ) -> Result<Lineage, StoreError> {
+            async fn mark_resent(&self, tasks: &[UnroutableTask]) -> Result<(), StoreError> {
                 let now = self.clock().await?;
-                let next = Lineage {
-                    rescue: from.rescue.saturating_add(1),
-                    executions: from.executions,
-                    deliveries: 0,
-                    ..from
-                };
-                if let Some(row) = self.task(task_id.as_str()).await? {
-                    let mut batch = Batch::new();
-                    batch.resent(&row, next, now);
-                    self.write(&batch).await?;
-                }
-                Ok(next)
+                let mut batch = Batch::new();
+                tasks.iter().for_each(|task| batch.resent(task, now));
+                self.write(&batch).await.map(drop)
+            }
+
+            async fn owners(
+                &self,
+                task_ids: &[TaskId],
+            ) -> Result<HashMap<TaskId, Owners>, StoreError> {
+                let ids = Self::texts(task_ids.iter().map(|id| id.as_str()));
+                let rows = query_as(self.sql.owners).bind(ids);
+                let rows: Vec<OwnersColumns> = self.all("look who owns tasks", rows).await?;
+                Ok(rows.into_iter().map(Into::into).collect())
+            }
+
+            async fn waiting(&self, limit: u32) -> Result<Vec<ParkedRow>, StoreError> {
+                let rows = query_as(self.sql.waiting).bind(row_limit(limit));
+                let rows: Vec<ParkedColumns> = self.all("list waiting reports", rows).await?;
+                Ok(rows.into_iter().map(ParkedRow::from).collect())
+            }
+
+            async fn forget_workers(&self, silence: Duration) -> Result<(), StoreError> {
+                let workers = query(self.sql.delete_old_workers).bind(silence.as_secs_f64());
+                self.execute("forget workers", workers).await
+            }
+
+            async fn probe(&self) -> Result<(), StoreError> {
+                self.execute("write at all", query(self.sql.probe)).await
             }
 
             async fn canary_sent(&self, id: Uuid) -> Result<(), StoreError> {

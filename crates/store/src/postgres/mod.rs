@@ -4,12 +4,15 @@ mod lead;
 mod write;
 
 use crate::batch::{Applied, Batch};
-use crate::calls::{DeadColumns, ParkedColumns, UnroutableColumns, implement_store, row_limit};
+use crate::calls::{
+    DeadColumns, OwnersColumns, ParkedColumns, UnroutableColumns, implement_store, row_limit,
+};
 use crate::error::{StoreError, class_of_migration, postgres_class};
-use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, service_of};
+use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
 use crate::ids::IdKey;
 use crate::json::JsonText;
 use crate::options::StoreOptions;
+use crate::owners::Owners;
 use crate::pool::Limits;
 use crate::record::{
     CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
@@ -22,11 +25,11 @@ use crate::text::{INDEXED, cleaned};
 use crate::values::required;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::state::Lineage;
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, query, query_as};
+use std::collections::HashMap;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,6 +176,10 @@ impl Postgres {
 
     const fn time(at: DateTime<Utc>) -> DateTime<Utc> {
         at
+    }
+
+    fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+        texts.map(str::to_owned).collect()
     }
 }
 

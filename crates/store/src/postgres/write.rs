@@ -66,6 +66,13 @@ pub(super) async fn batch(
         let rows: Vec<_> = batch.logs.values().collect();
         logs(sql, &rows).execute(&mut *tx).await?;
     }
+    if !batch.unparked.is_empty() {
+        let gone = column!(batch.unparked, |id| id.to_string());
+        query(sql.delete_parked)
+            .bind(gone)
+            .execute(&mut *tx)
+            .await?;
+    }
     if !batch.parked.is_empty() {
         parked(sql, &batch.parked).execute(&mut *tx).await?;
     }
@@ -162,6 +169,7 @@ fn tasks<'q>(sql: &Statements, rows: &'q [TaskValues<'q>]) -> Written<'q> {
             .as_ref()
             .map(|id| id.as_str())))
         .bind(column!(rows, |row| row.sent_at))
+        .bind(column!(rows, |row| row.copy(|copy| &*copy.addressee)))
 }
 
 fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {
@@ -266,6 +274,7 @@ fn parked<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Parked>) -> Written<'q>
         )))
         .bind(column!(rows, |row| &*row.1.message.exchange))
         .bind(column!(rows, |row| &*row.1.message.routing_key))
+        .bind(column!(rows, |row| row.1.waits))
 }
 
 fn dead<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, DeadLetter>) -> Written<'q> {

@@ -1,5 +1,6 @@
 //! Rows that hold a whole message.
 
+use crate::filter::Cursor;
 use crate::stored::{StoredMessage, headers_from_json, properties_from_json};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ids::TaskId;
@@ -68,12 +69,24 @@ pub struct UnroutableTask {
     pub task_id: TaskId,
     /// Type of the task.
     pub name: String,
-    /// Service that should own it.
-    pub service: String,
     /// The attempt that found no queue.
     pub lineage: Lineage,
     /// The message as it was published.
     pub message: StoredMessage,
+    /// Its place in the list, for the next page.
+    pub place: Cursor,
+}
+
+impl UnroutableTask {
+    /// The attempt that it is when the platform sends it again.
+    #[must_use]
+    pub const fn next(&self) -> Lineage {
+        Lineage {
+            rescue: self.lineage.rescue.saturating_add(1),
+            deliveries: 0,
+            ..self.lineage
+        }
+    }
 }
 
 /// The columns of a stored message.

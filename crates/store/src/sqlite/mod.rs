@@ -4,12 +4,15 @@ mod file_lock;
 mod write;
 
 use crate::batch::{Applied, Batch};
-use crate::calls::{DeadColumns, ParkedColumns, UnroutableColumns, implement_store, row_limit};
+use crate::calls::{
+    DeadColumns, OwnersColumns, ParkedColumns, UnroutableColumns, implement_store, row_limit,
+};
 use crate::error::{StoreError, class_of_migration, sqlite_class};
-use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, service_of};
+use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
 use crate::ids::IdKey;
 use crate::json::JsonText;
 use crate::options::StoreOptions;
+use crate::owners::Owners;
 use crate::pool::Limits;
 use crate::record::{
     CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
@@ -22,12 +25,12 @@ use crate::time::to_text;
 use crate::values::required;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::state::Lineage;
 use file_lock::FileLock;
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool, query, query_as};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -198,5 +201,10 @@ impl Sqlite {
 
     fn time(at: DateTime<Utc>) -> String {
         to_text(crate::time::clamped(at))
+    }
+
+    fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+        let texts: Vec<&str> = texts.collect();
+        serde_json::to_string(&texts).expect("texts are JSON")
     }
 }

@@ -37,6 +37,10 @@ pub(super) async fn batch(
     for record in batch.logs.values() {
         log(&mut tx, sql, record).await?;
     }
+    for id in &batch.unparked {
+        let gone = query(sql.delete_parked).bind(id.to_string());
+        gone.execute(&mut *tx).await?;
+    }
     for (id, message) in &batch.parked {
         parked(&mut tx, sql, *id, message).await?;
     }
@@ -98,7 +102,8 @@ async fn task(tx: &mut SqliteConnection, sql: &Statements, row: &TaskValues<'_>)
         .bind(row.maybe(|copy| copy.expires).map(to_text))
         .bind(state.retry_at.map(to_text))
         .bind(state.worker.as_ref().map(|worker| worker.as_str()))
-        .bind(row.sent_at.map(to_text));
+        .bind(row.sent_at.map(to_text))
+        .bind(row.copy(|copy| &*copy.addressee));
     Ok(done.execute(tx).await?.rows_affected())
 }
 
@@ -171,7 +176,8 @@ async fn parked(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, parked: &
         .bind(headers_to_json(&message.content.headers))
         .bind(properties_to_json(&message.content.properties))
         .bind(&*message.exchange)
-        .bind(&*message.routing_key);
+        .bind(&*message.routing_key)
+        .bind(parked.waits);
     Ok(done.execute(tx).await?.rows_affected())
 }
 

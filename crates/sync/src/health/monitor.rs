@@ -27,7 +27,13 @@ pub(crate) async fn run(
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(interval.tick()).await.is_some() {
         let look = async {
-            match store.ping().await {
+            // A database that fails may still read: only a write shows that it is well again.
+            let asked = if health.database_fails() {
+                store.probe().await
+            } else {
+                store.ping().await
+            };
+            match asked {
                 Ok(()) => health.database_answered(),
                 Err(error) => health.database_failed(&error),
             }

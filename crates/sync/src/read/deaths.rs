@@ -28,7 +28,7 @@ pub(super) fn read(message: StoredMessage, names: &Names, out: &mut Vec<Record>)
     if let Some((envelope, lineage)) = envelope.as_ref().zip(lineage) {
         out.extend(
             death
-                .event(envelope, lineage)
+                .event(envelope, lineage, &message.routing_key)
                 .map(|event| Record::Event(Box::new(event))),
         );
     }
@@ -83,8 +83,9 @@ impl Death {
         }
     }
 
-    /// What the death means for the task; `None` when its worker says so itself.
-    fn event(&self, envelope: &Envelope, lineage: Lineage) -> Option<Event> {
+    /// What the death means for the task, as said by `service`: its user may publish such messages
+    /// too, so this is judged like a report of its workers. `None` when one of those says it.
+    fn event(&self, envelope: &Envelope, lineage: Lineage, service: &str) -> Option<Event> {
         let (state, fault) = self.cause.meaning()?;
         if envelope.name == CANARY {
             return None;
@@ -99,6 +100,7 @@ impl Death {
             at,
         );
         event.event_id = event_id(&event);
+        event.service = service.into();
         event.parent_id.clone_from(&envelope.parent_id);
         event.root_id = Some(envelope.root_id.clone());
         event.session_id.clone_from(&envelope.session_id);

@@ -1,7 +1,7 @@
 //! Batches of events. What is wrong with one of them does not touch the others.
 
-use super::{CANARY, RESERVED, Record, parked};
-use counterfoil_store::{CanaryPlace, Parked, StoredMessage};
+use super::{CANARY, RESERVED, Record, parked, parked_event};
+use counterfoil_store::{CanaryPlace, StoredMessage};
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::message::json::{MAX_DEPTH, inspect};
@@ -15,7 +15,7 @@ const HIGHEST_COUNT: i32 = 1_000_000;
 /// Levels of nesting around a result: the array and the event.
 const AROUND: usize = 2;
 
-pub(super) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
+pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
     let Some(service) = service_of(&message.routing_key) else {
         let reason = "the key of a batch of events is not event.<service>.batch";
         out.push(parked(queue, reason, None, message));
@@ -30,27 +30,26 @@ pub(super) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
         out.extend(
             events
                 .into_iter()
-                .map(|event| believed(queue, event, service, &message)),
+                .map(|event| believed(queue, event, service)),
         );
         return;
     }
     match elements(&message.content) {
         Err(reason) => out.push(parked(queue, reason, None, message)),
         Ok(elements) => out.extend(elements.iter().map(|element| match one(element.get()) {
-            Ok(event) => believed(queue, event, service, &message),
-            Err(reason) => alone(queue, element.get(), reason, None, &message),
+            Ok(event) => believed(queue, event, service),
+            Err(reason) => alone(queue, element.get(), reason, &message),
         })),
     }
 }
 
-/// The event, or what is kept of one that `service` may not say.
-fn believed(queue: &str, event: Event, service: &str, batch: &StoredMessage) -> Record {
-    match objection(&event, service) {
+/// The event as said by `service`, or what is kept of one that nobody may say.
+fn believed(queue: &str, mut event: Event, service: &str) -> Record {
+    // Whatever it says itself: the broker binds services to their keys.
+    event.service = service.into();
+    match objection(&event) {
         None => record(event),
-        Some(reason) => {
-            let text = serde_json::to_string(&event).unwrap_or_default();
-            alone(queue, &text, reason, Some(&event), batch)
-        }
+        Some(reason) => Record::Parked(Box::new(parked_event(&event, queue, reason))),
     }
 }
 
@@ -82,19 +81,13 @@ fn one(text: &str) -> Result<Event, String> {
     serde_json::from_str(text).map_err(|error| format!("not an event: {error}"))
 }
 
-/// Why `service` may not say this.
-fn objection(event: &Event, service: &str) -> Option<String> {
-    // Broker permissions bind a service to its own key: this binds the key to its tasks.
-    if event.task.service() != service {
-        let task = &event.task;
-        return Some(format!(
-            "service {service:?} reported on {task}, which is not its task"
-        ));
-    }
+/// Why nobody may say this. Whether its service may is asked later: see `trust`.
+fn objection(event: &Event) -> Option<String> {
     if !is_believable(event.lineage) {
         return Some(format!("attempt {} is not believable", event.lineage));
     }
-    if event.task == CANARY && event.task_id.as_uuid().is_none() {
+    let is_canary = event.task.service() == &*event.service && event.task_id.as_uuid().is_some();
+    if event.task == CANARY && !is_canary {
         return Some(RESERVED.to_owned());
     }
     None
@@ -119,21 +112,9 @@ fn is_believable(lineage: Lineage) -> bool {
         .all(|count| (0..=HIGHEST_COUNT).contains(count))
 }
 
-/// One event of a batch, set aside as a batch of its own.
-fn alone(
-    queue: &str,
-    text: &str,
-    reason: String,
-    event: Option<&Event>,
-    batch: &StoredMessage,
-) -> Record {
+/// A part of a batch that is no event, set aside as a batch of its own.
+fn alone(queue: &str, text: &str, reason: String, batch: &StoredMessage) -> Record {
     let mut message = batch.clone();
     message.content.body = format!("[{text}]").into();
-    Record::Parked(Box::new(Parked {
-        queue: queue.into(),
-        reason: reason.into(),
-        task_id: event.map(|event| event.task_id.clone()),
-        name: event.map(|event| event.task.as_str().into()),
-        message,
-    }))
+    parked(queue, reason, None, message)
 }

@@ -6,6 +6,8 @@ mod deaths;
 mod events;
 mod heartbeats;
 
+pub(crate) use events::read as events;
+
 use crate::feeds::Feed;
 use counterfoil_store::{
     Batch, CanaryPlace, DeadLetter, Parked, Seen, StoredMessage, TrackingCopy, WorkerSeen,
@@ -15,6 +17,7 @@ use counterfoil_toolbox::message::names::DELIVERY_COUNT;
 use counterfoil_toolbox::message::{Content, Envelope};
 use counterfoil_toolbox::names::TaskName;
 use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::Delivery;
 use uuid::Uuid;
 
@@ -29,7 +32,7 @@ const RESERVED: &str = "the name platform.canary is reserved";
 pub(crate) enum Record {
     /// A task was scheduled, or nobody owns it.
     Copy(Box<TrackingCopy>),
-    /// Something happened to a task.
+    /// Something happened to a task, as the event's service says: that of the message's key.
     Event(Box<Event>),
     /// A message died.
     Dead(Box<DeadLetter>),
@@ -62,17 +65,7 @@ impl Record {
                 Some(copy.envelope.name),
                 copy.message,
             ),
-            Self::Event(event) => {
-                let body = serde_json::to_vec(&[&event]).unwrap_or_default();
-                let message = StoredMessage {
-                    exchange: "".into(),
-                    routing_key: counterfoil_toolbox::topology::names::event_key(&event.service)
-                        .as_str()
-                        .into(),
-                    content: Content::json(body),
-                };
-                (Some(event.task_id), Some(event.task), message)
-            }
+            Self::Event(event) => return Some(parked_event(&event, queue, reason)),
             Self::Dead(dead) => (dead.task_id, None, dead.message),
             Self::Parked(parked) => (None, None, parked.message),
             // Another sign of life follows, and a canary that is not seen is reported anyway.
@@ -84,7 +77,46 @@ impl Record {
             task_id,
             name: name.map(|name: TaskName| name.as_str().into()),
             message,
+            waits: false,
         })
+    }
+
+    /// What is parked, if something is.
+    pub(crate) fn parked(&self) -> Option<&Parked> {
+        match self {
+            Self::Parked(parked) => Some(parked),
+            Self::Copy(_) | Self::Event(_) | Self::Dead(_) | Self::Worker(_) | Self::Canary(..) => {
+                None
+            }
+        }
+    }
+
+    /// What happened to a task, if that is what it tells.
+    pub(crate) fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Copy(_)
+            | Self::Dead(_)
+            | Self::Parked(_)
+            | Self::Worker(_)
+            | Self::Canary(..) => None,
+        }
+    }
+}
+
+/// An event, set aside as a batch of its own.
+pub(crate) fn parked_event(event: &Event, queue: &str, reason: String) -> Parked {
+    Parked {
+        queue: queue.into(),
+        reason: reason.into(),
+        task_id: Some(event.task_id.clone()),
+        name: Some(event.task.as_str().into()),
+        message: StoredMessage {
+            exchange: "".into(),
+            routing_key: event_key(&event.service).as_str().into(),
+            content: Content::json(serde_json::to_vec(&[event]).unwrap_or_default()),
+        },
+        waits: false,
     }
 }
 
@@ -124,5 +156,6 @@ fn parked(
         task_id: envelope.map(|envelope| envelope.id.clone()),
         name: envelope.map(|envelope| envelope.name.as_str().into()),
         message,
+        waits: false,
     }))
 }

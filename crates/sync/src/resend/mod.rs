@@ -1,24 +1,26 @@
-//! Tasks that no service owned are sent again when their service appears.
+//! Tasks that no service owned are sent again when their service appears: the one whose queue their
+//! key leads to, whatever they are called.
 
+mod again;
+
+use again::again;
 use counterfoil_store::record::UnroutableTask;
-use counterfoil_store::{Store, StoreError, StoredMessage};
-use counterfoil_toolbox::delay::without_delay;
+use counterfoil_store::{Store, StoreError, UnroutableFilter};
 use counterfoil_toolbox::error::ErrorChain;
-use counterfoil_toolbox::message::names::{REASON, REASON_TEXT, RESCUE, RUN};
-use counterfoil_toolbox::message::{Content, TaskMessage, encode_again};
-use counterfoil_toolbox::names::{RoutingKey, ServiceName};
-use counterfoil_toolbox::state::Lineage;
+use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{
-    Publication, Publisher, PublisherOptions, Transport, TransportError,
-};
+use counterfoil_toolbox::transport::{Publisher, PublisherOptions, Transport, TransportError};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Tasks of one service that are sent in one round.
+/// Tasks that are under way at the same time.
 const AT_ONCE: u32 = 500;
+
+/// How often so many are sent for one service in one round: the leader has other things to do, and
+/// must know now and then that it still leads.
+const PAGES: usize = 20;
 
 /// How long a service that appears may take from its queue to its bindings.
 const BINDING: Duration = Duration::from_secs(1);
@@ -39,6 +41,9 @@ pub(crate) struct Resender {
     served: HashSet<String>,
     /// Services whose queue is there, but whose tasks came back all the same: a binding is missing.
     pauses: HashMap<String, Pause>,
+    /// Tasks that were sent and not marked, since the database went away in between. They must not
+    /// be sent twice.
+    unmarked: Vec<UnroutableTask>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +77,7 @@ impl Resender {
             interval,
             served: HashSet::new(),
             pauses: HashMap::new(),
+            unmarked: Vec::new(),
         }
     }
 
@@ -80,6 +86,7 @@ impl Resender {
     /// # Errors
     /// When broker or database do not answer; the next round does the rest.
     pub(crate) async fn round(&mut self) -> Result<(), ResendError> {
+        self.mark().await?;
         let services = self.store.unroutable_services().await?;
         self.pauses.retain(|service, _| services.contains(service));
         let mut served = Vec::new();
@@ -100,7 +107,7 @@ impl Resender {
     }
 
     async fn has_queue(&self, service: &str) -> Result<bool, TransportError> {
-        // A task's name may begin with anything; no queue has such a name.
+        // A key may begin with anything; no queue has such a name.
         let Ok(service) = ServiceName::new(service) else {
             return Ok(false);
         };
@@ -109,48 +116,33 @@ impl Resender {
     }
 
     async fn send_all_of(&mut self, service: &str) -> Result<(), ResendError> {
-        let mut tasks = self.store.unroutable(service, AT_ONCE).await?;
         let now = Instant::now();
+        // Sent again before, and back: not at every round, and not in the way of others.
         let pausing = self
             .pauses
             .get(service)
             .is_some_and(|pause| now < pause.until);
-        // Sent again before, and back: not at every round.
-        let came_back = tasks.iter().any(|task| task.lineage.rescue > 0);
-        if came_back && pausing {
-            tasks.retain(|task| task.lineage.rescue == 0);
-        } else if came_back {
+        let mut wanted = UnroutableFilter {
+            service: service.to_owned(),
+            first_time_only: pausing,
+            after: None,
+            limit: AT_ONCE,
+        };
+        let (mut sent, mut came_back) = (0, false);
+        for _ in 0..PAGES {
+            let page = self.store.unroutable(&wanted).await?;
+            let is_last = page.len() < AT_ONCE as usize;
+            came_back |= page.iter().any(|task| task.lineage.rescue > 0);
+            wanted.after = page.last().map(|task| task.place.clone());
+            let taken = self.send(page).await;
+            self.mark().await?;
+            sent += taken;
+            if is_last || taken == 0 {
+                break;
+            }
+        }
+        if came_back {
             self.pause(service, now);
-        }
-        let mut under_way = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            let publication = match again(&self.names, &task) {
-                Ok(publication) => publication,
-                Err(reason) => {
-                    tracing::warn!(task_id = %task.task_id, reason, "task cannot be sent again");
-                    continue;
-                }
-            };
-            match self.publisher.enqueue(publication).await {
-                Ok(confirm) => under_way.push((task, confirm)),
-                Err(error) => {
-                    tracing::warn!(error = %ErrorChain(&error), "task not sent again");
-                    break;
-                }
-            }
-        }
-        let mut sent = 0_usize;
-        for (task, confirm) in under_way {
-            match confirm.await {
-                // A crash before the mark sends it once more, as the same attempt.
-                Ok(()) => {
-                    self.store.mark_resent(&task.task_id, task.lineage).await?;
-                    sent += 1;
-                }
-                Err(error) => {
-                    tracing::warn!(task_id = %task.task_id, error = %ErrorChain(&error), "task not sent again");
-                }
-            }
         }
         if sent > 0 {
             tracing::info!(
@@ -162,6 +154,49 @@ impl Resender {
         Ok(())
     }
 
+    /// Publishes the tasks and returns how many were confirmed.
+    async fn send(&mut self, tasks: Vec<UnroutableTask>) -> usize {
+        let mut under_way = Vec::with_capacity(tasks.len());
+        let mut failed = None;
+        for task in tasks {
+            let publication = match again(&self.names, &task) {
+                Ok(publication) => publication,
+                Err(reason) => {
+                    tracing::warn!(task_id = %task.task_id, reason, "task cannot be sent again");
+                    continue;
+                }
+            };
+            match self.publisher.enqueue(publication).await {
+                Ok(confirm) => under_way.push((task, confirm)),
+                Err(error) => {
+                    failed = Some(ErrorChain(&error).to_string());
+                    break;
+                }
+            }
+        }
+        let before = self.unmarked.len();
+        for (task, confirm) in under_way {
+            match confirm.await {
+                Ok(()) => self.unmarked.push(task),
+                Err(error) => failed = Some(ErrorChain(&error).to_string()),
+            }
+        }
+        if let Some(error) = failed {
+            tracing::warn!(error, "tasks were not sent again");
+        }
+        self.unmarked.len() - before
+    }
+
+    /// Writes down what was sent, all at once. Nothing else is sent before that worked; a crash before
+    /// it sends them once more, as the same attempt.
+    async fn mark(&mut self) -> Result<(), StoreError> {
+        if !self.unmarked.is_empty() {
+            self.store.mark_resent(&self.unmarked).await?;
+            self.unmarked.clear();
+        }
+        Ok(())
+    }
+
     fn pause(&mut self, service: &str, now: Instant) {
         let length = self.pauses.get(service).map_or(self.interval, |pause| {
             pause.length.saturating_mul(2).min(LONGEST_PAUSE)
@@ -169,108 +204,5 @@ impl Resender {
         let until = now + length;
         self.pauses
             .insert(service.to_owned(), Pause { until, length });
-    }
-}
-
-/// The task as its next attempt, on the way that leaves no second tracking copy.
-fn again(names: &Names, task: &UnroutableTask) -> Result<Publication, String> {
-    let key = RoutingKey::new(&task.message.routing_key).map_err(|error| error.to_string())?;
-    let lineage = Lineage {
-        rescue: task.lineage.rescue + 1,
-        deliveries: 0,
-        ..task.lineage
-    };
-    Ok(Publication {
-        exchange: names.requeue.clone(),
-        routing_key: without_delay(&key),
-        content: content(&task.message, lineage),
-    })
-}
-
-fn content(message: &StoredMessage, lineage: Lineage) -> Content {
-    if let Ok(mut task) = TaskMessage::decode(&message.content) {
-        task.envelope.lineage = lineage;
-        return encode_again(&task.envelope, &task.payload);
-    }
-    // Its body is no task's: the service's worker says so, and keeps it where dead ones are kept.
-    let mut content = message.content.clone().without_broker_headers();
-    content
-        .headers
-        .retain(|name| name != REASON && name != REASON_TEXT);
-    content.headers.set(RESCUE, lineage.rescue);
-    content.headers.set(RUN, lineage.run);
-    content.properties.persistent = true;
-    content
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use counterfoil_toolbox::TaskId;
-    use counterfoil_toolbox::message::HeaderValue;
-
-    fn task(routing_key: &str, body: &'static str) -> UnroutableTask {
-        let mut content = Content::json(body);
-        content.headers.push("task", "nobody.add");
-        content.headers.push("id", "t1");
-        content.headers.push("retries", 1);
-        content.headers.push("x-death", HeaderValue::List(vec![]));
-        content
-            .headers
-            .push("x-first-death-queue", "celery_delayed_1");
-        content.headers.push("stamp", "kept");
-        content.properties.expiration = Some("1000".into());
-        UnroutableTask {
-            task_id: TaskId::new("t1").expect("valid"),
-            name: "nobody.add".to_owned(),
-            service: "nobody".to_owned(),
-            lineage: Lineage {
-                rescue: 2,
-                executions: 1,
-                ..Lineage::default()
-            },
-            message: StoredMessage {
-                exchange: "celery_delayed_delivery".into(),
-                routing_key: routing_key.into(),
-                content,
-            },
-        }
-    }
-
-    fn names() -> Names {
-        Names::new("", "task_exchange", "platform.fifo").expect("valid")
-    }
-
-    #[test]
-    fn a_task_is_sent_again_as_its_next_rescue_without_delay_and_traces_of_the_broker() {
-        let delayed = format!("{}nobody.add", "0.".repeat(28));
-        let sent = again(&names(), &task(&delayed, "[[1, 2], {}, {}]")).expect("sent");
-        assert_eq!(sent.exchange, "task_exchange.requeue");
-        assert_eq!(sent.routing_key, "nobody.add");
-        let read = TaskMessage::decode(&sent.content).expect("a task");
-        assert_eq!(
-            (
-                read.envelope.lineage.rescue,
-                read.envelope.lineage.executions
-            ),
-            (3, 1)
-        );
-        assert_eq!(read.payload.args(), "[1, 2]");
-        assert_eq!(sent.content.headers.text("stamp"), Some("kept"));
-        assert!(
-            sent.content
-                .headers
-                .iter()
-                .all(|(name, _)| !name.starts_with("x-"))
-        );
-        assert_eq!(sent.content.properties.expiration, None);
-    }
-
-    #[test]
-    fn a_body_that_is_no_tasks_is_sent_as_it_is() {
-        let sent = again(&names(), &task("nobody.add", "{ not JSON")).expect("sent");
-        assert_eq!(&sent.content.body[..], b"{ not JSON");
-        assert_eq!(sent.content.headers.int(RESCUE), Some(3));
-        assert_eq!(sent.content.properties.expiration, None);
     }
 }

@@ -38,15 +38,18 @@ async fn a_missing_binding_shows_by_the_canary_that_did_not_come_through(
         .retain(|item| !matches!(item, Item::Binding(binding) if binding.destination == to_events));
     world.declare(items).await?;
     let daemon = world.daemon();
+    // On a slow machine one may come too late everywhere.
     let report = daemon
         .reports("the canary to be missed", |report| {
-            report.canary.status == "missed"
+            report.canary.status == "missed" && report.canary.missing == ["events"]
         })
         .await?;
-    assert_eq!(report.canary.missing, ["events"]);
     assert!(!report.ready);
     assert!(
-        report.problems[0].contains("canary"),
+        report
+            .problems
+            .iter()
+            .any(|problem| problem.contains("canary")),
         "{:?}",
         report.problems
     );

@@ -1,7 +1,8 @@
 //! Batches of events, and signs of life.
 
-use crate::support::{World, batch, event, id, on_both_pairs, settled, task};
+use crate::support::{SOON, World, batch, event, id, on_both_pairs, settled, task};
 use chrono::Utc;
+use counterfoil_store::record::ParkedRow;
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::heartbeat::{Heartbeat, Phase};
@@ -10,7 +11,6 @@ use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::ServiceName;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 const KEY: &str = "event.demo.batch";
 
@@ -19,6 +19,8 @@ on_both_pairs!(
     an_event_alone_makes_a_row_and_the_copy_fills_it_later,
     one_bad_event_is_parked_and_the_others_of_its_batch_count,
     a_service_cannot_report_on_the_tasks_of_another,
+    a_task_of_any_name_is_reported_on_by_the_service_that_it_was_sent_to,
+    a_report_under_a_foreign_name_waits_for_its_tracking_copy,
     a_batch_that_is_no_batch_is_parked_whole,
     a_count_that_would_outrank_everything_is_not_believed,
     a_worker_that_lives_is_known_with_its_tasks,
@@ -69,7 +71,7 @@ async fn an_event_alone_makes_a_row_and_the_copy_fills_it_later(
     world
         .publish(&world.names.tasks, "demo.add", task("t1", "demo.add"))
         .await?;
-    eventually("the arguments", Duration::from_secs(20), async || {
+    eventually("the arguments", SOON, async || {
         Ok(world
             .store
             .task("t1")
@@ -105,16 +107,90 @@ async fn one_bad_event_is_parked_and_the_others_of_its_batch_count(
 
 async fn a_service_cannot_report_on_the_tasks_of_another(world: World) -> anyhow::Result<()> {
     let daemon = world.daemon();
-    let forged = settled("t1", "export.project", "1");
-    let honest = settled("t2", "demo.add", "2");
+    world.serve("export").await?;
+    let project = task("t1", "export.project");
     world
-        .publish(&world.names.events, KEY, batch(&[forged, honest]))
+        .publish(&world.names.tasks, "export.project", project)
+        .await?;
+    world.row_in("t1", TaskState::Pending).await?;
+    let forged = settled("t1", "export.project", "1");
+    // It does not help to lie about the name, nor about who says it.
+    let mut lie = settled("t1", "demo.add", "2");
+    lie.service = "export".into();
+    let honest = settled("t2", "demo.add", "3");
+    world
+        .publish(&world.names.events, KEY, batch(&[forged, lie, honest]))
         .await?;
     world.row_in("t2", TaskState::Success).await?;
-    let parked = world.parked(1).await?.remove(0);
-    assert!(parked.reason.contains("not its task"), "{}", parked.reason);
-    assert_eq!(parked.task_id.as_deref(), Some("t1"));
+    let parked = world.parked(2).await?;
+    for row in parked {
+        assert!(row.reason.contains("not its task"), "{}", row.reason);
+        assert_eq!(row.task_id.as_deref(), Some("t1"));
+    }
+    world.row_in("t1", TaskState::Pending).await?;
+    assert!(world.store.result(&id("t1"), 0).await?.is_none());
+    Ok(daemon.stop().await?)
+}
+
+async fn a_task_of_any_name_is_reported_on_by_the_service_that_it_was_sent_to(
+    world: World,
+) -> anyhow::Result<()> {
+    let daemon = world.daemon();
+    let named_elsewhere = task("t1", "proj.tasks.add");
+    world
+        .publish(&world.names.tasks, "demo.default", named_elsewhere)
+        .await?;
+    world.row_in("t1", TaskState::Pending).await?;
+    let done = settled("t1", "proj.tasks.add", "5");
+    world
+        .publish(&world.names.events, KEY, batch(&[done]))
+        .await?;
+    world.row_in("t1", TaskState::Success).await?;
+    assert_eq!(world.parked(0).await?.len(), 0);
+    let history = world.store.history(&id("t1")).await?;
+    let detail = history.last().and_then(|line| line.detail.as_ref());
+    assert_eq!(detail.expect("details").to_value()["service"], "demo");
+    Ok(daemon.stop().await?)
+}
+
+async fn a_report_under_a_foreign_name_waits_for_its_tracking_copy(
+    world: World,
+) -> anyhow::Result<()> {
+    let daemon = world.daemon();
+    world.serve("export").await?;
+    let early = settled("t1", "proj.tasks.add", "5");
+    let forged = settled("t2", "export.project", "6");
+    world
+        .publish(&world.names.events, KEY, batch(&[early, forged]))
+        .await?;
+    world.parked(2).await?;
     assert!(world.store.task("t1").await?.is_none());
+    world
+        .publish(
+            &world.names.tasks,
+            "demo.default",
+            task("t1", "proj.tasks.add"),
+        )
+        .await?;
+    world
+        .publish(
+            &world.names.tasks,
+            "export.project",
+            task("t2", "export.project"),
+        )
+        .await?;
+    world.row_in("t1", TaskState::Success).await?;
+    world.row_in("t2", TaskState::Pending).await?;
+    let refused = eventually("the forgery to be refused", SOON, async || {
+        let rows = world.store.parked(&Default::default()).await?;
+        let refused = |row: &&ParkedRow| row.reason.contains("not its task");
+        Ok((rows.len() == 1)
+            .then(|| rows.iter().find(refused).cloned())
+            .flatten())
+    })
+    .await?;
+    assert_eq!(refused.task_id.as_deref(), Some("t2"));
+    world.row_in("t2", TaskState::Pending).await?;
     Ok(daemon.stop().await?)
 }
 
@@ -201,17 +277,13 @@ async fn a_worker_that_lives_is_known_with_its_tasks(world: World) -> anyhow::Re
             Content::json(serde_json::to_vec(&beat)?),
         )
         .await?;
-    let workers = eventually(
-        "the second sign of life",
-        Duration::from_secs(20),
-        async || {
-            let workers = world.store.workers().await?;
-            Ok(workers
-                .iter()
-                .any(|worker| worker.running == 3)
-                .then_some(workers))
-        },
-    )
+    let workers = eventually("the second sign of life", SOON, async || {
+        let workers = world.store.workers().await?;
+        Ok(workers
+            .iter()
+            .any(|worker| worker.running == 3)
+            .then_some(workers))
+    })
     .await?;
     assert_eq!(workers.len(), 1);
     assert_eq!(

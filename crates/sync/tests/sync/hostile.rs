@@ -110,7 +110,7 @@ async fn bad_bodies_of_tasks_are_all_parked_and_block_nothing(world: World) -> a
         .collect();
     kept.sort();
     assert!(kept == bodies, "a body was not kept as it came");
-    world.ready(&world.names.tracking_queue, 0).await?;
+    world.emptied(&world.names.tracking_queue).await?;
     Ok(daemon.stop().await?)
 }
 
@@ -149,7 +149,7 @@ async fn bad_batches_of_events_are_all_parked_and_block_nothing(
             text(&body[..body.len().min(200)])
         );
     }
-    world.ready(&world.names.events_queue, 0).await?;
+    world.emptied(&world.names.events_queue).await?;
     Ok(())
 }
 
@@ -215,7 +215,7 @@ async fn odd_headers_neither_stop_the_daemon_nor_hide_the_next_task(
     // All but the last, which is a task with a strange header.
     let parked = world.parked(odd.len() - 1).await?;
     assert!(parked.iter().all(|row| !row.reason.is_empty()));
-    world.ready(&world.names.deaths_queue, 0).await?;
+    world.emptied(&world.names.deaths_queue).await?;
     daemon.stop().await?;
     let filter = DeadFilter {
         limit: 1000,

@@ -1,6 +1,6 @@
 //! Tracking copies.
 
-use crate::support::{World, id, name, on_both_pairs, scheduled, task};
+use crate::support::{SOON, World, id, name, on_both_pairs, scheduled, task};
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::message::{Content, Envelope};
@@ -126,7 +126,7 @@ async fn a_copy_that_expired_before_it_was_read_is_mirrored_all_the_same(
     // The service's copy expired too, and so the task is over.
     let row = world.row_in("t1", TaskState::Revoked).await?;
     assert_eq!(row.error_kind.as_deref(), Some("expired"));
-    let input = eventually("the arguments", Duration::from_secs(20), async || {
+    let input = eventually("the arguments", SOON, async || {
         Ok(world.store.task("t1").await?.and_then(|row| row.input))
     })
     .await?;

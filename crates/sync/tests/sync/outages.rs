@@ -1,6 +1,6 @@
 //! A database that is away, a record that it refuses, a daemon that crashes.
 
-use crate::support::{FaultyStore, Running, World, batch, id, on_both_pairs, settled, task};
+use crate::support::{FaultyStore, Running, SOON, World, batch, id, on_both_pairs, settled, task};
 use counterfoil_store::Store;
 use counterfoil_sync::SyncError;
 use counterfoil_sync::health::Report;
@@ -13,6 +13,7 @@ on_both_pairs!(
     a_database_that_is_away_for_a_while_loses_and_parks_nothing,
     the_one_record_that_the_database_refuses_is_parked_and_the_rest_is_written,
     a_crash_between_commit_and_acknowledgement_changes_nothing,
+    a_batch_that_takes_too_long_is_written_in_parts,
     stopping_writes_what_is_in_hand,
     a_daemon_that_stops_while_the_database_is_away_leaves_everything_with_the_broker,
 );
@@ -101,6 +102,18 @@ async fn the_one_record_that_the_database_refuses_is_parked_and_the_rest_is_writ
     Ok(daemon.stop().await?)
 }
 
+async fn a_batch_that_takes_too_long_is_written_in_parts(world: World) -> anyhow::Result<()> {
+    // All of it waits when the daemon starts, so that batches are large.
+    send(&world, 0, 200).await?;
+    let store = FaultyStore::new(&world.store);
+    store.slow_above(30);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    all_mirrored(&world, 200).await?;
+    assert_eq!(world.parked(0).await?.len(), 0);
+    daemon.ready().await?;
+    Ok(daemon.stop().await?)
+}
+
 async fn a_crash_between_commit_and_acknowledgement_changes_nothing(
     world: World,
 ) -> anyhow::Result<()> {
@@ -108,7 +121,7 @@ async fn a_crash_between_commit_and_acknowledgement_changes_nothing(
     store.hang_after_commit();
     let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
     send(&world, 0, 100).await?;
-    eventually("a commit", Duration::from_secs(20), async || {
+    eventually("a commit", SOON, async || {
         Ok((store.writes() > 0).then_some(()))
     })
     .await?;
@@ -116,8 +129,8 @@ async fn a_crash_between_commit_and_acknowledgement_changes_nothing(
     let daemon = world.daemon();
     all_mirrored(&world, 100).await?;
     // What the first one had not acknowledged came again.
-    world.ready(&world.names.tracking_queue, 0).await?;
-    world.ready(&world.names.events_queue, 0).await?;
+    world.emptied(&world.names.tracking_queue).await?;
+    world.emptied(&world.names.events_queue).await?;
     daemon.stop().await?;
     for n in 0..100 {
         let lines = world.store.history(&id(&format!("t{n}"))).await?;
@@ -179,6 +192,8 @@ async fn an_outage_of_ten_minutes_gives_the_messages_back_once_and_takes_them_ag
     let world = World::in_memory().await?;
     let (store, daemon) = faulty(&world);
     daemon.ready().await?;
+    // It is the writes that fail: reads are answered all the time.
+    store.keep_reading();
     store.fail_next(usize::MAX);
     send(&world, 0, 100).await?;
     daemon
@@ -193,8 +208,15 @@ async fn an_outage_of_ten_minutes_gives_the_messages_back_once_and_takes_them_ag
     tokio::time::resume();
     let stopped = |report: &Report| report.broker["tracking"].status == "stopped";
     daemon.reports("consuming to end", stopped).await?;
-    // All of it is the broker's again; a canary is among it.
-    world.ready(&world.names.tracking_queue, 101).await?;
+    // All of it is the broker's again, and so are the canaries that came meanwhile.
+    world.given_back(&world.names.tracking_queue, 100).await?;
+    let probes = store.probes();
+    eventually("more probes", SOON, async || {
+        Ok((store.probes() > probes + 2).then_some(()))
+    })
+    .await?;
+    world.given_back(&world.names.tracking_queue, 100).await?;
+    assert!(!daemon.health.report().database.reachable);
     store.fail_next(0);
     all_mirrored(&world, 100).await?;
     assert_eq!(world.parked(0).await?.len(), 0);

@@ -1,11 +1,10 @@
 //! Several daemons at once, and messages in any order.
 
-use crate::support::{World, batch, event, on_both_pairs, settled, task};
+use crate::support::{SOON, World, batch, event, on_both_pairs, settled, task};
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
-use std::time::Duration;
 
 on_both_pairs!(two_daemons_over_shuffled_and_repeated_messages_equal_one);
 
@@ -62,7 +61,7 @@ async fn two_daemons_over_shuffled_and_repeated_messages_equal_one(
     one.stop().await?;
     other.stop().await?;
     for queue in [&world.names.tracking_queue, &world.names.events_queue] {
-        world.ready(queue, 0).await?;
+        world.emptied(queue).await?;
     }
     let (expected, found) = (alone.rows().await?, world.rows().await?);
     assert_eq!(found.len(), TASKS);
@@ -90,7 +89,7 @@ async fn publish(
 }
 
 async fn all_ended(world: &World) -> anyhow::Result<()> {
-    eventually("all tasks to end", Duration::from_secs(60), async || {
+    eventually("all tasks to end", SOON, async || {
         let counts = world.store.counts_by_state(None).await?;
         let ended = counts.iter().filter(|count| count.state.is_terminal());
         let ended: i64 = ended.map(|count| count.tasks).sum();
@@ -99,17 +98,13 @@ async fn all_ended(world: &World) -> anyhow::Result<()> {
     })
     .await?;
     // Ended is not complete: the copies may be on their way still.
-    eventually(
-        "all copies to be read",
-        Duration::from_secs(60),
-        async || {
-            let filter = counterfoil_store::TaskFilter {
-                limit: 1000,
-                ..Default::default()
-            };
-            let rows = world.store.tasks(&filter).await?;
-            Ok(rows.iter().all(|row| row.input.is_some()).then_some(()))
-        },
-    )
+    eventually("all copies to be read", SOON, async || {
+        let filter = counterfoil_store::TaskFilter {
+            limit: 1000,
+            ..Default::default()
+        };
+        let rows = world.store.tasks(&filter).await?;
+        Ok(rows.iter().all(|row| row.input.is_some()).then_some(()))
+    })
     .await
 }

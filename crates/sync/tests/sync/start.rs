@@ -86,6 +86,6 @@ async fn a_broker_that_breaks_connections_makes_nothing_come_twice() -> anyhow::
         world.row_in(&format!("t{n}"), TaskState::Pending).await?;
     }
     daemon.stop().await?;
-    world.ready(&world.names.tracking_queue, 0).await?;
+    world.emptied(&world.names.tracking_queue).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::samples::{copy_of, event, lineage};
 use super::site::StoreSite;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
-use counterfoil_store::{Batch, CanaryPlace, DeadLetter, Parked, StoredMessage};
+use counterfoil_store::{Batch, CanaryPlace, DeadLetter, Parked, StoredMessage, UnroutableFilter};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{FaultKind, LogLine, Progress, TaskFault};
 use counterfoil_toolbox::ids::TaskId;
@@ -104,6 +104,7 @@ fn set_aside(text: &str, batch: &mut Batch, message: StoredMessage) {
         task_id: None,
         name: Some(text.into()),
         message: message.clone(),
+        waits: false,
     });
     batch.dead(DeadLetter {
         service: text.into(),
@@ -202,7 +203,11 @@ pub async fn json_that_jsonb_refuses_is_kept_as_it_came(site: &StoreSite) -> any
         ids.push((id, done));
     }
     site.store().apply(&batch).await?;
-    let stored = site.store().unroutable("demo", 100).await?;
+    let demos = UnroutableFilter {
+        service: "demo".to_owned(),
+        ..UnroutableFilter::default()
+    };
+    let stored = site.store().unroutable(&demos).await?;
     for (text, (id, done)) in texts.iter().zip(&ids) {
         let row = site.store().task(id.as_str()).await?.context("a row")?;
         ensure!(row.input.is_none(), "{text}");

@@ -1,6 +1,6 @@
 //! What the platform keeps beside tasks: workers, dead letters, parked messages, canaries.
 
-use super::samples::{lineage, same_message};
+use super::samples::{copy, event, lineage, same_message};
 use super::site::StoreSite;
 use anyhow::{Context, ensure};
 use chrono::DateTime;
@@ -8,6 +8,7 @@ use counterfoil_store::{
     Batch, CanaryPlace, DeadFilter, DeadLetter, JsonText, Parked, ParkedFilter, StoredMessage,
     WorkerSeen,
 };
+use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::heartbeat::Phase;
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::message::{Content, HeaderValue, Headers};
@@ -162,6 +163,7 @@ pub async fn parked_messages_are_kept_byte_by_byte(site: &StoreSite) -> anyhow::
             task_id: None,
             name: None,
             message,
+            waits: false,
         }
     };
     for deliveries in [None, Some(1)] {
@@ -188,6 +190,98 @@ pub async fn parked_messages_are_kept_byte_by_byte(site: &StoreSite) -> anyhow::
         row.message
     );
     ensure!(serde_json::to_value(&row)?.get("message").is_none());
+    Ok(())
+}
+
+/// Then it may be judged again, and is parked no longer, or for good.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_report_waits_until_the_copy_tells_who_was_asked(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let (id, other, unknown) = (TaskId::random(), TaskId::random(), TaskId::random());
+    let waiting = |id: &TaskId, waits: bool| Parked {
+        queue: "platform.events".into(),
+        reason: "no copy".into(),
+        task_id: Some(id.clone()),
+        name: Some("demo.add".into()),
+        message: StoredMessage {
+            content: Content::json(id.as_str().to_owned()),
+            ..odd_message()
+        },
+        waits,
+    };
+    let mut batch = Batch::new();
+    batch.park(waiting(&id, true));
+    batch.park(waiting(&unknown, true));
+    batch.park(waiting(&other, false));
+    // An event alone does not tell.
+    batch.event(&event(&id, lineage(0, 0, 0), TaskState::Started));
+    ensure!(batch.owners(&id).is_none());
+    site.store().apply(&batch).await?;
+    ensure!(site.store().waiting(10).await?.is_empty());
+    ensure!(
+        site.store()
+            .owners(&[id.clone(), unknown.clone()])
+            .await?
+            .is_empty()
+    );
+
+    let mut batch = Batch::new();
+    for id in [&id, &other] {
+        let mut copy = copy(id);
+        copy.message.routing_key = "proj.default".into();
+        batch.track(&copy);
+    }
+    let owners = batch.owners(&id).context("a copy")?;
+    ensure!(
+        owners.include("demo") && owners.include("proj"),
+        "{owners:?}"
+    );
+    site.store().apply(&batch).await?;
+    let known = site.store().owners(&[id.clone(), unknown.clone()]).await?;
+    ensure!(known.len() == 1 && known[&id] == owners, "{known:?}");
+    let row = site.store().waiting(10).await?.pop().context("one waits")?;
+    ensure!(row.task_id.as_deref() == Some(id.as_str()));
+    let mut batch = Batch::new();
+    batch.unpark(row.id);
+    batch.park(waiting(&id, false));
+    site.store().apply(&batch).await?;
+    ensure!(site.store().waiting(10).await?.is_empty());
+    ensure!(site.store().parked(&ParkedFilter::default()).await?.len() == 3);
+    let mut batch = Batch::new();
+    batch.unpark(row.id);
+    ensure!(!batch.is_empty());
+    site.store().apply(&batch).await?;
+    ensure!(site.store().parked(&ParkedFilter::default()).await?.len() == 2);
+    Ok(())
+}
+
+/// And with them what only they announced. Silence is measured by the database's clock.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn workers_that_were_silent_for_long_are_forgotten(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let mut batch = Batch::new();
+    batch.worker(sign_of_life("demo@old.1.0a0b0c0d", None));
+    batch.worker(sign_of_life("demo@new.2.0a0b0c0d", None));
+    site.store().apply(&batch).await?;
+    site.execute(
+        "UPDATE worker SET last_heartbeat = '2026-01-02T03:04:05.000000Z' WHERE id LIKE 'demo@old%'",
+    )
+    .await?;
+    let day = Duration::from_secs(24 * 60 * 60);
+    site.store().forget_workers(day * 36_500).await?;
+    ensure!(site.store().workers().await?.len() == 2);
+    site.store().forget_workers(day).await?;
+    let left = site.store().workers().await?;
+    ensure!(
+        left.len() == 1 && left[0].id.starts_with("demo@new"),
+        "{left:#?}"
+    );
     Ok(())
 }
 

@@ -4,7 +4,8 @@ use super::samples::{copy, event, lineage, same_message};
 use super::site::StoreSite;
 use crate::{eventually, patience};
 use anyhow::{Context, ensure};
-use counterfoil_store::{Batch, Seen, StoreError, StoreOptions, connect};
+use counterfoil_store::record::UnroutableTask;
+use counterfoil_store::{Batch, Seen, StoreError, StoreOptions, UnroutableFilter, connect};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::TaskId;
 use std::time::Duration;
@@ -103,29 +104,26 @@ pub async fn an_unroutable_task_is_found_and_marked_as_sent_again(
     site: &StoreSite,
 ) -> anyhow::Result<()> {
     let (id, routed) = (TaskId::random(), TaskId::random());
-    let mut unroutable = copy(&id);
-    unroutable.seen = Seen::Unroutable;
+    let mut unroutable_copy = copy(&id);
+    unroutable_copy.seen = Seen::Unroutable;
     let mut batch = Batch::new();
     // Both copies come, in either order.
-    batch.track(&unroutable);
+    batch.track(&unroutable_copy);
     batch.track(&copy(&id));
     batch.track(&copy(&routed));
     site.store().apply(&batch).await?;
     ensure!(site.store().unroutable_services().await? == ["demo"]);
-    ensure!(site.store().unroutable("export", 10).await?.is_empty());
-    let task = site
-        .store()
-        .unroutable("demo", 10)
-        .await?
-        .pop()
-        .context("a task")?;
+    ensure!(unroutable(site, "export").await?.is_empty());
+    let task = unroutable(site, "demo").await?.pop().context("a task")?;
     ensure!(
-        task.task_id == id && same_message(&task.message, &unroutable.message),
+        task.task_id == id && same_message(&task.message, &unroutable_copy.message),
         "{task:#?}"
     );
     let mut expected = lineage(1, 0, 0);
     for _ in 0..2 {
-        ensure!(site.store().mark_resent(&id, task.lineage).await? == expected);
+        site.store()
+            .mark_resent(std::slice::from_ref(&task))
+            .await?;
     }
     let row = site.store().task(id.as_str()).await?.context("a row")?;
     ensure!(
@@ -136,23 +134,74 @@ pub async fn an_unroutable_task_is_found_and_marked_as_sent_again(
     let lines = site.store().history(&id).await?;
     ensure!(lines.len() == 3, "{lines:#?}");
     // Still no queue.
-    unroutable.envelope.lineage = expected;
+    unroutable_copy.envelope.lineage = expected;
     let mut batch = Batch::new();
-    batch.track(&unroutable);
+    batch.track(&unroutable_copy);
     site.store().apply(&batch).await?;
-    let again = site
-        .store()
-        .unroutable("demo", 10)
-        .await?
-        .pop()
-        .context("a task")?;
+    let again = unroutable(site, "demo").await?;
     expected.rescue = 2;
-    ensure!(site.store().mark_resent(&id, again.lineage).await? == expected);
+    ensure!(again.len() == 1 && again[0].next() == expected);
+    site.store().mark_resent(&again).await?;
     let mut batch = Batch::new();
     batch.event(&event(&id, expected, TaskState::Success));
     site.store().apply(&batch).await?;
     let row = site.store().task(id.as_str()).await?.context("a row")?;
     ensure!(row.state == TaskState::Success && row.creator_id.is_none());
+    Ok(())
+}
+
+async fn unroutable(site: &StoreSite, service: &str) -> anyhow::Result<Vec<UnroutableTask>> {
+    let filter = UnroutableFilter {
+        service: service.to_owned(),
+        ..UnroutableFilter::default()
+    };
+    Ok(site.store().unroutable(&filter).await?)
+}
+
+/// By their keys, in pages, and without those that came back when these are not wanted.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn unroutable_tasks_are_found_by_their_key_and_in_pages(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let delayed = format!("{}proj.default", "0.1.".repeat(14));
+    let keys = ["proj.default", &*delayed, "proj", "celery", "proj.x"];
+    let mut batch = Batch::new();
+    for (rescue, key) in (0..).zip(keys) {
+        let mut copy = copy(&TaskId::random());
+        copy.message.routing_key = key.into();
+        copy.envelope.lineage = lineage(rescue / 4, 0, 0);
+        copy.seen = Seen::Unroutable;
+        batch.track(&copy);
+    }
+    site.store().apply(&batch).await?;
+    ensure!(site.store().unroutable_services().await? == ["celery", "proj"]);
+    ensure!(
+        unroutable(site, "demo").await?.is_empty(),
+        "whatever they are called"
+    );
+    let all = unroutable(site, "proj").await?;
+    ensure!(all.len() == 4, "{all:#?}");
+    let mut filter = UnroutableFilter {
+        service: "proj".to_owned(),
+        limit: 3,
+        ..UnroutableFilter::default()
+    };
+    let mut paged = site.store().unroutable(&filter).await?;
+    filter.after = paged.last().map(|task| task.place.clone());
+    paged.extend(site.store().unroutable(&filter).await?);
+    ensure!(paged == all, "{paged:#?}");
+    filter = UnroutableFilter {
+        first_time_only: true,
+        after: None,
+        ..filter
+    };
+    let first_time = site.store().unroutable(&filter).await?;
+    ensure!(first_time.len() == 3, "{first_time:#?}");
+    ensure!(first_time.iter().all(|task| task.lineage.rescue == 0));
+    site.store().mark_resent(&all).await?;
+    ensure!(unroutable(site, "proj").await?.is_empty());
     Ok(())
 }
 
@@ -178,6 +227,9 @@ pub async fn nothing_is_written_without_a_secret_for_public_ids(
 /// When the promise is broken or the database does not answer.
 pub async fn the_clock_is_that_of_the_database(site: &StoreSite) -> anyhow::Result<()> {
     site.store().ping().await?;
+    for _ in 0..2 {
+        site.store().probe().await?;
+    }
     let now = site.store().clock().await?;
     let off = (chrono::Utc::now() - now).num_seconds().abs();
     ensure!(off < 60, "{off} s off");

@@ -1,10 +1,10 @@
 //! A daemon that runs in the background of a test.
 
+use super::SOON;
 use counterfoil_sync::health::{Health, Report};
 use counterfoil_sync::{Daemon, SyncError};
 use counterfoil_testkit::eventually;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +49,7 @@ impl Running {
         what: &str,
         wanted: impl Fn(&Report) -> bool,
     ) -> anyhow::Result<Report> {
-        eventually(what, Duration::from_secs(20), async || {
+        eventually(what, SOON, async || {
             let report = self.health.report();
             Ok(wanted(&report).then_some(report))
         })

@@ -7,13 +7,14 @@ use counterfoil_store::record::{
     UnroutableTask, WorkerRow,
 };
 use counterfoil_store::{
-    Applied, Batch, DeadFilter, FaultClass, JsonText, LeaderGuard, ParkedFilter, Store, StoreError,
-    TaskFilter,
+    Applied, Batch, DeadFilter, FaultClass, JsonText, LeaderGuard, Owners, ParkedFilter, Store,
+    StoreError, TaskFilter, UnroutableFilter,
 };
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::state::Lineage;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Hands everything to another store, except for what it was told to fail.
@@ -21,8 +22,12 @@ use uuid::Uuid;
 pub(crate) struct FaultyStore {
     inner: Arc<dyn Store>,
     /// How many of the next writes fail as if the database were away; until then it does not
-    /// answer either.
+    /// answer either, unless it still reads.
     away: AtomicUsize,
+    still_reads: AtomicBool,
+    /// More tasks than this take longer than a statement may.
+    at_once: AtomicUsize,
+    probes: AtomicUsize,
     /// The task whose rows the database cannot hold.
     refused: Mutex<Option<TaskId>>,
     /// Whether a write, once committed, never returns.
@@ -35,6 +40,9 @@ impl FaultyStore {
         Arc::new(Self {
             inner: Arc::clone(inner),
             away: AtomicUsize::new(0),
+            still_reads: AtomicBool::new(false),
+            at_once: AtomicUsize::new(usize::MAX),
+            probes: AtomicUsize::new(0),
             refused: Mutex::new(None),
             hangs_after_commit: AtomicBool::new(false),
             writes: AtomicUsize::new(0),
@@ -43,6 +51,25 @@ impl FaultyStore {
 
     pub(crate) fn fail_next(&self, writes: usize) {
         self.away.store(writes, Ordering::SeqCst);
+    }
+
+    /// Goes on answering reads while writes fail, as on a full disk.
+    pub(crate) fn keep_reading(&self) {
+        self.still_reads.store(true, Ordering::SeqCst);
+    }
+
+    /// Cannot write more tasks than this within the time for a statement.
+    pub(crate) fn slow_above(&self, tasks: usize) {
+        self.at_once.store(tasks, Ordering::SeqCst);
+    }
+
+    /// How often it was asked whether it writes again.
+    pub(crate) fn probes(&self) -> usize {
+        self.probes.load(Ordering::SeqCst)
+    }
+
+    fn is_away(&self) -> bool {
+        self.away.load(Ordering::SeqCst) > 0
     }
 
     pub(crate) fn refuse(&self, task_id: &TaskId) {
@@ -79,6 +106,13 @@ impl Store for FaultyStore {
             .is_ok()
         {
             return Err(self.fault(FaultClass::Transient));
+        }
+        if batch.tasks().count() > self.at_once.load(Ordering::SeqCst) {
+            return Err(StoreError::Deadline {
+                operation: "write a batch",
+                server: self.inner.server().into(),
+                after: Duration::from_secs(30),
+            });
         }
         let refused = self.refused.lock().expect("not poisoned").clone();
         if batch
@@ -157,13 +191,28 @@ impl Store for FaultyStore {
     }
     async fn unroutable(
         &self,
-        service: &str,
-        limit: u32,
+        filter: &UnroutableFilter,
     ) -> Result<Vec<UnroutableTask>, StoreError> {
-        self.inner.unroutable(service, limit).await
+        self.inner.unroutable(filter).await
     }
-    async fn mark_resent(&self, task_id: &TaskId, from: Lineage) -> Result<Lineage, StoreError> {
-        self.inner.mark_resent(task_id, from).await
+    async fn mark_resent(&self, tasks: &[UnroutableTask]) -> Result<(), StoreError> {
+        self.inner.mark_resent(tasks).await
+    }
+    async fn owners(&self, task_ids: &[TaskId]) -> Result<HashMap<TaskId, Owners>, StoreError> {
+        self.inner.owners(task_ids).await
+    }
+    async fn waiting(&self, limit: u32) -> Result<Vec<ParkedRow>, StoreError> {
+        self.inner.waiting(limit).await
+    }
+    async fn forget_workers(&self, silence: Duration) -> Result<(), StoreError> {
+        self.inner.forget_workers(silence).await
+    }
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.probes.fetch_add(1, Ordering::SeqCst);
+        if self.is_away() {
+            return Err(self.fault(FaultClass::Transient));
+        }
+        self.inner.probe().await
     }
     async fn canary_sent(&self, id: Uuid) -> Result<(), StoreError> {
         self.inner.canary_sent(id).await
@@ -172,7 +221,7 @@ impl Store for FaultyStore {
         self.inner.canaries(limit).await
     }
     async fn ping(&self) -> Result<(), StoreError> {
-        if self.away.load(Ordering::SeqCst) > 0 {
+        if self.is_away() && !self.still_reads.load(Ordering::SeqCst) {
             return Err(self.fault(FaultClass::Transient));
         }
         self.inner.ping().await

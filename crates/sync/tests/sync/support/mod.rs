@@ -5,6 +5,11 @@ mod faulty;
 mod messages;
 mod world;
 
+use std::time::Duration;
+
+/// Longest wait for anything that should happen at once, on a machine that does ten other things.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
 pub(crate) use daemon::Running;
 pub(crate) use faulty::FaultyStore;
 pub(crate) use messages::{batch, event, id, name, scheduled, settled, task};

@@ -1,6 +1,6 @@
 //! One test's broker and database.
 
-use super::Running;
+use super::{Running, SOON};
 use anyhow::Context;
 use counterfoil_store::record::{ParkedRow, TaskRow};
 use counterfoil_store::{ParkedFilter, Store, StoreOptions, TaskFilter};
@@ -13,13 +13,12 @@ use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey, ServiceNam
 use counterfoil_toolbox::topology::{self, ItemState, Names};
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::transport::memory::MemoryBroker;
-use counterfoil_toolbox::transport::{Publication, Publisher, PublisherOptions, Transport};
+use counterfoil_toolbox::transport::{
+    Publication, Publisher, PublisherOptions, SubscribeOptions, Subscription, Transport,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-
-/// Longest wait for anything that should happen at once.
-const SOON: Duration = Duration::from_secs(20);
 
 /// A broker with the platform's topology, a migrated database, and what keeps both alive.
 pub(crate) struct World {
@@ -291,6 +290,41 @@ impl World {
         .with_context(|| format!("{seen} are parked"))?;
         anyhow::ensure!(rows.len() == count, "{} messages are parked", rows.len());
         Ok(rows)
+    }
+
+    /// Waits until nobody consumes a queue and everything was given back to it: at least so many
+    /// messages, since canaries may be among them.
+    pub(crate) async fn given_back(&self, queue: &QueueName, count: u32) -> anyhow::Result<()> {
+        let what = format!("{count} messages to be back in {queue}");
+        eventually(&what, SOON, async || {
+            let depth = self.transport.depth(queue).await?;
+            let back = depth.filter(|depth| depth.ready >= count && depth.consumers == 0);
+            Ok(back.map(drop))
+        })
+        .await
+    }
+
+    /// Waits until a queue holds nothing. Canaries do not count: the leader sends them when it likes,
+    /// also just before it is stopped.
+    pub(crate) async fn emptied(&self, queue: &QueueName) -> anyhow::Result<()> {
+        eventually(&format!("{queue} to be empty"), SOON, async || {
+            let depth = self.transport.depth(queue).await?.context("the queue")?;
+            if depth.ready == 0 {
+                return Ok(Some(()));
+            }
+            if depth.consumers == 0 {
+                let options = SubscribeOptions::new(queue.clone(), 1);
+                let mut reader = Subscription::open(Arc::clone(&self.transport), options);
+                let delivery = tokio::time::timeout(SOON, reader.next()).await?;
+                let delivery = delivery.context("a message")?;
+                let is_canary = format!("{:?}", delivery.content).contains("platform.canary");
+                anyhow::ensure!(is_canary, "left in {queue}: {:?}", delivery.content);
+                let _ = delivery.ack();
+                reader.close().await;
+            }
+            Ok(None)
+        })
+        .await
     }
 
     /// Waits until a queue holds so many messages that are ready.

@@ -1,0 +1,3 @@
+-- Writes, to see whether the database can be written.
+INSERT INTO probe (only_one, at) VALUES (true, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+ON CONFLICT (only_one) DO UPDATE SET at = excluded.at

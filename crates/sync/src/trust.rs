@@ -1,0 +1,101 @@
+//! Who may report on a task.
+//!
+//! A service that runs foreign code may put anything into a message but its key: the broker binds
+//! each user to its own. So a report counts as said by the service of its key, and whether that
+//! service has a say is read from what producers sent, the tracking copies:
+//!
+//! - A copy is known: the service must be the one that the task's name begins with, or the one
+//!   whose queue the copy was addressed to. A worker may run tasks of any name, and a message in its
+//!   queue is what asks it to.
+//! - None is known: a report under the service's own name is believed, since reports describe
+//!   themselves and a copy may be lost. One under a foreign name waits, parked, until a copy comes,
+//!   and is judged again then.
+//!
+//! So no order of arrival decides what an honest report is worth, and the merge of what is believed
+//! stays the maximum over one total order. What is left to a liar: whoever may send tasks may send
+//! one under the id of another and so gets a say in it, and a lie under the liar's own name counts
+//! if it comes before the copy.
+
+use crate::read;
+use counterfoil_store::{Batch, Owners, Parked, Store, StoreError};
+use counterfoil_toolbox::event::Event;
+use counterfoil_toolbox::ids::TaskId;
+use std::collections::{BTreeSet, HashMap};
+
+/// Waiting reports that are judged in one transaction.
+const AT_ONCE: u32 = 500;
+
+/// Who has a say in tasks, as far as the database knows.
+pub(crate) type Known = HashMap<TaskId, Owners>;
+
+/// Tasks that are reported on.
+pub(crate) fn subjects<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<TaskId> {
+    let ids: BTreeSet<&TaskId> = events.into_iter().map(|event| &event.task_id).collect();
+    ids.into_iter().cloned().collect()
+}
+
+/// What is kept of a report that does not count, now or ever; `None`: it counts. Copies that are
+/// written together with it are in `batch`.
+pub(crate) fn objection(
+    event: &Event,
+    queue: &str,
+    known: &Known,
+    batch: &Batch,
+) -> Option<Parked> {
+    let (service, task) = (&*event.service, &event.task);
+    let copies = [
+        batch.owners(&event.task_id),
+        known.get(&event.task_id).cloned(),
+    ];
+    let copies: Vec<Owners> = copies.into_iter().flatten().collect();
+    if copies.iter().any(|copy| copy.include(service))
+        || copies.is_empty() && task.service() == service
+    {
+        return None;
+    }
+    let waits = copies.is_empty();
+    let reason = if waits {
+        format!(
+            "service {service:?} reported on {task}, and no tracking copy tells yet who was asked to run it"
+        )
+    } else {
+        format!("service {service:?} reported on {task}, which is not its task")
+    };
+    Some(Parked {
+        waits,
+        ..read::parked_event(event, queue, reason)
+    })
+}
+
+/// Judges again the reports whose tracking copy came after them.
+///
+/// # Errors
+/// When the database does not answer; the next round does the rest.
+pub(crate) async fn hear_again(store: &dyn Store) -> Result<(), StoreError> {
+    loop {
+        let waiting = store.waiting(AT_ONCE).await?;
+        let mut batch = Batch::new();
+        let mut said = Vec::new();
+        for row in &waiting {
+            batch.unpark(row.id);
+            let mut records = Vec::new();
+            read::events(&row.queue, row.message.clone(), &mut records);
+            said.extend(records.into_iter().map(|record| (&*row.queue, record)));
+        }
+        let events = said.iter().filter_map(|(_, record)| record.event());
+        let known = store.owners(&subjects(events)).await?;
+        for (queue, record) in said {
+            let objection = record
+                .event()
+                .and_then(|event| objection(event, queue, &known, &Batch::new()));
+            match objection {
+                Some(parked) => batch.park(parked),
+                None => record.add_to(&mut batch),
+            }
+        }
+        store.apply(&batch).await?;
+        if waiting.len() < AT_ONCE as usize {
+            return Ok(());
+        }
+    }
+}
