@@ -85,6 +85,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         statement_timeout: database.statement_timeout,
         ..StoreOptions::new("")
     };
+    let starting = systemd::starting();
     let store = counterfoil_store::open(&options)
         .await
         .map_err(SyncError::DatabaseAtStart)?;
@@ -97,7 +98,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     );
     let signals = Signals::listen().context("signals cannot be heard")?;
     let notifier = systemd::notify(daemon.health());
-    let ended = daemon.run_until(signals.first()).await;
+    drop(starting);
+    let signalled = async {
+        signals.first().await;
+        systemd::stopping();
+    };
+    let ended = daemon.run_until(signalled).await;
     drop(notifier);
     close(&*transport, &*store).await;
     Ok(ended?)

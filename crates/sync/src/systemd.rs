@@ -13,6 +13,23 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// How much longer than the interval a start or a stop may take each time that it is told of.
 const EXTENSION: Duration = Duration::from_secs(30);
 
+/// Asks systemd for patience until the handle is dropped: what happens before there is a daemon, such
+/// as the wait for a migration, may take minutes.
+pub(crate) fn starting() -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async {
+        let mut interval = tokio::time::interval(INTERVAL);
+        loop {
+            interval.tick().await;
+            tell(&[NotifyState::Status("opening the database"), extension()]);
+        }
+    }))
+}
+
+/// Tells systemd that the daemon was asked to stop.
+pub(crate) fn stopping() {
+    tell(&[NotifyState::Stopping, extension()]);
+}
+
 /// Tells systemd until the handle is dropped.
 pub(crate) fn notify(health: Arc<Health>) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(run(health)))
@@ -29,7 +46,7 @@ async fn run(health: Arc<Health>) {
         let report = health.report();
         tell(&[NotifyState::Status(&report.line())]);
         if report.stopping {
-            tell(&[NotifyState::Stopping, extension()]);
+            tell(&[extension()]);
         } else if !was_ready && report.ready {
             was_ready = true;
             tell(&[NotifyState::Ready]);

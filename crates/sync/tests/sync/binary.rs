@@ -1,14 +1,12 @@
 //! The process `counterfoil-sync`: how it starts, what it says, how it ends.
 
-use crate::support::{World, task};
+use crate::support::{SOON, World, task};
 use anyhow::Context;
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(20);
 
 /// A daemon with nothing in its environment but what the test gives it.
 fn command(environment: &[(&'static str, String)]) -> Command {
@@ -71,6 +69,7 @@ async fn it_mirrors_tells_systemd_and_drains_on_a_signal() -> anyhow::Result<()>
     terminate(&child)?;
     let output = end_of(child).await?;
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    wait_to_hear("STOPPING=1").await?;
     Ok(())
 }
 
