@@ -160,18 +160,31 @@ impl TrackingCopy {
             let id = line_id(&self.envelope.id, lineage, state);
             return StateColumns::bare(StateKey::new(lineage, state, id), state);
         }
-        let before = Lineage {
-            executions: lineage.executions - 1,
-            ..lineage
-        };
         let retry_at = self.envelope.eta.map(clamped);
-        // The lowest ids: what the worker itself reports of its retry, the error too, comes first.
+        // The lowest ids: whatever else is said of the same step comes first.
         let micros = retry_at.map_or(0, |at| at.timestamp_micros().unsigned_abs());
-        let key = StateKey::new(before, TaskState::Retry, Uuid::from_u64_pair(0, micros));
+        let id = Uuid::from_u64_pair(0, micros);
+        let key = if self.is_by_a_reporting_worker() {
+            // What the worker itself reports of its retry, the error too, comes first.
+            let before = Lineage {
+                executions: lineage.executions - 1,
+                ..lineage
+            };
+            StateKey::new(before, TaskState::Retry, id)
+        } else {
+            // A copy does not tell which delivery of the execution before it was retried, and nobody
+            // else will: in the order of merging only the coming execution lies above all of them.
+            StateKey::new(lineage, TaskState::Pending, id)
+        };
         StateColumns {
             retry_at,
             ..StateColumns::bare(key, TaskState::Retry)
         }
+    }
+
+    /// Whether one of our workers sent it, which reports its retries, and not one of Celery's.
+    fn is_by_a_reporting_worker(&self) -> bool {
+        self.message.content.headers.text("lang") == Some("rs")
     }
 
     fn columns(&self, lineage: Lineage) -> CopyColumns {

@@ -121,6 +121,9 @@ fn detail_of(event: &Event) -> Option<String> {
             detail.insert("traceback".into(), text(traceback, LONG));
         }
     }
+    if let Some(reason) = &event.skipped {
+        detail.insert("skipped".into(), text(reason, LINE));
+    }
     if let Some(at) = event.retry_at {
         detail.insert("retry_at".into(), time(at));
     }
@@ -203,4 +206,23 @@ fn start_of(line: &EventRow) -> Option<EventRow> {
         detail: None,
         ..line.clone()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_task_had_nothing_to_do_is_told() {
+        let task_id = TaskId::random();
+        let name = "demo.add".parse().expect("a task name");
+        let kind = EventKind::State(TaskState::Success);
+        let mut event = Event::new(task_id, name, Lineage::default(), kind, Utc::now());
+        assert_eq!(detail_of(&event), None);
+        event.skipped = Some("nothing has changed".into());
+        assert_eq!(
+            detail_of(&event).as_deref(),
+            Some(r#"{"skipped":"nothing has changed"}"#)
+        );
+    }
 }

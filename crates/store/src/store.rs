@@ -96,7 +96,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn owners(&self, task_ids: &[TaskId]) -> Result<HashMap<TaskId, Owners>, StoreError>;
 
     /// Parked reports that [wait](crate::Parked::waits) for a tracking copy which is there by now, oldest
-    /// first.
+    /// first: at most so many, up to 10,000.
     async fn waiting(&self, limit: u32) -> Result<Vec<ParkedRow>, StoreError>;
 
     /// Services that tasks were sent to which found no queue, in alphabetical order. The daemon asks
@@ -120,7 +120,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Records that a canary is being sent, and forgets those older than a day.
     async fn canary_sent(&self, id: Uuid) -> Result<(), StoreError>;
 
-    /// The last canaries, newest first.
+    /// The last canaries, newest first: at most so many, up to 10,000.
     async fn canaries(&self, limit: u32) -> Result<Vec<CanaryRow>, StoreError>;
 
     /// Writes something that changes nothing: whether the database can be written at all. One with a

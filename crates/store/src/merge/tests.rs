@@ -131,7 +131,9 @@ fn a_task_that_waits_for_its_retry_shows_the_retry_until_it_runs_again() {
         executions,
         ..Lineage::default()
     };
-    let waiting = copy(at(2), "demo.add", Seen::Scheduled).change().state;
+    let mut waiting = copy(at(2), "demo.add", Seen::Scheduled);
+    waiting.message.content.headers.push("lang", "rs");
+    let waiting = waiting.change().state;
     assert_eq!(waiting.state, TaskState::Retry);
     let key = |lineage, state| StateKey::new(lineage, state, Uuid::now_v7());
     assert!(
@@ -140,6 +142,36 @@ fn a_task_that_waits_for_its_retry_shows_the_retry_until_it_runs_again() {
     );
     assert!(waiting.key > key(at(1), TaskState::Started));
     assert!(waiting.key < key(at(2), TaskState::Started));
+}
+
+#[test]
+fn a_retry_that_no_worker_reports_shows_whichever_delivery_was_retried() {
+    let waiting = copy(
+        Lineage {
+            executions: 2,
+            ..Lineage::default()
+        },
+        "demo.add",
+        Seen::Scheduled,
+    );
+    let waiting = waiting.change().state;
+    assert_eq!(waiting.state, TaskState::Retry);
+    let key = |executions, deliveries, state| {
+        let lineage = Lineage {
+            executions,
+            deliveries,
+            ..Lineage::default()
+        };
+        StateKey::new(lineage, state, Uuid::now_v7())
+    };
+    assert!(waiting.key > key(1, 3, TaskState::Started));
+    for state in [
+        TaskState::Unroutable,
+        TaskState::Received,
+        TaskState::Started,
+    ] {
+        assert!(waiting.key < key(2, 0, state), "{state}");
+    }
 }
 
 #[test]
