@@ -2,13 +2,17 @@
 
 use crate::on_rabbitmq::transport;
 use crate::tasks::{Act, act};
-use crate::world::World;
+use crate::world::{World, in_time};
 use counterfoil_testkit::{Broker, RabbitNode, RabbitOptions};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::message::names;
 use counterfoil_worker::Context;
 use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn a_result_that_is_too_large_for_the_broker_fails_its_task_and_holds_up_no_other()
@@ -35,5 +39,45 @@ async fn a_result_that_is_too_large_for_the_broker_fails_its_task_and_holds_up_n
     let dead = world.take_from("demo.dead").await;
     assert_eq!(dead.headers.text(names::REASON), Some("result_too_large"));
     assert!(world.is_empty_after(worker, "demo").await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_that_the_broker_takes_back_runs_once_and_its_worker_goes_on() -> anyhow::Result<()>
+{
+    let options = RabbitOptions {
+        consumer_timeout: Some(Duration::from_secs(3)),
+        channel_tick_interval: Some(Duration::from_secs(1)),
+        ..RabbitOptions::default()
+    };
+    let node = RabbitNode::start_with(options).await?;
+    let vhost = Broker::of(&node)?.vhost().await?;
+    let world = World::on(transport(vhost.amqp_url())?).await;
+    let (runs, go) = (Arc::new(AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
+    let (counted, gate) = (runs.clone(), go.clone());
+    let handler = move |_: Act, _: Context| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let gate = gate.clone();
+        async move {
+            gate.acquire().await?.forget();
+            Ok(Value::Null)
+        }
+    };
+    // It was told nothing of a consumer timeout, so it believes in half an hour.
+    let worker = world.start(|builder| builder.handle(handler));
+    let long = world.send(act("")).await;
+    world.told_of(&long, TaskState::Started).await;
+    in_time("taking it back", async {
+        while world.waiting_in("demo").await == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    go.add_permits(2);
+    world.told_of(&long, TaskState::Success).await;
+    let next = world.send(act("")).await;
+    world.told_of(&next, TaskState::Success).await;
+    assert!(world.is_empty_after(worker, "demo").await);
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
     Ok(())
 }
