@@ -85,7 +85,8 @@ impl Worker {
     }
 
     /// Runs until the process is told to end (SIGTERM, SIGINT), then drains: running tasks may
-    /// finish, and nothing new is started. A second signal ends it at once.
+    /// finish, and nothing new is started. A second signal ends it at once. A worker that cannot go
+    /// on drains too, and its [`Exit`] says why: start it anew when its code is not 0.
     ///
     /// # Panics
     /// When the process cannot listen for signals.

@@ -144,13 +144,8 @@ impl World {
     pub(crate) fn all_told_of(&self, id: &TaskId, state: TaskState) -> Vec<Event> {
         let kind = EventKind::State(state);
         let is_it = |event: &&Event| event.task_id == *id && event.kind == kind;
-        self.told
-            .borrow()
-            .events
-            .iter()
-            .filter(is_it)
-            .cloned()
-            .collect()
+        let told = self.told.borrow();
+        told.events.iter().filter(is_it).cloned().collect()
     }
 
     /// Settings of a worker that runs one handler at a time, and holds several tasks.
