@@ -204,7 +204,8 @@ fn version(version: &str) -> Option<Check> {
     }
 }
 
-const MISSING: &str = "it is missing";
+/// So many missing items are told one by one; more would fill screens.
+const TOLD: usize = 5;
 
 /// Compares `items` with the broker.
 pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check> {
@@ -213,14 +214,14 @@ pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check>
         Err(error) => return vec![broker_fault(&error)],
     };
     let (mut present, mut bindings) = (0, 0);
-    let mut checks = Vec::new();
+    let (mut missing, mut checks) = (Vec::new(), Vec::new());
     for finding in &findings {
         let remedy = finding.remedy().unwrap_or_default();
         let item = finding.item.to_string();
         match &finding.state {
             ItemState::Present | ItemState::Applied => present += 1,
             ItemState::Unknown => bindings += 1,
-            ItemState::Missing => checks.push(Check::fail(item, MISSING, &remedy)),
+            ItemState::Missing => missing.push(Check::fail(item, "it is missing", &remedy)),
             ItemState::Differs { difference } => {
                 checks.push(Check::fail(item, difference, &remedy))
             }
@@ -229,13 +230,20 @@ pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check>
             }
         }
     }
-    if present == 0 && checks.iter().all(|check| check.detail == MISSING) {
-        // Told one by one they would fill screens.
-        let none = format!("none of {} exchanges and queues is there", checks.len());
-        return vec![Check::fail("topology", none, "run `counterfoil init`")];
-    }
     let summary = format!("{present} exchanges and queues are as declared");
-    checks.insert(0, Check::ok("topology", summary));
+    let summary = if missing.len() > TOLD {
+        let names: Vec<_> = missing[..TOLD].iter().map(|c| c.name.as_str()).collect();
+        let (names, more) = (names.join(", "), missing.len() - TOLD);
+        Check::fail(
+            "topology",
+            format!("{summary}; missing are {names}, and {more} more"),
+            "run `counterfoil topology apply`; `counterfoil topology plan` names all of them",
+        )
+    } else {
+        checks.splice(..0, missing);
+        Check::ok("topology", summary)
+    };
+    checks.insert(0, summary);
     if bindings > 0 {
         checks.push(Check::ok(
             "bindings",
@@ -249,6 +257,9 @@ pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check>
 mod tests {
     use super::*;
     use crate::config::{LoadOptions, Role};
+    use crate::names::ServiceName;
+    use crate::topology::{Names, ServiceSettings, apply, platform};
+    use crate::transport::memory::MemoryBroker;
 
     fn outcome(text: &str) -> Option<Outcome> {
         version(text).map(|check| check.outcome)
@@ -298,6 +309,33 @@ mod tests {
             ("COUNTERFOIL_BROKER__URL", "amqp://u:p@127.0.0.1:5672/v"),
         ]);
         assert_eq!(local.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_named_one_by_one_unless_it_is_nearly_everything() {
+        let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+        let ours = platform(&names, QueueSettings::Arguments);
+        let service = ServiceName::new("demo").expect("valid");
+        let broker = MemoryBroker::new();
+        let failed = async |items| -> Vec<(String, String)> {
+            let checks = topology(&broker, items).await;
+            let failed = checks.into_iter().filter(|c| c.outcome == Outcome::Fail);
+            failed.map(|check| (check.name, check.detail)).collect()
+        };
+        let told = failed(ours.clone()).await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0]
+                .1
+                .ends_with("exchange task_exchange.dead, and 17 more"),
+            "{told:?}"
+        );
+
+        apply(&broker, ours.clone()).await.expect("in memory");
+        let queues = crate::topology::service(&names, &service, &ServiceSettings::default());
+        let told = failed([ours, queues].concat()).await;
+        let told: Vec<_> = told.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(told, ["queue demo", "queue demo.dead"]);
     }
 
     #[test]
