@@ -35,7 +35,6 @@ pub struct WorkerBuilder {
     states: States,
     version: String,
     consumer_timeout: Duration,
-    confirm_timeout: Duration,
     broker: Option<BrokerSettings>,
     faults: Vec<BuildFault>,
 }
@@ -54,7 +53,6 @@ impl WorkerBuilder {
             states: States::default(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             consumer_timeout: BrokerSettings::default().consumer_timeout,
-            confirm_timeout: BrokerSettings::default().confirm_timeout,
             broker: None,
             faults: Vec::new(),
         }
@@ -118,15 +116,13 @@ impl WorkerBuilder {
     }
 
     /// Tells the worker what the configuration says of its broker: how long it waits for an
-    /// acknowledgement ([`Self::consumer_timeout`]) and may take for a confirm, and how its queues
-    /// are declared.
+    /// acknowledgement ([`Self::consumer_timeout`]), and how its queues are declared.
     ///
     /// A queue that is deleted while the worker runs is then declared again, with its bindings,
     /// unless its `declare` is `passive` or `off`. A worker that may not declare its queue, or was
     /// not told how, ends: see [`Exit::NoQueue`](crate::Exit::NoQueue).
     pub fn broker(mut self, settings: &BrokerSettings) -> Self {
         self.broker = Some(settings.clone());
-        self.confirm_timeout = settings.confirm_timeout;
         self.consumer_timeout(settings.consumer_timeout)
     }
 
@@ -170,7 +166,6 @@ impl WorkerBuilder {
             services,
             version: self.version,
             consumer_timeout: self.consumer_timeout,
-            confirm_timeout: self.confirm_timeout,
             stop: Stop::default(),
         })
     }

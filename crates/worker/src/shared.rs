@@ -119,29 +119,14 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
-    pub(crate) fn new(
-        transport: &Arc<dyn Transport>,
-        names: &Names,
-        confirm_timeout: Duration,
-    ) -> Self {
-        let options = PublisherOptions {
-            confirm_timeout,
-            ..PublisherOptions::default()
-        };
+    pub(crate) fn new(transport: &Arc<dyn Transport>, names: &Names) -> Self {
         Self {
-            producer: Producer::with_options(transport.clone(), names.clone(), options),
-            copies: transport.publisher(options),
+            producer: Producer::new(transport.clone(), names.clone()),
+            copies: transport.publisher(PublisherOptions::default()),
             levels: DelayLevels::default(),
-            dead: transport.publisher(mandatory(confirm_timeout)),
+            // What must not be confirmed and gone.
+            dead: transport.publisher(PublisherOptions::mandatory()),
         }
-    }
-}
-
-/// For what must not be confirmed and gone.
-pub(crate) fn mandatory(confirm_timeout: Duration) -> PublisherOptions {
-    PublisherOptions {
-        confirm_timeout,
-        ..PublisherOptions::mandatory()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::hung::Hung;
 use crate::queues::{Declarations, first_lost};
 use crate::registry::Registry;
 use crate::report::{Reporter, send_batches};
-use crate::shared::{Counts, Limits, Senders, Services, Shared, longest_run, mandatory};
+use crate::shared::{Counts, Limits, Senders, Services, Shared, longest_run};
 use crate::states::States;
 use crate::stop::{Stop, StopOnDrop, Stopper};
 use chrono::Utc;
@@ -19,7 +19,7 @@ use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::transport::{PublisherOptions, Transport};
 use std::future::Future;
 use std::sync::{Arc, Mutex, Once};
 use std::time::Duration;
@@ -42,7 +42,6 @@ pub struct Worker {
     pub(crate) services: Vec<ServiceName>,
     pub(crate) version: String,
     pub(crate) consumer_timeout: Duration,
-    pub(crate) confirm_timeout: Duration,
     pub(crate) id: WorkerId,
     pub(crate) stop: Stop,
 }
@@ -155,7 +154,7 @@ impl Worker {
         };
         let queues = self.queues.clone();
         tracing::info!(worker = %self.id, ?queues, "worker starts");
-        let events = self.transport.publisher(mandatory(self.confirm_timeout));
+        let events = self.transport.publisher(PublisherOptions::mandatory());
         let shared = Arc::new(self.into_shared(prefetch));
         let reporting = shared.clone();
         let consume = |queue| Consumer::start(&shared, queue, prefetch);
@@ -178,7 +177,7 @@ impl Worker {
         Shared {
             reporter: Reporter::new(self.id.clone()),
             id: self.id,
-            senders: Senders::new(&self.transport, &self.names, self.confirm_timeout),
+            senders: Senders::new(&self.transport, &self.names),
             names: self.names,
             transport: self.transport,
             services,

@@ -29,6 +29,7 @@ async fn park(program: &Program) -> anyhow::Result<String> {
                 body: format!("{{\"a\": 1\n{HOSTILE}").into_bytes().into(),
             },
         },
+        waits: false,
     };
     let id = parked.id().to_string();
     let mut batch = Batch::new();
