@@ -49,7 +49,8 @@ pub struct ExportError {
     source: io::Error,
 }
 
-/// Writes what `task` asks for into `folder`, which is made when it is missing.
+/// Writes what `task` asks for into `folder`, which is made when it is missing, in a folder that is
+/// there.
 ///
 /// The file appears whole or not at all. The same task writes the same file again, so an execution
 /// that is repeated does no harm.
@@ -63,7 +64,12 @@ pub fn write(task: &ExportProject, id: &TaskId, folder: &Path) -> Result<Exporte
         let path = path.to_owned();
         move |source| ExportError { path, source }
     };
-    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    // One level: what was cleared away with everything above it must not come back.
+    if let Err(error) = std::fs::create_dir(folder)
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        return Err(failed(folder)(error));
+    }
     let file = NamedTempFile::new_in(folder).map_err(failed(folder))?;
     let mut out = BufWriter::new(&file);
     match task.output_type {
@@ -200,6 +206,15 @@ mod tests {
         let first = write(&task, &id(), &missing).expect("writes");
         assert_eq!(write(&task, &id(), &missing).expect("writes"), first);
         assert_eq!(std::fs::read_dir(&missing).expect("a folder").count(), 1);
+    }
+
+    #[test]
+    fn what_was_cleared_away_does_not_come_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let gone = folder.path().join("gone");
+        let task = task("acme", OutputType::Csv);
+        assert!(write(&task, &id(), &gone.join("exports")).is_err());
+        assert!(!gone.exists());
     }
 
     #[test]

@@ -30,6 +30,10 @@ async fn a_demo_without_any_server_accounts_for_every_task_and_cleans_up() {
     let ran = program.run(&["demo", "--tasks", "40"]).await.ends_with(0);
     assert!(ran.stdout.contains("40 tasks sent, "), "{ran:?}");
     assert!(ran.stdout.contains("accounted for, in"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("database: a temporary SQLite file"),
+        "{ran:?}"
+    );
     assert_eq!(ran.stderr, "", "nothing went wrong");
     let left = std::fs::read_dir(&temporary).expect("ours").count();
     assert_eq!(left, 0, "nothing is left behind");

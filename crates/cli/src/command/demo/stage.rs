@@ -31,6 +31,8 @@ pub(super) struct Stage {
     broker: String,
     /// Nobody else uses the broker.
     is_alone: bool,
+    /// The database is a file in `folder`.
+    has_own_database: bool,
     folder: Folder,
 }
 
@@ -73,6 +75,7 @@ impl Stage {
             config,
             broker,
             is_alone,
+            has_own_database: args.database_url.is_none(),
             folder,
         })
     }
@@ -84,7 +87,12 @@ impl Stage {
 
     /// The database, for people.
     pub(super) fn database(&self) -> &str {
-        self.store.server()
+        match self.folder {
+            Folder::Temporary(_) if self.has_own_database => {
+                "a temporary SQLite file (--keep DIR keeps it)"
+            }
+            Folder::Temporary(_) | Folder::Kept(_) => self.store.server(),
+        }
     }
 
     /// Where exports go.
@@ -150,7 +158,9 @@ impl Stage {
                 }
             }
             Folder::Temporary(folder) => {
-                if let Err(error) = folder.close() {
+                // A task that was interrupted may write its file just now: then it takes a second try.
+                let removed = std::fs::remove_dir_all(folder.path());
+                if let Err(error) = removed.or_else(|_| folder.close()) {
                     eprintln!("warning: the temporary folder could not be removed: {error}");
                 }
             }
