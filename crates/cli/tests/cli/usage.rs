@@ -34,7 +34,7 @@ async fn wrong_arguments_end_with_code_2_and_say_what_is_expected() {
         ),
         (
             &["task", "list", "--state", "ALIVE"],
-            "no state has this name",
+            "no state has this name; those known are PENDING, ",
         ),
         (&["dead", "list", "a.b"], "only ASCII letters"),
     ] {

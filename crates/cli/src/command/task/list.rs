@@ -15,7 +15,7 @@ const PAGE: u32 = 500;
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     /// In this state, for example FAILURE
-    #[arg(long)]
+    #[arg(long, value_parser = state)]
     state: Option<TaskState>,
     /// Of this type, for example export.project
     #[arg(long)]
@@ -80,6 +80,12 @@ pub(super) async fn run(
         words("ERROR"),
     ];
     output.list(&rows, &columns, row)
+}
+
+fn state(text: &str) -> Result<TaskState, String> {
+    let known = TaskState::ALL.map(TaskState::as_str).join(", ");
+    text.parse()
+        .map_err(|error| format!("{error}; those known are {known}"))
 }
 
 fn row(task: &TaskRow) -> Vec<String> {
