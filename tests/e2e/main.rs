@@ -7,7 +7,6 @@ mod hostile;
 mod listener;
 mod own_nodes;
 mod platform;
-mod policies;
 mod readme;
 mod setup;
 mod workspace;
