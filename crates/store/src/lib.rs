@@ -27,8 +27,9 @@ mod stored;
 mod text;
 mod time;
 mod values;
+mod worker_seen;
 
-pub use batch::{Applied, Batch, CanaryPlace, WorkerSeen};
+pub use batch::{Applied, Batch, CanaryPlace};
 pub use copy::{Seen, TrackingCopy};
 pub use error::{BoxError, FaultClass, StoreError};
 pub use filter::{BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
@@ -39,3 +40,4 @@ pub use owners::Owners;
 pub use set_aside::{DeadLetter, Parked};
 pub use store::{LeaderGuard, Store};
 pub use stored::StoredMessage;
+pub use worker_seen::WorkerSeen;

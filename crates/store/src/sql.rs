@@ -23,6 +23,7 @@ pub(crate) struct Statements {
     pub(crate) parked: &'static str,
     pub(crate) probe: &'static str,
     pub(crate) result: &'static str,
+    pub(crate) services: &'static str,
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
     pub(crate) tasks: &'static str,
@@ -48,7 +49,7 @@ macro_rules! statements {
         statements!($database:
             applied_migrations canaries clock counts_by_service counts_by_state dead
             delete_old_canaries delete_old_workers delete_parked family has_migrations history
-            insert_canary insert_event insert_log log owners parked probe result task task_schema
+            insert_canary insert_event insert_log log owners parked probe result services task task_schema
             tasks unroutable unroutable_services update_canary upsert_dead upsert_parked
             upsert_result upsert_task upsert_worker waiting workers
         )

@@ -68,17 +68,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// A task and everything that was scheduled under it, oldest first: the first 10,000.
     async fn family(&self, root_id: &TaskId) -> Result<Vec<TaskRow>, StoreError>;
 
-    /// How many tasks are in each state, of those sent since then.
+    /// How many tasks are in each state, of those sent since then. Without a time it reads the whole
+    /// table.
     async fn counts_by_state(
         &self,
         since: Option<DateTime<Utc>>,
     ) -> Result<Vec<StateCount>, StoreError>;
 
-    /// How many tasks of each service are in each state, of those sent since then.
+    /// How many tasks of each service are in each state, of those sent since then. Without a time it
+    /// reads the whole table.
     async fn counts_by_service(
         &self,
         since: Option<DateTime<Utc>>,
     ) -> Result<Vec<ServiceCount>, StoreError>;
+
+    /// Services of all tasks, in alphabetical order. Unlike counting, it does not read the whole table.
+    async fn services(&self) -> Result<Vec<String>, StoreError>;
 
     /// Workers, the last heard of first.
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError>;

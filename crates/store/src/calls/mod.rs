@@ -130,6 +130,13 @@ macro_rules! implement_store {
                 self.all("count tasks", counts).await
             }
 
+            async fn services(&self) -> Result<Vec<String>, StoreError> {
+                let services: Vec<(String,)> = self
+                    .all("list services", query_as(self.sql.services))
+                    .await?;
+                Ok(services.into_iter().map(|(service,)| service).collect())
+            }
+
             async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
                 self.all("list workers", query_as(self.sql.workers)).await
             }

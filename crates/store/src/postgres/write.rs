@@ -1,6 +1,6 @@
 //! A batch as a handful of statements over arrays, in one transaction.
 
-use crate::batch::{Applied, Batch, CanarySight, LogRecord, WorkerSeen};
+use crate::batch::{Applied, Batch, CanarySight, LogRecord};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
@@ -9,6 +9,7 @@ use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::values::TaskValues;
+use crate::worker_seen::WorkerSeen;
 use sqlx::postgres::{PgArguments, PgBindIterExt};
 use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, query};

@@ -1,6 +1,6 @@
 //! A batch as prepared statements in one transaction, row by row: there is no network to save.
 
-use crate::batch::{Applied, Batch, CanarySight, LogRecord, WorkerSeen};
+use crate::batch::{Applied, Batch, CanarySight, LogRecord};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
@@ -9,6 +9,7 @@ use crate::sql::Statements;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::to_text;
 use crate::values::TaskValues;
+use crate::worker_seen::WorkerSeen;
 use sqlx::{Connection, SqliteConnection, query};
 use uuid::Uuid;
 

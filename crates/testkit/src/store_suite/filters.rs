@@ -266,6 +266,7 @@ pub async fn tasks_are_counted_by_state_and_service(site: &StoreSite) -> anyhow:
         by_state == [(TaskState::Pending, 3), (TaskState::Success, 1)],
         "{by_state:?}"
     );
+    ensure!(site.store().services().await? == ["demo", "export"]);
     let second = site.store().task(ids[1].as_str()).await?.context("a row")?;
     let since = second.created_date - TimeDelta::milliseconds(1);
     let by_service = site.store().counts_by_service(Some(since)).await?;

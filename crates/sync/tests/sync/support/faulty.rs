@@ -174,6 +174,9 @@ impl Store for FaultyStore {
     ) -> Result<Vec<ServiceCount>, StoreError> {
         self.inner.counts_by_service(since).await
     }
+    async fn services(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.services().await
+    }
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
         self.inner.workers().await
     }

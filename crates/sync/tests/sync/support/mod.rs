@@ -3,6 +3,7 @@
 mod daemon;
 mod faulty;
 mod messages;
+mod waits;
 mod world;
 
 use std::time::Duration;

@@ -1,0 +1,72 @@
+//! Signs of life of workers.
+
+use crate::json::JsonText;
+use crate::text::{INDEXED, boxed};
+use crate::time::clamped;
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::heartbeat::Phase;
+use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::names::QueueName;
+use std::time::Duration;
+
+/// A worker's announcement or heartbeat.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerSeen {
+    /// Which process.
+    pub id: WorkerId,
+    /// Service that it works for.
+    pub service: Box<str>,
+    /// Machine that it runs on.
+    pub host: Box<str>,
+    /// Process id on that machine.
+    pub pid: Option<i64>,
+    /// Version of the worker's program.
+    pub version: Option<Box<str>>,
+    /// The tasks that it knows, a JSON array of `{"name": …, "schema": …}`. `None`: as announced
+    /// before.
+    pub tasks: Option<JsonText>,
+    /// What it is about.
+    pub phase: Phase,
+    /// Queues that it consumes.
+    pub queues: Vec<QueueName>,
+    /// How many tasks it runs right now.
+    pub running: i64,
+    /// How many executions ended since it started.
+    pub processed: i64,
+    /// How soon it will be heard of again.
+    pub interval: Duration,
+    /// When the process started, by its own clock.
+    pub started_at: Option<DateTime<Utc>>,
+}
+
+impl WorkerSeen {
+    /// The same with text and times that any column holds.
+    pub(crate) fn cleaned(self) -> Self {
+        Self {
+            service: boxed(&self.service, INDEXED),
+            host: boxed(&self.host, INDEXED),
+            version: self.version.map(|version| boxed(&version, INDEXED)),
+            tasks: self.tasks.and_then(|tasks| JsonText::storable(tasks.get())),
+            started_at: self.started_at.map(clamped),
+            ..self
+        }
+    }
+
+    pub(crate) fn queues_json(&self) -> String {
+        let names = serde_json::to_string(&self.queues).expect("a list of names is JSON");
+        // A name with a NUL is somebody's joke.
+        JsonText::storable(&names).map_or_else(|| "[]".to_owned(), |json| json.get().to_owned())
+    }
+
+    pub(crate) const fn phase_text(&self) -> &'static str {
+        match self.phase {
+            Phase::Running => "running",
+            Phase::Draining => "draining",
+            Phase::Stopped => "stopped",
+        }
+    }
+
+    pub(crate) fn interval_ms(&self) -> i64 {
+        i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX)
+    }
+}
