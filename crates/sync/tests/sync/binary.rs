@@ -5,71 +5,121 @@ use anyhow::Context;
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use tempfile::{NamedTempFile, TempDir};
 
-/// A daemon with nothing in its environment but what the test gives it.
-fn command(environment: &[(&'static str, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil-sync"));
-    command
-        .env_clear()
-        .envs(environment.iter().cloned())
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+/// A daemon that does not outlive its test.
+struct Process {
+    child: Child,
+    /// What it says. A pipe would stop it once nobody reads.
+    log: NamedTempFile,
 }
 
-fn terminate(child: &Child) -> anyhow::Result<()> {
-    let pid = child.id().to_string();
-    let status = Command::new("kill").args(["-TERM", &pid]).status()?;
-    anyhow::ensure!(status.success(), "kill: {status}");
-    Ok(())
+/// How a daemon ended, and what it had said.
+struct End {
+    code: Option<i32>,
+    said: String,
 }
 
-async fn end_of(child: Child) -> anyhow::Result<Output> {
-    let waiting = tokio::task::spawn_blocking(move || child.wait_with_output());
-    let output = tokio::time::timeout(SOON, waiting).await;
-    Ok(output.context("it did not end")???)
+impl Process {
+    /// Starts one with nothing in its environment but what the test gives it.
+    fn start(environment: &[(&'static str, String)]) -> anyhow::Result<Self> {
+        let log = NamedTempFile::new()?;
+        let child = Command::new(env!("CARGO_BIN_EXE_counterfoil-sync"))
+            .env_clear()
+            .envs(environment.iter().cloned())
+            .current_dir(env!("CARGO_TARGET_TMPDIR"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log.reopen()?)
+            .spawn()?;
+        Ok(Self { child, log })
+    }
+
+    fn terminate(&self) -> anyhow::Result<()> {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args(["-TERM", &pid]).status()?;
+        anyhow::ensure!(status.success(), "kill: {status}");
+        Ok(())
+    }
+
+    async fn end(mut self) -> anyhow::Result<End> {
+        let status = eventually("the daemon to end", SOON, async || {
+            Ok(self.child.try_wait()?)
+        })
+        .await?;
+        let said = std::fs::read(self.log.path())?;
+        Ok(End {
+            code: status.code(),
+            said: String::from_utf8_lossy(&said).into_owned(),
+        })
+    }
 }
 
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+impl Drop for Process {
+    fn drop(&mut self) {
+        // One that has ended already is no trouble.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Hears what a daemon tells systemd.
+struct Systemd {
+    socket: UnixDatagram,
+    told: String,
+    folder: TempDir,
+}
+
+impl Systemd {
+    fn start() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let socket = UnixDatagram::bind(folder.path().join("notify"))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket,
+            told: String::new(),
+            folder,
+        })
+    }
+
+    /// What leads a daemon to it.
+    fn variable(&self) -> (&'static str, String) {
+        let path = self.folder.path().join("notify");
+        ("NOTIFY_SOCKET", path.display().to_string())
+    }
+
+    async fn hears(&mut self, word: &str) -> anyhow::Result<()> {
+        eventually(word, SOON, async || {
+            let mut buffer = [0; 4096];
+            while let Ok(length) = self.socket.recv(&mut buffer) {
+                self.told
+                    .push_str(&String::from_utf8_lossy(&buffer[..length]));
+                self.told.push('\n');
+            }
+            Ok(self.told.contains(word).then_some(()))
+        })
+        .await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_mirrors_tells_systemd_and_drains_on_a_signal() -> anyhow::Result<()> {
     let world = World::on_servers().await?;
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("notify");
-    let systemd = UnixDatagram::bind(&path)?;
-    systemd.set_nonblocking(true)?;
+    let mut systemd = Systemd::start()?;
     let mut environment = world.environment();
-    environment.push(("NOTIFY_SOCKET", path.display().to_string()));
-    let child = command(&environment).spawn()?;
-    let mut told = String::new();
-    let mut wait_to_hear = async |word: &str| {
-        eventually(word, SOON, async || {
-            let mut buffer = [0; 4096];
-            while let Ok(length) = systemd.recv(&mut buffer) {
-                told.push_str(&String::from_utf8_lossy(&buffer[..length]));
-                told.push('\n');
-            }
-            Ok(told.contains(word).then_some(()))
-        })
-        .await
-    };
-    wait_to_hear("READY=1").await?;
-    wait_to_hear("STATUS=").await?;
+    environment.push(systemd.variable());
+    let daemon = Process::start(&environment)?;
+    systemd.hears("READY=1").await?;
+    systemd.hears("STATUS=").await?;
     world
         .publish(&world.names.tasks, "demo.add", task("t1", "demo.add"))
         .await?;
     world.row_in("t1", TaskState::Pending).await?;
-    terminate(&child)?;
-    let output = end_of(child).await?;
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    wait_to_hear("STOPPING=1").await?;
+    daemon.terminate()?;
+    let end = daemon.end().await?;
+    assert_eq!(end.code, Some(0), "{}", end.said);
+    systemd.hears("STOPPING=1").await?;
     Ok(())
 }
 
@@ -77,7 +127,7 @@ async fn it_mirrors_tells_systemd_and_drains_on_a_signal() -> anyhow::Result<()>
 async fn headers_nested_deep_enough_to_overflow_a_small_stack_do_not_end_it() -> anyhow::Result<()>
 {
     let world = World::on_servers().await?;
-    let child = command(&world.environment()).spawn()?;
+    let daemon = Process::start(&world.environment())?;
     world.publish_nested(&world.names.tasks, "demo.add", 5_000)?;
     world
         .publish(&world.names.tasks, "demo.add", task("t1", "demo.add"))
@@ -85,9 +135,9 @@ async fn headers_nested_deep_enough_to_overflow_a_small_stack_do_not_end_it() ->
     world.row_in("t1", TaskState::Pending).await?;
     let parked = world.parked(1).await?.remove(0);
     assert_eq!(parked.queue, world.names.tracking_queue.as_str());
-    terminate(&child)?;
-    let output = end_of(child).await?;
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    daemon.terminate()?;
+    let end = daemon.end().await?;
+    assert_eq!(end.code, Some(0), "{}", end.said);
     Ok(())
 }
 
@@ -102,10 +152,10 @@ async fn a_wrong_password_ends_the_start_and_is_never_printed() -> anyhow::Resul
         }
     }
     environment.push(("RUST_LOG", "trace".to_owned()));
-    let output = end_of(command(&environment).spawn()?).await?;
-    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
-    assert!(said(&output).contains("refused"), "{}", said(&output));
-    assert!(!said(&output).contains("canary-password"));
+    let end = Process::start(&environment)?.end().await?;
+    assert_eq!(end.code, Some(69), "{}", end.said);
+    assert!(end.said.contains("refused"), "{}", end.said);
+    assert!(!end.said.contains("canary-password"));
     Ok(())
 }
 
@@ -119,19 +169,19 @@ async fn a_database_that_does_not_exist_ends_the_start() -> anyhow::Result<()> {
             *value = format!("{server}/nowhere");
         }
     }
-    let output = end_of(command(&environment).spawn()?).await?;
-    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
-    assert!(said(&output).contains("nowhere"), "{}", said(&output));
+    let end = Process::start(&environment)?.end().await?;
+    assert_eq!(end.code, Some(69), "{}", end.said);
+    assert!(end.said.contains("nowhere"), "{}", end.said);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_configured_is_named_all_at_once() -> anyhow::Result<()> {
     let production = [("COUNTERFOIL_PROFILE", "production".to_owned())];
-    let output = end_of(command(&production).spawn()?).await?;
-    assert_eq!(output.status.code(), Some(78), "{}", said(&output));
+    let end = Process::start(&production)?.end().await?;
+    assert_eq!(end.code, Some(78), "{}", end.said);
     for field in ["broker.url", "database.url", "database.id_secret"] {
-        assert!(said(&output).contains(field), "{}", said(&output));
+        assert!(end.said.contains(field), "{}", end.said);
     }
     Ok(())
 }
@@ -145,7 +195,10 @@ mod own_nodes {
         let mut server = PostgresNode::start().await?;
         let database = Database::of(&server).await?;
         let world = World::on_servers_with(database).await?;
-        let child = command(&world.environment()).spawn()?;
+        let mut systemd = Systemd::start()?;
+        let mut environment = world.environment();
+        environment.push(systemd.variable());
+        let daemon = Process::start(&environment)?;
         world
             .publish(&world.names.tasks, "demo.add", task("t1", "demo.add"))
             .await?;
@@ -157,12 +210,12 @@ mod own_nodes {
                 .publish(&world.names.tasks, "demo.add", message)
                 .await?;
         }
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        terminate(&child)?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        terminate(&child)?;
-        let output = end_of(child).await?;
-        assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+        systemd.hears("STATUS=database: ").await?;
+        daemon.terminate()?;
+        systemd.hears("STOPPING=1").await?;
+        daemon.terminate()?;
+        let end = daemon.end().await?;
+        assert_eq!(end.code, Some(130), "{}", end.said);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Tasks that no service owns.
 
-use crate::support::{SOON, World, id, on_both_pairs, task};
-use counterfoil_store::UnroutableFilter;
+use crate::support::{FaultyStore, SOON, World, id, on_both_pairs, task};
+use counterfoil_store::{Store, UnroutableFilter};
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::delay::delayed_key;
@@ -15,6 +15,7 @@ on_both_pairs!(
     a_task_that_nobody_owns_says_so_within_a_second_and_keeps_its_message,
     a_task_waits_for_the_service_of_its_key_whatever_it_is_called,
     it_runs_once_when_its_service_appears_though_two_daemons_look,
+    tasks_that_were_sent_again_are_not_sent_twice_because_that_could_not_be_written,
     a_service_whose_binding_is_missing_does_not_make_a_loop,
 );
 
@@ -89,6 +90,27 @@ async fn it_runs_once_when_its_service_appears_though_two_daemons_look(
     Ok(())
 }
 
+async fn tasks_that_were_sent_again_are_not_sent_twice_because_that_could_not_be_written(
+    world: World,
+) -> anyhow::Result<()> {
+    let store = FaultyStore::new(&world.store);
+    store.fail_next_marks(3);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    for id in ["t1", "t2", "t3"] {
+        let message = task(id, "nobody.task");
+        world
+            .publish(&world.names.tasks, "nobody.task", message)
+            .await?;
+        world.row_in(id, TaskState::Unroutable).await?;
+    }
+    let queue = world.serve("nobody").await?;
+    for id in ["t1", "t2", "t3"] {
+        assert_eq!(world.row_in(id, TaskState::Pending).await?.rescue, 1);
+    }
+    world.ready(&queue, 3).await?;
+    Ok(daemon.stop().await?)
+}
+
 async fn a_service_whose_binding_is_missing_does_not_make_a_loop(
     world: World,
 ) -> anyhow::Result<()> {
@@ -102,10 +124,10 @@ async fn a_service_whose_binding_is_missing_does_not_make_a_loop(
     let name = ServiceName::new("nobody")?;
     let mut items = service(&world.names, &name, &Default::default());
     items.retain(|item| matches!(item, Item::Queue(_)));
+    let since = tokio::time::Instant::now();
     world.declare(items).await?;
     // Back each time, with pauses that double after the second: 0.2, 0.4, 0.8 … seconds. Without
     // them six tries would take six rounds.
-    let since = tokio::time::Instant::now();
     eventually("the sixth try", SOON, async || {
         let row = world.store.task("t1").await?;
         Ok(row.filter(|row| row.rescue >= 6))

@@ -27,6 +27,8 @@ pub(crate) struct FaultyStore {
     still_reads: AtomicBool,
     /// More tasks than this take longer than a statement may.
     at_once: AtomicUsize,
+    /// How many of the next marks of tasks that were sent again fail.
+    marks: AtomicUsize,
     probes: AtomicUsize,
     /// The task whose rows the database cannot hold.
     refused: Mutex<Option<TaskId>>,
@@ -42,6 +44,7 @@ impl FaultyStore {
             away: AtomicUsize::new(0),
             still_reads: AtomicBool::new(false),
             at_once: AtomicUsize::new(usize::MAX),
+            marks: AtomicUsize::new(0),
             probes: AtomicUsize::new(0),
             refused: Mutex::new(None),
             hangs_after_commit: AtomicBool::new(false),
@@ -61,6 +64,10 @@ impl FaultyStore {
     /// Cannot write more tasks than this within the time for a statement.
     pub(crate) fn slow_above(&self, tasks: usize) {
         self.at_once.store(tasks, Ordering::SeqCst);
+    }
+
+    pub(crate) fn fail_next_marks(&self, marks: usize) {
+        self.marks.store(marks, Ordering::SeqCst);
     }
 
     /// How often it was asked whether it writes again.
@@ -96,15 +103,17 @@ impl FaultyStore {
     }
 }
 
+/// Counts down, if there is anything left.
+fn takes_one(left: &AtomicUsize) -> bool {
+    let less = |left: usize| left.checked_sub(1);
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+        .is_ok()
+}
+
 #[async_trait]
 impl Store for FaultyStore {
     async fn apply(&self, batch: &Batch) -> Result<Applied, StoreError> {
-        let fails = |left: usize| left.checked_sub(1);
-        if self
-            .away
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails)
-            .is_ok()
-        {
+        if takes_one(&self.away) {
             return Err(self.fault(FaultClass::Transient));
         }
         if batch.tasks().count() > self.at_once.load(Ordering::SeqCst) {
@@ -199,6 +208,9 @@ impl Store for FaultyStore {
         self.inner.unroutable(filter).await
     }
     async fn mark_resent(&self, tasks: &[UnroutableTask]) -> Result<(), StoreError> {
+        if takes_one(&self.marks) {
+            return Err(self.fault(FaultClass::Transient));
+        }
         self.inner.mark_resent(tasks).await
     }
     async fn owners(&self, task_ids: &[TaskId]) -> Result<HashMap<TaskId, Owners>, StoreError> {
