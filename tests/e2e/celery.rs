@@ -2,7 +2,7 @@
 
 use crate::platform::{self, PATIENCE, Platform, wait_for_state};
 use anyhow::Context as _;
-use counterfoil_store::Store;
+use counterfoil_store::{ParkedFilter, Store};
 use counterfoil_testkit::{Broker, Database, eventually};
 use counterfoil_toolbox::{ServiceName, TaskState};
 use serde_json::{Value, json};
@@ -64,9 +64,18 @@ async fn whatever_celery_sends_is_mirrored_as_sent_and_ends_as_it_should() -> an
         ("mixed", 13),
         ("with_expires", 17),
     ] {
-        wait_for_state(&*store, &late[kind], TaskState::Success, PATIENCE)
-            .await
-            .context(kind)?;
+        let ended = wait_for_state(&*store, &late[kind], TaskState::Success, PATIENCE).await;
+        if let Err(error) = ended {
+            let parked = store.parked(&ParkedFilter::default()).await?;
+            let (left, dead) = (
+                vhost.depth("platform.fifo").await?,
+                vhost.depth("demo.dead").await?,
+            );
+            let (daemon, worker) = (daemon.log_tail(), worker.log_tail());
+            return Err(error.context(format!(
+                "{kind}: {late:?}, parked {parked:?}, tracking {left:?}, dead {dead:?}\n{daemon}\n{worker}"
+            )));
+        }
         assert_eq!(result_of(&*store, &late[kind]).await?, json!(sum), "{kind}");
     }
     for (kind, input) in [

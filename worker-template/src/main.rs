@@ -22,7 +22,7 @@ async fn run() -> Result<i32, StartError> {
     // What is not counterfoil's business is configured as you like.
     let folder = std::env::var_os("INVOICE_ARCHIVE").unwrap_or_else(|| "archive".into());
     let builder = Worker::builder(transport.clone(), names, config.worker.clone())
-        .consumer_timeout(config.broker.consumer_timeout)
+        .broker(&config.broker)
         .version(env!("CARGO_PKG_VERSION"));
     let worker = register(builder, Archive(folder.into())).build();
     let worker = worker.map_err(StartError::setup)?;

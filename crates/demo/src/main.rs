@@ -33,8 +33,8 @@ async fn run() -> Result<i32, StartError> {
     let names = config.broker.names()?;
     let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
     let playground = Playground::from_env().map_err(StartError::setup)?;
-    let builder = Worker::builder(transport.clone(), names, config.worker.clone())
-        .consumer_timeout(config.broker.consumer_timeout);
+    let builder =
+        Worker::builder(transport.clone(), names, config.worker.clone()).broker(&config.broker);
     let worker = register(builder, playground).build();
     let worker = worker.map_err(StartError::setup)?;
     let exit = tokio::select! {

@@ -3,6 +3,7 @@
 
 use crate::config::{Config, Profile, redact_url};
 use crate::error::ErrorChain;
+use crate::task::longest_run;
 use crate::topology::{Item, ItemState, QueueSettings, plan};
 use crate::transport::{Transport, TransportError};
 use secrecy::ExposeSecret;
@@ -112,14 +113,14 @@ pub fn configuration(config: &Config) -> Vec<Check> {
              deploy/rabbitmq/policies sets them",
         ));
     }
-    let limit = config.worker.time_limit;
     let broker = config.broker.consumer_timeout;
-    if limit.is_none_or(|limit| limit >= broker) {
-        let limit = limit.map_or("none".to_owned(), |limit| format!("{limit:?}"));
+    let longest = longest_run(broker);
+    // Without a limit, a worker takes the longest.
+    if let Some(limit) = config.worker.time_limit.filter(|limit| *limit > longest) {
         checks.push(Check::fail(
             "time limits",
-            format!("worker.time_limit is {limit}, and the broker takes an unacknowledged task back after {broker:?}"),
-            "lower worker.time_limit below broker.consumer_timeout, or raise consumer_timeout at the broker and here",
+            format!("worker.time_limit is {limit:?}, and at a broker that takes an unacknowledged task back after {broker:?} it may be {longest:?}"),
+            "lower worker.time_limit, or raise consumer_timeout at the broker and broker.consumer_timeout here",
         ));
     }
     checks

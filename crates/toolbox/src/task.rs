@@ -57,3 +57,10 @@ impl Default for TaskOptions {
         }
     }
 }
+
+/// How long a task may run at a broker that takes messages back after `consumer_timeout`. It looks
+/// once a minute, and the message may have been here for a minute before its task is run again.
+#[must_use]
+pub fn longest_run(consumer_timeout: Duration) -> Duration {
+    consumer_timeout - (consumer_timeout / 10).min(Duration::from_secs(120))
+}

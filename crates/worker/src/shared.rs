@@ -74,7 +74,7 @@ impl Shared {
 pub(crate) struct Limits {
     /// Of tasks that have none of their own.
     pub(crate) time: Option<Duration>,
-    /// No task may run for longer than this: see [`longest_run`].
+    /// No task may run for longer than this: see [`longest_run`](counterfoil_toolbox::task::longest_run).
     pub(crate) longest: Duration,
     pub(crate) result_bytes: usize,
     /// Somebody has been told that a time limit was lowered.
@@ -98,12 +98,6 @@ impl Limits {
         });
         self.longest
     }
-}
-
-/// How long a task may run at a broker that takes messages back after `consumer_timeout`. It looks
-/// once a minute, and the message may have been here for a minute before its task is run again.
-pub(crate) fn longest_run(consumer_timeout: Duration) -> Duration {
-    consumer_timeout - (consumer_timeout / 10).min(Duration::from_secs(120))
 }
 
 /// The ways out. Events have a publisher of their own, in the reporter's hands.

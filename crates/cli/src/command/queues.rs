@@ -144,12 +144,10 @@ async fn sent_lately(config: &Config) -> Result<Vec<(ServiceName, Option<i64>)>,
     let store = open::database(config).await?;
     let since = store.clock().await? - TimeDelta::minutes(1);
     let workers = store.workers().await?.into_iter();
-    let ever = store.counts_by_service(None).await?.into_iter();
+    let ever = store.services().await?.into_iter();
     let lately = store.counts_by_service(Some(since)).await?;
     store.close().await;
-    let names = workers
-        .map(|worker| worker.service)
-        .chain(ever.map(|count| count.service));
+    let names = workers.map(|worker| worker.service).chain(ever);
     let mut services = Vec::new();
     for name in names {
         let sent = lately.iter().filter(|count| count.service == name);

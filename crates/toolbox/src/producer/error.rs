@@ -32,7 +32,8 @@ pub enum SendError {
     /// The countdown or time cannot be waited for.
     #[error(transparent)]
     Delay(#[from] InvalidDelay),
-    /// The queue is full and refused the task, several times. The platform shows it as REJECTED.
+    /// The queue is full and refused the task, several times. The platform shows it as REJECTED if
+    /// the sender's user may write events of that service; else it stays PENDING there.
     #[error("the queue of {task} is full")]
     QueueFull {
         /// The task's name.

@@ -49,10 +49,11 @@ pub(super) struct Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let mut waiting = self.inner.waiting();
-        // The same task may have been sent twice, under one id.
-        let is_last = |ended: &watch::Sender<_>| ended.receiver_count() <= 1;
-        if waiting.get(&self.id).is_some_and(is_last) {
-            waiting.remove(&self.id);
+        if let Some(awaited) = waiting.get_mut(&self.id) {
+            awaited.handles -= 1;
+            if awaited.handles == 0 {
+                waiting.remove(&self.id);
+            }
         }
     }
 }
@@ -71,7 +72,14 @@ struct Inner {
     queue: QueueName,
     /// Services that it is bound for.
     bound: tokio::sync::Mutex<HashSet<Box<str>>>,
-    waiting: Mutex<HashMap<TaskId, watch::Sender<Option<Ended>>>>,
+    waiting: Mutex<HashMap<TaskId, Awaited>>,
+}
+
+/// A task that handles wait for: more than one when it was sent again under the same id.
+#[derive(Debug)]
+struct Awaited {
+    ended: watch::Sender<Option<Ended>>,
+    handles: usize,
 }
 
 impl Replies {
@@ -103,11 +111,14 @@ impl Replies {
         let bound = self.inner.ensure_bound(service).await;
         bound.map_err(SendError::Results)?;
         let mut waiting = self.inner.waiting();
-        let new = || watch::channel(None).0;
-        let ended = waiting.entry(id.clone()).or_insert_with(new).subscribe();
+        let awaited = waiting.entry(id.clone()).or_insert_with(|| Awaited {
+            ended: watch::channel(None).0,
+            handles: 0,
+        });
+        awaited.handles += 1;
         Ok(Waiting {
             id: id.clone(),
-            ended,
+            ended: awaited.ended.subscribe(),
             inner: self.inner.clone(),
         })
     }
@@ -121,7 +132,7 @@ impl Drop for Replies {
 }
 
 impl Inner {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<TaskId, watch::Sender<Option<Ended>>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<TaskId, Awaited>> {
         self.waiting
             .lock()
             .expect("no code panics while it holds the lock")
@@ -141,8 +152,8 @@ impl Inner {
             }
             EventKind::State(_) | EventKind::Log => return,
         };
-        if let Some(waiter) = self.waiting().get(&event.task_id) {
-            waiter.send_replace(Some(ended));
+        if let Some(awaited) = self.waiting().get(&event.task_id) {
+            awaited.ended.send_replace(Some(ended));
         }
     }
 

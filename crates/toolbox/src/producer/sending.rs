@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// How often a task is offered to a queue that is full.
 const OFFERS: u32 = 5;
 
+/// The publisher knows best what became of a message, unless older ones hold its answer up.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A task on its way: handed over, not confirmed. Dropping it does not take the task back.
 #[derive(Debug)]
 #[must_use = "a task has been sent only when it is confirmed"]
@@ -46,40 +49,52 @@ impl Sending {
     pub async fn confirmed(mut self) -> Result<RawHandle, SendError> {
         let mut outcome = (&mut self.confirm).await;
         let backoff = Backoff::reconnect(Duration::from_secs(1));
-        let (mut tries, mut offers) = (1, 0);
-        // One try that may have reached the broker is enough to make the end unknown.
-        let mut may_be_there = false;
-        while let Err(error) = &outcome {
-            offers += u32::from(*error == PublishError::Nacked);
+        let (mut tries, mut nacks, mut doubtful) = (1, 0, false);
+        let last = loop {
+            let error = match outcome {
+                Ok(()) => return Ok(RawHandle::new(self.id, self.waiting)),
+                Err(error) => error,
+            };
+            let nacked = error == PublishError::Nacked;
+            nacks += u32::from(nacked);
+            // One try that may have been stored is enough to make the end unknown.
+            doubtful |= !nacked && !error.is_certainly_not_sent();
             let again = Instant::now() + backoff.random_wait(tries);
-            if !error.is_transient() || offers == OFFERS || again >= self.deadline {
-                break;
+            if !error.is_transient() || nacks == OFFERS || again >= self.deadline {
+                break error;
             }
-            may_be_there |= !error.is_certainly_not_sent() && *error != PublishError::Nacked;
             tokio::time::sleep_until(again).await;
             outcome = self.once_more(again).await;
             tries += 1;
-        }
-        if outcome == Err(PublishError::Nacked) {
+        };
+        Err(self.given_up(last, nacks > 0, doubtful).await)
+    }
+
+    /// A nack means that a queue did not take the task; others may have.
+    async fn given_up(self, source: PublishError, nacked: bool, doubtful: bool) -> SendError {
+        let full = source == PublishError::Nacked && !doubtful;
+        if full {
             self.producer.report_rejected(&self.id, &self.task).await;
         }
-        let Self {
-            task, id, waiting, ..
-        } = self;
-        match outcome {
-            Ok(()) => Ok(RawHandle::new(id, waiting)),
-            Err(PublishError::Nacked) => Err(SendError::QueueFull { task, id }),
-            Err(source) if source.is_certainly_not_sent() && !may_be_there => {
-                Err(SendError::Refused { task, source })
-            }
-            Err(source) => Err(SendError::Unknown { task, id, source }),
+        let Self { task, id, .. } = self;
+        if full {
+            SendError::QueueFull { task, id }
+        } else if nacked || doubtful {
+            SendError::Unknown { task, id, source }
+        } else {
+            SendError::Refused { task, source }
         }
     }
 
     async fn once_more(&self, now: Instant) -> Result<(), PublishError> {
         let publisher = &self.producer.publisher;
         let until = self.deadline.min(now + publisher.confirm_timeout());
-        let confirm = publisher.enqueue_until(self.publication.clone(), until);
-        confirm.await?.await
+        let sent = async {
+            let confirm = publisher.enqueue_until(self.publication.clone(), until);
+            confirm.await?.await
+        };
+        let after = until - now;
+        let in_time = tokio::time::timeout_at(until + GRACE, sent).await;
+        in_time.unwrap_or(Err(PublishError::ConfirmTimeout { after }))
     }
 }

@@ -81,3 +81,34 @@ async fn a_task_whose_confirm_is_lost_is_sent_again_as_the_same_task() {
         let _ = copy.ack();
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_was_refused_once_and_then_not_heard_of_may_be_there() {
+    let (broker, _, producer) = platform().await;
+    broker.faults().nack_next(1);
+    let sending = producer.send(Add { x: 1 });
+    let cut_off = async {
+        // Between the nack and the next try.
+        tokio::task::yield_now().await;
+        broker
+            .faults()
+            .refuse_connections(Duration::from_secs(3600));
+    };
+    let (sent, ()) = tokio::join!(sending, cut_off);
+    let error = sent.expect_err("nobody took it");
+    assert!(matches!(error, SendError::Unknown { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_is_not_called_full_when_an_earlier_try_may_have_been_stored() {
+    let (broker, _, producer) = platform().await;
+    broker.faults().lose_confirms(1);
+    let sending = producer.send(Add { x: 1 });
+    let refuse_what_follows = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        broker.faults().nack_next(100);
+    };
+    let (sent, ()) = tokio::join!(sending, refuse_what_follows);
+    let error = sent.expect_err("nobody knows");
+    assert!(matches!(error, SendError::Unknown { .. }), "{error:?}");
+}

@@ -38,7 +38,7 @@ impl Cast {
             stage.config.worker.clone(),
         );
         let worker = register(builder, playground)
-            .consumer_timeout(stage.config.broker.consumer_timeout)
+            .broker(&stage.config.broker)
             .build()
             .map_err(|error| Failure::new(Code::Configuration, error))?;
         let daemon = Daemon::new(

@@ -26,6 +26,8 @@ pub(super) fn answer(error: &Error) -> Answer {
         ErrorKind::ProtocolError(protocol) => {
             let text = protocol.get_message().to_string();
             match protocol.kind() {
+                // It is there, on a node of the cluster that is not (rabbitmq-server 2454).
+                AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) if is_elsewhere(&text) => Answer::Gone,
                 AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Answer::Missing,
                 AMQPErrorKind::Soft(
                     AMQPSoftError::PRECONDITIONFAILED | AMQPSoftError::RESOURCELOCKED,
@@ -46,6 +48,11 @@ pub(super) fn answer(error: &Error) -> Answer {
         // Everything else is a connection or channel that is no longer there.
         _ => Answer::Gone,
     }
+}
+
+/// RabbitMQ's words for a queue whose home node is down, or whose process is being restarted.
+fn is_elsewhere(text: &str) -> bool {
+    text.contains("is down or inaccessible") || text.contains("stopped by supervisor")
 }
 
 /// An error about `what`, asked of the broker at `address`.
@@ -94,5 +101,24 @@ pub(super) fn publish_error(error: &Error, exchange: &str, key: &str, alone: boo
             }
         }
         Answer::Differs(_) | Answer::Refused(_) | Answer::Gone => PublishError::Disconnected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::protocol::AMQPError;
+
+    fn not_found(text: &str) -> Answer {
+        let kind = AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND);
+        answer(&ErrorKind::ProtocolError(AMQPError::new(kind, text.into())).into())
+    }
+
+    #[test]
+    fn a_queue_whose_node_is_down_is_not_missing() {
+        let down = "NOT_FOUND - home node 'rabbit@b' of durable queue 'celery' in vhost '/' is down or inaccessible";
+        assert!(matches!(not_found(down), Answer::Gone));
+        let missing = "NOT_FOUND - no queue 'celery' in vhost '/'";
+        assert!(matches!(not_found(missing), Answer::Missing));
     }
 }

@@ -1,6 +1,6 @@
 //! What a publisher does on one channel: writing, and making sense of the answers.
 
-use super::{BURST, Driver, InFlight, answer};
+use super::{BURST, BURST_BYTES, Driver, InFlight, answer};
 use crate::transport::amqp::{convert, fault};
 use crate::transport::error::PublishError;
 use crate::transport::publisher::Outgoing;
@@ -58,18 +58,24 @@ impl Driver {
         broken
     }
 
-    /// What waits and can be sent; the rest is answered.
+    /// What waits and can be sent together, at least one message; what cannot be sent is answered.
     fn sendable(&mut self) -> (Vec<Outgoing>, Vec<BasicProperties>) {
         let (now, late) = (Instant::now(), self.late());
         let mut burst = (Vec::with_capacity(BURST), Vec::with_capacity(BURST));
-        for outgoing in self.waiting.drain(..) {
+        let mut bytes = 0;
+        while bytes < BURST_BYTES
+            && let Some(outgoing) = self.waiting.pop_front()
+        {
             if outgoing.deadline <= now {
                 answer(outgoing, Err(late.clone()));
                 continue;
             }
             let content = &outgoing.publication.content;
             match convert::properties(content, self.connections.user()) {
-                Ok(properties) => burst.extend([(outgoing, properties)]),
+                Ok(properties) => {
+                    bytes += content.body.len();
+                    burst.extend([(outgoing, properties)]);
+                }
                 Err(error) => answer(outgoing, Err(error)),
             }
         }
@@ -94,43 +100,50 @@ impl Driver {
     }
 
     /// The oldest message has its answer; so may those behind it.
-    pub(super) fn confirmed(
-        &mut self,
-        confirmation: lapin::Result<Confirmation>,
-    ) -> Result<(), lapin::Error> {
-        let mut confirmation = Some(confirmation);
-        while let Some(said) = confirmation {
-            let said = said?;
-            let Some(oldest) = self.in_flight.pop_front() else {
-                return Ok(());
-            };
-            let publication = &oldest.outgoing.publication;
-            let outcome = match said {
-                Confirmation::Ack(None) => Ok(()),
-                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-                    Err(PublishError::Unroutable {
-                        exchange: publication.exchange.to_string(),
-                        key: publication.routing_key.to_string(),
-                    })
-                }
-                Confirmation::Nack(None) => Err(PublishError::Nacked),
-                // The channel is in confirm mode, so this would be a fault of lapin: trust nothing.
-                Confirmation::NotRequested => Err(PublishError::Disconnected),
-            };
-            answer(oldest.outgoing, outcome);
-            confirmation = self
-                .in_flight
-                .front_mut()
-                .and_then(|next| (&mut next.confirm).now_or_never());
+    pub(super) fn confirmed(&mut self, said: lapin::Result<Confirmation>) -> lapin::Result<()> {
+        let mut said = Some(said);
+        while let Some(confirmation) = said {
+            let confirmation = confirmation?;
+            if let Some(oldest) = self.in_flight.pop_front() {
+                settle(oldest, confirmation);
+            }
+            let next = self.in_flight.front_mut();
+            said = next.and_then(|next| (&mut next.confirm).now_or_never());
         }
         Ok(())
     }
 
-    /// The channel broke (`Some`) or fell silent (`None`): what became of its messages is unknown.
+    /// Looks for answers behind the oldest message: one queue that is slow holds up nobody else's.
+    pub(super) fn confirmed_out_of_turn(&mut self) -> lapin::Result<()> {
+        let count = self.in_flight.len();
+        // The oldest one is awaited, and must not be polled by anybody else. Once around.
+        self.in_flight.rotate_left(count.min(1));
+        for _ in 1..count {
+            let Some(mut message) = self.in_flight.pop_front() else {
+                break;
+            };
+            match (&mut message.confirm).now_or_never() {
+                Some(Ok(confirmation)) => settle(message, confirmation),
+                None => self.in_flight.push_back(message),
+                Some(Err(error)) => {
+                    self.in_flight.push_back(message);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The channel broke (`Some`) or fell silent (`None`): what became of messages without an answer
+    /// is unknown.
     pub(super) fn channel_failed(&mut self, error: Option<&lapin::Error>) {
         let alone = self.in_flight.len() == 1;
         let after = self.confirm_timeout;
-        for lost in self.in_flight.drain(..) {
+        for mut lost in self.in_flight.drain(..) {
+            if let Some(Ok(confirmation)) = (&mut lost.confirm).now_or_never() {
+                settle(lost, confirmation);
+                continue;
+            }
             let publication = &lost.outgoing.publication;
             let outcome = match error {
                 Some(error) => fault::publish_error(
@@ -144,4 +157,20 @@ impl Driver {
             answer(lost.outgoing, Err(outcome));
         }
     }
+}
+
+/// Tells what the broker said of a message.
+fn settle(message: InFlight, confirmation: Confirmation) {
+    let publication = &message.outgoing.publication;
+    let outcome = match confirmation {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(PublishError::Unroutable {
+            exchange: publication.exchange.to_string(),
+            key: publication.routing_key.to_string(),
+        }),
+        Confirmation::Nack(None) => Err(PublishError::Nacked),
+        // The channel is in confirm mode, so this would be a fault of lapin: trust nothing.
+        Confirmation::NotRequested => Err(PublishError::Disconnected),
+    };
+    answer(message.outgoing, outcome);
 }

@@ -20,9 +20,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Messages that are written at once. lapin wakes its thread and makes a system call for every
+/// Messages that are written at once, at most. lapin wakes its thread and makes a system call for every
 /// write that is awaited alone.
 const BURST: usize = 30;
+
+/// Bytes after which a burst ends: all of it must leave before the deadline of its first message.
+const BURST_BYTES: usize = 1 << 20;
 
 /// How often the oldest unconfirmed message is compared with its deadline.
 const TICK: Duration = Duration::from_millis(50);
@@ -144,11 +147,7 @@ impl Driver {
     /// What kept a message that was not sent.
     fn late(&self) -> PublishError {
         let after = self.confirm_timeout;
-        if self
-            .connection
-            .as_ref()
-            .is_some_and(ConnectionStatus::blocked)
-        {
+        if self.connection.as_ref().is_some_and(is_blocked) {
             PublishError::Blocked { after }
         } else {
             PublishError::NotSent { after }
@@ -183,11 +182,10 @@ impl Driver {
         let mut taken = Vec::with_capacity(BURST);
         loop {
             // Under an alarm the broker reads nothing more: a message would be neither sent nor not.
-            if !self.waiting.is_empty()
-                && !connection.blocked()
-                && let Err(broken) = self.send_burst(channel).await
-            {
-                return self.channel_failed(broken.as_ref());
+            while !self.waiting.is_empty() && !is_blocked(connection) {
+                if let Err(broken) = self.send_burst(channel).await {
+                    return self.channel_failed(broken.as_ref());
+                }
             }
             let waits = !self.waiting.is_empty();
             let room = (self.window - self.in_flight.len()).min(BURST);
@@ -206,6 +204,9 @@ impl Driver {
                 now = tick.tick(), if waits || !self.in_flight.is_empty() => {
                     if self.in_flight.front().is_some_and(|oldest| oldest.outgoing.deadline <= now) {
                         return self.channel_failed(None);
+                    }
+                    if let Err(error) = self.confirmed_out_of_turn() {
+                        return self.channel_failed(Some(&error));
                     }
                     if waits {
                         self.give_up_late_ones(now);
@@ -228,6 +229,11 @@ impl Driver {
             }
         }
     }
+}
+
+/// The broker's alarm. lapin keeps the mark when the connection dies under it.
+fn is_blocked(connection: &ConnectionStatus) -> bool {
+    connection.blocked() && connection.connected()
 }
 
 /// The confirm of the oldest message.
