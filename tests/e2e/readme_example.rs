@@ -31,7 +31,8 @@ fn main() {
 async fn work(config: &Config) -> Result<i32, StartError> {
     let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
     let worker = Worker::builder(transport.clone(), config.broker.names()?, config.worker.clone());
-    let worker = worker.handle(thumbnail).build().map_err(StartError::setup)?;
+    let worker = worker.broker(&config.broker).handle(thumbnail);
+    let worker = worker.build().map_err(StartError::setup)?;
     prepare_queues(&*transport, config, worker.queues()).await?;
     Ok(worker.run().await.code()) // until SIGTERM, which lets running tasks finish
 }

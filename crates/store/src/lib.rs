@@ -14,6 +14,7 @@ mod history;
 mod ids;
 mod json;
 pub mod merge;
+mod migrate;
 mod options;
 mod owners;
 mod pool;

@@ -56,10 +56,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The task with this public id or task id.
     async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError>;
 
-    /// What happened to a task, in the order of its attempts: its first 10,000 lines.
+    /// What happened to a task, in the order of its attempts: the last 10,000 lines.
     async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError>;
 
-    /// Lines that the task's handler wrote, oldest first: the first 10,000.
+    /// Lines that the task's handler wrote, oldest first: the last 10,000.
     async fn log(&self, task_id: &TaskId) -> Result<Vec<LogRow>, StoreError>;
 
     /// The outcome of one run, once it has one.

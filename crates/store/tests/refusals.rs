@@ -117,6 +117,23 @@ async fn a_database_that_was_never_migrated_says_so() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_database_with_another_schema_of_the_same_number_is_refused() -> anyhow::Result<()> {
+    let site = StoreSite::postgres().await?;
+    let store = connect(&StoreOptions::new(site.url()).id_secret("s")).await?;
+    let mut other = PgConnection::connect(site.url()).await?;
+    for change in [
+        "UPDATE counterfoil_migrations SET checksum = 'x' WHERE version = 1",
+        "UPDATE counterfoil_migrations SET version = 99 WHERE version = 1",
+    ] {
+        sqlx::raw_sql(change).execute(&mut other).await?;
+        let error = store.migrate().await.err().context("refused")?;
+        ensure!(error.class() == FaultClass::Fatal, "{}", everything(&error));
+        ensure!(matches!(error, StoreError::Migrate { .. }), "{error:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_statement_that_waits_for_a_lock_too_long_is_ended_and_may_be_tried_again()
 -> anyhow::Result<()> {
     let site = StoreSite::postgres().await?;

@@ -17,13 +17,18 @@
 //! if it comes before the copy.
 
 use crate::read;
+use counterfoil_store::record::ParkedRow;
 use counterfoil_store::{Batch, Owners, Parked, Store, StoreError};
+use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::ids::TaskId;
 use std::collections::{BTreeSet, HashMap};
 
-/// Waiting reports that are judged in one transaction.
-const AT_ONCE: u32 = 500;
+/// Waiting reports that are judged in one transaction: results may be large.
+const AT_ONCE: u32 = 20;
+
+/// How often so many are judged in one round: the leader has other things to do.
+const PAGES: usize = 50;
 
 /// Who has a say in tasks, as far as the database knows.
 pub(crate) type Known = HashMap<TaskId, Owners>;
@@ -72,30 +77,66 @@ pub(crate) fn objection(
 /// # Errors
 /// When the database does not answer; the next round does the rest.
 pub(crate) async fn hear_again(store: &dyn Store) -> Result<(), StoreError> {
-    loop {
+    for _ in 0..PAGES {
         let waiting = store.waiting(AT_ONCE).await?;
-        let mut batch = Batch::new();
-        let mut said = Vec::new();
-        for row in &waiting {
-            batch.unpark(row.id);
-            let mut records = Vec::new();
-            read::events(&row.queue, row.message.clone(), &mut records);
-            said.extend(records.into_iter().map(|record| (&*row.queue, record)));
-        }
-        let events = said.iter().filter_map(|(_, record)| record.event());
-        let known = store.owners(&subjects(events)).await?;
-        for (queue, record) in said {
-            let objection = record
-                .event()
-                .and_then(|event| objection(event, queue, &known, &Batch::new()));
-            match objection {
-                Some(parked) => batch.park(parked),
-                None => record.add_to(&mut batch),
+        match hear(store, &waiting).await {
+            Ok(()) => {}
+            Err(error) if error.is_bad_data() || error.is_slow() => {
+                one_by_one(store, &waiting).await?;
             }
+            Err(error) => return Err(error),
         }
-        store.apply(&batch).await?;
         if waiting.len() < AT_ONCE as usize {
-            return Ok(());
+            break;
         }
     }
+    Ok(())
+}
+
+/// Finds the one that the database refuses, and lets it wait no longer.
+async fn one_by_one(store: &dyn Store, waiting: &[ParkedRow]) -> Result<(), StoreError> {
+    for row in waiting {
+        match hear(store, std::slice::from_ref(row)).await {
+            Ok(()) => {}
+            Err(error) if error.is_bad_data() => {
+                let mut batch = Batch::new();
+                batch.unpark(row.id);
+                batch.park(Parked {
+                    queue: row.queue.as_str().into(),
+                    reason: ErrorChain(&error).to_string().into(),
+                    task_id: row.task_id.as_deref().and_then(|id| TaskId::new(id).ok()),
+                    name: row.name.as_deref().map(Into::into),
+                    message: row.message.clone(),
+                    waits: false,
+                });
+                store.apply(&batch).await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn hear(store: &dyn Store, waiting: &[ParkedRow]) -> Result<(), StoreError> {
+    let mut batch = Batch::new();
+    let mut said = Vec::new();
+    for row in waiting {
+        batch.unpark(row.id);
+        let mut records = Vec::new();
+        read::events(&row.queue, row.message.clone(), &mut records);
+        said.extend(records.into_iter().map(|record| (&*row.queue, record)));
+    }
+    let events = said.iter().filter_map(|(_, record)| record.event());
+    let known = store.owners(&subjects(events)).await?;
+    for (queue, record) in said {
+        let objection = record
+            .event()
+            .and_then(|event| objection(event, queue, &known, &Batch::new()));
+        match objection {
+            Some(parked) => batch.park(parked),
+            None => record.add_to(&mut batch),
+        }
+    }
+    store.apply(&batch).await?;
+    Ok(())
 }

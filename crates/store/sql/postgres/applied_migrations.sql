@@ -1,2 +1,2 @@
--- Versions of the migrations that were applied.
-SELECT version FROM counterfoil_migrations WHERE success
+-- Migrations that were applied, and the checksums of their texts.
+SELECT version, checksum FROM counterfoil_migrations WHERE success

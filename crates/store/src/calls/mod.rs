@@ -43,16 +43,12 @@ macro_rules! implement_store {
                 let any = query_as::<_, (bool,)>(self.sql.has_migrations);
                 let any = self.all(WHAT, any).await?;
                 let applied = if any.first().is_some_and(|(any,)| *any) {
-                    let applied = query_as::<_, (i64,)>(self.sql.applied_migrations);
+                    let applied = query_as::<_, (i64, Vec<u8>)>(self.sql.applied_migrations);
                     self.all(WHAT, applied).await?
                 } else {
                     Vec::new()
                 };
-                let all = Self::migrator();
-                let pending = all.iter().filter(|m| !applied.contains(&(m.version,)));
-                Ok(pending
-                    .map(|m| format!("{} {}", m.version, m.description))
-                    .collect())
+                crate::migrate::pending(&Self::migrator(), &applied, &self.limits.server)
             }
 
             async fn prepare_months(&self) -> Result<(), StoreError> {
@@ -97,7 +93,9 @@ macro_rules! implement_store {
 
             async fn log(&self, task_id: &TaskId) -> Result<Vec<LogRow>, StoreError> {
                 let lines = query_as(self.sql.log).bind(task_id.as_str());
-                self.all("read the log of a task", lines).await
+                let mut lines = self.all("read the log of a task", lines).await?;
+                lines.reverse();
+                Ok(lines)
             }
 
             async fn result(

@@ -14,6 +14,7 @@ on_both_pairs!(
     the_one_record_that_the_database_refuses_is_parked_and_the_rest_is_written,
     a_crash_between_commit_and_acknowledgement_changes_nothing,
     a_batch_that_takes_too_long_is_written_in_parts,
+    a_waiting_report_that_the_database_refuses_does_not_hold_up_those_behind_it,
     stopping_writes_what_is_in_hand,
     a_daemon_that_stops_while_the_database_is_away_leaves_everything_with_the_broker,
 );
@@ -138,6 +139,45 @@ async fn a_crash_between_commit_and_acknowledgement_changes_nothing(
     }
     assert_eq!(world.parked(0).await?.len(), 0);
     Ok(())
+}
+
+async fn a_waiting_report_that_the_database_refuses_does_not_hold_up_those_behind_it(
+    world: World,
+) -> anyhow::Result<()> {
+    // As long as another one leads, nobody judges what waits.
+    let leader = world.store.try_lead("counterfoil-sync").await?;
+    assert!(leader.is_some());
+    let (store, daemon) = faulty(&world);
+    let tasks = || ["t0", "t1", "t2"].into_iter();
+    let early: Vec<_> = tasks()
+        .map(|id| settled(id, "proj.tasks.add", "5"))
+        .collect();
+    world
+        .publish(&world.names.events, "event.demo.batch", batch(&early))
+        .await?;
+    world.parked(3).await?;
+    let copies = tasks().map(|id| task(id, "proj.tasks.add"));
+    world
+        .publish_all(&world.names.tasks, "demo.default", copies)
+        .await?;
+    for id in tasks() {
+        world.row_in(id, TaskState::Pending).await?;
+    }
+    store.refuse(&id("t1"));
+    drop(leader);
+    world.row_in("t0", TaskState::Success).await?;
+    world.row_in("t2", TaskState::Success).await?;
+    let parked = eventually("the refused one to be told apart", SOON, async || {
+        let rows = world.store.parked(&Default::default()).await?;
+        Ok((rows.len() == 1 && world.store.waiting(10).await?.is_empty()).then_some(rows))
+    })
+    .await?;
+    assert_eq!(parked[0].task_id.as_deref(), Some("t1"));
+    assert!(
+        parked[0].reason.contains("as the test wants it"),
+        "{parked:?}"
+    );
+    Ok(daemon.stop().await?)
 }
 
 async fn stopping_writes_what_is_in_hand(world: World) -> anyhow::Result<()> {
