@@ -10,21 +10,23 @@ use counterfoil_toolbox::message::{Content, HeaderValue, Headers, names};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::names::dead_key;
 use counterfoil_toolbox::transport::Publication;
+use tokio_util::sync::CancellationToken;
 
 /// Longest reason in a header: headers must fit one frame.
 const MAX_REASON: usize = 1000;
 
 /// Sends `content`, as it came out of `queue`, to the dead queue of its service, and returns when
-/// it is there, or why that cannot be.
+/// it is there, or why that cannot be. Gives up when `stop` fires.
 pub(crate) async fn bury(
     shared: &Shared,
     queue: &QueueName,
     content: Content,
     fault: &TaskFault,
+    stop: &CancellationToken,
 ) -> Sent {
     let mut content = content.without_broker_headers();
     add_reason(&mut content.headers, fault);
-    let sent = publish(shared, queue, content.clone()).await;
+    let sent = publish(shared, queue, content.clone(), stop).await;
     let Sent::Impossible(reason) = sent else {
         return sent;
     };
@@ -32,16 +34,20 @@ pub(crate) async fn bury(
     tracing::warn!(%queue, %reason, "a dead letter lost its headers");
     content.headers = essential(&content.headers);
     add_reason(&mut content.headers, fault);
-    publish(shared, queue, content).await
+    publish(shared, queue, content, stop).await
 }
 
-async fn publish(shared: &Shared, queue: &QueueName, content: Content) -> Sent {
+async fn publish(
+    shared: &Shared,
+    queue: &QueueName,
+    content: Content,
+    stop: &CancellationToken,
+) -> Sent {
     let publication = Publication {
         exchange: shared.names.dead.clone(),
         routing_key: dead_key(shared.names.service_of(queue)),
         content,
     };
-    let stop = shared.stop.killed();
     until_confirmed(&shared.senders.dead, publication, stop, "a dead letter").await
 }
 

@@ -47,7 +47,8 @@ pub(crate) async fn take_in(shared: &Shared, delivery: Delivery) -> Option<Arc<H
 async fn bury_nameless(shared: &Shared, delivery: Delivery, reason: &str) {
     tracing::warn!(queue = %delivery.queue, reason, "a message is no task");
     let fault = TaskFault::new(FaultKind::Undecodable, reason);
-    let settled = match bury(shared, &delivery.queue, delivery.content.clone(), &fault).await {
+    let (content, stop) = (delivery.content.clone(), shared.stop.killed());
+    let settled = match bury(shared, &delivery.queue, content, &fault, stop).await {
         Sent::Confirmed => delivery.ack(),
         Sent::Impossible(_) => delivery.nack(Requeue::No),
         Sent::GivenUp => return,

@@ -124,7 +124,8 @@ impl Execution {
         let Some(content) = self.held.content() else {
             return self.forget();
         };
-        match bury(&self.shared, &self.held.queue, content, &fault).await {
+        let stop = self.shared.stop.killed();
+        match bury(&self.shared, &self.held.queue, content, &fault, stop).await {
             Sent::Confirmed => self.fail(TaskState::Failure, fault),
             Sent::Impossible(reason) => {
                 tracing::error!(task_id = %self.held.envelope.id, %reason, "a dead letter cannot be sent; the broker keeps the message");

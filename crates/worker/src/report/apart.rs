@@ -56,7 +56,9 @@ pub(super) async fn tell_instead(
     let Some(content) = held.content() else {
         return shared.guard.release(&held, |_| ());
     };
-    match bury(&shared, &held.queue, content, &fault).await {
+    // Handlers may be over: it was the last event of one that showed that it cannot be sent.
+    let stop = shared.stop.is_at_once();
+    match bury(&shared, &held.queue, content, &fault, stop).await {
         Sent::Confirmed => {
             event.kind = EventKind::State(TaskState::Failure);
             event.result = None;

@@ -60,7 +60,6 @@ impl Batch {
 #[derive(Debug, Default)]
 pub(super) struct Batches {
     waiting: VecDeque<Batch>,
-    log_bytes: usize,
 }
 
 impl Batches {
@@ -74,19 +73,18 @@ impl Batches {
     pub(super) fn push_log(&mut self, service: &Arc<str>, event: &Event) {
         let (batch, bytes) = self.write(service, event);
         batch.log_bytes += bytes;
-        self.log_bytes += bytes;
     }
 
-    /// Bytes of the log lines that wait.
-    pub(super) fn log_bytes(&self) -> usize {
-        self.log_bytes
+    /// Bytes of the log lines of `service` that wait.
+    pub(super) fn log_bytes(&self, service: &str) -> usize {
+        let of_it = self.waiting.iter().filter(|b| *b.service == *service);
+        of_it.map(|batch| batch.log_bytes).sum()
     }
 
-    /// The oldest batch.
-    pub(super) fn pop(&mut self) -> Option<Batch> {
-        let batch = self.waiting.pop_front()?;
-        self.log_bytes -= batch.log_bytes;
-        Some(batch)
+    /// The oldest batch, but for those of services that `stays` keeps here.
+    pub(super) fn pop(&mut self, stays: impl Fn(&str) -> bool) -> Option<Batch> {
+        let oldest = self.waiting.iter().position(|b| !stays(&b.service))?;
+        self.waiting.remove(oldest)
     }
 
     fn write(&mut self, service: &Arc<str>, event: &Event) -> (&mut Batch, usize) {
@@ -130,7 +128,7 @@ mod tests {
     }
 
     fn sizes(mut batches: Batches) -> Vec<(String, usize)> {
-        std::iter::from_fn(|| batches.pop())
+        std::iter::from_fn(|| batches.pop(|_| false))
             .map(|mut batch| {
                 let body = batch.take_body();
                 let events: Vec<Event> = serde_json::from_slice(&body).expect("a JSON array");
@@ -167,12 +165,28 @@ mod tests {
     }
 
     #[test]
-    fn log_lines_count_until_they_leave() {
-        let demo: Arc<str> = "demo".into();
+    fn log_lines_count_for_their_service_until_they_leave() {
+        let (demo, export): (Arc<str>, Arc<str>) = ("demo".into(), "export".into());
         let mut batches = Batches::default();
         batches.push_log(&demo, &event(&"x".repeat(1000)));
-        assert!(batches.log_bytes() > 1000);
-        drop(batches.pop());
-        assert_eq!(batches.log_bytes(), 0);
+        batches.push_log(&export, &event(""));
+        assert!(batches.log_bytes("demo") > 1000);
+        assert!((1..1000).contains(&batches.log_bytes("export")));
+        drop(batches.pop(|_| false));
+        assert_eq!(batches.log_bytes("demo"), 0);
+    }
+
+    #[test]
+    fn batches_that_stay_let_others_pass_and_go_on_growing() {
+        let (demo, export): (Arc<str>, Arc<str>) = ("demo".into(), "export".into());
+        let mut batches = Batches::default();
+        let demo_stays = |service: &str| service == "demo";
+        batches.push(&demo, &event(""), None);
+        assert!(batches.pop(demo_stays).is_none());
+        batches.push(&export, &event(""), None);
+        let passed = batches.pop(demo_stays).expect("nothing keeps it");
+        assert_eq!(passed.service, export);
+        batches.push(&demo, &event(""), None);
+        assert_eq!(sizes(batches), [("demo".to_owned(), 2)]);
     }
 }

@@ -119,14 +119,20 @@ impl Lives {
         })
     }
 
-    /// Those that may have something to tell.
-    pub(super) fn take_marked(&mut self) -> Vec<Live> {
-        let marked = std::mem::take(&mut self.marked);
-        for live in &marked {
-            if let Some(place) = self.place(*live) {
-                place.is_marked = false;
+    /// Those that may have something to tell, but for those of services that `stays` keeps here.
+    pub(super) fn take_marked(&mut self, stays: impl Fn(&str) -> bool) -> Vec<Live> {
+        let mut marked = std::mem::take(&mut self.marked);
+        marked.retain(|live| {
+            let Some(place) = self.place(*live) else {
+                return false;
+            };
+            place.is_marked = stays(&place.unsent.held.service);
+            let stays = place.is_marked;
+            if stays {
+                self.marked.push(*live);
             }
-        }
+            !stays
+        });
         marked
     }
 

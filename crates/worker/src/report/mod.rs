@@ -25,7 +25,8 @@ use live::{Lives, Unsent};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// Bytes of log lines that may wait to be sent. More are dropped, and their number is told.
+/// Bytes of log lines of one service that may wait to be sent. More are dropped, and their number
+/// is told.
 const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
 
 /// Where executions tell what happens to them. One per worker.
@@ -96,7 +97,7 @@ impl Reporter {
             return;
         };
         let held = unsent.held.clone();
-        if pending.batches.log_bytes() > MAX_LOG_BYTES {
+        if pending.batches.log_bytes(&held.service) > MAX_LOG_BYTES {
             pending.lives.count_lost_line(live);
             return;
         }
@@ -174,12 +175,14 @@ impl Reporter {
     }
 
     /// The next batch to send; waits for one. `None`: closed, and nothing left.
-    async fn next(&self) -> Option<Batch> {
+    ///
+    /// What belongs to services that `stays` keeps here goes on gathering.
+    async fn next(&self, stays: impl Fn(&str) -> bool) -> Option<Batch> {
         loop {
             {
                 let mut pending = self.pending();
-                self.write_all_unsent(&mut pending);
-                if let Some(batch) = pending.batches.pop() {
+                self.write_unsent_unless(&mut pending, &stays);
+                if let Some(batch) = pending.batches.pop(&stays) {
                     return Some(batch);
                 }
                 if pending.closed {
@@ -199,8 +202,8 @@ impl Reporter {
         }
     }
 
-    fn write_all_unsent(&self, pending: &mut Pending) {
-        for live in pending.lives.take_marked() {
+    fn write_unsent_unless(&self, pending: &mut Pending, stays: impl Fn(&str) -> bool) {
+        for live in pending.lives.take_marked(stays) {
             self.write_unsent(pending, live);
         }
     }

@@ -1,7 +1,7 @@
 //! Sending batches, one after the other, each until it is confirmed.
 //!
 //! What the broker refuses stands in nobody's way. Batches of a service whose events it does not
-//! take are set aside and tried now and then, until the worker ends because of them. A batch that
+//! take wait; the oldest is tried now and then, until the worker ends because of it. A batch that
 //! it would never take is sent event by event.
 
 use super::apart::{Single, one_by_one, tell_instead};
@@ -16,6 +16,7 @@ use counterfoil_toolbox::transport::{Publication, Publisher};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -32,16 +33,24 @@ struct Parcel {
     finished: Vec<Arc<Held>>,
 }
 
+/// A service whose events the broker does not take.
+struct Refusal {
+    service: Arc<str>,
+    /// When it began, and when the next event is tried.
+    since: Instant,
+    next_try: Instant,
+}
+
 /// What is on its way to the broker.
 struct Outbox<'a> {
     shared: &'a Arc<Shared>,
     publisher: &'a Publisher,
-    /// What is sent before anything else.
+    /// What is sent before anything else: what was refused, and what was taken apart.
     first: VecDeque<Parcel>,
-    refused: VecDeque<Parcel>,
-    /// Since when nothing of it has been taken, and when the next of it is tried.
-    refused_since: Option<Instant>,
-    next_try: Instant,
+    /// At most one per service.
+    refusals: Vec<Refusal>,
+    /// What is told of tasks whose own last event cannot be sent.
+    telling: JoinSet<()>,
 }
 
 /// Sends what is reported until the reporter is closed and empty, or the worker stops at once.
@@ -52,9 +61,8 @@ pub(crate) async fn send_batches(shared: &Arc<Shared>, publisher: &Publisher) {
         shared,
         publisher,
         first: VecDeque::new(),
-        refused: VecDeque::new(),
-        refused_since: None,
-        next_try: Instant::now(),
+        refusals: Vec::new(),
+        telling: JoinSet::new(),
     };
     let stop = shared.stop.is_at_once();
     stop.run_until_cancelled(outbox.run()).await;
@@ -62,37 +70,47 @@ pub(crate) async fn send_batches(shared: &Arc<Shared>, publisher: &Publisher) {
 
 impl Outbox<'_> {
     async fn run(mut self) {
-        while let Some(parcel) = self.next().await {
-            self.send(parcel).await;
+        loop {
+            self.send_all().await;
+            // A last try. What is refused again stays unacknowledged, so its tasks come back.
+            let now = Instant::now();
+            self.refusals.iter_mut().for_each(|it| it.next_try = now);
+            self.send_all().await;
+            // Each may report something anew.
+            if self.telling.join_next().await.is_none() {
+                return;
+            }
         }
-        // A last try. What is refused again stays unacknowledged, so its tasks come back.
-        for parcel in std::mem::take(&mut self.refused) {
+    }
+
+    /// Sends until the reporter is closed, and nothing but what was just refused is left.
+    async fn send_all(&mut self) {
+        while let Some(parcel) = self.next().await {
             self.send(parcel).await;
         }
     }
 
-    /// The next to send. `None`: the reporter is closed, and nothing but refused ones is left.
+    /// The next to send. What belongs to a service that was just refused stays where it is: in the
+    /// reporter, batches go on growing, and their log lines count.
     async fn next(&mut self) -> Option<Parcel> {
         loop {
-            if let Some(parcel) = self.first.pop_front() {
-                return Some(parcel);
+            let now = Instant::now();
+            let pauses = || self.refusals.iter().filter(|it| it.next_try > now);
+            let stays = |service: &str| pauses().any(|it| *it.service == *service);
+            if let Some(at) = self.first.iter().position(|it| !stays(&it.service)) {
+                return self.first.remove(at);
             }
-            let mut batch = tokio::select! {
+            let next_try = pauses().map(|it| it.next_try).min();
+            tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(self.next_try), if !self.refused.is_empty() => {
-                    return self.refused.pop_front();
+                () = tokio::time::sleep_until(next_try.unwrap_or(now)), if next_try.is_some() => {}
+                batch = self.shared.reporter.next(stays) => {
+                    let mut batch = batch?;
+                    let body = batch.take_body();
+                    let Batch { service, finished, .. } = batch;
+                    return Some(self.parcel(service, body, finished));
                 }
-                batch = self.shared.reporter.next() => batch?,
-            };
-            let body = batch.take_body();
-            let Batch {
-                service, finished, ..
-            } = batch;
-            let parcel = self.parcel(service, body, finished);
-            if !self.is_refused(&parcel.service) {
-                return Some(parcel);
             }
-            self.refused.push_back(parcel);
         }
     }
 
@@ -111,41 +129,53 @@ impl Outbox<'_> {
         }
     }
 
-    fn is_refused(&self, service: &str) -> bool {
-        self.refused
-            .iter()
-            .any(|parcel| &*parcel.service == service)
-    }
-
     async fn send(&mut self, parcel: Parcel) {
         let (publisher, stop) = (self.publisher, self.shared.stop.is_at_once());
         match until_answered(publisher, &parcel.publication, stop, "events").await {
             Ok(Sent::Confirmed) => {
                 self.shared.guard.finish(&parcel.finished);
-                if self.refused.is_empty() {
-                    self.refused_since = None;
-                } else if self.is_refused(&parcel.service) {
-                    // They are taken again: all of them.
-                    (self.refused_since, self.next_try) = (None, Instant::now());
-                }
+                self.end_refusal(&parcel.service);
             }
-            Ok(Sent::Impossible(reason)) => self.take_apart(parcel, &reason),
+            Ok(Sent::Impossible(reason)) => {
+                // It was not taken for what it is, not for whom it is about.
+                self.end_refusal(&parcel.service);
+                self.take_apart(parcel, &reason);
+            }
             // Unacknowledged, their tasks come back: better twice than untold.
             Ok(Sent::GivenUp) => {}
             Err(Refused(reason)) => self.set_aside(parcel, reason),
         }
     }
 
+    fn end_refusal(&mut self, service: &str) {
+        self.refusals.retain(|it| *it.service != *service);
+    }
+
     fn set_aside(&mut self, parcel: Parcel, reason: String) {
-        let now = Instant::now();
-        let since = *self.refused_since.get_or_insert(now);
         tracing::error!(
             service = &*parcel.service,
             reason,
             "the broker refuses events: what its tasks do is not recorded, and none is acknowledged"
         );
-        self.next_try = now + PAUSE;
-        self.refused.push_back(parcel);
+        let now = Instant::now();
+        let next_try = now + PAUSE;
+        let mut known = self.refusals.iter_mut();
+        let since = match known.find(|it| it.service == parcel.service) {
+            Some(refusal) => {
+                refusal.next_try = next_try;
+                refusal.since
+            }
+            None => {
+                self.refusals.push(Refusal {
+                    service: parcel.service.clone(),
+                    since: now,
+                    next_try,
+                });
+                now
+            }
+        };
+        // Before whatever else there is of its service.
+        self.first.push_front(parcel);
         if now - since >= PATIENCE {
             self.shared.end(Exit::Unheard { reason });
         }
@@ -164,9 +194,11 @@ impl Outbox<'_> {
         }
     }
 
-    fn give_up(&self, single: &mut Single, reason: &str) {
+    fn give_up(&mut self, single: &mut Single, reason: &str) {
         let bytes = single.json.get().len();
         tracing::error!(bytes, reason, "an event cannot be sent, so it is dropped");
+        // Those that are done need not wait for the end to be forgotten.
+        while self.telling.try_join_next().is_some() {}
         for held in std::mem::take(&mut single.finished) {
             let telling = tell_instead(
                 self.shared.clone(),
@@ -174,7 +206,7 @@ impl Outbox<'_> {
                 single.json.clone(),
                 reason.into(),
             );
-            self.shared.executions.spawn(telling);
+            self.telling.spawn(telling);
         }
     }
 }

@@ -11,6 +11,7 @@ mod retries;
 mod time;
 
 mod duplicates;
+mod refusals;
 mod reports;
 
 mod draining;

@@ -7,21 +7,24 @@ use counterfoil_testkit::{Broker, RabbitNode, RabbitOptions};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::message::names;
-use counterfoil_worker::Context;
+use counterfoil_worker::{Context, Exit};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+fn small_messages() -> RabbitOptions {
+    RabbitOptions {
+        config_lines: vec!["max_message_size = 100000".to_owned()],
+        ..RabbitOptions::default()
+    }
+}
+
 #[tokio::test]
 async fn a_result_that_is_too_large_for_the_broker_fails_its_task_and_holds_up_no_other()
 -> anyhow::Result<()> {
-    let options = RabbitOptions {
-        config_lines: vec!["max_message_size = 100000".to_owned()],
-        ..RabbitOptions::default()
-    };
-    let node = RabbitNode::start_with(options).await?;
+    let node = RabbitNode::start_with(small_messages()).await?;
     let vhost = Broker::of(&node)?.vhost().await?;
     let world = World::on(transport(vhost.amqp_url())?).await;
     let handler = async |task: Act, _: Context| Ok(Value::from("x".repeat(task.what.parse()?)));
@@ -39,6 +42,36 @@ async fn a_result_that_is_too_large_for_the_broker_fails_its_task_and_holds_up_n
     let dead = world.take_from("demo.dead").await;
     assert_eq!(dead.headers.text(names::REASON), Some("result_too_large"));
     assert!(world.is_empty_after(worker, "demo").await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_last_result_that_is_too_large_for_the_broker_fails_its_task_before_the_worker_ends()
+-> anyhow::Result<()> {
+    let node = RabbitNode::start_with(small_messages()).await?;
+    let vhost = Broker::of(&node)?.vhost().await?;
+    let world = World::on(transport(vhost.amqp_url())?).await;
+    let go = Arc::new(Semaphore::new(0));
+    let gate = go.clone();
+    let handler = move |task: Act, _: Context| {
+        let gate = gate.clone();
+        async move {
+            gate.acquire().await?.forget();
+            Ok(Value::from("x".repeat(task.what.parse()?)))
+        }
+    };
+    let worker = world.start(|builder| builder.handle(handler));
+    let large = world.send(act("200000")).await;
+    world.told_of(&large, TaskState::Started).await;
+    worker.stopper.drain();
+    go.add_permits(1);
+    assert_eq!(worker.exit().await, Exit::Drained);
+    let failed = world.told_of(&large, TaskState::Failure).await;
+    let fault = failed.error.expect("a fault");
+    assert_eq!(fault.kind, FaultKind::ResultTooLarge);
+    let dead = world.take_from("demo.dead").await;
+    assert_eq!(dead.headers.text(names::REASON), Some("result_too_large"));
+    assert_eq!(world.waiting_in("demo").await, 0);
     Ok(())
 }
 

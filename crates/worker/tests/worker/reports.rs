@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 
 async fn nothing(_: Act, _: Context) -> Result<Value, TaskError> {
     Ok(Value::Null)
@@ -105,40 +104,6 @@ async fn nothing_is_acknowledged_before_its_last_event_has_a_queue() {
     // It has long been over, but whoever stops the worker now gets it back.
     in_time("stopping", worker.drain()).await;
     assert_eq!(world.waiting_in("demo").await, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_worker_whose_events_are_refused_ends_and_its_tasks_come_back() {
-    let world = World::new().await;
-    let worker = world.start(|builder| builder.handle(nothing));
-    let deleted = world.transport().delete_exchange(&world.names.events).await;
-    deleted.expect("the broker is reachable");
-    world.send(act("")).await;
-    let began = Instant::now();
-    let exit = worker.exit().await;
-    assert_eq!(exit.code(), 69);
-    let text = "events are refused: NOT_FOUND - no exchange 'task_events' in vhost '/'";
-    assert_eq!(exit.to_string(), text);
-    assert!(began.elapsed() < Duration::from_secs(40));
-    assert_eq!(world.waiting_in("demo").await, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn events_that_are_refused_for_a_while_are_told_later() {
-    let world = World::new().await;
-    let worker = world.start(|builder| builder.handle(nothing));
-    let deleted = world.transport().delete_exchange(&world.names.events).await;
-    deleted.expect("the broker is reachable");
-    let mut ids = Vec::new();
-    for _ in 0..5 {
-        ids.push(world.send(act("")).await);
-        tokio::time::sleep(Duration::from_secs(3)).await;
-    }
-    world.mend().await;
-    for id in &ids {
-        world.told_of(id, TaskState::Success).await;
-    }
-    assert!(world.is_empty_after(worker, "demo").await);
 }
 
 #[tokio::test(start_paused = true)]
