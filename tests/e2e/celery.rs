@@ -30,8 +30,10 @@ fn send(amqp_url: &str, which: &str) -> anyhow::Result<BTreeMap<String, String>>
 }
 
 async fn input_of(store: &dyn Store, id: &str) -> anyhow::Result<Value> {
-    let row = store.task(id).await?.context("a row")?;
-    Ok(serde_json::to_value(row.input)?)
+    let row = eventually("a row with its input", PATIENCE, async || {
+        Ok(store.task(id).await?.filter(|row| row.input.is_some()))
+    });
+    Ok(serde_json::to_value(row.await?.input)?)
 }
 
 async fn result_of(store: &dyn Store, id: &str) -> anyhow::Result<Value> {
