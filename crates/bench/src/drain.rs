@@ -23,13 +23,11 @@ pub async fn drain(amqp_url: &str, tasks: usize) -> anyhow::Result<Report> {
     )
     .await?;
     let progress = Progress::new(tasks);
-    worker::run(&setting, progress.clone(), progress.finished()).await?;
+    let exit = worker::run(&setting, progress.clone(), progress.finished()).await?;
     let (start, before) = progress.wide().context("no task ran")?;
     let elapsed = start.elapsed();
-    anyhow::ensure!(
-        setting.ready(&setting.service_queue()).await? == 0,
-        "tasks were left behind"
-    );
+    let left = setting.ready(&setting.service_queue()).await?;
+    anyhow::ensure!(left == 0, "{left} tasks were left behind: {exit}");
     let mut latencies = Latencies::default();
     progress
         .gaps()

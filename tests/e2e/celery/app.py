@@ -9,6 +9,8 @@ app.conf.update(
     task_default_exchange="task_exchange",
     task_default_exchange_type="topic",
     task_routes=lambda name, *args, **kwargs: {"exchange": "task_exchange", "routing_key": name},
+    # Without it a publish returns before the broker has the message, which may be lost unnoticed.
+    broker_transport_options={"confirm_publish": True},
     task_ignore_result=True,
     broker_connection_retry_on_startup=True,
 )

@@ -2,6 +2,9 @@
 
 use crate::program::{CANARY, Program, Ran};
 use counterfoil_testkit::{Broker, Database, eventually};
+use counterfoil_toolbox::config::BrokerSettings;
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_toolbox::transport::{SubscribeOptions, Subscription, SubscriptionStatus};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -284,6 +287,31 @@ async fn a_demo_on_real_servers_leaves_nothing_waiting() -> anyhow::Result<()> {
     assert_eq!(ran.stderr, "");
     vhost.close().await?;
     database.close().await
+}
+
+#[tokio::test]
+async fn a_demo_takes_no_messages_from_a_platform_that_is_at_work() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = Program::new();
+    let url = vhost.amqp_url();
+    let args = ["demo", "--tasks", "10", "--amqp-url", &url];
+    program.run(&args).await.ends_with(0);
+    // A daemon reads.
+    let broker = BrokerSettings {
+        urls: vec![url.clone().into()],
+        ..BrokerSettings::default()
+    };
+    let options = SubscribeOptions::new(broker.names()?.tracking_queue.clone(), 1);
+    let daemon = Subscription::open(AmqpTransport::new(&broker)?, options);
+    let reads = |status: &SubscriptionStatus| *status == SubscriptionStatus::Consuming;
+    daemon.status().wait_for(reads).await?;
+    let refused = program.run(&args).await.ends_with(78);
+    assert!(
+        refused.stderr.contains("the broker is in use") && refused.stderr.contains("remedy"),
+        "{refused:?}"
+    );
+    daemon.close().await;
+    vhost.close().await
 }
 
 #[tokio::test]

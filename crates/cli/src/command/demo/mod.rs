@@ -34,7 +34,8 @@ pub(crate) struct DemoArgs {
     /// How many tasks to send; some of them schedule more
     #[arg(long, value_name = "N", default_value_t = 200)]
     tasks: usize,
-    /// Use this RabbitMQ instead of a broker in memory
+    /// Use this RabbitMQ instead of a broker in memory: a virtual host of the demo's own, whose
+    /// daemon and workers take whatever waits there
     #[arg(long, value_name = "U")]
     amqp_url: Option<String>,
     /// Use this PostgreSQL (or SQLite) instead of a temporary SQLite file

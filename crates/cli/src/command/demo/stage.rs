@@ -62,6 +62,9 @@ impl Stage {
                 open::addresses(&config.broker),
             ),
         };
+        if !is_alone {
+            ensure_unused(&*transport, &open::names(&config.broker)?).await?;
+        }
         let applied = apply(&*transport, &config.broker).await?;
         if applied.queues_created > 0 && !is_alone {
             tokio::time::sleep(init::QUEUE_AGE).await;
@@ -175,6 +178,19 @@ impl Folder {
             Self::Temporary(folder) => folder.path(),
         }
     }
+}
+
+/// The demo's daemon would take a platform's messages and write them where nobody looks.
+async fn ensure_unused(transport: &dyn Transport, names: &Names) -> Result<(), Failure> {
+    let queue = &names.tracking_queue;
+    let depth = transport.depth(queue).await?;
+    let consumers = depth.map_or(0, |depth| depth.consumers);
+    if consumers == 0 {
+        return Ok(());
+    }
+    let text = format!("the broker is in use: {queue} has {consumers} consumers");
+    Err(Failure::new(Code::Configuration, anyhow::anyhow!(text))
+        .remedy("give the demo a virtual host of its own, as in --amqp-url amqp://…/demo"))
 }
 
 fn folder(keep: Option<&Path>) -> Result<Folder, Failure> {
