@@ -27,6 +27,7 @@ pub async fn pipeline(amqp_url: &str, database_url: &str, tasks: usize) -> anyho
         drop(stopped.await)
     });
     let measuring = async {
+        // Warm: the consumers of worker and daemon hold their whole prefetch.
         tokio::time::sleep(CAUTION * 2).await;
         let producer = Producer::new(setting.transport.clone(), setting.names.clone());
         let start = Instant::now();

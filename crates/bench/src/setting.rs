@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::names::{QueueName, ServiceName};
-use counterfoil_toolbox::topology::{self, Item, ItemState, Names, QueueSettings, ServiceSettings};
+use counterfoil_toolbox::topology::{self, Item, Names, QueueSettings, ServiceSettings};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use std::sync::Arc;
@@ -41,13 +41,9 @@ impl Setting {
             &service(),
             &ServiceSettings::default(),
         ));
-        for finding in topology::apply(&*transport, items.clone()).await? {
-            anyhow::ensure!(
-                finding.state == ItemState::Applied,
-                "{}: {:?}",
-                finding.item,
-                finding.state
-            );
+        let findings = topology::apply(&*transport, items.clone()).await?;
+        if let Some(wrong) = topology::not_applied(&findings) {
+            anyhow::bail!(wrong);
         }
         tokio::time::sleep(SETTLED).await;
         Ok(Self {

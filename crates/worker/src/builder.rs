@@ -279,10 +279,8 @@ impl WorkerBuilder {
         };
         let items = |queue: &QueueName| {
             let service = ServiceName::new(self.names.service_of(queue)).ok()?;
-            let special = broker.queues.get(&service);
-            let declaring = special.map(|special| special.declare).unwrap_or_default();
-            let items = topology::service(&self.names, &service, &broker.service(&service));
-            (declaring == Declaring::Active).then(|| (queue.clone(), items))
+            let items = || topology::service(&self.names, &service, &broker.service(&service));
+            (broker.declaring(&service) == Declaring::Active).then(|| (queue.clone(), items()))
         };
         queues.iter().filter_map(items).collect()
     }

@@ -3,6 +3,7 @@
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::{Publication, PublishError, Publisher};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -40,6 +41,7 @@ pub(crate) async fn until_confirmed(
     stop: &CancellationToken,
     what: &'static str,
 ) -> Sent {
+    let publication = Arc::new(publication);
     let mut tries = 0;
     loop {
         let sent = until_answered(publisher, &publication, stop, what).await;
@@ -68,14 +70,13 @@ pub(crate) async fn until_confirmed(
 /// [`Refused`]: trying again helps only once somebody has mended something.
 pub(crate) async fn until_answered(
     publisher: &Publisher,
-    publication: &Publication,
+    publication: &Arc<Publication>,
     stop: &CancellationToken,
     what: &'static str,
 ) -> Result<Sent, Refused> {
     let backoff = Backoff::reconnect(LONGEST_PAUSE);
     let mut tries = 0;
     loop {
-        // Cloning it counts references: the body is shared, the headers are few.
         let sent = publisher.publish(publication.clone());
         let error = match stop.run_until_cancelled(sent).await {
             Some(Ok(())) => return Ok(Sent::Confirmed),

@@ -5,7 +5,7 @@ use crate::shared::Shared;
 use crate::worker::Running;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::QueueName;
-use counterfoil_toolbox::topology::{Item, ItemState, apply};
+use counterfoil_toolbox::topology::{Item, apply, not_applied};
 use counterfoil_toolbox::transport::SubscriptionStatus;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
@@ -109,6 +109,5 @@ impl Watch<'_> {
 async fn declare(shared: &Shared, items: &[Item]) -> Result<(), String> {
     let findings = apply(&*shared.transport, items.to_vec()).await;
     let findings = findings.map_err(|error| ErrorChain(&error).to_string())?;
-    let wrong = findings.iter().find(|f| f.state != ItemState::Applied);
-    wrong.map_or(Ok(()), |f| Err(format!("{}: {:?}", f.item, f.state)))
+    not_applied(&findings).map_or(Ok(()), Err)
 }

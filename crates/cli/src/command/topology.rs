@@ -99,10 +99,10 @@ pub(crate) fn wanted(settings: &BrokerSettings) -> Result<Wanted, Failure> {
     let mut of_others = Vec::new();
     for name in &settings.services {
         let items = service(&names, name, &settings.service(name));
-        match settings.queues.get(name).map(|queue| queue.declare) {
-            None | Some(Declaring::Active) => ours.extend(items),
-            Some(Declaring::Passive) => of_others.extend(items),
-            Some(Declaring::Off) => {}
+        match settings.declaring(name) {
+            Declaring::Active => ours.extend(items),
+            Declaring::Passive => of_others.extend(items),
+            Declaring::Off => {}
         }
     }
     // The platform and the delay levels both name the exchange where delayed tasks come out.

@@ -145,6 +145,7 @@ pub async fn only_the_head_of_a_queue_expires(stage: Stage) -> anyhow::Result<()
                 .await?;
         }
     }
+    // The short ones are over long since, and nothing tells of what does not happen.
     tokio::time::sleep(Duration::from_secs(1)).await;
     for queue in [&quorum, &classic] {
         ensure!(
@@ -268,6 +269,7 @@ pub async fn a_message_does_not_go_round_in_circles_by_itself(stage: Stage) -> a
         for queue in &queues {
             ensure!(stage.ready(queue).await? == 0, "still in {queue}");
         }
+        // Out of step with the 200 ms that it would stay in each of them.
         tokio::time::sleep(Duration::from_millis(90)).await;
     }
     Ok(())

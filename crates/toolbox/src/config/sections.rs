@@ -102,6 +102,13 @@ impl BrokerSettings {
         Names::new(&self.queue_prefix, &self.exchange, &self.platform_queue)
     }
 
+    /// Who declares one service's queues.
+    #[must_use]
+    pub fn declaring(&self, service: &ServiceName) -> Declaring {
+        let special = self.queues.get(service);
+        special.map(|special| special.declare).unwrap_or_default()
+    }
+
     /// Settings of one service's queue.
     #[must_use]
     pub fn service(&self, service: &ServiceName) -> ServiceSettings {

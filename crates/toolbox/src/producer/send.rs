@@ -69,17 +69,7 @@ impl Producer {
     /// A producer over `transport`. It connects in the background, on the first send.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, names: Names) -> Self {
-        Self::with_options(transport, names, PublisherOptions::default())
-    }
-
-    /// Like [`Self::new`], with a window and deadline of your own.
-    #[must_use]
-    pub fn with_options(
-        transport: Arc<dyn Transport>,
-        names: Names,
-        options: PublisherOptions,
-    ) -> Self {
-        Self::build(transport, names, options, None)
+        Self::build(transport, names, None)
     }
 
     /// A producer whose handles can be asked for results. It has a queue `<owner>.reply.<id>` of
@@ -93,21 +83,11 @@ impl Producer {
         owner: &str,
     ) -> Result<Self, DeclareError> {
         let replies = Replies::listen(transport.clone(), names.clone(), owner).await?;
-        Ok(Self::build(
-            transport,
-            names,
-            PublisherOptions::default(),
-            Some(replies),
-        ))
+        Ok(Self::build(transport, names, Some(replies)))
     }
 
-    fn build(
-        transport: Arc<dyn Transport>,
-        names: Names,
-        options: PublisherOptions,
-        replies: Option<Replies>,
-    ) -> Self {
-        let publisher = transport.publisher(options);
+    fn build(transport: Arc<dyn Transport>, names: Names, replies: Option<Replies>) -> Self {
+        let publisher = transport.publisher(PublisherOptions::default());
         let origin = format!("counterfoil{}@{}", std::process::id(), hostname()).into();
         let inner = Inner {
             transport,

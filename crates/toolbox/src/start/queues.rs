@@ -95,7 +95,7 @@ async fn look(
 /// The queue as it is declared. `None`: by somebody else, in a way of their own.
 fn declared(config: &Config, names: &Names, queue: &QueueName) -> Option<Item> {
     let service = ServiceName::new(names.service_of(queue)).ok()?;
-    if declaring(config, &service) == Declaring::Off {
+    if config.broker.declaring(&service) == Declaring::Off {
         return None;
     }
     let items = topology::service(names, &service, &config.broker.service(&service));
@@ -109,17 +109,12 @@ fn to_declare(config: &Config, names: &Names, queues: &[QueueName]) -> Vec<Item>
     let mut items = topology::platform(names, config.broker.queue_settings);
     let services = queues.iter().map(|queue| names.service_of(queue));
     for service in services.filter_map(|name| ServiceName::new(name).ok()) {
-        if declaring(config, &service) == Declaring::Active {
+        if config.broker.declaring(&service) == Declaring::Active {
             let settings = config.broker.service(&service);
             items.extend(topology::service(names, &service, &settings));
         }
     }
     items
-}
-
-fn declaring(config: &Config, service: &ServiceName) -> Declaring {
-    let special = config.broker.queues.get(service);
-    special.map(|queue| queue.declare).unwrap_or_default()
 }
 
 fn problem(finding: &Finding) -> Option<String> {

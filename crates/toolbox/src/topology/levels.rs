@@ -1,6 +1,6 @@
 //! Declaring the delay levels where they are used, once per process.
 
-use super::{Item, ItemState, Names, apply, delay_levels};
+use super::{Item, Names, apply, delay_levels, not_applied};
 use crate::transport::{Declare, DeclareError, Transport, TransportError};
 use tokio::sync::OnceCell;
 
@@ -34,12 +34,7 @@ impl DelayLevels {
 
 async fn ensure(transport: &dyn Transport, levels: Vec<Item>) -> Result<(), TransportError> {
     match apply(transport, levels.clone()).await {
-        Ok(findings) => {
-            let wrong = findings.into_iter().find(|f| f.state != ItemState::Applied);
-            wrong.map_or(Ok(()), |f| {
-                Err(unusable(format!("{}: {:?}", f.item, f.state)))
-            })
-        }
+        Ok(findings) => not_applied(&findings).map_or(Ok(()), |wrong| Err(unusable(wrong))),
         Err(TransportError::Refused { .. }) => look(transport, levels).await,
         Err(error) => Err(error),
     }

@@ -13,7 +13,7 @@ mod service;
 pub use item::{Binding, Destination, Exchange, ExchangeKind, Item, Queue, QueueKind};
 pub use levels::DelayLevels;
 pub use names::Names;
-pub use plan::{Finding, ItemState, apply, plan};
+pub use plan::{Finding, ItemState, apply, not_applied, plan};
 pub use platform::{delay_levels, platform};
 pub use service::{QueueSettings, SERVICE_DELIVERY_LIMIT, ServiceSettings, service};
 

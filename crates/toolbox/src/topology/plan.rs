@@ -109,6 +109,13 @@ pub async fn apply(
     Ok(findings)
 }
 
+/// The first item that [`apply`] did not apply, and what is there, in words.
+#[must_use]
+pub fn not_applied(findings: &[Finding]) -> Option<String> {
+    let wrong = findings.iter().find(|f| f.state != ItemState::Applied)?;
+    Some(format!("{}: {:?}", wrong.item, wrong.state))
+}
+
 async fn look(
     transport: &dyn Transport,
     item: &Item,

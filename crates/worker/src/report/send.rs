@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A batch as a message.
 struct Parcel {
     service: Arc<str>,
-    publication: Publication,
+    publication: Arc<Publication>,
     finished: Vec<Arc<Held>>,
 }
 
@@ -124,7 +124,7 @@ impl Outbox<'_> {
         };
         Parcel {
             service,
-            publication,
+            publication: Arc::new(publication),
             finished,
         }
     }

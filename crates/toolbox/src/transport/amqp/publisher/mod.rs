@@ -90,8 +90,8 @@ impl Driver {
             match self.keeping_deadlines(open(&connections)).await {
                 Ok((channel, connection)) => {
                     tries = 0;
-                    self.connection = Some(connection.clone());
-                    self.publish_on(&channel, &connection).await;
+                    self.connection = Some(connection);
+                    self.publish_on(&channel).await;
                     // Dropped without a goodbye it would stay open as long as its connection.
                     let goodbye = channel.close(200, "bye".into());
                     let goodbye = connections.within("the end of a channel", goodbye);
@@ -144,10 +144,16 @@ impl Driver {
         }
     }
 
+    /// The broker's alarm. lapin keeps the mark when the connection dies under it.
+    fn is_blocked(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| connection.blocked() && connection.connected())
+    }
+
     /// What kept a message that was not sent.
     fn late(&self) -> PublishError {
         let after = self.confirm_timeout;
-        if self.connection.as_ref().is_some_and(is_blocked) {
+        if self.is_blocked() {
             PublishError::Blocked { after }
         } else {
             PublishError::NotSent { after }
@@ -177,12 +183,12 @@ impl Driver {
     }
 
     /// Publishes until the channel breaks or there is nothing left to do.
-    async fn publish_on(&mut self, channel: &Channel, connection: &ConnectionStatus) {
+    async fn publish_on(&mut self, channel: &Channel) {
         let mut tick = tokio::time::interval(TICK);
         let mut taken = Vec::with_capacity(BURST);
         loop {
             // Under an alarm the broker reads nothing more: a message would be neither sent nor not.
-            while !self.waiting.is_empty() && !is_blocked(connection) {
+            while !self.waiting.is_empty() && !self.is_blocked() {
                 if let Err(broken) = self.send_burst(channel).await {
                     return self.channel_failed(broken.as_ref());
                 }
@@ -229,11 +235,6 @@ impl Driver {
             }
         }
     }
-}
-
-/// The broker's alarm. lapin keeps the mark when the connection dies under it.
-fn is_blocked(connection: &ConnectionStatus) -> bool {
-    connection.blocked() && connection.connected()
 }
 
 /// The confirm of the oldest message.
