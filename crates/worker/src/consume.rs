@@ -1,6 +1,6 @@
 //! The loop of one queue: every delivery becomes an execution of its own.
 
-use crate::execute::execute;
+use crate::lanes::{self, Lanes};
 use crate::shared::Shared;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::transport::{Requeue, SubscribeOptions, Subscription, SubscriptionStatus};
@@ -47,20 +47,23 @@ impl Consumer {
 
 async fn consume(shared: Arc<Shared>, mut subscription: Subscription, settled: CancellationToken) {
     let stop = shared.stop.clone();
+    let mut lanes = Lanes::new(shared);
     {
         // One future for the whole loop: making one registers it with the token.
         let mut draining = std::pin::pin!(stop.draining().cancelled());
         loop {
-            let delivery = tokio::select! {
+            let first = tokio::select! {
                 biased;
                 () = &mut draining => break,
                 delivery = subscription.next() => delivery,
+                () = tokio::time::sleep(lanes::PATIENCE), if lanes.is_late() => {
+                    lanes.replace_stuck();
+                    continue;
+                }
             };
-            let Some(delivery) = delivery else { break };
-            shared.executions.spawn(execute(shared.clone(), delivery));
-            while let Some(delivery) = subscription.try_next() {
-                shared.executions.spawn(execute(shared.clone(), delivery));
-            }
+            let Some(first) = first else { break };
+            let more = std::iter::from_fn(|| subscription.try_next());
+            lanes.begin(std::iter::once(first).chain(more));
         }
     }
     let cancelled = tokio::time::timeout(FAREWELL, subscription.cancel()).await;

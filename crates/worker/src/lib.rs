@@ -41,6 +41,7 @@ mod worker;
 mod consume;
 mod execute;
 mod intake;
+mod lanes;
 mod queues;
 mod run;
 

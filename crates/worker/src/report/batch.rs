@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Events in one batch.
-const MAX_EVENTS: usize = 200;
+const MAX_EVENTS: usize = 500;
 
 /// Bytes of one batch, unless a single event is larger.
 const MAX_BYTES: usize = 1024 * 1024;
@@ -138,15 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn each_service_has_batches_of_its_own_of_at_most_two_hundred_events() {
+    fn each_service_has_batches_of_its_own_of_at_most_five_hundred_events() {
         let (demo, export): (Arc<str>, Arc<str>) = ("demo".into(), "export".into());
         let mut batches = Batches::default();
-        for _ in 0..201 {
+        for _ in 0..501 {
             batches.push(&demo, &event(""), None);
         }
         batches.push(&export, &event(""), None);
         batches.push(&demo, &event(""), None);
-        let wanted = [("demo", 200), ("demo", 2), ("export", 1)];
+        let wanted = [("demo", 500), ("demo", 2), ("export", 1)];
         assert_eq!(
             sizes(batches),
             wanted.map(|(service, n)| (service.to_owned(), n))

@@ -83,6 +83,46 @@ async fn no_more_handlers_run_at_the_same_time_than_the_settings_say() {
     assert_eq!(seen.load(Ordering::SeqCst), 3);
 }
 
+/// A task that keeps its thread until another one has run, which was sent with it.
+async fn one_behind_another(block: fn(&dyn Fn())) {
+    let world = World::new().await;
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(std::sync::Mutex::new(released));
+    let handler = move |task: Act, _: Context| {
+        let (release, released) = (release.clone(), released.clone());
+        async move {
+            if task.what == "frees" {
+                release.send(()).expect("the other one waits");
+            } else {
+                block(&|| {
+                    let released = released.lock().expect("nothing panics");
+                    let in_time = released.recv_timeout(Duration::from_secs(30));
+                    in_time.expect("the one behind it runs meanwhile");
+                });
+            }
+            Ok(Value::Null)
+        }
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    world.warm_up().await;
+    let both = ["blocks", "frees"].map(act);
+    for sent in world.producer.send_all(both).await {
+        world
+            .told_of(sent.expect("sent").id(), TaskState::Success)
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_keeps_its_thread_does_not_hold_up_the_one_behind_it() {
+    one_behind_another(|wait| wait()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_handler_that_tells_the_runtime_that_it_blocks_does_not_hold_up_the_one_behind_it() {
+    one_behind_another(|wait| tokio::task::block_in_place(wait)).await;
+}
+
 #[tokio::test]
 async fn a_blocking_handler_keeps_its_place_until_it_has_really_ended() {
     let world = World::new().await;
