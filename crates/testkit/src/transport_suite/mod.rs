@@ -101,6 +101,7 @@ macro_rules! transport_suite_tests {
                 after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled,
                 close_returns_what_was_not_settled,
                 a_dropped_subscription_returns_everything,
+                all_that_was_settled_right_before_the_close_is_settled,
             ]
             trouble: [
                 a_subscription_survives_its_queue_being_deleted_and_created_again,

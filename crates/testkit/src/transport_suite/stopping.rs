@@ -60,6 +60,39 @@ pub async fn close_returns_what_was_not_settled(stage: Stage) -> anyhow::Result<
     Ok(())
 }
 
+/// A quorum queue's channel holds settlements back while many are under way, and forgets what it
+/// holds when it is closed.
+pub async fn all_that_was_settled_right_before_the_close_is_settled(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    const MANY: usize = 900;
+    for round in 0..5 {
+        let queue = stage
+            .queue(&format!("q{round}"), QueueKind::Quorum, &[])
+            .await?;
+        stage.fill_with(&queue, MANY).await?;
+        let mut subscription = stage.subscribe(&queue, 1000);
+        let mut held = Vec::with_capacity(MANY);
+        while held.len() < MANY {
+            held.push(next(&mut subscription).await?);
+        }
+        subscription.cancel().await;
+        // With every other one in hand, none can be settled together with another.
+        let mut kept = Vec::with_capacity(MANY / 2);
+        for (at, delivery) in held.into_iter().enumerate() {
+            if at % 2 == 0 {
+                kept.push(delivery);
+            } else {
+                let _ = delivery.ack();
+            }
+        }
+        subscription.close().await;
+        drop(kept);
+        stage.wait_ready(&queue, 450).await?;
+    }
+    Ok(())
+}
+
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }

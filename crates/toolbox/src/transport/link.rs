@@ -66,6 +66,14 @@ pub trait Link: Send {
     /// [`TransportError`]; what was not settled is delivered again.
     async fn settle(&mut self, frames: &[Frame]) -> Result<(), TransportError>;
 
+    /// Settles the last deliveries: when this returns, closing the channel loses none of it.
+    ///
+    /// # Errors
+    /// [`TransportError`]; what was not settled is delivered again.
+    async fn settle_last(&mut self, frames: &[Frame]) -> Result<(), TransportError> {
+        self.settle(frames).await
+    }
+
     /// Closes the channel: what was not settled goes back to the queue.
     async fn close(&mut self);
 }

@@ -12,12 +12,26 @@ use async_trait::async_trait;
 use futures::Stream;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// Settlements that are sent at once, at the end. The channel's side of a quorum queue passes 32
+/// commands on before the first of them is applied (`quorum_commands_soft_limit`), holds back what
+/// comes then, and forgets it when the channel is closed. A frame is one command, or two when it
+/// covers both consumers.
+const AT_ONCE: usize = 30;
+
+/// How long the queue may take to apply them: writing them to disk, mostly.
+const APPLYING: Duration = Duration::from_millis(30);
+
+/// After so long there is certainly nothing held back.
+const LONG_SINCE: Duration = Duration::from_secs(2);
 
 pub(super) struct AmqpLink {
     channel: Channel,
@@ -28,6 +42,8 @@ pub(super) struct AmqpLink {
     /// The consumer to ask first: they take turns.
     turn: usize,
     deadline: Duration,
+    /// When the latest settlement was sent.
+    settled_at: Option<Instant>,
 }
 
 struct Consuming {
@@ -46,7 +62,26 @@ impl AmqpLink {
             started: 0,
             turn: 0,
             deadline,
+            settled_at: None,
         }
+    }
+
+    /// Waits until the queue has had time to apply what was settled, on a broker that is as busy as it
+    /// is: until it has answered a question, some time later.
+    async fn let_settle(&mut self) -> Result<(), TransportError> {
+        tokio::time::sleep(APPLYING).await;
+        let options = QueueDeclareOptions {
+            passive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let queue = self.queue.as_str().into();
+        let asking = self
+            .channel
+            .queue_declare(queue, options, FieldTable::default());
+        let answered = within(self.deadline, "the last acknowledgements", asking).await?;
+        answered
+            .map(drop)
+            .map_err(|error| self.error(&error, "settling messages of"))
     }
 
     fn error(&self, error: &lapin::Error, what: &str) -> TransportError {
@@ -169,6 +204,9 @@ impl Link for AmqpLink {
     }
 
     async fn settle(&mut self, frames: &[Frame]) -> Result<(), TransportError> {
+        if !frames.is_empty() {
+            self.settled_at = Some(Instant::now());
+        }
         let settling = async {
             for frame in frames {
                 match frame.how {
@@ -196,6 +234,17 @@ impl Link for AmqpLink {
         within(self.deadline, "acknowledgements", settling)
             .await?
             .map_err(|error| self.error(&error, "settling messages of"))
+    }
+
+    async fn settle_last(&mut self, frames: &[Frame]) -> Result<(), TransportError> {
+        if self.settled_at.is_some_and(|at| at.elapsed() < LONG_SINCE) {
+            self.let_settle().await?;
+        }
+        for few in frames.chunks(AT_ONCE) {
+            self.settle(few).await?;
+            self.let_settle().await?;
+        }
+        Ok(())
     }
 
     async fn close(&mut self) {

@@ -24,6 +24,9 @@ const REST: &str = "rest";
 /// Pause between tries while messages came back before: a crash loop must not look like an outage.
 const SUSPICIOUS_CAP: Duration = Duration::from_secs(1);
 
+/// Messages that are handed on before anything else is looked at: a look costs more than a message.
+const IN_A_ROW: usize = 64;
+
 /// The two steps of stopping: no new deliveries; then, nothing more to settle.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stop {
@@ -163,7 +166,10 @@ impl<'a> Channel<'a> {
                 biased;
                 () = stop.settling.cancelled() => return self.finish().await,
                 () = stop.consuming.cancelled(), if self.consuming => self.stop_consuming().await?,
-                arrival = std::future::poll_fn(|cx| self.link.poll_next(cx)) => self.deliver(arrival?).await?,
+                arrival = std::future::poll_fn(|cx| self.link.poll_next(cx)) => {
+                    self.deliver(arrival?).await?;
+                    self.deliver_ready(IN_A_ROW).await?;
+                }
                 Some((tag, how)) = self.settlements.recv() => self.settle(tag, how).await?,
                 Ok(()) = self.prefetch.changed(), if self.consuming => self.change_prefetch().await?,
                 () = sleep_until(look_again) => self.widen_if_quiet().await?,
@@ -217,6 +223,16 @@ impl<'a> Channel<'a> {
         Ok(())
     }
 
+    /// Delivers what is here already, `most` messages of it.
+    async fn deliver_ready(&mut self, most: usize) -> Result<(), TransportError> {
+        for _ in 0..most {
+            let next = std::future::poll_fn(|cx| ready_now(self.link.poll_next(cx)));
+            let Some(arrival) = next.await else { break };
+            self.deliver(arrival?).await?;
+        }
+        Ok(())
+    }
+
     async fn settle(&mut self, tag: u64, how: Settlement) -> Result<(), TransportError> {
         self.window.settled(tag, how);
         while let Ok((tag, how)) = self.settlements.try_recv() {
@@ -266,11 +282,7 @@ impl<'a> Channel<'a> {
         self.link.cancel(FIRST).await?;
         self.rest(0).await?;
         // Both consumers are gone, so whatever is on its way is here by now.
-        while let Some(arrival) =
-            std::future::poll_fn(|cx| ready_now(self.link.poll_next(cx))).await
-        {
-            self.deliver(arrival?).await?;
-        }
+        self.deliver_ready(usize::MAX).await?;
         self.runner
             .to_status
             .send_replace(SubscriptionStatus::Cancelled);
@@ -283,7 +295,7 @@ impl<'a> Channel<'a> {
             self.window.settled(tag, how);
         }
         let frames = self.window.flush();
-        self.link.settle(&frames).await
+        self.link.settle_last(&frames).await
     }
 }
 
