@@ -41,6 +41,10 @@ enum Scenario {
     Mirror,
 }
 
+/// Tasks are made on one thread and dropped on another, many times a second, which glibc is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();

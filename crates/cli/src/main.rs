@@ -15,6 +15,9 @@ use args::Cli;
 use clap::Parser;
 use output::Output;
 use std::process::ExitCode;
+/// Tasks are made on one thread and dropped on another, many times a second, which glibc is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Waiting for a result reads messages that anybody may have written.

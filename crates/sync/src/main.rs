@@ -38,6 +38,9 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
+/// Tasks are made on one thread and dropped on another, many times a second, which glibc is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Before anything has a thread: only new threads get the bigger stack.

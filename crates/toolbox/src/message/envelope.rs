@@ -139,7 +139,9 @@ impl Envelope {
         envelope.extra = headers
             .iter()
             .filter(|(name, value)| {
-                !is_known(name) && !is_broker_header(name) && **value != HeaderValue::Null
+                known_header(name).is_none()
+                    && !is_broker_header(name)
+                    && **value != HeaderValue::Null
             })
             .map(|(name, value)| (name.to_owned().into(), value.clone()))
             .collect();
@@ -199,35 +201,37 @@ impl Envelope {
 }
 
 /// Headers that have a field of their own, or that are written anew on every send.
-fn is_known(name: &str) -> bool {
-    matches!(
-        name,
-        "task"
-            | "id"
-            | "correlation_id"
-            | "lang"
-            | "root_id"
-            | "parent_id"
-            | "retries"
-            | "eta"
-            | "expires"
-            | "timelimit"
-            | "ignore_result"
-            | "origin"
-            | "argsrepr"
-            | "kwargsrepr"
-            | "compression"
-            | names::RUN
-            | names::RESCUE
-            | names::EXECUTIONS
-            | names::SESSION
-            | names::CREATOR
-            | names::RELATED
-            | names::IDENTIFIER
-            | names::IS_RESULT
-            | names::REASON
-            | names::REASON_TEXT
-    )
+const KNOWN: [&str; 25] = [
+    "task",
+    "id",
+    "correlation_id",
+    "lang",
+    "root_id",
+    "parent_id",
+    "retries",
+    "eta",
+    "expires",
+    "timelimit",
+    "ignore_result",
+    "origin",
+    "argsrepr",
+    "kwargsrepr",
+    "compression",
+    names::RUN,
+    names::RESCUE,
+    names::EXECUTIONS,
+    names::SESSION,
+    names::CREATOR,
+    names::RELATED,
+    names::IDENTIFIER,
+    names::IS_RESULT,
+    names::REASON,
+    names::REASON_TEXT,
+];
+
+/// The name of a header that most messages have, without a copy.
+pub(crate) fn known_header(name: &str) -> Option<&'static str> {
+    KNOWN.iter().find(|known| **known == name).copied()
 }
 
 fn text_of<'a>(name: &str, value: &'a HeaderValue) -> Result<&'a str, String> {

@@ -15,5 +15,6 @@ mod repr;
 pub use content::{Content, Properties};
 pub use decode::{Payload, TaskMessage, Undecodable};
 pub use encode::{encode, encode_again};
+pub(crate) use envelope::known_header;
 pub use envelope::{Envelope, TimeLimits, names};
 pub use headers::{HeaderValue, Headers};

@@ -1,6 +1,6 @@
 //! Between our values and lapin's.
 
-use crate::message::{Content, HeaderValue, Headers, Properties};
+use crate::message::{Content, HeaderValue, Headers, Properties, known_header};
 use crate::names::{ExchangeName, RoutingKey};
 use crate::transport::error::PublishError;
 use crate::transport::limits;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
+use std::borrow::Cow;
 
 /// A short string, which AMQP limits to 255 bytes; lapin panics above that.
 pub(super) fn short(text: &str) -> Result<ShortString, PublishError> {
@@ -126,8 +127,12 @@ fn headers(table: &FieldTable) -> Headers {
     table
         .inner()
         .iter()
-        .map(|(name, value)| (name.as_str().to_owned().into(), header(value)))
+        .map(|(name, value)| (header_name(name.as_str()), header(value)))
         .collect()
+}
+
+fn header_name(name: &str) -> Cow<'static, str> {
+    known_header(name).map_or_else(|| name.to_owned().into(), Into::into)
 }
 
 fn header(value: &AMQPValue) -> HeaderValue {
