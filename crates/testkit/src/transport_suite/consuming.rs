@@ -236,6 +236,19 @@ pub async fn it_widens_again_although_an_innocent_of_before_is_still_in_hand(
     nothing(&mut subscription).await
 }
 
+pub async fn a_long_task_that_was_given_back_holds_up_the_others_for_seconds_only(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let queue = filled(&stage, 30).await?;
+    let mut subscription = stage.subscribe(&queue, 4);
+    let _ = next(&mut subscription).await?.nack(Requeue::Yes);
+    let long = next(&mut subscription).await?;
+    ensure!(body(&long) == "0" && long.delivery_count() == 1, "{long:?}");
+    let beside = next_n(&mut subscription, 3).await?;
+    ensure!(long.is_live() && beside.iter().all(|delivery| delivery.delivery_count() == 0));
+    Ok(())
+}
+
 /// Everything that comes before it falls quiet.
 async fn drained(subscription: &mut Subscription) -> Vec<Delivery> {
     let mut all = Vec::new();

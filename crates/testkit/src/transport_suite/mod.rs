@@ -96,6 +96,7 @@ macro_rules! transport_suite_tests {
                 a_classic_queue_puts_a_returned_message_where_it_was_and_does_not_count,
                 a_returned_message_narrows_its_consumer_to_one,
                 it_widens_again_although_an_innocent_of_before_is_still_in_hand,
+                a_long_task_that_was_given_back_holds_up_the_others_for_seconds_only,
             ]
             stopping: [
                 after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled,

@@ -19,7 +19,6 @@ pub(super) struct AckWindow {
     first: u64,
     slots: VecDeque<Slot>,
     unsettled: usize,
-    returned_unsettled: usize,
     /// Deliveries that are done but not sent yet, in the order in which they were done.
     fresh: Vec<u64>,
 }
@@ -29,7 +28,7 @@ enum Slot {
     /// Not here yet, although a later one is.
     Missing,
     /// In the consumer's hands.
-    Open { returned: bool },
+    Open,
     /// Done, not sent.
     Done(Settlement),
     /// The broker has been told.
@@ -43,29 +42,26 @@ impl AckWindow {
             first: 1,
             slots: VecDeque::new(),
             unsettled: 0,
-            returned_unsettled: 0,
             fresh: Vec::new(),
         }
     }
 
     /// A message came.
-    pub(super) fn delivered(&mut self, tag: u64, returned: bool) {
+    pub(super) fn delivered(&mut self, tag: u64) {
         let Some(at) = self.position(tag) else {
             return;
         };
         if self.slots.len() <= at {
             self.slots.resize(at + 1, Slot::Missing);
         }
-        self.slots[at] = Slot::Open { returned };
+        self.slots[at] = Slot::Open;
         self.unsettled += 1;
-        self.returned_unsettled += usize::from(returned);
     }
 
     /// A message is done.
     pub(super) fn settled(&mut self, tag: u64, how: Settlement) {
         let slot = self.position(tag).and_then(|at| self.slots.get_mut(at));
-        if let Some(slot @ Slot::Open { .. }) = slot {
-            self.returned_unsettled -= usize::from(*slot == Slot::Open { returned: true });
+        if let Some(slot @ Slot::Open) = slot {
             self.unsettled -= 1;
             *slot = Slot::Done(how);
             self.fresh.push(tag);
@@ -81,18 +77,13 @@ impl AckWindow {
         self.unsettled
     }
 
-    /// Those of them that the broker had delivered before.
-    pub(super) fn returned_unsettled(&self) -> usize {
-        self.returned_unsettled
-    }
-
     /// What to tell the broker now, in this order. Everything in it counts as sent.
     pub(super) fn flush(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         let done_prefix = self
             .slots
             .iter()
-            .take_while(|slot| !matches!(slot, Slot::Open { .. } | Slot::Missing))
+            .take_while(|slot| !matches!(slot, Slot::Open | Slot::Missing))
             .count();
         // Only acknowledgements may be sent for many at once; the others go first, one by one.
         let last_ack = (0..done_prefix)
@@ -136,7 +127,7 @@ mod tests {
 
     fn window(n: u64) -> AckWindow {
         let mut window = AckWindow::new();
-        (1..=n).for_each(|tag| window.delivered(tag, false));
+        (1..=n).for_each(|tag| window.delivered(tag));
         window
     }
 
@@ -192,14 +183,14 @@ mod tests {
     #[test]
     fn a_message_that_overtook_another_does_not_acknowledge_it_unseen() {
         let mut window = AckWindow::new();
-        window.delivered(2, false);
+        window.delivered(2);
         window.settled(2, Settlement::Ack);
         assert_eq!(window.flush(), [ack(2, false)]);
-        window.delivered(1, false);
+        window.delivered(1);
         assert_eq!(window.flush(), []);
         window.settled(1, Settlement::Ack);
         assert_eq!(window.flush(), [ack(1, true)]);
-        window.delivered(3, false);
+        window.delivered(3);
         window.settled(3, Settlement::Ack);
         assert_eq!(window.flush(), [ack(3, true)]);
     }
@@ -220,7 +211,7 @@ mod tests {
             for (tag, flush) in order.into_iter().zip(flush_after) {
                 while !seen.contains(&tag) {
                     let arrived = arrivals.next().expect("every tag arrives");
-                    window.delivered(arrived, false);
+                    window.delivered(arrived);
                     seen.insert(arrived);
                 }
                 let how = if nacked.contains(&tag) { Settlement::Nack(Requeue::Yes) } else { Settlement::Ack };

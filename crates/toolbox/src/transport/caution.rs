@@ -11,11 +11,21 @@ use tokio::time::Instant;
 /// How long nothing may have been returned before more than one message is held.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
 
+/// How long returned messages may be in hand before they count as any other. Poison kills sooner,
+/// and what runs for longer was mostly given back by a worker that had to stop.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// One that came back more often than this is held alone however long it takes. It leaves
+/// innocents most of their 20 deliveries when a poison is slow.
+const OFTEN: i64 = 3;
+
 /// Decides between one message at a time and the full prefetch. Pure: time comes in.
 #[derive(Debug)]
 pub(super) struct Caution {
     quiet_since: Instant,
     width: Width,
+    /// Those in hand that were delivered before, and how often.
+    returned: Vec<(u64, i64)>,
 }
 
 /// How many messages may be held.
@@ -32,6 +42,7 @@ impl Caution {
         Self {
             quiet_since: now,
             width: Width::Narrow,
+            returned: Vec::new(),
         }
     }
 
@@ -39,30 +50,36 @@ impl Caution {
         self.width
     }
 
-    /// A message came. `Narrow` in return: it was returned before, hold one at a time from now on.
-    pub(super) fn on_delivery(&mut self, delivery_count: i64, now: Instant) -> Width {
+    /// Message `tag` came. `Narrow` in return: it was returned before, hold one at a time from now
+    /// on.
+    pub(super) fn on_delivery(&mut self, tag: u64, delivery_count: i64, now: Instant) -> Width {
         if delivery_count >= 1 {
             self.quiet_since = now;
             self.width = Width::Narrow;
+            self.returned.push((tag, delivery_count));
         }
         self.width
     }
 
-    /// When to ask [`Self::may_widen`] next; `None` while it is wide.
-    pub(super) fn look_again_at(&self) -> Option<Instant> {
-        (self.width == Width::Narrow).then(|| self.quiet_since + QUIET)
+    /// Message `tag` is no longer in hand.
+    pub(super) fn on_settled(&mut self, tag: u64) {
+        self.returned.retain(|(returned, _)| *returned != tag);
     }
 
-    /// Whether more than one message may be held from now on.
-    pub(super) fn may_widen(
-        &mut self,
-        unsettled: usize,
-        returned_unsettled: usize,
-        now: Instant,
-    ) -> bool {
-        let quiet = now.duration_since(self.quiet_since) >= QUIET;
-        let widen =
-            self.width == Width::Narrow && quiet && unsettled <= 1 && returned_unsettled == 0;
+    /// When to ask [`Self::may_widen`] again although nothing happens; `None` while it is wide.
+    pub(super) fn look_again_at(&self, now: Instant) -> Option<Instant> {
+        let times = [QUIET, PATIENCE].map(|pause| self.quiet_since + pause);
+        let next = times.into_iter().find(|at| *at > now);
+        next.filter(|_| self.width == Width::Narrow)
+    }
+
+    /// Whether more than one message may be held from now on. `unsettled`: how many are in hand.
+    pub(super) fn may_widen(&mut self, unsettled: usize, now: Instant) -> bool {
+        let quiet = now.duration_since(self.quiet_since);
+        let alone = unsettled <= 1 && self.returned.is_empty();
+        let often = self.returned.iter().any(|(_, count)| *count > OFTEN);
+        let calm = (quiet >= QUIET && alone) || (quiet >= PATIENCE && !often);
+        let widen = self.width == Width::Narrow && calm;
         if widen {
             self.width = Width::Wide;
         }
@@ -78,8 +95,8 @@ mod tests {
     fn a_consumer_widens_after_a_quiet_second_and_not_before() {
         let start = Instant::now();
         let mut caution = Caution::new(start);
-        assert!(!caution.may_widen(0, 0, start + QUIET / 2));
-        assert!(caution.may_widen(1, 0, start + QUIET));
+        assert!(!caution.may_widen(0, start + QUIET / 2));
+        assert!(caution.may_widen(1, start + QUIET));
         assert_eq!(caution.width(), Width::Wide);
     }
 
@@ -87,17 +104,35 @@ mod tests {
     fn a_returned_message_narrows_at_once_and_starts_the_second_anew() {
         let start = Instant::now();
         let mut caution = Caution::new(start);
-        assert!(caution.may_widen(0, 0, start + QUIET));
-        assert_eq!(caution.on_delivery(1, start + QUIET * 2), Width::Narrow);
-        assert!(!caution.may_widen(0, 0, start + QUIET * 2 + QUIET / 2));
-        assert!(caution.may_widen(0, 0, start + QUIET * 3));
+        assert!(caution.may_widen(0, start + QUIET));
+        assert_eq!(caution.on_delivery(1, 1, start + QUIET * 2), Width::Narrow);
+        caution.on_settled(1);
+        assert!(!caution.may_widen(0, start + QUIET * 2 + QUIET / 2));
+        assert!(caution.may_widen(0, start + QUIET * 3));
     }
 
     #[test]
-    fn it_stays_narrow_while_a_returned_message_is_in_hand_however_long_it_takes() {
+    fn what_was_given_back_a_few_times_holds_up_the_others_for_seconds_only() {
         let start = Instant::now();
         let mut caution = Caution::new(start);
-        assert!(!caution.may_widen(1, 1, start + QUIET * 100));
-        assert!(!caution.may_widen(2, 0, start + QUIET * 100));
+        caution.on_delivery(1, OFTEN, start);
+        assert_eq!(caution.look_again_at(start + QUIET), Some(start + PATIENCE));
+        assert!(!caution.may_widen(1, start + PATIENCE / 2));
+        assert!(caution.may_widen(1, start + PATIENCE));
+        // Those that come with it next are some seconds of their own, however many there are.
+        caution.on_delivery(2, 1, start + PATIENCE);
+        assert!(!caution.may_widen(9, start + PATIENCE + QUIET));
+        assert!(caution.may_widen(9, start + PATIENCE * 2));
+    }
+
+    #[test]
+    fn what_came_back_often_is_held_alone_however_long_it_takes() {
+        let start = Instant::now();
+        let mut caution = Caution::new(start);
+        caution.on_delivery(1, OFTEN + 1, start);
+        assert!(!caution.may_widen(1, start + PATIENCE * 100));
+        assert_eq!(caution.look_again_at(start + PATIENCE), None);
+        caution.on_settled(1);
+        assert!(caution.may_widen(0, start + PATIENCE * 100));
     }
 }

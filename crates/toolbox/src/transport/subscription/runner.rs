@@ -178,12 +178,9 @@ impl<'a> Channel<'a> {
     }
 
     fn look_again_at(&self) -> Option<Instant> {
-        let at = self
-            .caution
-            .look_again_at()
-            .filter(|_| self.may_want_more())?;
-        // In the past, the reason to wait is a message in hand: its settlement looks again.
-        (at > Instant::now()).then_some(at)
+        // Beyond these times the reason to wait is a message in hand: its settlement looks again.
+        let at = self.caution.look_again_at(Instant::now());
+        at.filter(|_| self.may_want_more())
     }
 
     /// Whether there can be a second consumer. It would read a stream once more.
@@ -212,12 +209,17 @@ impl<'a> Channel<'a> {
                 .retain(|name| name != DELIVERY_COUNT);
         }
         let count = delivery.delivery_count();
-        self.window.delivered(arrival.tag, count >= 1);
-        let width = self.caution.on_delivery(count, Instant::now());
+        self.window.delivered(arrival.tag);
+        let before = self.caution.width();
+        let width = self.caution.on_delivery(arrival.tag, count, Instant::now());
         self.suspicious |= count >= 1;
         // A receiver that is gone: the channel is about to be closed, which returns the message.
         let _ = self.runner.to_owner.send(delivery);
         if width == Width::Narrow && self.consuming {
+            if before == Width::Wide {
+                let queue = &self.runner.options.queue;
+                tracing::info!(%queue, "a message came back: one at a time until it is known to be harmless");
+            }
             self.rest(0).await?;
         }
         Ok(())
@@ -234,19 +236,29 @@ impl<'a> Channel<'a> {
     }
 
     async fn settle(&mut self, tag: u64, how: Settlement) -> Result<(), TransportError> {
-        self.window.settled(tag, how);
-        while let Ok((tag, how)) = self.settlements.try_recv() {
-            self.window.settled(tag, how);
-        }
+        self.settled(tag, how);
+        self.take_settlements();
         let frames = self.window.flush();
         self.link.settle(&frames).await?;
         self.widen_if_quiet().await
     }
 
+    fn settled(&mut self, tag: u64, how: Settlement) {
+        self.window.settled(tag, how);
+        self.caution.on_settled(tag);
+    }
+
+    /// Notes what has been settled by now.
+    fn take_settlements(&mut self) {
+        while let Ok((tag, how)) = self.settlements.try_recv() {
+            self.settled(tag, how);
+        }
+    }
+
     async fn widen_if_quiet(&mut self) -> Result<(), TransportError> {
         let prefetch = *self.prefetch.borrow();
-        let (unsettled, returned) = (self.window.unsettled(), self.window.returned_unsettled());
-        if self.may_want_more() && self.caution.may_widen(unsettled, returned, Instant::now()) {
+        let unsettled = self.window.unsettled();
+        if self.may_want_more() && self.caution.may_widen(unsettled, Instant::now()) {
             self.rest(prefetch - 1).await?;
         }
         Ok(())
@@ -291,9 +303,7 @@ impl<'a> Channel<'a> {
 
     /// Sends what was settled until now.
     async fn finish(&mut self) -> Result<(), TransportError> {
-        while let Ok((tag, how)) = self.settlements.try_recv() {
-            self.window.settled(tag, how);
-        }
+        self.take_settlements();
         let frames = self.window.flush();
         self.link.settle_last(&frames).await
     }
