@@ -1,6 +1,6 @@
-//! The loop of one queue: every delivery becomes an execution of its own.
+//! The loop of one queue: every delivery becomes an execution of its own, begun in `lanes.rs`.
 
-use crate::lanes::{self, Lanes};
+use crate::lanes::Lanes;
 use crate::shared::Shared;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::transport::{Requeue, SubscribeOptions, Subscription, SubscriptionStatus};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// Longest time for taking leave of the broker.
@@ -47,25 +48,27 @@ impl Consumer {
 
 async fn consume(shared: Arc<Shared>, mut subscription: Subscription, settled: CancellationToken) {
     let stop = shared.stop.clone();
-    let mut lanes = Lanes::new(shared);
+    let lanes = Lanes::new(shared);
     {
         // One future for the whole loop: making one registers it with the token.
         let mut draining = std::pin::pin!(stop.draining().cancelled());
         loop {
+            let look_at = lanes.look_at();
             let first = tokio::select! {
                 biased;
                 () = &mut draining => break,
-                delivery = subscription.next() => delivery,
-                () = tokio::time::sleep(lanes::PATIENCE), if lanes.is_late() => {
-                    lanes.replace_stuck();
+                () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
+                    lanes.look();
                     continue;
                 }
+                delivery = subscription.next() => delivery,
             };
             let Some(first) = first else { break };
             let more = std::iter::from_fn(|| subscription.try_next());
             lanes.begin(std::iter::once(first).chain(more));
         }
     }
+    lanes.give_back();
     let cancelled = tokio::time::timeout(FAREWELL, subscription.cancel()).await;
     if cancelled.is_err() {
         tracing::warn!("the broker did not confirm the end of a consumer");

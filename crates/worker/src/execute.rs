@@ -1,4 +1,5 @@
-//! One delivery, from a message to a settled task, as small steps. Read `consume.rs` first.
+//! One delivery, from a message to a settled task, as small steps. Read `consume.rs`
+//! and `lanes.rs` first.
 //!
 //! `intake.rs` reads the message, `run.rs` runs the handler, `outcome.rs` decides what follows,
 //! `perform.rs` does it.

@@ -31,7 +31,7 @@
 //!
 //! # Reading this crate
 //! `worker` starts everything · `consume` is the loop of one queue, `queues`
-//! watches over them · `execute` takes one delivery
+//! watches over them · `lanes` is where executions begin · `execute` takes one delivery
 //! to its end, with `intake` (message → task), `run` (handler), `outcome` (what follows) and
 //! `perform` (doing it) · `report` tells the platform · `drain` stops everything.
 
@@ -39,9 +39,10 @@ mod builder;
 mod worker;
 
 mod consume;
+mod lanes;
+
 mod execute;
 mod intake;
-mod lanes;
 mod queues;
 mod run;
 

@@ -66,7 +66,8 @@ pub trait Link: Send {
     /// [`TransportError`]; what was not settled is delivered again.
     async fn settle(&mut self, frames: &[Frame]) -> Result<(), TransportError>;
 
-    /// Settles the last deliveries: when this returns, closing the channel loses none of it.
+    /// Settles the last deliveries, and gives the broker time: as far as can be told, closing the
+    /// channel loses none of it.
     ///
     /// # Errors
     /// [`TransportError`]; what was not settled is delivered again.

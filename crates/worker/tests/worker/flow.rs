@@ -113,6 +113,38 @@ async fn one_behind_another(block: fn(&dyn Fn())) {
     }
 }
 
+/// The other way around: what was begun before, and waits for a moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_keeps_its_thread_does_not_hold_up_those_that_wait_before_it() {
+    let world = World::new().await;
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = Arc::new(std::sync::Mutex::new(released));
+    let handler = move |task: Act, _: Context| {
+        let (release, released) = (release.clone(), released.clone());
+        async move {
+            if task.what == "waits" {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                release.send(()).expect("the other one blocks");
+            } else {
+                let released = released.lock().expect("nothing panics");
+                for _ in 0..9 {
+                    let in_time = released.recv_timeout(Duration::from_secs(30));
+                    in_time.expect("those before it go on meanwhile");
+                }
+            }
+            Ok(Value::Null)
+        }
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    world.warm_up().await;
+    let all = (0..10).map(|n| act(if n < 9 { "waits" } else { "blocks" }));
+    for sent in world.producer.send_all(all).await {
+        world
+            .told_of(sent.expect("sent").id(), TaskState::Success)
+            .await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_keeps_its_thread_does_not_hold_up_the_one_behind_it() {
     one_behind_another(|wait| wait()).await;

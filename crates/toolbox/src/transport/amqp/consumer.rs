@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use futures::Stream;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-    QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
@@ -21,16 +20,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Settlements that are sent at once, at the end. The channel's side of a quorum queue passes 32
-/// commands on before the first of them is applied (`quorum_commands_soft_limit`), holds back what
-/// comes then, and forgets it when the channel is closed. A frame is one command, or two when it
-/// covers both consumers.
-const AT_ONCE: usize = 30;
+/// Least and longest pause between the last settlements and the end of a channel.
+///
+/// The channel's side of a quorum queue passes 32 commands on before the first of them is applied
+/// (`quorum_commands_soft_limit`), holds back what comes then, and forgets it when the channel is
+/// closed. With the first that is applied, all that was held back leaves.
+const PAUSES: [Duration; 2] = [Duration::from_millis(30), Duration::from_secs(1)];
 
-/// How long the queue may take to apply them: writing them to disk, mostly.
-const APPLYING: Duration = Duration::from_millis(30);
-
-/// After so long there is certainly nothing held back.
+/// After so long there is nothing held back any more.
 const LONG_SINCE: Duration = Duration::from_secs(2);
 
 pub(super) struct AmqpLink {
@@ -44,6 +41,8 @@ pub(super) struct AmqpLink {
     deadline: Duration,
     /// When the latest settlement was sent.
     settled_at: Option<Instant>,
+    /// How long the queue took to apply a command, the last time that it could be seen.
+    applying: Duration,
 }
 
 struct Consuming {
@@ -63,25 +62,8 @@ impl AmqpLink {
             turn: 0,
             deadline,
             settled_at: None,
+            applying: Duration::ZERO,
         }
-    }
-
-    /// Waits until the queue has had time to apply what was settled, on a broker that is as busy as it
-    /// is: until it has answered a question, some time later.
-    async fn let_settle(&mut self) -> Result<(), TransportError> {
-        tokio::time::sleep(APPLYING).await;
-        let options = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::default()
-        };
-        let queue = self.queue.as_str().into();
-        let asking = self
-            .channel
-            .queue_declare(queue, options, FieldTable::default());
-        let answered = within(self.deadline, "the last acknowledgements", asking).await?;
-        answered
-            .map(drop)
-            .map_err(|error| self.error(&error, "settling messages of"))
     }
 
     fn error(&self, error: &lapin::Error, what: &str) -> TransportError {
@@ -183,7 +165,10 @@ impl Link for AmqpLink {
         let cancelling = self
             .channel
             .basic_cancel(name, BasicCancelOptions::default());
+        let asked_at = Instant::now();
         let cancelled = within(self.deadline, "the end of a consumer", cancelling).await?;
+        // A quorum queue applies this before it answers.
+        self.applying = asked_at.elapsed();
         cancelled.map_err(|error| self.error(&error, "consuming"))
     }
 
@@ -237,12 +222,13 @@ impl Link for AmqpLink {
     }
 
     async fn settle_last(&mut self, frames: &[Frame]) -> Result<(), TransportError> {
+        self.settle(frames).await?;
         if self.settled_at.is_some_and(|at| at.elapsed() < LONG_SINCE) {
-            self.let_settle().await?;
-        }
-        for few in frames.chunks(AT_ONCE) {
-            self.settle(few).await?;
-            self.let_settle().await?;
+            // A round trip that needs no permission: then they have reached the channel.
+            let asking = self.channel.basic_qos(1, BasicQosOptions::default());
+            let _ = within(self.deadline, "the last acknowledgements", asking).await;
+            let [least, most] = PAUSES;
+            tokio::time::sleep((self.applying * 3).clamp(least, most)).await;
         }
         Ok(())
     }

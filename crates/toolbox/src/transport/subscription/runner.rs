@@ -164,7 +164,10 @@ impl<'a> Channel<'a> {
             let look_again = self.look_again_at();
             tokio::select! {
                 biased;
-                () = stop.settling.cancelled() => return self.finish().await,
+                () = stop.settling.cancelled() => {
+                    self.finish().await;
+                    return Ok(());
+                }
                 () = stop.consuming.cancelled(), if self.consuming => self.stop_consuming().await?,
                 arrival = std::future::poll_fn(|cx| self.link.poll_next(cx)) => {
                     self.deliver(arrival?).await?;
@@ -301,11 +304,15 @@ impl<'a> Channel<'a> {
         Ok(())
     }
 
-    /// Sends what was settled until now.
-    async fn finish(&mut self) -> Result<(), TransportError> {
+    /// Sends what was settled until now. Whoever settles later learns that it is too late.
+    async fn finish(&mut self) {
+        self.settlements.close();
         self.take_settlements();
         let frames = self.window.flush();
-        self.link.settle_last(&frames).await
+        if let Err(error) = self.link.settle_last(&frames).await {
+            let (queue, count) = (&self.runner.options.queue, frames.len());
+            tracing::warn!(%queue, count, error = %ErrorChain(&error), "the last acknowledgements may be lost, and their messages come again");
+        }
     }
 }
 
