@@ -12,6 +12,13 @@ use counterfoil_worker_template::handlers::{Archive, register};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
+    if std::env::args_os().len() > 1 {
+        // What it does is configured; an argument is somebody's question or mistake.
+        eprintln!(
+            "It takes no arguments: see counterfoil.toml, and variables such as COUNTERFOIL_BROKER__URL."
+        );
+        std::process::exit(2);
+    }
     start::main(run)
 }
 

@@ -106,3 +106,13 @@ fn the_settings_of_the_example_are_all_known() -> Result<()> {
     assert_eq!(config.worker.concurrency, 64);
     Ok(())
 }
+
+#[test]
+fn an_argument_is_a_question_to_answer_and_starts_nothing() -> Result<()> {
+    let program = env!("CARGO_BIN_EXE_counterfoil-worker-template");
+    let ended = std::process::Command::new(program).arg("--help").output()?;
+    assert_eq!(ended.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("It takes no arguments"), "{said}");
+    Ok(())
+}

@@ -180,6 +180,11 @@ impl From<StoreError> for Failure {
         ) {
             return Self::new(Code::Configuration, error);
         }
+        // SQLITE_CANTOPEN, and the lock file beside the database.
+        if error.code() == Some("14") || matches!(error, StoreError::LockFile { .. }) {
+            return Self::new(Code::Unavailable, error)
+                .remedy("make the folder, let this user write there, or mend database.url");
+        }
         if error.is_bad_data() {
             return Self::new(Code::Failed, error);
         }

@@ -4,14 +4,13 @@ use crate::args::Global;
 use crate::failure::{Code, Failure};
 use counterfoil_store::{Store, StoreOptions};
 use counterfoil_toolbox::config::{
-    BrokerSettings, Config, ConfigError, DatabaseSettings, LoadOptions, Needs, Role, redact_url,
+    BrokerSettings, Config, ConfigError, LoadOptions, Needs, Role, redact_url,
 };
 use counterfoil_toolbox::telemetry::init_logs_from;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::transport::{Transport, TransportError};
 use secrecy::ExposeSecret;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 
@@ -85,7 +84,7 @@ pub(crate) fn names(settings: &BrokerSettings) -> Result<Names, Failure> {
 /// Connects to the database. A file that is not there is not made.
 pub(crate) async fn database(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     let settings = config.require_database()?;
-    if let Some(file) = missing_file(settings) {
+    if let Some(file) = settings.missing_file() {
         let error = anyhow::anyhow!("there is no database {}", file.display());
         return Err(Failure::new(Code::Unavailable, error).remedy("run `counterfoil init`"));
     }
@@ -102,13 +101,4 @@ pub(crate) async fn create_database(config: &Config) -> Result<Arc<dyn Store>, F
         ..StoreOptions::new(settings.url.clone()).id_secret(settings.id_secret.clone())
     };
     Ok(counterfoil_store::connect(&options).await?)
-}
-
-/// The file of an SQLite database, when it is missing.
-pub(crate) fn missing_file(settings: &DatabaseSettings) -> Option<PathBuf> {
-    let file = settings.url.expose_secret().strip_prefix("sqlite:")?;
-    let file = file.strip_prefix("//").unwrap_or(file);
-    let file = PathBuf::from(file.split('?').next().unwrap_or(file));
-    (!file.as_os_str().is_empty() && file.as_os_str() != ":memory:" && !file.exists())
-        .then_some(file)
 }

@@ -48,6 +48,10 @@ impl StoreOptions {
 /// # Errors
 /// [`StoreError::BadUrl`], or whatever keeps the database from answering. Nothing is tried twice.
 pub async fn connect(options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
+    if is_postgres(options) {
+        // A pool goes on trying until its time is over, and does not say why it was in vain.
+        crate::postgres::Postgres::open(options)?.reach().await?;
+    }
     let store = open(options).await?;
     store.ping().await?;
     Ok(store)
@@ -60,7 +64,7 @@ pub async fn connect(options: &StoreOptions) -> Result<Arc<dyn Store>, StoreErro
 pub async fn open(options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> {
     let url = options.url.expose_secret();
     match url.split_once(':').map(|(scheme, _)| scheme) {
-        Some("postgres" | "postgresql") => {
+        Some(_) if is_postgres(options) => {
             let store = crate::postgres::Postgres::open(options)?;
             Ok(Arc::new(store))
         }
@@ -74,4 +78,11 @@ pub async fn open(options: &StoreOptions) -> Result<Arc<dyn Store>, StoreError> 
             why: "it does not begin with postgresql:// or sqlite://".to_owned(),
         }),
     }
+}
+
+fn is_postgres(options: &StoreOptions) -> bool {
+    let url = options.url.expose_secret();
+    ["postgres:", "postgresql:"]
+        .iter()
+        .any(|scheme| url.starts_with(scheme))
 }

@@ -38,6 +38,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
+
 /// Tasks are made on one thread and dropped on another, many times a second, which glibc is slow at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -70,6 +71,10 @@ fn configure(arguments: &Arguments) -> anyhow::Result<Config> {
     let options = LoadOptions::from_process(Role::Daemon).file(arguments.config.clone());
     let config = Config::load(options)?;
     telemetry::init_logs(&config.telemetry)?;
+    if let Some(file) = config.require_database()?.missing_file() {
+        let file = file.display();
+        anyhow::bail!("there is no database {file}: run `counterfoil init` first");
+    }
     Ok(config)
 }
 

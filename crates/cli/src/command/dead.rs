@@ -38,6 +38,16 @@ pub(crate) async fn run(
         limit,
     };
     let dead = store.dead(&filter).await?;
+    if dead.is_empty() {
+        let known = store.services().await?;
+        if !known.iter().any(|known| *known == *service.as_str()) {
+            let known = match known.is_empty() {
+                true => "no task of any was mirrored yet".to_owned(),
+                false => format!("those known are {}", known.join(", ")),
+            };
+            eprintln!("no task of a service {service} was ever mirrored; {known}");
+        }
+    }
     store.close().await;
     let columns = [
         words("DIED"),

@@ -127,7 +127,7 @@ async fn services(config: &Config) -> BTreeMap<ServiceName, Option<i64>> {
     let is_there = config
         .database
         .as_ref()
-        .is_some_and(|database| open::missing_file(database).is_none());
+        .is_some_and(|database| database.missing_file().is_none());
     if is_there {
         match sent_lately(config).await {
             Ok(sent) => {

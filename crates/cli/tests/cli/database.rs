@@ -133,6 +133,30 @@ async fn a_database_that_is_away_or_refuses_is_told_without_its_password() {
         program.set("COUNTERFOIL_DATABASE__URL", url);
         let ran = program.run(&["task", "list"]).await.ends_with(69);
         assert!(ran.stderr.contains("remedy: start the database"), "{ran:?}");
-        assert!(ran.took < patience(Duration::from_secs(5)), "{ran:?}");
+        assert!(ran.stderr.contains("Connection refused"), "{ran:?}");
+        assert!(ran.took < patience(Duration::from_secs(1)), "{ran:?}");
     }
+}
+
+#[tokio::test]
+async fn a_database_file_in_a_folder_that_is_not_there_names_the_folder_as_the_remedy() {
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_DATABASE__URL", "sqlite://no/such/folder.db");
+    let ran = program.run(&["init"]).await;
+    assert_ne!(ran.code, 0, "{ran:?}");
+    assert!(ran.stderr.contains("remedy: make the folder"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_dead_of_a_service_that_nobody_knows_are_not_just_none() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = program(&vhost, "sqlite://own.db");
+    program.run(&["init"]).await.ends_with(0);
+    let ran = program.run(&["dead", "list", "tpyo"]).await.ends_with(0);
+    assert!(
+        ran.stderr
+            .contains("no task of a service tpyo was ever mirrored"),
+        "{ran:?}"
+    );
+    vhost.close().await
 }

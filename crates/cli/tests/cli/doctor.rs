@@ -117,3 +117,36 @@ async fn a_database_user_who_may_only_read_fails_with_what_to_do() -> anyhow::Re
     database.close().await?;
     vhost.close().await
 }
+
+#[tokio::test]
+async fn services_without_a_worker_and_variables_that_are_no_settings_are_told()
+-> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
+    program.set("COUNTERFOIL_DATABASE__URL", "sqlite://own.db");
+    program.set("COUNTERFOIL_WORKER_CONCURRENCY", "5");
+    program.run(&["init"]).await.ends_with(0);
+    let ran = program.run(&["doctor", "--json"]).await.ends_with(0);
+    let (outcome, detail) = check(&ran, "services");
+    assert!(outcome == "warn" && detail.starts_with("none are configured"));
+    let configuration = checks(&ran, "configuration");
+    let ignored = "the variable COUNTERFOIL_WORKER_CONCURRENCY is ignored";
+    assert!(configuration.contains(&("warn".into(), ignored.into())));
+    assert!(
+        ran.stdout.contains("COUNTERFOIL_WORKER__CONCURRENCY"),
+        "{ran:?}"
+    );
+
+    program.set("COUNTERFOIL_BROKER__SERVICES", "demo");
+    program.run(&["init"]).await.ends_with(0);
+    program.run(&["send", "demo.add", "{}"]).await.ends_with(0);
+    let ran = program.run(&["doctor", "--json"]).await.ends_with(0);
+    let (outcome, detail) = check(&ran, "services");
+    assert_eq!(outcome, "warn");
+    assert_eq!(
+        detail,
+        "nobody consumes the queue demo, in which 1 tasks wait"
+    );
+    vhost.close().await
+}

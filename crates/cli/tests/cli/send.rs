@@ -176,7 +176,22 @@ async fn waiting_ends_with_the_timeout_and_the_task_goes_on() -> anyhow::Result<
         .ends_with(1);
     assert_eq!(ran.stdout, "", "no result, and not the id in its place");
     assert!(ran.stderr.contains("has not ended within 100ms"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("no worker consumes the queue demo"),
+        "{ran:?}"
+    );
     assert_eq!(messages(&vhost, "demo").await?.len(), 1);
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_task_that_nobody_owns_is_told_so() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let program = ready(&vhost).await;
+    let args = ["send", "nobody.task", "--wait", "--timeout", "100ms"];
+    let ran = program.run(&args).await.ends_with(1);
+    assert!(ran.stderr.contains("there is no queue nobody"), "{ran:?}");
+    assert!(ran.stderr.contains("UNROUTABLE"), "{ran:?}");
     vhost.close().await
 }
 

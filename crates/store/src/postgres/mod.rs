@@ -99,6 +99,13 @@ impl Postgres {
         })
     }
 
+    /// Connects once, and says at once what keeps it from that.
+    pub(crate) async fn reach(&self) -> Result<(), StoreError> {
+        const WHAT: &str = "reach the database";
+        let connection = self.lone_connection(WHAT).await?;
+        self.limits.within(WHAT, connection.close()).await
+    }
+
     /// A connection outside of the pool: its locks must not be inherited by others.
     async fn lone_connection(&self, operation: &'static str) -> Result<PgConnection, StoreError> {
         let connection = self.connect.connect();

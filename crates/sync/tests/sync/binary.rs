@@ -219,3 +219,20 @@ mod own_nodes {
         Ok(())
     }
 }
+
+#[tokio::test]
+async fn a_daemon_that_comes_before_init_says_so_and_makes_no_file() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("not-yet.db");
+    let url = format!("sqlite://{}", file.display());
+    let process = Process::start(&[("COUNTERFOIL_DATABASE__URL", url)])?;
+    let end = process.end().await?;
+    assert_eq!(end.code, Some(78), "{}", end.said);
+    assert!(
+        end.said.contains("run `counterfoil init` first"),
+        "{}",
+        end.said
+    );
+    assert!(!file.exists());
+    Ok(())
+}

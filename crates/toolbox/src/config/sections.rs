@@ -3,7 +3,7 @@
 use crate::names::{QueueName, ServiceName};
 use crate::text::InvalidText;
 use crate::topology::{Names, QueueKind, QueueSettings, ServiceSettings};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -132,6 +132,18 @@ pub struct DatabaseSettings {
     pub statement_timeout: Duration,
     /// Key of the hash that turns task ids into the public ids of URLs. It must never change.
     pub id_secret: SecretString,
+}
+
+impl DatabaseSettings {
+    /// The file of an SQLite database, when it is missing.
+    #[must_use]
+    pub fn missing_file(&self) -> Option<PathBuf> {
+        let file = self.url.expose_secret().strip_prefix("sqlite:")?;
+        let file = file.strip_prefix("//").unwrap_or(file);
+        let file = PathBuf::from(file.split('?').next().unwrap_or(file));
+        (!file.as_os_str().is_empty() && file.as_os_str() != ":memory:" && !file.exists())
+            .then_some(file)
+    }
 }
 
 impl Default for DatabaseSettings {

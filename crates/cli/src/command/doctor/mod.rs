@@ -1,6 +1,7 @@
 //! `doctor`: what is wrong, and what to do about it.
 
 mod database;
+mod services;
 
 use super::topology::wanted;
 use crate::args::Global;
@@ -65,6 +66,8 @@ fn configured(global: &Global) -> (Option<Config>, Vec<Check>) {
             (rest, faults.collect())
         }
     };
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    checks.extend(names.filter_map(|name| ignored(&name)));
     if let Some(config) = &config {
         checks.extend(secret(config));
         if let Err(failure) = open::logs(config) {
@@ -72,6 +75,20 @@ fn configured(global: &Global) -> (Option<Config>, Vec<Check>) {
         }
     }
     (config, checks)
+}
+
+/// A variable that looks like a setting, but is none.
+fn ignored(variable: &str) -> Option<Check> {
+    let setting = variable.strip_prefix("COUNTERFOIL_")?;
+    let (section, field) = setting.split_once('_')?;
+    let sections = ["BROKER", "DATABASE", "WORKER", "SYNC", "TELEMETRY"];
+    (sections.contains(&section) && !field.starts_with('_')).then(|| {
+        Check::warn(
+            "configuration",
+            format!("the variable {variable} is ignored"),
+            &format!("two underscores join section and name: COUNTERFOIL_{section}__{field}"),
+        )
+    })
 }
 
 fn skipped(name: &str) -> Check {
@@ -125,6 +142,7 @@ async fn at_broker(config: &Config) -> Vec<Check> {
         Ok(wanted) if answers => {
             let items = wanted.ours.into_iter().chain(wanted.of_others).collect();
             checks.extend(topology(&*transport, items).await);
+            checks.extend(services::look(&*transport, &config.broker).await);
         }
         Ok(_) => checks.push(Check::warn(
             "topology",

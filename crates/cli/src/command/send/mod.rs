@@ -10,12 +10,12 @@ use crate::{open, when};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::config::Needs;
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::names::{QueueName, ServiceName, TaskName};
 use counterfoil_toolbox::producer::{
     Producer, RawTask, ResultError, SendError, SendOptions, Sending,
 };
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::transport::{QueueDepth, Transport};
 use futures::{StreamExt, stream};
 use input::Order;
 pub(crate) use input::related;
@@ -214,12 +214,14 @@ async fn wait(
     orders: Vec<Order>,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let queue = names.service_queue(&ServiceName::new(args.name.service())?);
     let producer = Producer::listening(transport.clone(), names, "counterfoil").await?;
     for order in orders {
         let mut handle = producer
             .send_raw_awaited(args.task(order), args.options())
             .await?;
         eprintln!("sent {}", handle.id());
+        tell_if_nobody_has(&**transport, &queue).await;
         let ended = handle.result(args.timeout).await;
         let id = handle.id();
         match ended {
@@ -238,6 +240,19 @@ async fn wait(
         }
     }
     Ok(())
+}
+
+/// Says why there may be nothing to wait for. Whoever may not look does not learn it.
+async fn tell_if_nobody_has(transport: &dyn Transport, queue: &QueueName) {
+    match transport.depth(queue).await {
+        Ok(None) => eprintln!(
+            "there is no queue {queue}: unless another one takes its tasks, it is UNROUTABLE, and runs once there is a worker for it"
+        ),
+        Ok(Some(QueueDepth { consumers: 0, .. })) => {
+            eprintln!("no worker consumes the queue {queue} at the moment");
+        }
+        Ok(Some(_)) | Err(_) => {}
+    }
 }
 
 fn unfinished(error: ResultError) -> Failure {

@@ -94,7 +94,7 @@ async fn find(config: &Config, name: &TaskName) -> Result<Result<Value, String>,
         let why = "no database is configured, where workers announce their tasks";
         return Ok(Err(why.to_owned()));
     };
-    if let Some(file) = open::missing_file(database) {
+    if let Some(file) = database.missing_file() {
         return Ok(Err(format!("there is no database {}", file.display())));
     }
     let unknown = || "no worker has announced it to the database".to_owned();

@@ -17,10 +17,16 @@ use counterfoil_toolbox::config::Needs;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TaskCommand {
     /// List tasks, newest first
+    ///
+    /// ATTEMPT tells how the task got where it is, a number each: how often the platform sent it
+    /// again, how many retries there were, how often the broker had delivered the last one before.
     List(list::ListArgs),
     /// Everything about one task
     Show(Id),
     /// What happened to a task, attempt by attempt
+    ///
+    /// ATTEMPT is three numbers: how often the platform sent the task again, how many retries there
+    /// were, how often the broker had delivered this one before.
     History(Id),
     /// Lines that the task's handler wrote
     Log(Id),
