@@ -83,76 +83,67 @@ async fn no_more_handlers_run_at_the_same_time_than_the_settings_say() {
     assert_eq!(seen.load(Ordering::SeqCst), 3);
 }
 
-/// A task that keeps its thread until another one has run, which was sent with it.
-async fn one_behind_another(block: fn(&dyn Fn())) {
+/// Runs `tasks`, of which the one that "blocks" keeps its thread until all others are over: those
+/// that "end" at once, and those that "wait" for a moment. They come at once: while the first one
+/// is in hand, for longer than a consumer is cautious, the others are in the queue.
+async fn all_go_on_beside_one_that_blocks(
+    tasks: impl IntoIterator<Item = &'static str>,
+    block: fn(&dyn Fn()),
+) {
     let world = World::new().await;
+    let tasks: Vec<_> = std::iter::once("first").chain(tasks).map(act).collect();
+    let others = tasks.len() - 1;
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = Arc::new(std::sync::Mutex::new(released));
     let handler = move |task: Act, _: Context| {
         let (release, released) = (release.clone(), released.clone());
         async move {
-            if task.what == "frees" {
-                release.send(()).expect("the other one waits");
-            } else {
+            if task.what == "blocks" {
                 block(&|| {
                     let released = released.lock().expect("nothing panics");
-                    let in_time = released.recv_timeout(Duration::from_secs(30));
-                    in_time.expect("the one behind it runs meanwhile");
+                    for _ in 0..others {
+                        let in_time = released.recv_timeout(Duration::from_secs(30));
+                        in_time.expect("the others go on meanwhile");
+                    }
                 });
+                return Ok(Value::Null);
             }
+            let wait = match &*task.what {
+                "first" => Duration::from_millis(1500),
+                "waits" => Duration::from_millis(20),
+                _ => Duration::ZERO,
+            };
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            release.send(()).expect("the other one waits");
             Ok(Value::Null)
         }
     };
+    let all = world.producer.send_all(tasks).await;
     let _worker = world.start(|builder| builder.handle(handler));
-    world.warm_up().await;
-    let both = ["blocks", "frees"].map(act);
-    for sent in world.producer.send_all(both).await {
+    for sent in all {
         world
             .told_of(sent.expect("sent").id(), TaskState::Success)
             .await;
     }
 }
 
-/// The other way around: what was begun before, and waits for a moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_keeps_its_thread_does_not_hold_up_those_that_wait_before_it() {
-    let world = World::new().await;
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let released = Arc::new(std::sync::Mutex::new(released));
-    let handler = move |task: Act, _: Context| {
-        let (release, released) = (release.clone(), released.clone());
-        async move {
-            if task.what == "waits" {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                release.send(()).expect("the other one blocks");
-            } else {
-                let released = released.lock().expect("nothing panics");
-                for _ in 0..9 {
-                    let in_time = released.recv_timeout(Duration::from_secs(30));
-                    in_time.expect("those before it go on meanwhile");
-                }
-            }
-            Ok(Value::Null)
-        }
-    };
-    let _worker = world.start(|builder| builder.handle(handler));
-    world.warm_up().await;
-    let all = (0..10).map(|n| act(if n < 9 { "waits" } else { "blocks" }));
-    for sent in world.producer.send_all(all).await {
-        world
-            .told_of(sent.expect("sent").id(), TaskState::Success)
-            .await;
-    }
+    let tasks = (0..10).map(|n| if n < 9 { "waits" } else { "blocks" });
+    all_go_on_beside_one_that_blocks(tasks, |wait| wait()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_that_keeps_its_thread_does_not_hold_up_the_one_behind_it() {
-    one_behind_another(|wait| wait()).await;
+    all_go_on_beside_one_that_blocks(["blocks", "ends"], |wait| wait()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_handler_that_tells_the_runtime_that_it_blocks_does_not_hold_up_the_one_behind_it() {
-    one_behind_another(|wait| tokio::task::block_in_place(wait)).await;
+    let block = |wait: &dyn Fn()| tokio::task::block_in_place(wait);
+    all_go_on_beside_one_that_blocks(["blocks", "ends"], block).await;
 }
 
 #[tokio::test]
