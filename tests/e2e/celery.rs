@@ -1,4 +1,6 @@
-//! A real Celery producer, unmodified but for its settings.
+//! A real Celery producer and a real Celery worker, unmodified but for their settings.
+
+mod worker;
 
 use crate::platform::{self, PATIENCE, Platform, wait_for_state};
 use anyhow::Context as _;
@@ -10,17 +12,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-/// Runs `celery/send.py` and returns the ids that it sent, by kind.
-fn send(amqp_url: &str, which: &str) -> anyhow::Result<BTreeMap<String, String>> {
+/// Python with Celery, in the folder of its programs.
+fn python(amqp_url: &str) -> anyhow::Result<Command> {
     let python = std::env::var("COUNTERFOIL_TEST_PYTHON")
         .context("COUNTERFOIL_TEST_PYTHON: run this through tests/run")?;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/celery");
-    let output = Command::new(python)
-        .arg("send.py")
-        .arg(which)
-        .current_dir(folder)
+    let mut command = Command::new(python);
+    command
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/celery"))
         .env("AMQP_URL", amqp_url)
-        .output()?;
+        // Nothing is to appear beside the sources.
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    Ok(command)
+}
+
+/// Runs `celery/send.py` and returns the ids that it sent, by kind.
+fn send(amqp_url: &str, which: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let output = python(amqp_url)?.arg("send.py").arg(which).output()?;
     anyhow::ensure!(
         output.status.success(),
         "{}",
@@ -87,6 +94,11 @@ async fn whatever_celery_sends_is_mirrored_as_sent_and_ends_as_it_should() -> an
             json!({"args": [], "kwargs": {"x": 4, "y": 5}}),
         ),
         ("mixed", json!({"args": [6], "kwargs": {"y": 7}})),
+        ("with_expires", json!({"args": [8, 9], "kwargs": {}})),
+        (
+            "wrong_argument",
+            json!({"args": [], "kwargs": {"x": 1, "colour": "red"}}),
+        ),
         ("unknown", json!({"args": ["a"], "kwargs": {"b": 1}})),
         (
             "no_service",

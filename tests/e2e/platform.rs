@@ -91,15 +91,7 @@ impl Platform {
             .folder
             .path()
             .join(format!("{program}-{}.log", self.started));
-        let (out, err) = (
-            File::create(&log)?,
-            File::options().append(true).open(&log)?,
-        );
-        let child = self.command(program)?.stdout(out).stderr(err).spawn();
-        Ok(Process {
-            child: child.with_context(|| format!("{program} could not be started"))?,
-            log,
-        })
+        Process::start(self.command(program)?, log)
     }
 
     /// A program of the workspace, configured through its environment alone.
@@ -222,6 +214,20 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// Starts `command`, which writes whatever it says to `log`.
+    pub(crate) fn start(mut command: Command, log: PathBuf) -> anyhow::Result<Self> {
+        let (out, err) = (
+            File::create(&log)?,
+            File::options().append(true).open(&log)?,
+        );
+        let child = command.stdout(out).stderr(err).spawn();
+        let program = command.get_program().to_string_lossy();
+        Ok(Self {
+            child: child.with_context(|| format!("{program} could not be started"))?,
+            log,
+        })
+    }
+
     /// Ends it as a crash would.
     pub(crate) fn kill9(mut self) -> anyhow::Result<()> {
         self.child.kill()?;

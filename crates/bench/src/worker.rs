@@ -89,7 +89,8 @@ impl Progress {
     /// When the consumer had widened and how many tasks had run by then; the start when it never did.
     pub(crate) fn wide(&self) -> Option<(Instant, usize)> {
         let flow = self.flow();
-        flow.wide.or_else(|| flow.first.map(|first| (first, 0)))
+        let wide = flow.wide.filter(|(_, done)| *done < self.0.wanted);
+        wide.or_else(|| flow.first.map(|first| (first, 0)))
     }
 
     /// Times between one handler's start and the next one's.
