@@ -146,6 +146,7 @@ impl WorkerBuilder {
         self.check_settings();
         self.check_time_limits();
         let queues = self.queues();
+        let queues = self.with_late(queues);
         if !self.faults.is_empty() {
             return Err(BuildError {
                 faults: self.faults,
@@ -255,6 +256,25 @@ impl WorkerBuilder {
         }
         let queue = |service| self.names.service_queue(service);
         services.iter().map(queue).collect()
+    }
+
+    /// With the queues of delayed tasks, which those have whose own length is limited.
+    fn with_late(&self, mut queues: Vec<QueueName>) -> Vec<QueueName> {
+        let Some(broker) = &self.broker else {
+            return queues;
+        };
+        let late = |queue: &QueueName| {
+            let service = ServiceName::new(self.names.service_of(queue)).ok()?;
+            let limited = broker.service(&service).max_length.is_some();
+            limited.then(|| self.names.late_queue(&service))
+        };
+        let late: Vec<_> = queues.iter().filter_map(late).collect();
+        for queue in late {
+            if !queues.contains(&queue) {
+                queues.push(queue);
+            }
+        }
+        queues
     }
 
     /// The services that it works for: first those of its queues, then those of its tasks.

@@ -142,11 +142,10 @@ async fn services_without_a_worker_and_variables_that_are_no_settings_are_told()
     program.run(&["init"]).await.ends_with(0);
     program.run(&["send", "demo.add", "{}"]).await.ends_with(0);
     let ran = program.run(&["doctor", "--json"]).await.ends_with(0);
-    let (outcome, detail) = check(&ran, "services");
-    assert_eq!(outcome, "warn");
-    assert_eq!(
-        detail,
-        "nobody consumes the queue demo, in which 1 tasks wait"
-    );
+    let told = checks(&ran, "consumers");
+    for (queue, waiting) in [("demo", 1), ("platform.fifo", 1), ("platform.events", 0)] {
+        let what = format!("nobody consumes the queue {queue}, in which {waiting} messages wait");
+        assert!(told.contains(&("warn".into(), what)), "{told:?}");
+    }
     vhost.close().await
 }

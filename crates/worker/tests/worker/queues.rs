@@ -1,12 +1,15 @@
 //! Queues that are deleted while they are consumed.
 
 use crate::running::add;
-use crate::tasks::Add;
+use crate::tasks::{Add, Patient, patient};
 use crate::world::{World, in_time};
-use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::{BrokerSettings, Declaring, QueueOverride};
 use counterfoil_toolbox::names::QueueName;
-use counterfoil_worker::Exit;
+use counterfoil_toolbox::producer::SendOptions;
+use counterfoil_toolbox::topology::{apply, service};
+use counterfoil_toolbox::{ServiceName, TaskState};
+use counterfoil_worker::{Context, Exit, TaskError};
+use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -88,4 +91,37 @@ async fn a_worker_whose_transport_is_closed_ends() {
     world.told_of(&id, TaskState::Success).await;
     world.transport().close().await;
     assert_eq!(worker.exit().await.code(), 69);
+}
+
+#[tokio::test(start_paused = true)]
+async fn delayed_tasks_and_retries_of_a_queue_of_limited_length_are_run_too() {
+    let world = World::new().await;
+    let limit = QueueOverride {
+        max_length: Some(1000),
+        ..QueueOverride::default()
+    };
+    let demo_service = ServiceName::new("demo").expect("valid");
+    let mut settings = BrokerSettings::default();
+    settings.queues.insert(demo_service.clone(), limit);
+    let transport = world.transport();
+    transport.delete_queue(&demo()).await.expect("in memory");
+    let items = service(
+        &world.names,
+        &demo_service,
+        &settings.service(&demo_service),
+    );
+    apply(&*transport, items).await.expect("in memory");
+
+    let failing = async |_: Patient, cx: Context| match cx.attempt() {
+        1 => Err(TaskError::retry("later")),
+        _ => Ok(Value::Null),
+    };
+    let _worker = world.start(|builder| builder.broker(&settings).handle(add).handle(failing));
+    let delayed = SendOptions::new().countdown(Duration::from_secs(3));
+    let delayed = world.send_with(Add { x: 1, y: 1 }, delayed).await;
+    let retried = world.send(patient("")).await;
+    let soon = world.send(Add { x: 2, y: 2 }).await;
+    for id in [soon, delayed, retried] {
+        world.told_of(&id, TaskState::Success).await;
+    }
 }

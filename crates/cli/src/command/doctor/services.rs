@@ -31,29 +31,45 @@ async fn looked_at(
     let (mut checks, mut consumed) = (Vec::new(), Vec::new());
     for service in &settings.services {
         let queue = names.service_queue(service);
-        match transport.depth(&queue).await? {
-            Some(QueueDepth {
-                ready,
-                consumers: 0,
-            }) => checks.push(nobody(&queue, ready)),
-            Some(_) => consumed.push(service.as_str()),
-            None => {}
+        // Where delayed tasks come out when the length of the queue is limited.
+        let limited = settings.service(service).max_length.is_some();
+        let late = limited.then(|| names.late_queue(service));
+        let mut all_are = true;
+        for queue in std::iter::once(queue).chain(late) {
+            match transport.depth(&queue).await? {
+                Some(QueueDepth {
+                    ready,
+                    consumers: 0,
+                }) => checks.push(nobody(&queue, ready, "start a worker of that service")),
+                Some(_) => continue,
+                None => {}
+            }
+            all_are = false;
+        }
+        if all_are {
+            consumed.push(service.as_str());
+        }
+    }
+    for queue in [&names.tracking_queue, &names.events_queue] {
+        if let Some(QueueDepth {
+            ready,
+            consumers: 0,
+        }) = transport.depth(queue).await?
+        {
+            checks.push(nobody(queue, ready, "start counterfoil-sync"));
         }
     }
     if !consumed.is_empty() {
         let services = consumed.join(", ");
         checks.insert(
             0,
-            Check::ok("services", format!("workers consume {services}")),
+            Check::ok("consumers", format!("workers consume {services}")),
         );
     }
     Ok(checks)
 }
 
-fn nobody(queue: &QueueName, ready: u32) -> Check {
-    Check::warn(
-        "services",
-        format!("nobody consumes the queue {queue}, in which {ready} tasks wait"),
-        "start a worker of that service",
-    )
+fn nobody(queue: &QueueName, ready: u32, remedy: &str) -> Check {
+    let what = format!("nobody consumes the queue {queue}, in which {ready} messages wait");
+    Check::warn("consumers", what, remedy)
 }
