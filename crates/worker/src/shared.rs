@@ -124,7 +124,7 @@ impl Senders {
     }
 }
 
-/// Services under which this worker may report: those of its tasks and of its queues.
+/// Services under which this worker may report: those of its queues.
 #[derive(Debug)]
 pub(crate) struct Services {
     by_name: HashMap<Box<str>, Arc<str>>,
@@ -140,8 +140,8 @@ impl Services {
         }
     }
 
-    /// The service to report a task of `service` under that came out of `queue`. One that is none
-    /// of ours came to the wrong queue; the broker may not let us speak for it.
+    /// The service to report a task of `service` under that came out of `queue`. A task of another
+    /// service is reported under that of the queue: the broker may not let us speak for any other.
     pub(crate) fn speak_for(&self, service: &str, queue: &QueueName) -> Arc<str> {
         let ours = self.by_name.get(service);
         let ours = ours.or_else(|| self.by_name.get(self.names.service_of(queue)));
