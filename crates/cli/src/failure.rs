@@ -156,7 +156,17 @@ impl From<SendError> for Failure {
             return Self::new(Code::Configuration, error)
                 .remedy("run `counterfoil init`, or give the user permission to write");
         }
-        let code = if matches!(error, SendError::Unknown { .. }) {
+        let is_away = matches!(
+            error,
+            SendError::Unknown { .. }
+                | SendError::Refused {
+                    source: PublishError::Blocked { .. }
+                        | PublishError::NotSent { .. }
+                        | PublishError::Closed,
+                    ..
+                }
+        );
+        let code = if is_away {
             Code::Unavailable
         } else if matches!(error, SendError::Name(_) | SendError::Delay(_)) {
             Code::Usage

@@ -113,8 +113,13 @@ impl BrokerSettings {
     #[must_use]
     pub fn service(&self, service: &ServiceName) -> ServiceSettings {
         let special = self.queues.get(service).cloned().unwrap_or_default();
+        // As Celery itself declares its default queue; with any other, Python workers could not.
+        let kind = match service.as_str() {
+            "celery" => QueueKind::Classic,
+            _ => self.queue_type,
+        };
         ServiceSettings {
-            kind: special.kind.unwrap_or(self.queue_type),
+            kind: special.kind.unwrap_or(kind),
             max_length: special.max_length,
             settings: self.queue_settings,
         }

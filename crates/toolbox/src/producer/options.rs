@@ -29,7 +29,8 @@ impl SendOptions {
         Self::default()
     }
 
-    /// An id of the sender's choice. Sending the same id again is safe: it is one task.
+    /// An id of the sender's choice. Sent again under the same id it is one task with one row,
+    /// which may run again.
     pub fn id(mut self, id: TaskId) -> Self {
         self.id = Some(id);
         self

@@ -54,7 +54,7 @@ pub(crate) struct SendArgs {
     /// 0-255, for workers and queues that look at it
     #[arg(long)]
     priority: Option<u8>,
-    /// Id of the task [default: a new one]; sending the same id again is safe
+    /// Id of the task [default: a new one]; sent again under the same id, it has one row and may run again
     #[arg(long)]
     id: Option<TaskId>,
     /// Name for it among the tasks of its type; nothing keeps two from having the same

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Messages that are written at once, at most. lapin wakes its thread and makes a system call for every
 /// write that is awaited alone.
@@ -185,6 +185,8 @@ impl Driver {
     /// Publishes until the channel breaks or there is nothing left to do.
     async fn publish_on(&mut self, channel: &Channel) {
         let mut tick = tokio::time::interval(TICK);
+        // Nobody looks while nothing is under way, and what was missed then need not be made up.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut taken = Vec::with_capacity(BURST);
         loop {
             // Under an alarm the broker reads nothing more: a message would be neither sent nor not.
@@ -207,7 +209,8 @@ impl Driver {
                     0 => return self.drain().await,
                     _ => self.waiting.extend(taken.drain(..)),
                 },
-                now = tick.tick(), if waits || !self.in_flight.is_empty() => {
+                _ = tick.tick(), if waits || !self.in_flight.is_empty() => {
+                    let now = Instant::now();
                     if self.in_flight.front().is_some_and(|oldest| oldest.outgoing.deadline <= now) {
                         return self.channel_failed(None);
                     }
