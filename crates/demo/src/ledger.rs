@@ -93,6 +93,7 @@ mod tests {
             rescue: 1,
             executions: 2,
             deliveries: 3,
+            tries: 0,
         };
         let panicking = std::panic::catch_unwind(|| {
             let _entry = ledger.enter(&id, lineage);

@@ -166,8 +166,10 @@ impl TrackingCopy {
         let id = Uuid::from_u64_pair(0, micros);
         let key = if self.is_by_a_reporting_worker() {
             // What the worker itself reports of its retry, the error too, comes first.
+            let tries = self.envelope.tries_before.min(lineage.executions - 1);
             let before = Lineage {
-                executions: lineage.executions - 1,
+                executions: lineage.executions - 1 - tries,
+                tries,
                 ..lineage
             };
             StateKey::new(before, TaskState::Retry, id)
@@ -260,9 +262,14 @@ pub(crate) fn line_id(task_id: &TaskId, lineage: Lineage, state: TaskState) -> U
         rescue,
         executions,
         deliveries,
+        tries,
     } = lineage;
+    let tries = match tries {
+        0 => String::new(),
+        tries => format!(".{tries}"),
+    };
     // The id comes last: it may hold any character.
-    let name = format!("{run}.{rescue}.{executions}.{deliveries} {state} {task_id}");
+    let name = format!("{run}.{rescue}.{executions}.{deliveries}{tries} {state} {task_id}");
     let hash = Uuid::new_v5(&LINES, name.as_bytes());
     match task_id.as_uuid().filter(|id| id.get_version_num() == 7) {
         None => hash,

@@ -177,7 +177,7 @@ pub(crate) fn told(mut lines: Vec<EventRow>) -> Vec<EventRow> {
 }
 
 const fn execution_of(line: &EventRow) -> (i32, i32, i32) {
-    (line.run, line.rescue, line.executions)
+    (line.run, line.rescue, line.lineage().retries())
 }
 
 /// Starts that other lines tell of beside their own news, and no line of their own tells.

@@ -102,6 +102,7 @@ fn rows_are_compared_by_the_whole_key_in_every_column() -> anyhow::Result<()> {
             "sticky",
             "executions",
             "deliveries",
+            "tries",
             "rank",
             "event_id",
         ];

@@ -336,7 +336,8 @@ mod tests {
                 run: 0,
                 rescue: 1,
                 executions: 2,
-                deliveries: 3
+                deliveries: 3,
+                tries: 0
             }
         );
     }

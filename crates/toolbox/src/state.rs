@@ -165,9 +165,10 @@ impl TryFrom<String> for TaskState {
     }
 }
 
-/// Which attempt of a task something belongs to; read from the message alone.
+/// Which attempt of a task something belongs to: what its message says, and how often the worker
+/// that has it tried since.
 ///
-/// Shown to people as `<rescue>.<executions>.<deliveries>`.
+/// Shown to people as `<rescue>.<retries>.<deliveries>`.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -178,23 +179,43 @@ pub struct Lineage {
     /// How often the platform sent the task again by itself.
     #[serde(default)]
     pub rescue: i32,
-    /// Retries so far, counted and uncounted.
+    /// Retries behind the message, counted and uncounted.
     #[serde(default)]
     pub executions: i32,
     /// How often the broker delivered this message before (`x-delivery-count`).
     #[serde(default)]
     pub deliveries: i32,
+    /// Retries since that delivery, made by its worker without another message. The next delivery
+    /// begins with none, whatever the one before came to: so it counts less than `deliveries`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tries: i32,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(count: &i32) -> bool {
+    *count == 0
+}
+
+impl Lineage {
+    /// Retries so far, with and without a message of their own.
+    #[must_use]
+    pub const fn retries(&self) -> i32 {
+        self.executions.saturating_add(self.tries)
+    }
 }
 
 impl fmt::Display for Lineage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.rescue, self.executions, self.deliveries)
+        write!(f, "{}.{}.{}", self.rescue, self.retries(), self.deliveries)
     }
 }
 
 /// The total order by which events of one task merge: the row shows the highest.
 ///
-/// `(run, rescue, sticky, executions, deliveries, rank, event_id)`. Taking the maximum is
+/// `(run, rescue, sticky, executions, deliveries, tries, rank, event_id)`. Taking the maximum is
 /// commutative, associative and idempotent, so events may come in any order, any number of times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateKey {
@@ -208,6 +229,8 @@ pub struct StateKey {
     pub executions: i32,
     /// See [`Lineage::deliveries`].
     pub deliveries: i32,
+    /// See [`Lineage::tries`].
+    pub tries: i32,
     /// See [`TaskState::rank`].
     pub rank: i16,
     /// Breaks ties, and names the event that won.
@@ -224,6 +247,7 @@ impl StateKey {
             sticky: state.sticky(),
             executions: lineage.executions,
             deliveries: lineage.deliveries,
+            tries: lineage.tries,
             rank: state.rank(),
             event_id,
         }
@@ -237,6 +261,7 @@ impl StateKey {
             rescue: self.rescue,
             executions: self.executions,
             deliveries: self.deliveries,
+            tries: self.tries,
         }
     }
 }
@@ -251,6 +276,7 @@ mod tests {
             rescue,
             executions,
             deliveries,
+            tries: 0,
         };
         StateKey::new(lineage, state, Uuid::nil())
     }
@@ -299,6 +325,19 @@ mod tests {
         use TaskState::{Failure, Started};
         assert!(key(0, 1, 0, Started) > key(0, 0, 5, Failure));
         assert!(key(0, 1, 1, Started) > key(0, 1, 0, Failure));
+    }
+
+    #[test]
+    fn a_delivery_beats_whatever_the_worker_of_the_one_before_retried_by_itself() {
+        use TaskState::{Failure, Started};
+        let lost = Lineage {
+            tries: 2,
+            ..Lineage::default()
+        };
+        let lost = StateKey::new(lost, Started, Uuid::max());
+        assert!(key(0, 0, 1, Failure) > lost);
+        assert!(lost > key(0, 0, 0, Failure));
+        assert_eq!(lost.lineage().to_string(), "0.2.0");
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Context {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         let lineage = self.lineage();
-        let before = [lineage.rescue, lineage.executions, lineage.deliveries];
+        let before = [lineage.rescue, lineage.retries(), lineage.deliveries];
         let before = before.map(|n| u32::try_from(n).unwrap_or(0));
         before.into_iter().fold(1, u32::saturating_add)
     }
@@ -112,10 +112,7 @@ impl Context {
     /// Which attempt this is, as events and the database name it.
     #[must_use]
     pub fn lineage(&self) -> Lineage {
-        Lineage {
-            executions: self.executions,
-            ..self.held.envelope.lineage
-        }
+        self.held.lineage(self.executions)
     }
 
     /// Fires when the worker wants this handler to end: it is draining and its patience is over,

@@ -3,7 +3,9 @@
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::{Content, Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
+use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::transport::{Delivery, Requeue, Settled};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -47,6 +49,8 @@ pub(crate) struct Held {
     /// Service under which it is reported.
     pub(crate) service: Arc<str>,
     deliveries: Mutex<Deliveries>,
+    /// How often the latest of them had been delivered before.
+    delivered_before: AtomicI32,
     /// Somebody has adopted or orphaned it.
     changed: Notify,
 }
@@ -90,6 +94,7 @@ impl Held {
     ) -> Self {
         Self {
             key: Key::of(&envelope),
+            delivered_before: AtomicI32::new(envelope.lineage.deliveries),
             envelope,
             payload,
             queue: delivery.queue.clone(),
@@ -108,6 +113,9 @@ impl Held {
     /// Takes over another delivery of the same task, to be settled with it. Those whose channel is
     /// gone are forgotten: the broker has taken them back.
     pub(crate) fn adopt(&self, delivery: Delivery) {
+        // What is told from now on must come after what others told of the deliveries between.
+        let count = i32::try_from(delivery.delivery_count()).unwrap_or(0);
+        self.delivered_before.fetch_max(count, Ordering::Relaxed);
         let mut deliveries = self.deliveries();
         let before = deliveries.take();
         let mut live = before.filter(Delivery::is_live).collect::<Vec<_>>();
@@ -115,6 +123,16 @@ impl Held {
         deliveries.more = live;
         drop(deliveries);
         self.changed.notify_waiters();
+    }
+
+    /// The attempt that is made of it with `executions` behind it.
+    pub(crate) fn lineage(&self, executions: i32) -> Lineage {
+        let message = self.envelope.lineage;
+        Lineage {
+            deliveries: self.delivered_before.load(Ordering::Relaxed),
+            tries: executions.saturating_sub(message.executions),
+            ..message
+        }
     }
 
     /// Its queue was deleted: nobody else will ever get it.

@@ -104,6 +104,11 @@ fn copy(
     let mut envelope = held.envelope.clone();
     envelope.retries = tally.retries;
     envelope.lineage.executions = tally.executions;
+    // The execution that failed is the last of those since the message; none did if it came early.
+    let since = tally.executions - held.envelope.lineage.executions;
+    if since > 0 {
+        envelope.tries_before = since - 1;
+    }
     envelope.eta = chrono::TimeDelta::from_std(delay)
         .ok()
         .and_then(|delay| now.checked_add_signed(delay));

@@ -40,5 +40,5 @@ fn enter(cx: &Context) -> Option<Entry> {
 
 /// How often the task has been put off before, however it asked for it.
 fn retries_so_far(cx: &Context) -> u32 {
-    u32::try_from(cx.lineage().executions).unwrap_or(0)
+    u32::try_from(cx.lineage().retries()).unwrap_or(0)
 }

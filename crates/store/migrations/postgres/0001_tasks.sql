@@ -15,12 +15,13 @@ CREATE TABLE background_task (
             'PROGRESS', 'RETRY', 'FAILURE', 'REVOKED', 'SUCCESS'
         )),
     -- The order of merging: state, error, progress, retry_at and worker come from the event with
-    -- the highest (run, rescue, sticky, executions, deliveries, rank, event_id).
+    -- the highest (run, rescue, sticky, executions, deliveries, tries, rank, event_id).
     run integer NOT NULL,
     rescue integer NOT NULL,
     sticky smallint NOT NULL,
     executions integer NOT NULL,
     deliveries integer NOT NULL,
+    tries integer NOT NULL,
     rank smallint NOT NULL,
     event_id uuid NOT NULL,
     -- Which tracking copy the descriptive columns come from: the highest. -1: none is there yet,
@@ -108,6 +109,7 @@ CREATE TABLE task_result (
     sticky smallint NOT NULL,
     executions integer NOT NULL,
     deliveries integer NOT NULL,
+    tries integer NOT NULL,
     rank smallint NOT NULL,
     event_id uuid NOT NULL,
     result jsonb,

@@ -7,7 +7,8 @@ CREATE TABLE worker (
     pid bigint,
     version text,
     -- [{"name": …, "schema": …}]
-    tasks jsonb,
+    -- Not jsonb: the order of a schema's properties is that of arguments by position.
+    tasks json,
     -- running, draining or stopped
     phase text COLLATE "C" NOT NULL,
     -- Names of the queues that it consumes.

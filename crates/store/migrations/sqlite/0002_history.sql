@@ -9,6 +9,7 @@ CREATE TABLE task_event (
     rescue integer NOT NULL,
     executions integer NOT NULL,
     deliveries integer NOT NULL,
+    tries integer NOT NULL,
     kind text NOT NULL
         CONSTRAINT task_event_kind_known CHECK (kind IN (
             'PENDING', 'UNROUTABLE', 'REJECTED', 'RECEIVED', 'STARTED',

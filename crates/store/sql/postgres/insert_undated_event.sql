@@ -4,17 +4,19 @@
 -- Parameters: one array per column, in the order of the columns; happened_at is null for now.
 INSERT INTO task_event (
     at,
-    task_id, event_id, run, rescue, executions, deliveries, kind, worker, happened_at, detail
+    task_id, event_id, run, rescue, executions, deliveries, kind, worker, happened_at, detail,
+    tries
 )
 SELECT
     now(),
     u.task_id, u.event_id::uuid, u.run, u.rescue, u.executions, u.deliveries, u.kind, u.worker,
-    coalesce(u.happened_at, now()), u.detail::jsonb
+    coalesce(u.happened_at, now()), u.detail::jsonb, u.tries
 FROM unnest(
     $1::text[], $2::text[], $3::int4[], $4::int4[], $5::int4[], $6::int4[], $7::text[],
-    $8::text[], $9::timestamptz[], $10::text[]
+    $8::text[], $9::timestamptz[], $10::text[], $11::int4[]
 ) AS u (
-    task_id, event_id, run, rescue, executions, deliveries, kind, worker, happened_at, detail
+    task_id, event_id, run, rescue, executions, deliveries, kind, worker, happened_at, detail,
+    tries
 )
 -- A scalar subquery, because it is looked up in the index whatever the planner believes.
 WHERE (

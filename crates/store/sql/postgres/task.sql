@@ -1,7 +1,7 @@
 -- One task.
 -- Parameters: 1 public id or task id.
 SELECT
-    id, task_id, type, service, state, run, rescue, executions, deliveries, event_id::text,
+    id, task_id, type, service, state, run, rescue, executions, deliveries, tries, event_id::text,
     input::text, options::text, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, immutable, is_result, held,
     progress_current, progress_total, progress_message, error_kind, error_message, eta, expires,

@@ -2,9 +2,9 @@
 -- Parameters: 1 name of the task.
 SELECT (known.task -> 'schema')::text AS schema
 FROM worker
-CROSS JOIN LATERAL jsonb_array_elements(
-    CASE jsonb_typeof(worker.tasks) WHEN 'array' THEN worker.tasks ELSE '[]' END
+CROSS JOIN LATERAL json_array_elements(
+    CASE json_typeof(worker.tasks) WHEN 'array' THEN worker.tasks ELSE '[]' END
 ) AS known (task)
-WHERE known.task ->> 'name' = $1 AND jsonb_typeof(known.task -> 'schema') IN ('object', 'boolean')
+WHERE known.task ->> 'name' = $1 AND json_typeof(known.task -> 'schema') IN ('object', 'boolean')
 ORDER BY worker.last_heartbeat DESC
 LIMIT 1

@@ -8,7 +8,7 @@ INSERT INTO background_task AS t (
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee
+    created_date, addressee, tries
 )
 SELECT
     u.id, u.task_id, u.type, u.service, u.state, u.run, u.rescue, u.sticky, u.executions,
@@ -18,7 +18,7 @@ SELECT
     u.related_object_id, u.identifier, u.parent_id, u.root_id, u.session_id, u.is_result,
     u.progress_current, u.progress_total, u.progress_message, u.error_kind, u.error_message,
     u.eta, u.expires, u.retry_at, u.worker, LEAST(u.created_date, now()),
-    u.addressee
+    u.addressee, u.tries
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int4[], $7::int4[],
     $8::int2[], $9::int4[], $10::int4[], $11::int2[], $12::text[], $13::int4[], $14::int4[],
@@ -26,47 +26,49 @@ FROM unnest(
     $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[],
     $29::text[], $30::text[], $31::bool[], $32::int8[], $33::int8[], $34::text[], $35::text[],
     $36::text[], $37::timestamptz[], $38::timestamptz[], $39::timestamptz[], $40::text[],
-    $41::timestamptz[], $42::text[]
+    $41::timestamptz[], $42::text[], $43::int4[]
 ) AS u (
     id, task_id, type, service, state, run, rescue, sticky, executions, deliveries, rank,
     event_id, copy_run, copy_rescue, copy_executions, copy_digest, input, options, message,
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee
+    created_date, addressee, tries
 )
 ON CONFLICT (task_id) DO UPDATE SET
     -- State: the higher of both.
-    state = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.state ELSE t.state END,
-    run = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.run ELSE t.run END,
-    rescue = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.rescue ELSE t.rescue END,
-    sticky = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.sticky ELSE t.sticky END,
-    executions = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.executions ELSE t.executions END,
-    deliveries = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.deliveries ELSE t.deliveries END,
-    rank = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.rank ELSE t.rank END,
-    event_id = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.event_id ELSE t.event_id END,
-    progress_current = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.progress_current ELSE t.progress_current END,
-    progress_total = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.progress_total ELSE t.progress_total END,
-    progress_message = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.progress_message ELSE t.progress_message END,
-    error_kind = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.error_kind ELSE t.error_kind END,
-    error_message = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.error_message ELSE t.error_message END,
-    retry_at = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.retry_at ELSE t.retry_at END,
-    worker = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.worker ELSE t.worker END,
+    state = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.state ELSE t.state END,
+    run = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.run ELSE t.run END,
+    rescue = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.rescue ELSE t.rescue END,
+    sticky = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.sticky ELSE t.sticky END,
+    executions = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.executions ELSE t.executions END,
+    deliveries = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.deliveries ELSE t.deliveries END,
+    tries = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.tries ELSE t.tries END,
+    rank = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.rank ELSE t.rank END,
+    event_id = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.event_id ELSE t.event_id END,
+    progress_current = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.progress_current ELSE t.progress_current END,
+    progress_total = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.progress_total ELSE t.progress_total END,
+    progress_message = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.progress_message ELSE t.progress_message END,
+    error_kind = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.error_kind ELSE t.error_kind END,
+    error_message = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.error_message ELSE t.error_message END,
+    retry_at = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.retry_at ELSE t.retry_at END,
+    worker = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.worker ELSE t.worker END,
     -- Description: that of the higher copy.
     copy_run = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.copy_run ELSE t.copy_run END,
@@ -122,8 +124,8 @@ ON CONFLICT (task_id) DO UPDATE SET
     session_id = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
         WHEN t.copy_run < 0 THEN LEAST(t.session_id, excluded.session_id) ELSE t.session_id END
-WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id)
+WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
     OR (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest)
     OR t.copy_run < 0 AND excluded.copy_run < 0 AND (

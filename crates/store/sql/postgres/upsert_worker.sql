@@ -5,7 +5,7 @@ INSERT INTO worker AS t (
     started_at
 )
 SELECT
-    u.id, u.service, u.host, u.pid, u.version, u.tasks::jsonb, u.phase, u.queues::jsonb,
+    u.id, u.service, u.host, u.pid, u.version, u.tasks::json, u.phase, u.queues::jsonb,
     u.running, u.processed, u.interval_ms, u.started_at
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::text[],

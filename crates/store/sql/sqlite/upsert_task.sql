@@ -7,47 +7,49 @@ INSERT INTO background_task AS t (
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee
+    created_date, addressee, tries
 )
 VALUES (
     ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39,
     ?40,
     min(coalesce(?41, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
-    ?42
+    ?42, ?43
 )
 ON CONFLICT (task_id) DO UPDATE SET
     -- State: the higher of both.
-    state = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.state ELSE t.state END,
-    run = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.run ELSE t.run END,
-    rescue = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.rescue ELSE t.rescue END,
-    sticky = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.sticky ELSE t.sticky END,
-    executions = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.executions ELSE t.executions END,
-    deliveries = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.deliveries ELSE t.deliveries END,
-    rank = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.rank ELSE t.rank END,
-    event_id = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.event_id ELSE t.event_id END,
-    progress_current = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.progress_current ELSE t.progress_current END,
-    progress_total = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.progress_total ELSE t.progress_total END,
-    progress_message = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.progress_message ELSE t.progress_message END,
-    error_kind = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.error_kind ELSE t.error_kind END,
-    error_message = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.error_message ELSE t.error_message END,
-    retry_at = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.retry_at ELSE t.retry_at END,
-    worker = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id) THEN excluded.worker ELSE t.worker END,
+    state = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.state ELSE t.state END,
+    run = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.run ELSE t.run END,
+    rescue = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.rescue ELSE t.rescue END,
+    sticky = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.sticky ELSE t.sticky END,
+    executions = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.executions ELSE t.executions END,
+    deliveries = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.deliveries ELSE t.deliveries END,
+    tries = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.tries ELSE t.tries END,
+    rank = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.rank ELSE t.rank END,
+    event_id = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.event_id ELSE t.event_id END,
+    progress_current = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.progress_current ELSE t.progress_current END,
+    progress_total = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.progress_total ELSE t.progress_total END,
+    progress_message = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.progress_message ELSE t.progress_message END,
+    error_kind = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.error_kind ELSE t.error_kind END,
+    error_message = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.error_message ELSE t.error_message END,
+    retry_at = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.retry_at ELSE t.retry_at END,
+    worker = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.worker ELSE t.worker END,
     -- Description: that of the higher copy.
     copy_run = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.copy_run ELSE t.copy_run END,
@@ -104,8 +106,8 @@ ON CONFLICT (task_id) DO UPDATE SET
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
         WHEN t.copy_run < 0 THEN coalesce(min(t.session_id, excluded.session_id), t.session_id, excluded.session_id) ELSE t.session_id END,
     last_updated = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
-WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.rank, excluded.event_id)
-        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.rank, t.event_id)
+WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
     OR (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest)
     OR t.copy_run < 0 AND excluded.copy_run < 0 AND (

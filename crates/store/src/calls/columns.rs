@@ -26,6 +26,7 @@ impl From<LineageColumns> for Lineage {
             rescue: columns.rescue,
             executions: columns.executions,
             deliveries: columns.deliveries,
+            tries: 0,
         }
     }
 }

@@ -10,11 +10,13 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 fn lineage() -> impl Strategy<Value = Lineage> {
-    (0..2, 0..2, 0..3, 0..2).prop_map(|(run, rescue, executions, deliveries)| Lineage {
+    let counts = (0..2, 0..2, 0..3, 0..2, 0..2);
+    counts.prop_map(|(run, rescue, executions, deliveries, tries)| Lineage {
         run,
         rescue,
         executions,
         deliveries,
+        tries,
     })
 }
 
@@ -234,4 +236,37 @@ fn a_batch_holds_one_change_per_task_and_one_result_per_run() {
         .map(|result| (result.key.run, result.status))
         .collect();
     assert_eq!(results, [(0, TaskState::Success), (1, TaskState::Failure)]);
+}
+
+#[test]
+fn what_a_worker_says_of_its_retry_comes_before_what_the_copy_of_it_says() {
+    let reported = |tries| Lineage {
+        tries,
+        deliveries: 1,
+        ..Lineage::default()
+    };
+    for tries in 0..3 {
+        let next = Lineage {
+            executions: tries + 1,
+            ..Lineage::default()
+        };
+        let mut sent = copy(next, "demo.add", Seen::Scheduled);
+        sent.envelope.tries_before = tries;
+        sent.message.content.headers.push("lang", "rs");
+        let waiting = sent.change().state;
+        let told = StateKey::new(reported(tries), TaskState::Retry, Uuid::now_v7());
+        let before = StateKey::new(
+            Lineage {
+                tries,
+                ..Lineage::default()
+            },
+            TaskState::Started,
+            Uuid::max(),
+        );
+        let after = StateKey::new(next, TaskState::Started, Uuid::nil());
+        assert!(
+            before < waiting.key && waiting.key < told && told < after,
+            "{tries}"
+        );
+    }
 }

@@ -171,6 +171,7 @@ fn tasks<'q>(sql: &Statements, rows: &'q [TaskValues<'q>]) -> Written<'q> {
             .map(|id| id.as_str())))
         .bind(column!(rows, |row| row.sent_at))
         .bind(column!(rows, |row| row.copy(|copy| &*copy.addressee)))
+        .bind(column!(rows, |row| row.change.state.key.tries))
 }
 
 fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {
@@ -189,6 +190,7 @@ fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {
             .map(|id| id.as_str())))
         .bind(column!(lines, |line| line.happened_at))
         .bind(column!(lines, |line| line.detail.as_deref()))
+        .bind(column!(lines, |line| line.lineage.tries))
 }
 
 fn undated_history<'q>(lines: &'q [&'q HistoryLine]) -> Written<'q> {
@@ -208,6 +210,7 @@ fn undated_history<'q>(lines: &'q [&'q HistoryLine]) -> Written<'q> {
             .map(|id| id.as_str())))
         .bind(column!(lines, |line| line.happened_at))
         .bind(column!(lines, |line| line.detail.as_deref()))
+        .bind(column!(lines, |line| line.lineage.tries))
 }
 
 fn results<'q>(sql: &Statements, rows: &'q [&'q ResultChange]) -> Written<'q> {
@@ -232,6 +235,7 @@ fn results<'q>(sql: &Statements, rows: &'q [&'q ResultChange]) -> Written<'q> {
             .worker
             .as_ref()
             .map(|id| id.as_str())))
+        .bind(column!(rows, |row| row.key.tries))
 }
 
 fn logs<'q>(sql: &Statements, rows: &'q [&'q LogRecord]) -> Written<'q> {
@@ -240,7 +244,7 @@ fn logs<'q>(sql: &Statements, rows: &'q [&'q LogRecord]) -> Written<'q> {
         .bind(column!(rows, |row| row.event_id.to_string()))
         .bind(column!(rows, |row| row.lineage.run))
         .bind(column!(rows, |row| row.lineage.rescue))
-        .bind(column!(rows, |row| row.lineage.executions))
+        .bind(column!(rows, |row| row.lineage.retries()))
         .bind(column!(rows, |row| row.lineage.deliveries))
         .bind(column!(rows, |row| &*row.level))
         .bind(column!(rows, |row| &*row.message))
@@ -292,7 +296,7 @@ fn dead<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, DeadLetter>) -> Written<'
         .bind(column!(rows, |row| row.1.name.as_deref()))
         .bind(column!(rows, |row| row.1.lineage.run))
         .bind(column!(rows, |row| row.1.lineage.rescue))
-        .bind(column!(rows, |row| row.1.lineage.executions))
+        .bind(column!(rows, |row| row.1.lineage.retries()))
         .bind(column!(rows, |row| row.1.lineage.deliveries))
         .bind(column!(rows, |row| &row.1.message.content.body[..]))
         .bind(column!(rows, |row| headers_to_json(

@@ -39,6 +39,8 @@ pub struct TaskRow {
     pub executions: i32,
     /// See [`Lineage::deliveries`].
     pub deliveries: i32,
+    /// See [`Lineage::tries`].
+    pub tries: i32,
     /// The event that the state comes from.
     #[sqlx(try_from = "String")]
     pub event_id: Uuid,
@@ -106,6 +108,7 @@ impl TaskRow {
             rescue: self.rescue,
             executions: self.executions,
             deliveries: self.deliveries,
+            tries: self.tries,
         }
     }
 }
@@ -127,6 +130,8 @@ pub struct EventRow {
     pub executions: i32,
     /// See [`Lineage::deliveries`].
     pub deliveries: i32,
+    /// See [`Lineage::tries`].
+    pub tries: i32,
     /// A task state.
     #[sqlx(try_from = "String")]
     pub kind: TaskState,
@@ -147,6 +152,7 @@ impl EventRow {
             rescue: self.rescue,
             executions: self.executions,
             deliveries: self.deliveries,
+            tries: self.tries,
         }
     }
 }
@@ -164,7 +170,7 @@ pub struct LogRow {
     pub run: i32,
     /// See [`Lineage::rescue`].
     pub rescue: i32,
-    /// See [`Lineage::executions`].
+    /// See [`Lineage::retries`].
     pub executions: i32,
     /// See [`Lineage::deliveries`].
     pub deliveries: i32,

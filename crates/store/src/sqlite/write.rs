@@ -104,7 +104,8 @@ async fn task(tx: &mut SqliteConnection, sql: &Statements, row: &TaskValues<'_>)
         .bind(state.retry_at.map(to_text))
         .bind(state.worker.as_ref().map(|worker| worker.as_str()))
         .bind(row.sent_at.map(to_text))
-        .bind(row.copy(|copy| &*copy.addressee));
+        .bind(row.copy(|copy| &*copy.addressee))
+        .bind(key.tries);
     Ok(done.execute(tx).await?.rows_affected())
 }
 
@@ -121,7 +122,8 @@ async fn history(tx: &mut SqliteConnection, sql: &Statements, line: &HistoryLine
         .bind(line.kind.as_str())
         .bind(line.worker.as_ref().map(|worker| worker.as_str()))
         .bind(line.happened_at.map(to_text))
-        .bind(line.detail.as_deref());
+        .bind(line.detail.as_deref())
+        .bind(lineage.tries);
     Ok(done.execute(tx).await?.rows_affected())
 }
 
@@ -144,7 +146,8 @@ async fn result(tx: &mut SqliteConnection, sql: &Statements, change: &ResultChan
         .bind(change.traceback.as_deref())
         .bind(to_text(change.date_done))
         .bind(change.runtime_ms)
-        .bind(change.worker.as_ref().map(|worker| worker.as_str()));
+        .bind(change.worker.as_ref().map(|worker| worker.as_str()))
+        .bind(key.tries);
     Ok(done.execute(tx).await?.rows_affected())
 }
 
@@ -155,7 +158,7 @@ async fn log(tx: &mut SqliteConnection, sql: &Statements, record: &LogRecord) ->
         .bind(record.event_id.to_string())
         .bind(lineage.run)
         .bind(lineage.rescue)
-        .bind(lineage.executions)
+        .bind(lineage.retries())
         .bind(lineage.deliveries)
         .bind(&*record.level)
         .bind(&*record.message)
@@ -193,7 +196,7 @@ async fn dead(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, dead: &Dead
         .bind(dead.name.as_deref())
         .bind(lineage.run)
         .bind(lineage.rescue)
-        .bind(lineage.executions)
+        .bind(lineage.retries())
         .bind(lineage.deliveries)
         .bind(&message.content.body[..])
         .bind(headers_to_json(&message.content.headers))

@@ -106,8 +106,9 @@ fn is_believable(lineage: Lineage) -> bool {
         rescue,
         executions,
         deliveries,
+        tries,
     } = lineage;
-    [run, rescue, executions, deliveries]
+    [run, rescue, executions, deliveries, tries]
         .iter()
         .all(|count| (0..=HIGHEST_COUNT).contains(count))
 }

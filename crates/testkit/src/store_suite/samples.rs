@@ -18,6 +18,7 @@ pub fn lineage(rescue: i32, executions: i32, deliveries: i32) -> Lineage {
         rescue,
         executions,
         deliveries,
+        tries: 0,
     }
 }
 

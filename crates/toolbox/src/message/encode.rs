@@ -85,6 +85,7 @@ fn push_own(headers: &mut Headers, envelope: &Envelope) {
         (names::RUN, lineage.run, 0),
         (names::RESCUE, lineage.rescue, 0),
         (names::EXECUTIONS, lineage.executions, envelope.retries),
+        (names::TRIES_BEFORE, envelope.tries_before, 0),
     ] {
         if count != default {
             headers.push(name, count);

@@ -17,6 +17,9 @@ pub mod names {
     pub const RESCUE: &str = "counterfoil-rescue";
     /// Retries so far, counted and uncounted; absent: as many as `retries`.
     pub const EXECUTIONS: &str = "counterfoil-executions";
+    /// How many of those the worker made without a message of their own, right before it sent this
+    /// one.
+    pub const TRIES_BEFORE: &str = "counterfoil-tries-before";
     /// Session that the task is part of.
     pub const SESSION: &str = "counterfoil-session";
     /// Who wanted the task, as the platform names its users.
@@ -57,6 +60,8 @@ pub struct Envelope {
     pub parent_id: Option<TaskId>,
     /// Which attempt the message is.
     pub lineage: Lineage,
+    /// See [`names::TRIES_BEFORE`].
+    pub tries_before: i32,
     /// Counted retries so far.
     pub retries: i32,
     /// Not before this time.
@@ -97,6 +102,7 @@ impl Envelope {
             name,
             parent_id: None,
             lineage: Lineage::default(),
+            tries_before: 0,
             retries: 0,
             eta: None,
             expires: None,
@@ -182,6 +188,7 @@ impl Envelope {
         if let Some(executions) = count(headers, names::EXECUTIONS)? {
             self.lineage.executions = executions;
         }
+        self.tries_before = count(headers, names::TRIES_BEFORE)?.unwrap_or(0);
         self.lineage.deliveries = count(headers, names::DELIVERY_COUNT)?.unwrap_or(0);
         self.session_id = headers.text(names::SESSION).map(Into::into);
         self.creator_id = headers.text(names::CREATOR).map(Into::into);
@@ -201,7 +208,7 @@ impl Envelope {
 }
 
 /// Headers that have a field of their own, or that are written anew on every send.
-const KNOWN: [&str; 25] = [
+const KNOWN: [&str; 26] = [
     "task",
     "id",
     "correlation_id",
@@ -220,6 +227,7 @@ const KNOWN: [&str; 25] = [
     names::RUN,
     names::RESCUE,
     names::EXECUTIONS,
+    names::TRIES_BEFORE,
     names::SESSION,
     names::CREATOR,
     names::RELATED,

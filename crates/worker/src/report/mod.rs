@@ -20,7 +20,6 @@ use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, LogLine, Progress};
 use counterfoil_toolbox::ids::WorkerId;
-use counterfoil_toolbox::state::Lineage;
 use live::{Lives, Unsent};
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -153,10 +152,7 @@ impl Reporter {
         at: DateTime<Utc>,
     ) -> Event {
         let envelope = &held.envelope;
-        let lineage = Lineage {
-            executions,
-            ..envelope.lineage
-        };
+        let lineage = held.lineage(executions);
         let (id, name) = (envelope.id.clone(), envelope.name.clone());
         let mut event = Event::new(id, name, lineage, kind, at);
         event.service = (&*held.service).into();

@@ -69,7 +69,7 @@ async fn when_patience_is_over_handlers_are_asked_to_leave_and_their_tasks_run_e
     assert_eq!(world.states_of(&id), ["STARTED"]);
     let _next = world.start(|builder| builder.handle(async |_: Act, _: Context| Ok(Value::Null)));
     let done = world.told_of(&id, TaskState::Success).await;
-    assert_eq!((done.lineage.executions, done.lineage.deliveries), (0, 1));
+    assert_eq!((done.lineage.retries(), done.lineage.deliveries), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,7 +54,7 @@ async fn tasks_are_run_retried_through_the_levels_and_kept_when_they_are_dead() 
     );
     let done = world.told_of(&good, TaskState::Success).await;
     assert_eq!(done.result.expect("an output").get(), "2");
-    assert_eq!(done.lineage.executions, 1);
+    assert_eq!(done.lineage.retries(), 1);
     world.told_of(&bad, TaskState::Failure).await;
     let dead = world.take_from("demo.dead").await;
     assert_eq!(dead.headers.text("counterfoil-reason"), Some("rejected"));

@@ -16,21 +16,21 @@ use tokio::time::Instant;
 async fn a_short_wait_is_spent_in_the_worker_and_every_attempt_is_told() {
     let world = World::new().await;
     let handler = async |_: Act, cx: Context| match cx.attempt() {
-        3 => Ok(json!(cx.lineage().executions)),
+        3 => Ok(json!(cx.lineage().retries())),
         n => Err(TaskError::retry(format!("not yet: {n}"))),
     };
     let worker = world.start(|builder| builder.handle(handler));
     let id = world.send(act("")).await;
     let done = world.told_of(&id, TaskState::Success).await;
     assert_eq!(done.result.expect("an output").get(), "2");
-    assert_eq!(done.lineage.executions, 2);
+    assert_eq!(done.lineage.retries(), 2);
     let retries = world.all_told_of(&id, TaskState::Retry);
     let texts: Vec<_> = retries
         .iter()
         .map(|event| {
             let fault = event.error.clone().expect("a fault");
             (
-                event.lineage.executions,
+                event.lineage.retries(),
                 event.counted,
                 fault.kind,
                 fault.message,
@@ -91,7 +91,7 @@ async fn a_long_wait_is_spent_at_the_broker_and_the_copy_says_all_that_the_task_
     let done = world.told_of(&id, TaskState::Success).await;
     assert!(began.elapsed() >= Duration::from_secs(5));
     assert_eq!(done.result.expect("an output").get(), r#""user 7""#);
-    assert_eq!(done.lineage.executions, 1);
+    assert_eq!(done.lineage.retries(), 1);
 
     let _original = world.take_from("platform.fifo").await;
     let copy = world.take_from("platform.fifo").await;
@@ -140,7 +140,7 @@ async fn a_task_whose_retries_are_used_up_is_dead() {
     let fault = failed.error.expect("a fault");
     assert_eq!(fault.kind, FaultKind::Exhausted);
     assert_eq!(fault.message, "after 2 retries (exception): no luck");
-    assert_eq!(failed.lineage.executions, 2);
+    assert_eq!(failed.lineage.retries(), 2);
     assert_eq!(world.all_told_of(&id, TaskState::Retry).len(), 2);
     assert!(world.is_empty_after(worker, "demo").await);
     let dead = world.take_from("demo.dead").await;
@@ -151,7 +151,7 @@ async fn a_task_whose_retries_are_used_up_is_dead() {
 async fn an_uncounted_retry_uses_up_nothing() {
     let world = World::new().await;
     let handler = async |_: Act, cx: Context| match cx.attempt() {
-        10 => Ok(json!(cx.lineage().executions)),
+        10 => Ok(json!(cx.lineage().retries())),
         _ => Err(TaskError::retry_uncounted(
             "throttled",
             Duration::from_millis(10),
@@ -268,7 +268,7 @@ async fn a_worker_that_drains_sends_waiting_tasks_on_with_the_retries_they_have_
         let count = count.clone();
         async move {
             count.fetch_add(1, Ordering::Relaxed);
-            match cx.lineage().executions {
+            match cx.lineage().retries() {
                 2 => Ok(json!(cx.attempt())),
                 _ => Err(TaskError::retry_after("later", Duration::from_millis(999))),
             }
@@ -279,7 +279,7 @@ async fn a_worker_that_drains_sends_waiting_tasks_on_with_the_retries_they_have_
     let is_second = |events: &[counterfoil_toolbox::event::Event]| {
         let retry = EventKind::State(TaskState::Retry);
         let waits =
-            |e: &&counterfoil_toolbox::event::Event| e.kind == retry && e.lineage.executions == 1;
+            |e: &&counterfoil_toolbox::event::Event| e.kind == retry && e.lineage.retries() == 1;
         events.iter().find(waits).map(|_| ())
     };
     world.until(is_second).await;
@@ -290,4 +290,53 @@ async fn a_worker_that_drains_sends_waiting_tasks_on_with_the_retries_they_have_
     let done = world.told_of(&id, TaskState::Success).await;
     assert_eq!(done.result.expect("an output").get(), "3");
     assert_eq!(tries.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_retries_by_itself_counts_less_than_the_next_delivery_of_the_message() {
+    let world = World::new().await;
+    let handler = async |_: Act, cx: Context| match cx.lineage().tries {
+        0 => Err::<Value, _>(TaskError::retry("once more")),
+        _ => std::future::pending().await,
+    };
+    let first = world.start(|builder| builder.handle(handler));
+    let id = world.send(act("")).await;
+    let tried = |events: &[counterfoil_toolbox::event::Event]| {
+        let started = EventKind::State(TaskState::Started);
+        let second =
+            |e: &&counterfoil_toolbox::event::Event| e.kind == started && e.lineage.tries == 1;
+        events.iter().find(second).cloned()
+    };
+    let lost = world.until(tried).await;
+    assert_eq!((lost.lineage.executions, lost.lineage.deliveries), (0, 0));
+    first.stopper.stop_now();
+    first.exit().await;
+    let handler = async |_: Act, _: Context| Err::<Value, _>(TaskError::fail("for good"));
+    let _second = world.start(|builder| builder.handle(handler));
+    let failed = world.told_of(&id, TaskState::Failure).await;
+    assert_eq!((failed.lineage.deliveries, failed.lineage.tries), (1, 0));
+    assert!(failed.key() > lost.key(), "{failed:?} after {lost:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_back_to_its_worker_is_reported_as_the_delivery_that_it_is() {
+    let world = World::new().await;
+    let go = Arc::new(tokio::sync::Notify::new());
+    let let_go = go.clone();
+    let handler = move |_: Act, _: Context| {
+        let go = go.clone();
+        async move {
+            go.notified().await;
+            Err::<Value, _>(TaskError::fail("for good"))
+        }
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let id = world.send(act("")).await;
+    world.told_of(&id, TaskState::Started).await;
+    world.broker.faults().close_consumers();
+    // Time to connect again, and to take over the redelivery.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let_go.notify_one();
+    let failed = world.told_of(&id, TaskState::Failure).await;
+    assert_eq!(failed.lineage.deliveries, 1);
 }

@@ -106,7 +106,7 @@ async fn a_blocking_handler_past_its_limit_is_asked_to_leave_and_its_late_result
     assert_eq!(done.result.expect("an output").get(), r#""in time""#);
     in_time("leaving", left.notified()).await;
     let progress = world.all_told_of(&id, TaskState::Progress);
-    assert!(progress.iter().all(|event| event.lineage.executions == 0));
+    assert!(progress.iter().all(|event| event.lineage.retries() == 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -169,6 +169,7 @@ mod tests {
             rescue: 0,
             executions: 0,
             deliveries: 0,
+            tries: 0,
             event_id: Uuid::nil(),
             input: None,
             options: None,

@@ -6,7 +6,6 @@ use crate::text::short;
 use crate::when::shown;
 use counterfoil_store::Store;
 use counterfoil_store::record::{EventRow, TaskRow};
-use counterfoil_toolbox::state::Lineage;
 
 pub(super) async fn run(
     task: &TaskRow,
@@ -25,16 +24,10 @@ pub(super) async fn run(
 }
 
 fn row(event: &EventRow) -> Vec<String> {
-    let attempt = Lineage {
-        run: event.run,
-        rescue: event.rescue,
-        executions: event.executions,
-        deliveries: event.deliveries,
-    };
     vec![
         shown(event.happened_at),
         event.kind.to_string(),
-        attempt.to_string(),
+        event.lineage().to_string(),
         event.worker.clone().unwrap_or_default(),
         event
             .detail

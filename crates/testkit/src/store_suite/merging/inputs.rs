@@ -66,6 +66,14 @@ pub(super) fn histories(id: &TaskId) -> Vec<Vec<Input>> {
             told(id, lineage(1, 0, 0), Unroutable),
             told(id, lineage(1, 0, 0), Failure),
         ],
+        // Its worker was lost in a try of its own; the next delivery fails without any.
+        vec![
+            tracked(id, 0, 0),
+            told(id, first, Retry),
+            told(id, Lineage { tries: 2, ..first }, Progress),
+            told(id, lineage(0, 0, 1), Started),
+            told(id, lineage(0, 0, 1), Failure),
+        ],
     ]
 }
 
