@@ -1,6 +1,6 @@
 //! The ledger: what really ran, for those who check it against what was recorded.
 //!
-//! One line per step, `<unix ms> <start|end> <task id> <rescue>.<executions>.<deliveries> <pid>`,
+//! One line per step, `<unix ms> <start|end> <task id> <rescue>.<retries>.<deliveries> <pid>`,
 //! appended by one write each, so that many processes may share a file. A process that is killed
 //! leaves a `start` without an `end`.
 

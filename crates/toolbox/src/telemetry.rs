@@ -13,7 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt};
 pub const FIELDS: [(&str, &str); 31] = [
     ("task_id", "id of the task, on the wire"),
     ("task_name", "its type"),
-    ("attempt", "<rescue>.<executions>.<deliveries>"),
+    ("attempt", "<rescue>.<retries>.<deliveries>"),
     ("service", "owner of the task's queue"),
     ("worker", "id of the worker process"),
     ("queue", "name of a queue"),

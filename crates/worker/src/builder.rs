@@ -265,8 +265,10 @@ impl WorkerBuilder {
         };
         let late = |queue: &QueueName| {
             let service = ServiceName::new(self.names.service_of(queue)).ok()?;
-            let limited = broker.service(&service).max_length.is_some();
-            limited.then(|| self.names.late_queue(&service))
+            let has_late = *queue == self.names.service_queue(&service)
+                && broker.service(&service).max_length.is_some()
+                && broker.declaring(&service) != Declaring::Off;
+            has_late.then(|| self.names.late_queue(&service))
         };
         let late: Vec<_> = queues.iter().filter_map(late).collect();
         for queue in late {

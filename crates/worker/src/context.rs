@@ -112,7 +112,11 @@ impl Context {
     /// Which attempt this is, as events and the database name it.
     #[must_use]
     pub fn lineage(&self) -> Lineage {
-        self.held.lineage(self.executions)
+        Lineage {
+            // A redelivery that was taken over meanwhile begins no other attempt.
+            deliveries: self.held.envelope.lineage.deliveries,
+            ..self.held.lineage(self.executions)
+        }
     }
 
     /// Fires when the worker wants this handler to end: it is draining and its patience is over,

@@ -8,11 +8,12 @@ use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
 use crate::states::States;
 use crate::stop::Stop;
+use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Envelope;
-use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::names::ExchangeName;
 use counterfoil_toolbox::topology::{DelayLevels, Names};
-use counterfoil_toolbox::transport::{Publisher, PublisherOptions, Transport};
+use counterfoil_toolbox::transport::{Delivery, Publisher, PublisherOptions, Transport};
 use counterfoil_toolbox::{Producer, TaskId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -124,7 +125,7 @@ impl Senders {
     }
 }
 
-/// Services under which this worker may report: those of its queues.
+/// Services under which this worker reports.
 #[derive(Debug)]
 pub(crate) struct Services {
     by_name: HashMap<Box<str>, Arc<str>>,
@@ -140,12 +141,18 @@ impl Services {
         }
     }
 
-    /// The service to report a task of `service` under that came out of `queue`. A task of another
-    /// service is reported under that of the queue: the broker may not let us speak for any other.
-    pub(crate) fn speak_for(&self, service: &str, queue: &QueueName) -> Arc<str> {
+    /// The service to report a task of `service` under: that of its queue, which the broker lets us
+    /// speak for, if the task was sent there by its key or is of a service that we have nothing to do
+    /// with. Of any other task the platform believes only what is said in the name of its service.
+    pub(crate) fn speak_for(&self, service: &str, delivery: &Delivery) -> Arc<str> {
+        let own = self.names.service_of(&delivery.queue);
+        let key = without_delay(&delivery.routing_key);
+        let addressee = key.as_str().split('.').next();
+        let by_key = delivery.exchange != ExchangeName::default_exchange();
         let ours = self.by_name.get(service);
-        let ours = ours.or_else(|| self.by_name.get(self.names.service_of(queue)));
-        ours.cloned().unwrap_or_else(|| service.into())
+        let ours = ours.filter(|_| !(by_key && addressee == Some(own)));
+        let speaks = ours.or_else(|| self.by_name.get(own));
+        speaks.cloned().unwrap_or_else(|| service.into())
     }
 }
 

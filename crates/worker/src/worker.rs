@@ -171,7 +171,7 @@ impl Worker {
     fn into_shared(self, prefetch: u16) -> Shared {
         // As many finished tasks as may come back when the connection breaks, twice.
         let memory = 2 * usize::from(prefetch) * self.queues.len() + 1000;
-        let services = self.queues.iter().map(|queue| self.names.service_of(queue));
+        let services = self.services.iter().map(ServiceName::as_str);
         let services = Services::new(services, self.names.clone());
         Shared {
             reporter: Reporter::new(self.id.clone()),

@@ -128,8 +128,8 @@ async fn services_without_a_worker_and_variables_that_are_no_settings_are_told()
     program.set("COUNTERFOIL_WORKER_CONCURRENCY", "5");
     program.run(&["init"]).await.ends_with(0);
     let ran = program.run(&["doctor", "--json"]).await.ends_with(0);
-    let (outcome, detail) = check(&ran, "services");
-    assert!(outcome == "warn" && detail.starts_with("none are configured"));
+    let (outcome, detail) = check(&ran, "consumers");
+    assert!(outcome == "warn" && detail.starts_with("no services are configured"));
     let configuration = checks(&ran, "configuration");
     let ignored = "the variable COUNTERFOIL_WORKER_CONCURRENCY is ignored";
     assert!(configuration.contains(&("warn".into(), ignored.into())));

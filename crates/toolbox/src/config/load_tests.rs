@@ -1,6 +1,5 @@
 use super::*;
 use crate::config::{Declaring, Needs};
-use crate::names::ServiceName;
 use crate::topology::QueueKind;
 use secrecy::ExposeSecret;
 use std::time::Duration;
@@ -93,12 +92,6 @@ fn the_environment_goes_before_the_file_and_lists_are_separated_by_commas() {
     assert_eq!(config.worker.time_limit, None);
     assert_eq!(config.worker.max_result_bytes, 2 << 20);
     assert_eq!(config.sync.batch_wait, Duration::from_millis(100));
-    let kind_of = |name: &str| {
-        let name = ServiceName::new(name).expect("valid");
-        config.broker.service(&name).kind
-    };
-    assert_eq!(kind_of("celery"), QueueKind::Classic);
-    assert_eq!(kind_of("demo"), QueueKind::Quorum);
     let export = &config.broker.queues["export"];
     assert_eq!(export.kind, Some(QueueKind::Classic));
     assert_eq!(export.max_length, Some(20));

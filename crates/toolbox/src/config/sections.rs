@@ -113,13 +113,8 @@ impl BrokerSettings {
     #[must_use]
     pub fn service(&self, service: &ServiceName) -> ServiceSettings {
         let special = self.queues.get(service).cloned().unwrap_or_default();
-        // As Celery itself declares its default queue; with any other, Python workers could not.
-        let kind = match service.as_str() {
-            "celery" => QueueKind::Classic,
-            _ => self.queue_type,
-        };
         ServiceSettings {
-            kind: special.kind.unwrap_or(kind),
+            kind: special.kind.unwrap_or(self.queue_type),
             max_length: special.max_length,
             settings: self.queue_settings,
         }
@@ -165,7 +160,8 @@ impl Default for DatabaseSettings {
 /// The worker runtime. `[worker]`
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
-    /// Queues to consume. Default: those of the services of the registered tasks.
+    /// Queues to consume. Default: those of the services of the registered tasks. Where
+    /// `broker.queues.<service>.max_length` limits one, `<service>.late` is consumed with it.
     pub queues: Vec<QueueName>,
     /// Handlers that run at the same time. Default: 64.
     pub concurrency: u16,

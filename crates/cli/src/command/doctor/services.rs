@@ -9,8 +9,8 @@ use counterfoil_toolbox::transport::{QueueDepth, Transport, TransportError};
 pub(super) async fn look(transport: &dyn Transport, settings: &BrokerSettings) -> Vec<Check> {
     if settings.services.is_empty() {
         return vec![Check::warn(
-            "services",
-            "none are configured, so no queue of a service is looked at",
+            "consumers",
+            "no services are configured, so no queue of a service is looked at",
             "name them in broker.services, or in COUNTERFOIL_BROKER__SERVICES, separated by commas",
         )];
     }
