@@ -7,6 +7,7 @@ use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_worker::Worker;
 use counterfoil_worker_template::handlers::{Archive, register};
+
 /// Tasks are made on one thread and dropped on another, many times a second, which glibc is slow at.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -2,12 +2,12 @@
 
 use crate::json::JsonText;
 use crate::merge::{Fill, StateColumns, TaskChange};
-use crate::owners::addressee;
 use crate::stored::{StoredMessage, properties_to_json, senders_headers_to_json};
 use crate::text::{INDEXED, boxed};
 use crate::time::clamped;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::TaskName;
@@ -210,7 +210,7 @@ impl TrackingCopy {
             properties,
             exchange: boxed(&self.message.exchange, INDEXED),
             routing_key: boxed(&self.message.routing_key, INDEXED),
-            addressee: addressee(&boxed(&self.message.routing_key, INDEXED)),
+            addressee: addressee(&boxed(&self.message.routing_key, INDEXED)).into(),
             creator_id: indexed(&envelope.creator_id),
             related_content_type: related.map(|(kind, _)| boxed(kind, INDEXED)),
             related_object_id: related.map(|(_, id)| boxed(id, INDEXED)),

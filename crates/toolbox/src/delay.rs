@@ -54,13 +54,23 @@ pub fn delayed_key(delay: Duration, key: &RoutingKey) -> Result<RoutingKey, Inva
 /// `key` without the bits of a delay, if it has them: the key to route a retry by.
 #[must_use]
 pub fn without_delay(key: &RoutingKey) -> RoutingKey {
-    let text = key.as_str();
-    match text.get(..PREFIX_LEN) {
-        Some(bits) if text.len() > PREFIX_LEN && is_bits(bits) => {
-            RoutingKey::new(&text[PREFIX_LEN..]).expect("part of a valid key")
-        }
-        _ => key.clone(),
+    match behind_delay(key.as_str()) {
+        Some(rest) => RoutingKey::new(rest).expect("part of a valid key"),
+        None => key.clone(),
     }
+}
+
+/// Service whose queue a key leads to: its first segment, after the bits of a delay.
+#[must_use]
+pub fn addressee(key: &str) -> &str {
+    let key = behind_delay(key).unwrap_or(key);
+    key.split('.').next().unwrap_or_default()
+}
+
+/// What follows the bits of a delay. `None`: there are none.
+fn behind_delay(key: &str) -> Option<&str> {
+    let (bits, rest) = key.split_at_checked(PREFIX_LEN)?;
+    (!rest.is_empty() && is_bits(bits)).then_some(rest)
 }
 
 fn is_bits(text: &str) -> bool {
@@ -101,5 +111,18 @@ mod tests {
         assert!(delayed_key(MAX_DELAY, &key("demo.add")).is_ok());
         assert!(delayed_key(MAX_DELAY + Duration::from_secs(1), &key("demo.add")).is_err());
         assert!(delayed_key(Duration::from_secs(1), &key(&"k".repeat(200))).is_err());
+    }
+
+    #[test]
+    fn the_key_leads_to_a_service_delayed_or_not() {
+        let delayed = format!("{}proj.default", "0.1.".repeat(14));
+        for (key, service) in [
+            ("demo.add", "demo"),
+            ("celery", "celery"),
+            (&*delayed, "proj"),
+            ("", ""),
+        ] {
+            assert_eq!(addressee(key), service);
+        }
     }
 }

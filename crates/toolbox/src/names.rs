@@ -61,6 +61,12 @@ impl ExchangeName {
     pub fn default_exchange() -> Self {
         Self("".into())
     }
+
+    /// Whether it is that one.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 fn check_task_name(text: &str) -> Result<(), &'static str> {

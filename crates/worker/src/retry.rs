@@ -8,7 +8,7 @@ use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::{InvalidDelay, delayed_key, without_delay};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::message::{Payload, encode_again};
-use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
+use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publication, TransportError};
 use std::time::Duration;
@@ -128,7 +128,7 @@ fn copy(
 
 /// The key by which the task finds back to its queue.
 fn return_key(names: &Names, held: &Held) -> RoutingKey {
-    if held.exchange == ExchangeName::default_exchange() {
+    if held.exchange.is_default() {
         queue_key(names, held)
     } else {
         without_delay(&held.routing_key)

@@ -8,10 +8,9 @@ use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
 use crate::states::States;
 use crate::stop::Stop;
-use counterfoil_toolbox::delay::without_delay;
+use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Envelope;
-use counterfoil_toolbox::names::ExchangeName;
 use counterfoil_toolbox::topology::{DelayLevels, Names};
 use counterfoil_toolbox::transport::{Delivery, Publisher, PublisherOptions, Transport};
 use counterfoil_toolbox::{Producer, TaskId};
@@ -146,11 +145,9 @@ impl Services {
     /// with. Of any other task the platform believes only what is said in the name of its service.
     pub(crate) fn speak_for(&self, service: &str, delivery: &Delivery) -> Arc<str> {
         let own = self.names.service_of(&delivery.queue);
-        let key = without_delay(&delivery.routing_key);
-        let addressee = key.as_str().split('.').next();
-        let by_key = delivery.exchange != ExchangeName::default_exchange();
-        let ours = self.by_name.get(service);
-        let ours = ours.filter(|_| !(by_key && addressee == Some(own)));
+        let by_key = !delivery.exchange.is_default();
+        let came_by_key = by_key && addressee(delivery.routing_key.as_str()) == own;
+        let ours = self.by_name.get(service).filter(|_| !came_by_key);
         let speaks = ours.or_else(|| self.by_name.get(own));
         speaks.cloned().unwrap_or_else(|| service.into())
     }
