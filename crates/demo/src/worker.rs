@@ -93,7 +93,7 @@ pub fn register(builder: WorkerBuilder, playground: Playground) -> WorkerBuilder
         .handle(|task, cx| noted(task, cx, basic::echo))
         .handle(|task, cx| noted(task, cx, basic::big))
         .handle(|task, cx| noted(task, cx, waiting::sleep))
-        .handle_blocking(|task, cx| noted_blocking(task, cx, waiting::block))
+        .handle(|task, cx| noted(task, cx, waiting::block))
         .handle(|task, cx| noted(task, cx, waiting::hang))
         .handle(|task, cx| noted(task, cx, waiting::progress))
         .handle(|task, cx| noted(task, cx, faults::fail))

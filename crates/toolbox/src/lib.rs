@@ -18,6 +18,7 @@ pub mod ids;
 pub mod message;
 pub mod names;
 pub mod producer;
+pub mod rate;
 pub mod start;
 pub mod state;
 pub mod task;

@@ -1,6 +1,7 @@
 //! What a task is to those who send it and those who run it.
 
 use crate::backoff::Backoff;
+use crate::rate::Rate;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use std::time::Duration;
@@ -46,6 +47,17 @@ pub struct TaskOptions {
     /// default: as the worker's settings say, 25 min unless changed; that is below the 30 min
     /// after which RabbitMQ takes an unacknowledged message back.
     pub time_limit: Option<Duration>,
+    /// When the handler of one execution is told that its time is nearly up, so that it can clean up
+    /// or stop half-way: see `Context::soft_time_limit`. It must be shorter than the time limit.
+    /// `None`, the default: it is not told.
+    pub soft_time_limit: Option<Duration>,
+    /// How often executions may begin, on each worker. What comes too soon waits: less than a second
+    /// in the worker, longer at the broker. It is no attempt. `None`, the default: no limit.
+    pub rate_limit: Option<Rate>,
+    /// How many executions may run at the same time, on each worker. The others wait as they do for
+    /// [`rate_limit`](Self::rate_limit), without keeping other tasks from running. `None`, the
+    /// default: as many as the worker runs of all its tasks together.
+    pub max_concurrency: Option<u16>,
 }
 
 impl Default for TaskOptions {
@@ -54,6 +66,9 @@ impl Default for TaskOptions {
             max_retries: 3,
             backoff: Backoff::default(),
             time_limit: None,
+            soft_time_limit: None,
+            rate_limit: None,
+            max_concurrency: None,
         }
     }
 }

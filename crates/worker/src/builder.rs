@@ -144,7 +144,7 @@ impl WorkerBuilder {
             self.faults.push(BuildFault::NoHandlers);
         }
         self.check_settings();
-        self.check_time_limits();
+        self.check_limits();
         let queues = self.queues();
         let queues = self.with_late(queues);
         if !self.faults.is_empty() {
@@ -217,10 +217,21 @@ impl WorkerBuilder {
         }
     }
 
-    fn check_time_limits(&mut self) {
+    fn check_limits(&mut self) {
         let longest = longest_run(self.consumer_timeout);
         for task in self.registry.sorted() {
+            if task.options.max_concurrency == Some(0) {
+                let name = task.name.to_string();
+                self.faults.push(BuildFault::NoConcurrency { name });
+            }
             let limit = task.options.time_limit.or(self.settings.time_limit);
+            if let (Some(soft), Some(limit)) = (task.options.soft_time_limit, limit)
+                && soft >= limit
+            {
+                let name = task.name.to_string();
+                self.faults
+                    .push(BuildFault::SoftTimeLimit { name, soft, limit });
+            }
             if let Some(limit) = limit.filter(|limit| *limit > longest) {
                 self.faults.push(BuildFault::TimeLimit {
                     name: task.name.to_string(),

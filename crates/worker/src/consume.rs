@@ -3,7 +3,9 @@
 use crate::lanes::Lanes;
 use crate::shared::Shared;
 use counterfoil_toolbox::names::QueueName;
-use counterfoil_toolbox::transport::{Requeue, SubscribeOptions, Subscription, SubscriptionStatus};
+use counterfoil_toolbox::transport::{
+    Requeue, SubscribeOptions, Subscription, SubscriptionStatus, spawn_beside,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -29,11 +31,13 @@ impl Consumer {
     pub(crate) fn start(shared: &Arc<Shared>, queue: QueueName, prefetch: u16) -> Self {
         let options = SubscribeOptions::new(queue.clone(), prefetch);
         let subscription = Subscription::open(shared.transport.clone(), options);
+        let status = subscription.status();
         let settled = CancellationToken::new();
+        let consuming = consume(shared.clone(), subscription, settled.clone());
         Self {
             queue,
-            status: subscription.status(),
-            task: tokio::spawn(consume(shared.clone(), subscription, settled.clone())),
+            status,
+            task: spawn_beside(&*shared.transport, consuming),
             settled,
         }
     }

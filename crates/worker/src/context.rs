@@ -1,5 +1,6 @@
 //! What a handler can know and do beside its arguments.
 
+use crate::blocking::Blocking;
 use crate::held::Held;
 use crate::outcome::cut;
 use crate::report::Live;
@@ -8,6 +9,8 @@ use counterfoil_toolbox::event::{LogLine, Progress};
 use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::{Task, TaskId, TaskName};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::any::type_name;
 use std::fmt;
@@ -21,6 +24,24 @@ const MAX_LINE: usize = 16 * 1024;
 /// Largest fields of a log line, in bytes of JSON.
 const MAX_FIELDS: usize = 64 * 1024;
 
+/// Largest checkpoint, in bytes of JSON. Headers must fit one frame of 128 KiB, all of them together.
+const MAX_CHECKPOINT: usize = 32 * 1024;
+
+/// A checkpoint that cannot be kept, or cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// It is no JSON, or not that of the type that was asked for.
+    #[error("the checkpoint cannot be written or read as JSON")]
+    Json(#[source] serde_json::Error),
+    /// Keep it elsewhere, and leave its name or key here.
+    #[error("the checkpoint takes {bytes} bytes; at most 32 KiB are kept")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+}
+
 /// The execution that a handler is part of. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
@@ -29,6 +50,7 @@ pub struct Context {
     live: Live,
     executions: i32,
     cancelled: CancellationToken,
+    soft: CancellationToken,
 }
 
 impl Context {
@@ -38,6 +60,7 @@ impl Context {
         live: Live,
         executions: i32,
         cancelled: CancellationToken,
+        soft: CancellationToken,
     ) -> Self {
         Self {
             shared,
@@ -45,6 +68,7 @@ impl Context {
             live,
             executions,
             cancelled,
+            soft,
         }
     }
 
@@ -126,6 +150,57 @@ impl Context {
         &self.cancelled
     }
 
+    /// Fires when this execution's soft time limit has passed, and whenever [`Self::cancelled`] does:
+    /// time to clean up, or to stop half-way. Nothing is ended by it.
+    ///
+    /// ```
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # async fn harvest(cx: Context) -> Result<u32, TaskError> {
+    /// # let pages = 0..3; async fn fetch(_: u32) {}
+    /// let mut done = 0;
+    /// for page in pages {
+    ///     if cx.soft_time_limit().is_cancelled() {
+    ///         cx.checkpoint(&done)?; // the next attempt goes on from here
+    ///         return Err(TaskError::retry_uncounted("out of time", std::time::Duration::ZERO));
+    ///     }
+    ///     fetch(page).await;
+    ///     done += 1;
+    /// }
+    /// # Ok(done) }
+    /// ```
+    #[must_use]
+    pub fn soft_time_limit(&self) -> &CancellationToken {
+        &self.soft
+    }
+
+    /// Leaves something for the next execution of this task, which finds it as
+    /// [`Self::last_checkpoint`]. The latest counts.
+    ///
+    /// It travels with the message of a retry, and with a task whose handler leaves when a draining
+    /// worker [asks it to](Self::cancelled). A worker that dies, or a handler that has to be dropped,
+    /// leaves what the message had when it came: the checkpoint of the last retry.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] when it cannot be written as JSON, or takes more than 32 KiB.
+    pub fn checkpoint(&self, state: &impl Serialize) -> Result<(), CheckpointError> {
+        let json = serde_json::to_string(state).map_err(CheckpointError::Json)?;
+        if json.len() > MAX_CHECKPOINT {
+            return Err(CheckpointError::TooLarge { bytes: json.len() });
+        }
+        self.held.set_checkpoint(json.into());
+        Ok(())
+    }
+
+    /// What an earlier execution of this task left, or this one. `None`: nothing.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Json`] when it is no `T`: perhaps an older version of the handler left it.
+    pub fn last_checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, CheckpointError> {
+        let json = self.held.checkpoint();
+        let state = json.map(|json| serde_json::from_str(&json));
+        state.transpose().map_err(CheckpointError::Json)
+    }
+
     /// Tells how far the task is. Only the latest matters: of many in a row, few are sent.
     pub fn progress(&self, current: i64, total: impl Into<Option<i64>>, message: impl AsRef<str>) {
         let message = Some(cut(message.as_ref(), MAX_LINE)).filter(|text| !text.is_empty());
@@ -147,6 +222,29 @@ impl Context {
             fields: log_fields(fields),
         };
         self.shared.reporter.log(self.live, self.executions, line);
+    }
+
+    /// Runs code that blocks (files, long computations, libraries without `async`) on a thread where
+    /// it harms nobody, and waits for what it returns. A panic of the code is one of the handler.
+    ///
+    /// ```
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # async fn read(cx: Context) -> Result<String, TaskError> {
+    /// let text = cx.spawn_blocking(|| std::fs::read_to_string("parcels.csv")).await?;
+    /// # Ok(text) }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Cancelled, the code goes on and nobody hears of it. When it does not end within ten seconds
+    /// it counts as hung: see [`Exit::Hung`](crate::Exit::Hung).
+    ///
+    /// # Panics
+    /// Outside of the handler's runtime.
+    pub fn spawn_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Blocking<T> {
+        Blocking::start(self.shared.clone(), self.held.clone(), work)
     }
 
     /// Sends a task as a child of this one. `Ok`: the broker has stored it.

@@ -22,6 +22,7 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         consumers,
         mut reporting,
         beating,
+        watching,
         pulse,
     } = running;
     let stop = &shared.stop;
@@ -54,6 +55,7 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
     // 5 Acknowledgements leave, channels close; what is unacknowledged goes back.
     futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
     beating.abort();
+    drop(watching);
     if !was_asked_twice {
         last_words(&shared, &pulse).await;
     }

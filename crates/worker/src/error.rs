@@ -61,6 +61,24 @@ pub enum BuildFault {
         /// The rule that it breaks.
         why: &'static str,
     },
+    /// The handler would be told that its time is nearly up when it is over.
+    #[error(
+        "the soft time limit of task {name} is {soft:?}, and its time limit is {limit:?}: the soft one has to be shorter"
+    )]
+    SoftTimeLimit {
+        /// The task.
+        name: String,
+        /// Its soft limit.
+        soft: Duration,
+        /// Its limit.
+        limit: Duration,
+    },
+    /// No execution of a task could ever begin.
+    #[error("max_concurrency of task {name} is 0, so it could never run")]
+    NoConcurrency {
+        /// The task.
+        name: String,
+    },
     /// The broker would take the message back while the task is still running.
     #[error(
         "the time limit of task {name} is {limit:?}, but the broker takes messages back after \

@@ -4,9 +4,12 @@
 //! `intake.rs` reads the message, `run.rs` runs the handler, `outcome.rs` decides what follows,
 //! `perform.rs` does it.
 
+use crate::gate::{Gate, Place, Turn};
+use crate::handler::Slot;
 use crate::held::{Held, Unusable};
 use crate::intake::take_in;
 use crate::outcome::{Ended, Facts, decide};
+use crate::registry::Registered;
 use crate::report::Live;
 use crate::retry::Tally;
 use crate::run::{Start, run};
@@ -80,6 +83,7 @@ impl Execution {
             let registered = self.shared.registry.get(&self.held.envelope.name);
             let facts = Facts {
                 options: registered.map_or(&no_options, |task| &task.options),
+                max_retries: self.held.envelope.max_retries,
                 retries: self.tally.retries,
                 executions: self.tally.executions,
                 max_result_bytes: self.shared.limits.result_bytes,
@@ -112,7 +116,7 @@ impl Execution {
         if let Some(wait) = self.too_early() {
             return Ended::TooEarly(wait);
         }
-        let slot = match self.wait_for_slot().await {
+        let slot = match self.wait_for_slot(task).await {
             Ok(slot) => slot,
             Err(ended) => return ended,
         };
@@ -131,6 +135,9 @@ impl Execution {
         })
         .await;
         self.ran_for = took;
+        if let (Some(gate), Some(took)) = (&task.gate, took) {
+            gate.ran_for(took);
+        }
         ended
     }
 
@@ -150,7 +157,33 @@ impl Execution {
     }
 
     /// A place among the handlers that run, or why it gets none.
-    async fn wait_for_slot(&self) -> Result<OwnedSemaphorePermit, Ended> {
+    async fn wait_for_slot(&self, task: &Registered) -> Result<Slot, Ended> {
+        let of_type = match &task.gate {
+            Some(gate) => self.pass(gate).await?,
+            None => None,
+        };
+        Ok(Slot {
+            _any: self.wait_for_place().await?,
+            _of_type: of_type,
+        })
+    }
+
+    /// Lets it through when its type's limits allow it soon.
+    async fn pass(&self, gate: &Gate) -> Result<Option<Place>, Ended> {
+        let draining = self.shared.stop.draining();
+        let place = draining.run_until_cancelled(gate.place()).await;
+        let place = place.ok_or(Ended::Stopped)?.map_err(Ended::Limited)?;
+        match gate.turn(Instant::now()) {
+            Turn::Now => Ok(place),
+            Turn::Later(wait) => Err(Ended::Limited(wait)),
+            Turn::Soon(wait) => {
+                let waited = draining.run_until_cancelled(tokio::time::sleep(wait));
+                waited.await.map(|()| place).ok_or(Ended::Stopped)
+            }
+        }
+    }
+
+    async fn wait_for_place(&self) -> Result<OwnedSemaphorePermit, Ended> {
         let Shared { stop, slots, .. } = &*self.shared;
         loop {
             if stop.draining().is_cancelled() {

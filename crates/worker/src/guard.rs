@@ -107,12 +107,17 @@ impl Guard {
 
     /// Ids of the tasks in hand.
     pub(crate) fn held_ids(&self) -> Vec<TaskId> {
+        self.held(|held| Some(held.envelope.id.clone()))
+    }
+
+    /// What `look` finds among the tasks in hand.
+    pub(crate) fn held<T>(&self, look: impl Fn(&Arc<Held>) -> Option<T>) -> Vec<T> {
         let known = self.known();
-        let held = known.messages.values().filter_map(|fate| match fate {
-            Fate::Held(held) => Some(held.envelope.id.clone()),
+        let found = known.messages.values().filter_map(|fate| match fate {
+            Fate::Held(held) => look(held),
             Fate::Finished => None,
         });
-        held.collect()
+        found.collect()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -1,6 +1,7 @@
 //! From a function of the user's to something that runs any message of its task.
 
 use crate::context::Context;
+use crate::gate::Place;
 use crate::panic::{self, PanicNote};
 use crate::task_error::TaskError;
 use counterfoil_toolbox::Task;
@@ -13,6 +14,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
+
+/// A place among the handlers that run at the same time, and among those of its type.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) _any: OwnedSemaphorePermit,
+    pub(crate) _of_type: Option<Place>,
+}
 
 /// What a handler came back with.
 #[derive(Debug)]
@@ -36,12 +44,7 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Returned> + Send>>;
 pub(crate) trait Handler: Send + Sync {
     /// Starts the handler. `slot` is its place among those that run at the same time, given back
     /// when its code has really ended.
-    fn start(
-        &self,
-        payload: &Payload,
-        cx: Context,
-        slot: OwnedSemaphorePermit,
-    ) -> Result<Running, BadArguments>;
+    fn start(&self, payload: &Payload, cx: Context, slot: Slot) -> Result<Running, BadArguments>;
 
     /// Whether it goes on when what awaits it is dropped.
     fn is_blocking(&self) -> bool;
@@ -70,12 +73,7 @@ where
     F: Fn(T, Context) -> Fut + Send + Sync,
     Fut: Future<Output = Result<T::Output, TaskError>> + Send + 'static,
 {
-    fn start(
-        &self,
-        payload: &Payload,
-        cx: Context,
-        slot: OwnedSemaphorePermit,
-    ) -> Result<Running, BadArguments> {
+    fn start(&self, payload: &Payload, cx: Context, slot: Slot) -> Result<Running, BadArguments> {
         let task: T = self.signature.bind(payload.args(), payload.kwargs())?;
         let work = (self.function)(task, cx);
         Ok(Box::pin(async move {
@@ -111,12 +109,7 @@ where
     T: Task,
     F: Fn(T, Context) -> Result<T::Output, TaskError> + Send + Sync + 'static,
 {
-    fn start(
-        &self,
-        payload: &Payload,
-        cx: Context,
-        slot: OwnedSemaphorePermit,
-    ) -> Result<Running, BadArguments> {
+    fn start(&self, payload: &Payload, cx: Context, slot: Slot) -> Result<Running, BadArguments> {
         let task: T = self.signature.bind(payload.args(), payload.kwargs())?;
         let function = self.function.clone();
         Ok(Box::pin(async move {

@@ -1,5 +1,6 @@
 //! A task in this worker's hands, from its delivery until that is settled.
 
+use crate::watchdog::OnThread;
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::{Content, Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
@@ -53,6 +54,10 @@ pub(crate) struct Held {
     delivered_before: AtomicI32,
     /// Somebody has adopted or orphaned it.
     changed: Notify,
+    /// What its executions left for the next one: JSON.
+    checkpoint: Mutex<Option<Box<str>>>,
+    /// Whether its handler is on a thread right now.
+    pub(crate) on_thread: OnThread,
 }
 
 /// Why a message that has an id cannot be run.
@@ -95,6 +100,7 @@ impl Held {
         Self {
             key: Key::of(&envelope),
             delivered_before: AtomicI32::new(envelope.lineage.deliveries),
+            checkpoint: Mutex::new(envelope.checkpoint.clone()),
             envelope,
             payload,
             queue: delivery.queue.clone(),
@@ -107,6 +113,7 @@ impl Held {
                 orphaned: false,
             }),
             changed: Notify::new(),
+            on_thread: OnThread::default(),
         }
     }
 
@@ -133,6 +140,27 @@ impl Held {
             tries: executions.saturating_sub(message.executions),
             ..message
         }
+    }
+
+    /// What its executions left for the next one: JSON.
+    pub(crate) fn checkpoint(&self) -> Option<Box<str>> {
+        self.checkpoint_lock().clone()
+    }
+
+    /// Leaves something for the next execution.
+    pub(crate) fn set_checkpoint(&self, json: Box<str>) {
+        *self.checkpoint_lock() = Some(json);
+    }
+
+    /// Whether an execution left something that the message does not hold.
+    pub(crate) fn has_new_checkpoint(&self) -> bool {
+        *self.checkpoint_lock() != self.envelope.checkpoint
+    }
+
+    fn checkpoint_lock(&self) -> MutexGuard<'_, Option<Box<str>>> {
+        self.checkpoint
+            .lock()
+            .expect("no code panics while it holds the lock")
     }
 
     /// Its queue was deleted: nobody else will ever get it.

@@ -1,4 +1,4 @@
-//! Blocking handlers that go on after their time limit.
+//! Blocking code that goes on although its task is over.
 //!
 //! A thread cannot be ended from outside. All that can be done is to ask it to leave, to say whose
 //! it is, and to end the process when too many do not leave: each takes up a place for good.
@@ -39,21 +39,21 @@ impl Hung {
     }
 }
 
-/// Waits for the end of a blocking handler whose time limit has passed, or of the worker. `handler`
-/// is what awaits its thread.
+/// Waits for the end of blocking code whose task is over, or of the worker. `thread` is what awaits
+/// it.
 pub(crate) async fn see_off<T>(
     shared: Arc<Shared>,
     held: Arc<Held>,
-    handler: impl Future<Output = T> + Unpin,
+    thread: impl Future<Output = T> + Unpin,
 ) {
     let draining = shared.stop.draining();
     draining
-        .run_until_cancelled(wait(&shared, &held, handler))
+        .run_until_cancelled(wait(&shared, &held, thread))
         .await;
 }
 
-async fn wait<T>(shared: &Shared, held: &Held, mut handler: impl Future<Output = T> + Unpin) {
-    if tokio::time::timeout(GRACE, &mut handler).await.is_ok() {
+async fn wait<T>(shared: &Shared, held: &Held, mut thread: impl Future<Output = T> + Unpin) {
+    if tokio::time::timeout(GRACE, &mut thread).await.is_ok() {
         return;
     }
     let Envelope { id, name, .. } = &held.envelope;
@@ -63,12 +63,12 @@ async fn wait<T>(shared: &Shared, held: &Held, mut handler: impl Future<Output =
         tasks.clone()
     };
     let count = hung.len();
-    tracing::error!(task_id = %id, task_name = %name, count, "a blocking handler hangs: it takes up a place until it ends");
+    tracing::error!(task_id = %id, task_name = %name, count, "blocking code of a handler hangs: it keeps its thread until it ends");
     if count >= shared.hung.limit {
         shared.end(Exit::Hung { tasks: hung });
     }
-    handler.await;
-    tracing::info!(task_id = %id, task_name = %name, "a handler that hung has ended");
+    thread.await;
+    tracing::info!(task_id = %id, task_name = %name, "blocking code that hung has ended");
     let mut tasks = shared.hung.tasks();
     if let Some(at) = tasks.iter().position(|task| task == id) {
         tasks.swap_remove(at);

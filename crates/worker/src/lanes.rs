@@ -16,7 +16,6 @@ use futures::FutureExt;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 /// How long nothing may be taken before the lanes are written off.
@@ -47,7 +46,7 @@ struct Line {
 }
 
 impl Lanes {
-    /// No lane yet. To be called within the runtime that executions run on.
+    /// No lane yet.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let line = Line {
             waiting: VecDeque::new(),
@@ -56,9 +55,9 @@ impl Lanes {
             moved_at: Instant::now(),
         };
         Self {
+            most: shared.threads.current().metrics().num_workers(),
             shared,
             line: Arc::new(Mutex::new(line)),
-            most: Handle::current().metrics().num_workers(),
         }
     }
 
@@ -104,9 +103,13 @@ impl Lanes {
         let generation = line.generation;
         line.open += more;
         drop(line);
+        if more == 0 {
+            return;
+        }
+        let threads = self.shared.threads.current();
         for _ in 0..more {
             let lane = lane(self.shared.clone(), self.line.clone(), generation);
-            self.shared.executions.spawn(lane);
+            self.shared.executions.spawn_on(lane, &threads);
         }
     }
 }

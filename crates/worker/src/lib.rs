@@ -42,6 +42,7 @@ mod consume;
 mod lanes;
 
 mod execute;
+mod gate;
 mod intake;
 mod queues;
 mod run;
@@ -59,6 +60,7 @@ mod drain;
 mod exit;
 mod stop;
 
+mod blocking;
 mod context;
 mod error;
 mod guard;
@@ -71,9 +73,12 @@ mod registry;
 mod shared;
 mod states;
 mod task_error;
+mod threads;
+mod watchdog;
 
+pub use blocking::Blocking;
 pub use builder::WorkerBuilder;
-pub use context::Context;
+pub use context::{CheckpointError, Context};
 pub use error::{BuildError, BuildFault};
 pub use exit::Exit;
 pub use stop::Stopper;

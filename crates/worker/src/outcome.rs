@@ -53,6 +53,8 @@ pub(crate) enum Ended {
     Expired,
     /// Not run: it is due only after this.
     TooEarly(Duration),
+    /// Not run: too many of its type run, or have begun lately. It asks again after this.
+    Limited(Duration),
     /// Not run: its delivery was lost while it waited, and it has not been delivered here again.
     Lost,
     /// Not run, or ended before it was done: the worker stops.
@@ -64,6 +66,8 @@ pub(crate) enum Ended {
 pub(crate) struct Facts<'a> {
     /// How the task is retried.
     pub(crate) options: &'a TaskOptions,
+    /// How many retries its sender allows; `None`: as many as its options.
+    pub(crate) max_retries: Option<u32>,
     /// Counted retries so far.
     pub(crate) retries: i32,
     /// Retries so far, counted or not.
@@ -130,7 +134,7 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
             let why = "it expired before it was started";
             Outcome::Revoked(fault(FaultKind::Expired, why))
         }
-        Ended::TooEarly(wait) => Outcome::Later(wait.min(MAX_DELAY)),
+        Ended::TooEarly(wait) | Ended::Limited(wait) => Outcome::Later(wait.min(MAX_DELAY)),
         Ended::Lost => Outcome::LetGo,
         Ended::Stopped => Outcome::HandBack,
     }
@@ -151,7 +155,8 @@ fn after_error(error: &TaskError, facts: Facts<'_>) -> Outcome {
 
 fn retry(delay: Option<Duration>, counted: bool, fault: TaskFault, facts: Facts<'_>) -> Outcome {
     let retries = u32::try_from(facts.retries).unwrap_or(0);
-    if (counted && retries >= facts.options.max_retries) || facts.executions >= MAX_EXECUTIONS {
+    let allowed = facts.max_retries.unwrap_or(facts.options.max_retries);
+    if (counted && retries >= allowed) || facts.executions >= MAX_EXECUTIONS {
         return Outcome::Dead(exhausted(fault, facts));
     }
     let wait = || facts.options.backoff.wait(retries, facts.chance);

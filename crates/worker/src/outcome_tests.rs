@@ -7,7 +7,7 @@ fn options() -> TaskOptions {
             jitter: false,
             ..Backoff::default()
         },
-        time_limit: None,
+        ..TaskOptions::default()
     }
 }
 
@@ -15,6 +15,7 @@ fn after(ended: Ended, change: impl FnOnce(&mut Facts<'_>)) -> Outcome {
     let options = options();
     let mut facts = Facts {
         options: &options,
+        max_retries: None,
         retries: 0,
         executions: 0,
         max_result_bytes: 100,
@@ -65,6 +66,7 @@ fn a_task_that_is_never_retried_fails_with_the_kind_of_its_error() {
         };
         let facts = Facts {
             options: &options,
+            max_retries: None,
             retries: 0,
             executions: 0,
             max_result_bytes: 100,

@@ -67,6 +67,13 @@ pub(crate) fn note_of(payload: Box<dyn Any + Send>) -> PanicNote {
         })
 }
 
+/// Goes on with a panic that was caught on another thread.
+pub(crate) fn again(note: PanicNote) -> ! {
+    let message = note.message.clone();
+    LATEST.with_borrow_mut(|latest| *latest = Some(note));
+    panic::resume_unwind(Box::new(message))
+}
+
 fn text(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));

@@ -9,7 +9,7 @@ use crate::execute::{Execution, Next, Retry};
 use crate::held::Held;
 use crate::outcome::Outcome;
 use crate::publish::Sent;
-use crate::retry::{SHORTEST, send_copy};
+use crate::retry::{SHORTEST, Tally, send_copy};
 use chrono::{TimeDelta, Utc};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
@@ -71,17 +71,18 @@ impl Execution {
             // This execution is over and told, so nothing is left behind.
             self.pass_on().await;
         } else {
-            self.go_on_elsewhere(&retry, delay.max(SHORTEST)).await;
+            self.go_on_elsewhere(&retry, self.tally, delay.max(SHORTEST))
+                .await;
         }
         Next::Over
     }
 
     /// Sends the copy that carries on with the task, and reports `retry` as its reason.
-    async fn go_on_elsewhere(&self, retry: &Retry, delay: Duration) {
+    async fn go_on_elsewhere(&self, retry: &Retry, tally: Tally, delay: Duration) {
         let Ok(payload) = &self.held.payload else {
             return self.release(Held::hand_back);
         };
-        match send_copy(&self.shared, &self.held, payload, self.tally, delay).await {
+        match send_copy(&self.shared, &self.held, payload, tally, delay).await {
             Sent::Confirmed => self.finish(self.retry_event(retry, delay)),
             Sent::Impossible(why) => {
                 let text = format!("it could not be retried ({why}): {}", retry.fault.message);
@@ -148,11 +149,25 @@ impl Execution {
     /// with the retries that it has behind it, which its message does not know.
     async fn pass_on(&self) {
         match &self.again {
-            Some(retry) if self.held.is_ours() && !self.shared.stop.killed().is_cancelled() => {
-                self.go_on_elsewhere(retry, SHORTEST).await;
+            Some(retry) if self.may_send() => {
+                self.go_on_elsewhere(retry, self.tally, SHORTEST).await;
+            }
+            None if self.held.has_new_checkpoint() && self.may_send() => {
+                let retry = Retry {
+                    counted: false,
+                    fault: TaskFault::new(FaultKind::WorkerLost, "its worker stopped"),
+                    executions: self.tally.executions,
+                };
+                let tally = self.tally.after(false);
+                self.go_on_elsewhere(&retry, tally, SHORTEST).await;
             }
             Some(_) | None => self.release(Held::hand_back),
         }
+    }
+
+    /// Whether a copy may go on with it: it is this worker's, and there is time to send one.
+    fn may_send(&self) -> bool {
+        self.held.is_ours() && !self.shared.stop.killed().is_cancelled()
     }
 
     /// Settles the deliveries without a last event.

@@ -1,26 +1,32 @@
 //! The tasks that a worker knows, by name.
 
+use crate::gate::Gate;
 use crate::handler::Handler;
 use counterfoil_toolbox::task::TaskOptions;
 use counterfoil_toolbox::{Task, TaskName};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use tokio::time::Instant;
 
 /// A task with its handler.
 pub(crate) struct Registered {
     pub(crate) name: TaskName,
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) options: TaskOptions,
+    /// Its limits on this worker, if it has any.
+    pub(crate) gate: Option<Gate>,
     schema: Value,
 }
 
 impl Registered {
     pub(crate) fn new<T: Task>(name: TaskName, handler: impl Handler + 'static) -> Self {
+        let options = T::options();
         Self {
             name,
             handler: Box::new(handler),
-            options: T::options(),
+            gate: Gate::of(&options, Instant::now()),
+            options,
             schema: schemars::schema_for!(T).to_value(),
         }
     }

@@ -104,6 +104,7 @@ fn copy(
     let mut envelope = held.envelope.clone();
     envelope.retries = tally.retries;
     envelope.lineage.executions = tally.executions;
+    envelope.checkpoint = held.checkpoint();
     // The execution that failed is the last of those since the message; none did if it came early.
     let since = tally.executions - held.envelope.lineage.executions;
     if since > 0 {

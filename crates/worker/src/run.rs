@@ -1,14 +1,15 @@
 //! Running one handler once, under its limits.
 
 use crate::context::Context;
-use crate::handler::{Returned, Running};
+use crate::handler::{Returned, Running, Slot};
 use crate::held::Held;
 use crate::hung::see_off;
 use crate::outcome::Ended;
 use crate::panic;
 use crate::registry::Registered;
 use crate::report::Live;
-use crate::shared::Shared;
+use crate::shared::{RunFor, Shared};
+use crate::watchdog::Watched;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::message::Payload;
@@ -17,8 +18,7 @@ use futures::future::CatchUnwind;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -31,7 +31,7 @@ pub(crate) struct Start<'a> {
     pub(crate) executions: i32,
     pub(crate) task: &'a Registered,
     pub(crate) payload: &'a Payload,
-    pub(crate) slot: OwnedSemaphorePermit,
+    pub(crate) slot: Slot,
 }
 
 /// Runs the handler: how it ended, and how long it took if it was started at all.
@@ -46,12 +46,14 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         slot,
     } = start;
     let cancelled = shared.stop.leaving().child_token();
+    let soft = cancelled.child_token();
     let context = Context::new(
         shared.clone(),
         held.clone(),
         live,
         executions,
         cancelled.clone(),
+        soft.clone(),
     );
     let span = tracing::info_span!(
         "task.run",
@@ -70,9 +72,14 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     let (began, _counted) = (Instant::now(), shared.counts.begin());
     let reporter = &shared.reporter;
     reporter.entered(live, executions, TaskState::Started, Utc::now());
-    let limit = shared.limits.time_of(held, task);
+    let limits = shared.limits.time_of(held, task);
     let mut running = AssertUnwindSafe(running).catch_unwind();
-    let ended = watch(&mut running, limit, &cancelled, shared.stop.killed());
+    let watched = Watched {
+        handler: &mut running,
+        on_thread: &held.on_thread,
+        began: shared.began,
+    };
+    let ended = watch(watched, limits, &cancelled, &soft, shared.stop.killed());
     let ended = ended.instrument(span).await;
     if matches!(ended, Ended::TimedOut(_)) && task.handler.is_blocking() {
         let seeing_off = see_off(shared.clone(), held.clone(), running);
@@ -87,22 +94,32 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
 
 /// Waits for the handler, its time limit, or the end of the worker.
 async fn watch(
-    running: &mut CatchUnwind<AssertUnwindSafe<Running>>,
-    limit: Duration,
+    running: Watched<'_, &mut CatchUnwind<AssertUnwindSafe<Running>>>,
+    limits: RunFor,
     cancelled: &CancellationToken,
+    soft: &CancellationToken,
     killed: &CancellationToken,
 ) -> Ended {
-    tokio::select! {
-        biased;
-        returned = running => match returned {
-            Ok(returned) => ended(returned),
-            Err(payload) => Ended::Panicked(panic::note_of(payload)),
-        },
-        () = tokio::time::sleep(limit) => {
-            cancelled.cancel();
-            Ended::TimedOut(limit)
+    let mut running = running;
+    let began = Instant::now();
+    let mut wait_until = limits.soft.map(|soft| began + soft);
+    loop {
+        let hard = began + limits.hard;
+        tokio::select! {
+            biased;
+            returned = &mut running => return match returned {
+                Ok(returned) => ended(returned),
+                Err(payload) => Ended::Panicked(panic::note_of(payload)),
+            },
+            () = sleep_until(wait_until.unwrap_or(hard)) => match wait_until.take() {
+                Some(_) => soft.cancel(),
+                None => {
+                    cancelled.cancel();
+                    return Ended::TimedOut(limits.hard);
+                }
+            },
+            () = killed.cancelled() => return Ended::Stopped,
         }
-        () = killed.cancelled() => Ended::Stopped,
     }
 }
 

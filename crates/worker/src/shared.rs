@@ -8,6 +8,7 @@ use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
 use crate::states::States;
 use crate::stop::Stop;
+use crate::threads::Threads;
 use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Envelope;
@@ -17,7 +18,7 @@ use counterfoil_toolbox::{Producer, TaskId};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SetOnce};
 use tokio_util::task::TaskTracker;
 
@@ -37,6 +38,10 @@ pub(crate) struct Shared {
     /// Places for handlers that run at the same time.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) stop: Stop,
+    /// Where handlers run.
+    pub(crate) threads: Threads,
+    /// When this worker began.
+    pub(crate) began: Instant,
     /// Every execution.
     pub(crate) executions: TaskTracker,
     pub(crate) counts: Counts,
@@ -84,7 +89,17 @@ pub(crate) struct Limits {
 impl Limits {
     /// How long one execution may take. The sender's word goes before the task's, and that before
     /// the worker's, but none of them can make the broker wait.
-    pub(crate) fn time_of(&self, held: &Held, task: &Registered) -> Duration {
+    pub(crate) fn time_of(&self, held: &Held, task: &Registered) -> RunFor {
+        let hard = self.hard_limit(held, task);
+        let soft = held.envelope.time_limits.soft;
+        let soft = soft.or(task.options.soft_time_limit);
+        RunFor {
+            hard,
+            soft: soft.filter(|soft| *soft < hard),
+        }
+    }
+
+    fn hard_limit(&self, held: &Held, task: &Registered) -> Duration {
         let asked = held.envelope.time_limits.hard;
         let asked = asked.or(task.options.time_limit).or(self.time);
         if let Some(asked) = asked.filter(|asked| *asked <= self.longest) {
@@ -98,6 +113,15 @@ impl Limits {
         });
         self.longest
     }
+}
+
+/// How long one execution may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RunFor {
+    /// Then it is ended.
+    pub(crate) hard: Duration,
+    /// Then its handler is told. `None`: never, or not before the end.
+    pub(crate) soft: Option<Duration>,
 }
 
 /// The ways out. Events have a publisher of their own, in the reporter's hands.

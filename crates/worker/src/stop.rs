@@ -1,5 +1,6 @@
 //! The stages of stopping, each including those before it.
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How far stopping has come, shared by everything that a worker runs.
@@ -76,4 +77,23 @@ impl Stopper {
     pub fn stop_now(&self) {
         self.0.at_once();
     }
+}
+
+/// Each signal takes the worker one step further.
+pub(crate) async fn stop_on_signals(stopper: Stopper) -> std::convert::Infallible {
+    let mut terminate = signal(SignalKind::terminate()).expect("the system has SIGTERM");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("the system has SIGINT");
+    let mut next = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
+    tracing::info!("asked to stop: draining; a second signal stops at once");
+    stopper.drain();
+    next().await;
+    tracing::warn!("asked to stop again: stopping at once");
+    stopper.stop_now();
+    std::future::pending().await
 }

@@ -12,7 +12,9 @@ use crate::registry::Registry;
 use crate::report::{Reporter, send_batches};
 use crate::shared::{Counts, Limits, Senders, Services, Shared};
 use crate::states::States;
-use crate::stop::{Stop, StopOnDrop, Stopper};
+use crate::stop::{Stop, StopOnDrop, Stopper, stop_on_signals};
+use crate::threads::Threads;
+use crate::watchdog::watch;
 use chrono::Utc;
 use counterfoil_toolbox::ServiceName;
 use counterfoil_toolbox::config::WorkerSettings;
@@ -20,14 +22,14 @@ use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::task::longest_run;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{PublisherOptions, Transport};
+use counterfoil_toolbox::transport::{PublisherOptions, Transport, spawn_beside};
 use std::future::Future;
 use std::sync::{Arc, Mutex, Once};
-use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SetOnce};
 use tokio::task::JoinHandle;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Runs the tasks of one or several services. Made by [`Worker::builder`].
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub(crate) struct Running {
     pub(crate) consumers: Vec<Consumer>,
     pub(crate) reporting: JoinHandle<()>,
     pub(crate) beating: JoinHandle<()>,
+    /// The watchdog; `None`: handlers have the threads of everything else.
+    pub(crate) watching: Option<AbortOnDropHandle<()>>,
     pub(crate) pulse: Pulse,
 }
 
@@ -92,26 +96,11 @@ impl Worker {
     /// When the process cannot listen for signals.
     pub async fn run(self) -> Exit {
         let stopper = self.stopper();
-        let signals = async {
-            let mut terminate = signal(SignalKind::terminate()).expect("the system has SIGTERM");
-            let mut interrupt = signal(SignalKind::interrupt()).expect("the system has SIGINT");
-            let mut next = async || {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-            };
-            next().await;
-            tracing::info!("asked to stop: draining; a second signal stops at once");
-            stopper.drain();
-            next().await;
-            tracing::warn!("asked to stop again: stopping at once");
-            stopper.stop_now();
-            std::future::pending().await
-        };
+        let signals = spawn_beside(&*self.transport, stop_on_signals(stopper));
+        let signals = AbortOnDropHandle::new(signals);
         tokio::select! {
             exit = self.run_until(std::future::pending()) => exit,
-            exit = signals => exit,
+            Err(error) = signals => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
@@ -120,14 +109,35 @@ impl Worker {
     /// # Cancel safety
     /// Cancelled, it stops at once: handlers are dropped, and what they ran is delivered again.
     pub async fn run_until(self, signal: impl Future<Output = ()>) -> Exit {
-        let patience = self.settings.drain_timeout;
         let stop = self.stop.clone();
         let _stop_on_drop = StopOnDrop(stop.clone());
+        let transport = self.transport.clone();
+        // Handlers get the threads of whoever started the worker; it has others.
+        let life = self.live(Handle::current());
+        let mut life = spawn_beside(&*transport, life);
+        let ended = tokio::select! {
+            ended = &mut life => ended,
+            () = signal => {
+                stop.drain();
+                life.await
+            }
+        };
+        match ended {
+            Ok(exit) => exit,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // The runtime ends under it.
+            Err(_) => Exit::Killed { left: Vec::new() },
+        }
+    }
+
+    /// From the start to the last word.
+    async fn live(self, handlers: Handle) -> Exit {
+        let patience = self.settings.drain_timeout;
+        let stop = self.stop.clone();
         let declarations = self.declarations.clone();
-        let running = self.start();
+        let running = self.start(handlers);
         let shared = running.shared.clone();
         let lost = tokio::select! {
-            () = signal => None,
             () = stop.draining().cancelled() => None,
             _ = shared.ending.wait() => None,
             lost = first_lost(&running, &declarations) => Some(lost),
@@ -143,7 +153,7 @@ impl Worker {
     }
 
     /// Starts everything that goes on in the background.
-    fn start(self) -> Running {
+    fn start(self, handlers: Handle) -> Running {
         crate::panic::install_hook();
         let prefetch = self.settings.prefetch.unwrap_or(self.settings.concurrency);
         let pulse = Pulse {
@@ -156,19 +166,22 @@ impl Worker {
         let queues = self.queues.clone();
         tracing::info!(worker = %self.id, ?queues, "worker starts");
         let events = self.transport.publisher(PublisherOptions::mandatory());
-        let shared = Arc::new(self.into_shared(prefetch));
+        // A thread that handlers block cannot watch them.
+        let is_apart = Handle::current().id() != handlers.id();
+        let shared = Arc::new(self.into_shared(prefetch, handlers));
         let reporting = shared.clone();
         let consume = |queue| Consumer::start(&shared, queue, prefetch);
         Running {
             reporting: tokio::spawn(async move { send_batches(&reporting, &events).await }),
             beating: tokio::spawn(beat(shared.clone(), pulse.clone())),
             consumers: queues.into_iter().map(consume).collect(),
+            watching: is_apart.then(|| AbortOnDropHandle::new(tokio::spawn(watch(shared.clone())))),
             shared,
             pulse,
         }
     }
 
-    fn into_shared(self, prefetch: u16) -> Shared {
+    fn into_shared(self, prefetch: u16, handlers: Handle) -> Shared {
         // As many finished tasks as may come back when the connection breaks, twice.
         let memory = 2 * usize::from(prefetch) * self.queues.len() + 1000;
         let services = self.services.iter().map(ServiceName::as_str);
@@ -191,6 +204,8 @@ impl Worker {
             guard: Guard::new(memory),
             slots: Arc::new(Semaphore::new(self.settings.concurrency.into())),
             stop: self.stop,
+            threads: Threads::new(handlers),
+            began: Instant::now(),
             executions: TaskTracker::new(),
             counts: Counts::default(),
             hung: Hung::new(self.settings.concurrency),

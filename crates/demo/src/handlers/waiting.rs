@@ -11,7 +11,8 @@ pub(crate) async fn sleep(task: Sleep, _: Context) -> Result<f64, TaskError> {
     Ok(task.seconds)
 }
 
-pub(crate) fn block(task: Block, _: Context) -> Result<f64, TaskError> {
+/// What no async handler should do, to see what becomes of those beside it.
+pub(crate) async fn block(task: Block, _: Context) -> Result<f64, TaskError> {
     std::thread::sleep(duration(task.seconds)?);
     Ok(task.seconds)
 }

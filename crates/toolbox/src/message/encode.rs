@@ -91,7 +91,11 @@ fn push_own(headers: &mut Headers, envelope: &Envelope) {
             headers.push(name, count);
         }
     }
+    if let Some(max_retries) = envelope.max_retries {
+        headers.push(names::MAX_RETRIES, i64::from(max_retries));
+    }
     for (name, text) in [
+        (names::CHECKPOINT, &envelope.checkpoint),
         (names::SESSION, &envelope.session_id),
         (names::CREATOR, &envelope.creator_id),
         (names::RELATED, &envelope.related),

@@ -20,6 +20,10 @@ pub mod names {
     /// How many of those the worker made without a message of their own, right before it sent this
     /// one.
     pub const TRIES_BEFORE: &str = "counterfoil-tries-before";
+    /// Counted retries that this task may have, instead of as many as its type.
+    pub const MAX_RETRIES: &str = "counterfoil-max-retries";
+    /// What an earlier execution left for the next one: JSON.
+    pub const CHECKPOINT: &str = "counterfoil-checkpoint";
     /// Session that the task is part of.
     pub const SESSION: &str = "counterfoil-session";
     /// Who wanted the task, as the platform names its users.
@@ -64,6 +68,10 @@ pub struct Envelope {
     pub tries_before: i32,
     /// Counted retries so far.
     pub retries: i32,
+    /// See [`names::MAX_RETRIES`].
+    pub max_retries: Option<u32>,
+    /// See [`names::CHECKPOINT`].
+    pub checkpoint: Option<Box<str>>,
     /// Not before this time.
     pub eta: Option<DateTime<Utc>>,
     /// Not after this time.
@@ -104,6 +112,8 @@ impl Envelope {
             lineage: Lineage::default(),
             tries_before: 0,
             retries: 0,
+            max_retries: None,
+            checkpoint: None,
             eta: None,
             expires: None,
             time_limits: TimeLimits::default(),
@@ -189,6 +199,9 @@ impl Envelope {
             self.lineage.executions = executions;
         }
         self.tries_before = count(headers, names::TRIES_BEFORE)?.unwrap_or(0);
+        let max_retries = count(headers, names::MAX_RETRIES)?;
+        self.max_retries = max_retries.map(i32::unsigned_abs);
+        self.checkpoint = headers.text(names::CHECKPOINT).map(Into::into);
         self.lineage.deliveries = count(headers, names::DELIVERY_COUNT)?.unwrap_or(0);
         self.session_id = headers.text(names::SESSION).map(Into::into);
         self.creator_id = headers.text(names::CREATOR).map(Into::into);
@@ -208,7 +221,7 @@ impl Envelope {
 }
 
 /// Headers that have a field of their own, or that are written anew on every send.
-const KNOWN: [&str; 26] = [
+const KNOWN: [&str; 28] = [
     "task",
     "id",
     "correlation_id",
@@ -228,6 +241,8 @@ const KNOWN: [&str; 26] = [
     names::RESCUE,
     names::EXECUTIONS,
     names::TRIES_BEFORE,
+    names::MAX_RETRIES,
+    names::CHECKPOINT,
     names::SESSION,
     names::CREATOR,
     names::RELATED,

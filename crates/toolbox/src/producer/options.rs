@@ -1,9 +1,12 @@
 //! What a sender can say about one task, beyond its arguments.
 
 use crate::ids::TaskId;
-use crate::message::Envelope;
+use crate::message::{Envelope, TimeLimits};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
+
+/// The most that a message can say.
+const MAX_RETRIES: u32 = 1_000_000;
 
 /// Options of one send. `SendOptions::default()` says nothing.
 #[derive(Debug, Clone, Default)]
@@ -13,7 +16,8 @@ pub struct SendOptions {
     pub(super) countdown: Option<Duration>,
     pub(super) eta: Option<DateTime<Utc>>,
     pub(super) expires: Option<DateTime<Utc>>,
-    pub(super) time_limit: Option<Duration>,
+    pub(super) time_limits: TimeLimits,
+    pub(super) max_retries: Option<u32>,
     pub(super) priority: Option<u8>,
     pub(super) parent: Option<(TaskId, TaskId)>,
     pub(super) session_id: Option<String>,
@@ -56,7 +60,21 @@ impl SendOptions {
 
     /// Longest that one execution may take, instead of the task's own limit.
     pub fn time_limit(mut self, limit: Duration) -> Self {
-        self.time_limit = Some(limit);
+        self.time_limits.hard = Some(limit);
+        self
+    }
+
+    /// When the handler of one execution is told that its time is nearly up, instead of the task's
+    /// own limit. It should be shorter than the time limit.
+    pub fn soft_time_limit(mut self, limit: Duration) -> Self {
+        self.time_limits.soft = Some(limit);
+        self
+    }
+
+    /// Counted retries after the first attempt, instead of the task's own number; 0: none. At most
+    /// a million.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = Some(retries.min(MAX_RETRIES));
         self
     }
 
@@ -117,7 +135,8 @@ impl SendOptions {
     pub(super) fn fill(self, envelope: &mut Envelope, now: DateTime<Utc>) {
         envelope.eta = self.due(now);
         envelope.expires = self.expires;
-        envelope.time_limits.hard = self.time_limit;
+        envelope.time_limits = self.time_limits;
+        envelope.max_retries = self.max_retries;
         envelope.priority = self.priority;
         if let Some((parent, root)) = self.parent {
             envelope.parent_id = Some(parent);

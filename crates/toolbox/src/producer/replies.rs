@@ -15,6 +15,7 @@ use crate::topology::names::event_key;
 use crate::topology::{Binding, Destination, Item, Names, Queue, QueueKind};
 use crate::transport::{
     Declare, DeclareError, SubscribeOptions, Subscription, SubscriptionStatus, Transport,
+    spawn_beside,
 };
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
@@ -102,7 +103,7 @@ impl Replies {
             waiting: Mutex::default(),
         });
         inner.declare_queue().await?;
-        let reader = tokio::spawn(read(inner.clone()));
+        let reader = spawn_beside(&*inner.transport, read(inner.clone()));
         Ok(Self { inner, reader })
     }
 

@@ -27,6 +27,9 @@ use crate::names::{ExchangeName, QueueName};
 use crate::topology::Item;
 use async_trait::async_trait;
 use std::fmt;
+use std::future::Future;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 /// A broker: RabbitMQ over AMQP, or one that lives in this process.
 ///
@@ -36,6 +39,12 @@ use std::fmt;
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Opens a publisher. It connects in the background and reconnects by itself.
     fn publisher(&self, options: PublisherOptions) -> Publisher;
+
+    /// The runtime that it works on, if it has one of its own: what must go on while other code
+    /// blocks its threads belongs there. `None`: it works on the runtime of its callers.
+    fn runtime(&self) -> Option<Handle> {
+        None
+    }
 
     /// Opens one channel on the consuming connection; [`Subscription`] is built on it.
     ///
@@ -75,6 +84,20 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Closes all connections. Publishers and subscriptions end with an error afterwards.
     async fn close(&self);
+}
+
+/// Runs `work` where `transport` works: see [`Transport::runtime`].
+///
+/// # Panics
+/// Outside of a runtime, when the transport has none of its own.
+pub fn spawn_beside<T: Send + 'static>(
+    transport: &dyn Transport,
+    work: impl Future<Output = T> + Send + 'static,
+) -> JoinHandle<T> {
+    transport
+        .runtime()
+        .unwrap_or_else(Handle::current)
+        .spawn(work)
 }
 
 /// Whether a declaration may create what is missing.

@@ -3,7 +3,6 @@
 use crate::running::add;
 use crate::tasks::{Act, Add};
 use crate::world::World;
-use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::task::{Task, TaskOptions};
@@ -85,7 +84,7 @@ async fn a_time_limit_beyond_the_patience_of_the_broker_is_refused() {
             TaskOptions {
                 time_limit: Some(Duration::from_secs(3600)),
                 max_retries: 0,
-                backoff: Backoff::default(),
+                ..TaskOptions::default()
             }
         }
     }
@@ -100,6 +99,34 @@ async fn a_time_limit_beyond_the_patience_of_the_broker_is_refused() {
     let patient = |seconds| builder().consumer_timeout(Duration::from_secs(seconds));
     assert!(patient(3719).build().is_err(), "no margin is left");
     assert!(patient(3720).build().is_ok());
+}
+
+#[tokio::test]
+async fn limits_under_which_a_task_could_not_run_or_clean_up_are_refused() {
+    #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Odd {}
+    impl Task for Odd {
+        const NAME: &'static str = "demo.odd";
+        type Output = ();
+        fn options() -> TaskOptions {
+            TaskOptions {
+                time_limit: Some(Duration::from_secs(60)),
+                soft_time_limit: Some(Duration::from_secs(60)),
+                max_concurrency: Some(0),
+                ..TaskOptions::default()
+            }
+        }
+    }
+    let world = World::new().await;
+    let odd = async |_: Odd, _: Context| Ok(());
+    let error = world.builder(WorkerSettings::default()).handle(odd).build();
+    let text = error.expect_err("odd").to_string();
+    for wanted in [
+        "max_concurrency of task demo.odd is 0, so it could never run",
+        "the soft time limit of task demo.odd is 60s, and its time limit is 60s",
+    ] {
+        assert!(text.contains(wanted), "{text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

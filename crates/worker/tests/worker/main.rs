@@ -1,12 +1,16 @@
 //! The worker's promises, on a broker in memory.
 
-mod tasks;
+#[macro_use]
 mod world;
+mod tasks;
 
+mod blocking;
 mod building;
 mod misfits;
 mod running;
 
+mod checkpoints;
+mod limits;
 mod retries;
 mod time;
 

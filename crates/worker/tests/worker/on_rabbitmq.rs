@@ -16,18 +16,25 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 
-async fn rabbitmq() -> anyhow::Result<(Vhost, World)> {
+pub(crate) async fn rabbitmq() -> anyhow::Result<(Vhost, World)> {
     let vhost = Broker::shared().await?.vhost().await?;
     let world = World::on(transport(vhost.amqp_url())?).await;
     Ok((vhost, world))
 }
 
 pub(crate) fn transport(url: String) -> anyhow::Result<Arc<AmqpTransport>> {
+    transport_with(url, |settings| settings)
+}
+
+pub(crate) fn transport_with(
+    url: String,
+    change: impl FnOnce(BrokerSettings) -> BrokerSettings,
+) -> anyhow::Result<Arc<AmqpTransport>> {
     let settings = BrokerSettings {
         urls: vec![url.into()],
         ..BrokerSettings::default()
     };
-    Ok(AmqpTransport::new(&settings)?)
+    Ok(AmqpTransport::new(&change(settings))?)
 }
 
 fn succeeded(events: &[Event]) -> usize {

@@ -31,7 +31,7 @@ impl Task for Act {
         TaskOptions {
             max_retries: 2,
             backoff: Backoff::fixed(Duration::from_millis(100)),
-            time_limit: None,
+            ..TaskOptions::default()
         }
     }
 }
@@ -51,7 +51,7 @@ impl Task for Patient {
         TaskOptions {
             max_retries: 2,
             backoff: Backoff::fixed(Duration::from_secs(5)),
-            time_limit: None,
+            ..TaskOptions::default()
         }
     }
 }

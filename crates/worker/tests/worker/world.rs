@@ -22,6 +22,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// Tests of one and the same promise, an `async fn(World)`, on both transports.
+macro_rules! on_both_transports {
+    ($($promise:ident),+ $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test(start_paused = true)]
+            async fn $promise() {
+                super::$promise(crate::world::World::new().await).await;
+            })+
+        }
+        mod on_rabbitmq {
+            $(#[tokio::test]
+            async fn $promise() -> anyhow::Result<()> {
+                let (vhost, world) = crate::on_rabbitmq::rabbitmq().await?;
+                super::$promise(world).await;
+                vhost.close().await
+            })+
+        }
+    };
+}
+
 /// Longest wait for anything, by the paused clock of most tests.
 const PATIENCE: Duration = Duration::from_secs(120);
 

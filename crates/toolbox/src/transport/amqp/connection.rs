@@ -1,6 +1,7 @@
 //! Connections: one for publishing, one for everything else, replaced when they die.
 
 use super::fault;
+use super::threads::Threads;
 use crate::config::BrokerSettings;
 use crate::ids::hostname;
 use crate::transport::error::TransportError;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// The two pools of one transport. Channels keep their connection alive, so a connection goes back
@@ -27,6 +29,7 @@ pub(super) struct Connections {
     brokers: Arc<[Broker]>,
     deadline: Duration,
     closed: CancellationToken,
+    threads: Arc<Threads>,
 }
 
 /// One address of the broker. The URL has credentials and is never printed.
@@ -42,6 +45,8 @@ pub(super) struct Opener {
     tls: OwnedTLSConfig,
     name: String,
     deadline: Duration,
+    /// Where connections live.
+    runtime: Handle,
 }
 
 impl Connections {
@@ -76,6 +81,7 @@ impl Connections {
             cert_chain: ca.transpose()?,
         };
         let deadline = settings.connect_timeout;
+        let threads = Threads::start()?;
         let pool = |role: &str| {
             let name = format!("counterfoil {role} {}@{}", std::process::id(), hostname());
             let opener = Opener {
@@ -83,6 +89,7 @@ impl Connections {
                 tls: tls.clone(),
                 name,
                 deadline,
+                runtime: threads.handle().clone(),
             };
             // Each broker of the list may take its whole time before the next one is tried.
             let all = deadline * u32::try_from(brokers.len()).unwrap_or(u32::MAX);
@@ -104,6 +111,7 @@ impl Connections {
             brokers,
             deadline,
             closed: CancellationToken::new(),
+            threads: Arc::new(threads),
         })
     }
 
@@ -144,6 +152,11 @@ impl Connections {
         answer: impl Future<Output = T>,
     ) -> Result<T, TransportError> {
         within(self.deadline, what, answer).await
+    }
+
+    /// Where everything runs that must go on while other code blocks its threads.
+    pub(super) fn runtime(&self) -> &Handle {
+        self.threads.handle()
     }
 
     pub(super) fn deadline(&self) -> Duration {
@@ -218,7 +231,11 @@ impl Manager for Opener {
         for broker in self.brokers.iter() {
             let name = LongString::from(self.name.clone());
             let properties = ConnectionProperties::default().with_connection_name(name);
-            let runtime = lapin::runtime::default_runtime()
+            let runtime = {
+                let _here = self.runtime.enter();
+                lapin::runtime::default_runtime()
+            };
+            let runtime = runtime
                 .map_err(|error| fault::transport_error(&error, "a connection", &broker.address))?;
             let connecting = Connection::connect_uri_with_config(
                 broker.uri.clone(),

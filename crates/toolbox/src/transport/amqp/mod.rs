@@ -11,6 +11,7 @@ mod declare;
 mod fault;
 mod greeting;
 mod publisher;
+mod threads;
 
 use super::error::TransportError;
 use super::link::Link;
@@ -23,8 +24,12 @@ use async_trait::async_trait;
 use connection::Connections;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// A RabbitMQ broker, or a cluster of them behind several URLs.
+///
+/// It has a thread of its own, on which it connects, publishes and acknowledges: heartbeats go on
+/// while every thread of the runtime around it is blocked.
 #[derive(Debug)]
 pub struct AmqpTransport {
     connections: Connections,
@@ -48,13 +53,17 @@ impl AmqpTransport {
 impl Transport for AmqpTransport {
     fn publisher(&self, options: PublisherOptions) -> Publisher {
         let (publisher, outgoing) = Publisher::new(&options, self.confirm_timeout);
-        tokio::spawn(publisher::drive(
+        self.connections.runtime().spawn(publisher::drive(
             self.connections.clone(),
             options,
             publisher.confirm_timeout(),
             outgoing,
         ));
         publisher
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        Some(self.connections.runtime().clone())
     }
 
     async fn link(&self, queue: &QueueName) -> Result<Box<dyn Link>, TransportError> {

@@ -2,8 +2,8 @@
 
 mod runner;
 
-use super::Transport;
 use super::delivery::Delivery;
+use super::{Transport, spawn_beside};
 use crate::names::QueueName;
 use runner::{Runner, Stop};
 use std::sync::Arc;
@@ -99,7 +99,7 @@ impl Subscription {
         let (prefetch, to_runner) = watch::channel(options.prefetch);
         let stop = Stop::default();
         let runner = Runner {
-            transport,
+            transport: transport.clone(),
             options,
             prefetch: to_runner,
             to_owner,
@@ -111,7 +111,7 @@ impl Subscription {
             status,
             prefetch,
             stop,
-            runner: tokio::spawn(runner.run()),
+            runner: spawn_beside(&*transport, runner.run()),
         }
     }
 

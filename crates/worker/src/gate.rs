@@ -1,0 +1,249 @@
+//! Limits of one type of task on this worker: how often it may begin, how many run at a time.
+//!
+//! What may not begin yet waits here only if its time is near: it holds a place of the prefetch, and
+//! tasks of other types stand behind it. Everything else waits at the broker, spread out in time as
+//! it will be let in, so that a long line does not come back all at once.
+
+use counterfoil_toolbox::task::TaskOptions;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+
+/// Longest wait here; what is longer than this the broker counts in whole seconds.
+pub(crate) const SHORT: Duration = Duration::from_secs(1);
+
+/// Longest wait at the broker: by then the line may be shorter than was thought.
+const LONG: Duration = Duration::from_secs(300);
+
+/// How long a task is thought to run as long as none has.
+const FIRST_GUESS: Duration = Duration::from_secs(1);
+
+/// The limits of one type of task.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// Between two beginnings; zero: none.
+    interval: Duration,
+    /// How many may run at a time. `None`: no limit.
+    places: Option<Places>,
+    line: Mutex<Line>,
+}
+
+#[derive(Debug)]
+struct Places {
+    free: Arc<Semaphore>,
+    count: u16,
+}
+
+#[derive(Debug)]
+struct Line {
+    /// When the next may begin.
+    next: Instant,
+    /// When the last of those that wait at the broker will be let in.
+    last: Instant,
+    /// How long one runs, on average.
+    runtime: Duration,
+    /// How many wait here for a place.
+    here: u32,
+}
+
+/// Whether a task may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// It may.
+    Now,
+    /// It may after this short time: its turn is kept for it.
+    Soon(Duration),
+    /// Not soon; it asks again after this.
+    Later(Duration),
+}
+
+/// A place among those of its type.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Gate {
+    /// `None`: the task has no such limits.
+    pub(crate) fn of(options: &TaskOptions, now: Instant) -> Option<Self> {
+        let interval = options.rate_limit.map(|rate| rate.interval());
+        let places = options.max_concurrency.map(|count| Places {
+            free: Arc::new(Semaphore::new(count.into())),
+            count,
+        });
+        (interval.is_some() || places.is_some()).then(|| Self {
+            interval: interval.unwrap_or_default(),
+            places,
+            line: Mutex::new(Line {
+                next: now,
+                last: now,
+                runtime: FIRST_GUESS,
+                here: 0,
+            }),
+        })
+    }
+
+    /// Takes a turn, if it comes soon.
+    pub(crate) fn turn(&self, now: Instant) -> Turn {
+        if self.interval.is_zero() {
+            return Turn::Now;
+        }
+        let mut line = self.line();
+        let wait = line.next.saturating_duration_since(now);
+        if wait >= SHORT {
+            return Turn::Later(line.join(now, self.interval));
+        }
+        line.next = line.next.max(now) + self.interval;
+        if wait.is_zero() {
+            Turn::Now
+        } else {
+            Turn::Soon(wait)
+        }
+    }
+
+    /// A place, if there is one or will be soon. `Err`: not soon; it asks again after this.
+    ///
+    /// # Cancel safety
+    /// Cancelled, nothing is taken.
+    pub(crate) async fn place(&self) -> Result<Option<Place>, Duration> {
+        let Some(places) = &self.places else {
+            return Ok(None);
+        };
+        if let Ok(permit) = places.free.clone().try_acquire_owned() {
+            return Ok(Some(Place { _permit: permit }));
+        }
+        let _here = self.stand_here(places.count, Instant::now())?;
+        // What runs may take longer than was thought.
+        match timeout(2 * SHORT, places.free.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Some(Place { _permit: permit })),
+            Ok(Err(_)) | Err(_) => Err(SHORT),
+        }
+    }
+
+    /// Stands in line here, if the line is short. `Err`: it is long; it asks again after this.
+    fn stand_here(&self, places: u16, now: Instant) -> Result<Here<'_>, Duration> {
+        let mut line = self.line();
+        let each = (line.runtime / u32::from(places)).max(self.interval);
+        if each * (line.here + 1) > SHORT {
+            return Err(line.join(now, each));
+        }
+        line.here += 1;
+        Ok(Here(self))
+    }
+
+    /// One has run for so long.
+    pub(crate) fn ran_for(&self, runtime: Duration) {
+        if self.places.is_some() {
+            let mut line = self.line();
+            line.runtime = (line.runtime * 7 + runtime) / 8;
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line
+            .lock()
+            .expect("no code panics while it holds the lock")
+    }
+}
+
+/// One that stands in line here.
+#[derive(Debug)]
+struct Here<'a>(&'a Gate);
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        self.0.line().here -= 1;
+    }
+}
+
+impl Line {
+    /// One more waits at the broker, where one is let in per `each`: how long it has to wait.
+    fn join(&mut self, now: Instant, each: Duration) -> Duration {
+        self.last = self.last.max(self.next).max(now) + each;
+        // A line that is longer than this is not counted any further.
+        self.last = self.last.min(now + LONG);
+        (self.last - now).max(SHORT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_toolbox::rate::Rate;
+
+    fn gate(rate: Option<Rate>, places: Option<u16>, now: Instant) -> Gate {
+        let options = TaskOptions {
+            rate_limit: rate,
+            max_concurrency: places,
+            ..TaskOptions::default()
+        };
+        Gate::of(&options, now).expect("it has limits")
+    }
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_task_without_limits_has_no_gate() {
+        assert!(Gate::of(&TaskOptions::default(), Instant::now()).is_none());
+    }
+
+    #[test]
+    fn beginnings_are_evenly_spread_and_none_is_owed_after_a_quiet_time() {
+        let now = Instant::now();
+        let gate = gate(Some(Rate::per_second(10)), None, now);
+        assert_eq!(gate.turn(now), Turn::Now);
+        assert_eq!(gate.turn(now), Turn::Soon(ms(100)));
+        assert_eq!(gate.turn(now), Turn::Soon(ms(200)));
+        let later = now + ms(10_000);
+        assert_eq!(gate.turn(later), Turn::Now);
+        assert_eq!(gate.turn(later), Turn::Soon(ms(100)));
+    }
+
+    #[test]
+    fn what_has_to_wait_for_long_comes_back_one_after_the_other() {
+        let now = Instant::now();
+        let gate = gate(Some(Rate::per_second(10)), None, now);
+        // Ten have a turn within this second.
+        (0..10).for_each(|_| assert_ne!(gate.turn(now), Turn::Later(ms(1000))));
+        assert_eq!(gate.turn(now), Turn::Later(ms(1100)));
+        assert_eq!(gate.turn(now), Turn::Later(ms(1200)));
+        // Nobody comes back after an hour: the line may be shorter by then.
+        let waits = (0..10_000).map(|_| gate.turn(now));
+        assert_eq!(waits.last(), Some(Turn::Later(LONG)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_will_be_free_soon_is_waited_for_here() {
+        let gate = gate(None, Some(1), Instant::now());
+        (0..100).for_each(|_| gate.ran_for(ms(300)));
+        let first = gate.place().await.expect("free");
+        let frees = async {
+            tokio::time::sleep(ms(300)).await;
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(gate.place(), frees);
+        let _second = second.expect("waited for");
+        // Of those that stand behind it, three have to wait for less than a second.
+        let waits = (0..6).map(|_| gate.stand_here(1, Instant::now()));
+        let here: Vec<_> = waits.filter_map(Result::ok).collect();
+        assert_eq!(here.len(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_without_a_place_are_spread_by_how_long_tasks_run() {
+        let gate = gate(None, Some(2), Instant::now());
+        let _taken = [gate.place().await, gate.place().await];
+        (0..100).for_each(|_| gate.ran_for(ms(10_000)));
+        // Two places, ten seconds each: one every five.
+        for wait in [ms(5_000), ms(10_000)] {
+            let told = gate.place().await.expect_err("full");
+            assert!(
+                (wait..wait + ms(100)).contains(&(told + ms(50))),
+                "{told:?}"
+            );
+        }
+    }
+}
