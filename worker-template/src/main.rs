@@ -2,10 +2,10 @@
 
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
 use counterfoil_toolbox::start::{self, StartError, prepare_queues};
-use counterfoil_toolbox::telemetry::init_logs;
+use counterfoil_toolbox::telemetry::init_logs_with;
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
-use counterfoil_worker::Worker;
+use counterfoil_worker::{Level, Worker, task_log};
 use counterfoil_worker_template::handlers::{Archive, register};
 
 /// Tasks are made on one thread and dropped on another, many times a second, which glibc is slow at.
@@ -26,7 +26,8 @@ fn main() {
 async fn run() -> Result<i32, StartError> {
     // counterfoil.toml, then variables such as COUNTERFOIL_BROKER__URL.
     let config = Config::load(LoadOptions::from_process(Role::Worker))?;
-    init_logs(&config.telemetry)?;
+    // What handlers log is kept with their tasks.
+    init_logs_with(&config.telemetry, task_log(Level::INFO))?;
     let names = config.broker.names()?;
     let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
 

@@ -7,10 +7,10 @@ use clap::Parser;
 use counterfoil_demo::{Playground, register};
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
 use counterfoil_toolbox::start::{self, StartError, asked_to_stop, prepare_queues};
-use counterfoil_toolbox::telemetry::init_logs;
+use counterfoil_toolbox::telemetry::init_logs_with;
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
-use counterfoil_worker::{Exit, Worker};
+use counterfoil_worker::{Exit, Level, Worker, task_log};
 use std::path::PathBuf;
 
 /// Runs the demo tasks: services demo, export and harvest, unless worker.queues says otherwise.
@@ -32,7 +32,8 @@ fn main() {
 async fn run() -> Result<i32, StartError> {
     let Arguments { config } = Arguments::parse();
     let config = Config::load(LoadOptions::from_process(Role::Worker).file(config))?;
-    init_logs(&config.telemetry)?;
+    // What handlers log is kept with their tasks.
+    init_logs_with(&config.telemetry, task_log(Level::INFO))?;
     let names = config.broker.names()?;
     let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
     let playground = Playground::from_env().map_err(StartError::setup)?;

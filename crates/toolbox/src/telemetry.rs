@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Identity, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// Names of the fields of spans and log lines, with what they hold. They are public for ever.
 pub const FIELDS: [(&str, &str); 31] = [
@@ -77,6 +77,25 @@ pub fn init_logs_from(
     settings: &TelemetrySettings,
     default: LevelFilter,
 ) -> Result<(), TelemetryError> {
+    init(settings, default, Identity::new())
+}
+
+/// Like [`init_logs`], and gives all that is logged to `layer` too, whatever `RUST_LOG` says.
+///
+/// # Errors
+/// See [`init_logs`].
+pub fn init_logs_with(
+    settings: &TelemetrySettings,
+    layer: impl Layer<Registry> + Send + Sync,
+) -> Result<(), TelemetryError> {
+    init(settings, LevelFilter::INFO, layer)
+}
+
+fn init(
+    settings: &TelemetrySettings,
+    default: LevelFilter,
+    layer: impl Layer<Registry> + Send + Sync,
+) -> Result<(), TelemetryError> {
     let wanted = std::env::var("RUST_LOG").unwrap_or_default();
     let filter = filter(&wanted, default)?;
     let lines = fmt::layer().with_writer(std::io::stderr);
@@ -86,8 +105,8 @@ pub fn init_logs_from(
         lines.with_ansi(std::io::stderr().is_terminal()).boxed()
     };
     tracing_subscriber::registry()
-        .with(filter)
-        .with(lines.with_filter(filter_fn(is_safe)))
+        .with(layer)
+        .with(lines.with_filter(filter).with_filter(filter_fn(is_safe)))
         .try_init()
         .map_err(TelemetryError::Twice)
 }

@@ -73,6 +73,7 @@ mod registry;
 mod shared;
 mod states;
 mod task_error;
+mod task_log;
 mod threads;
 mod watchdog;
 
@@ -83,5 +84,6 @@ pub use error::{BuildError, BuildFault};
 pub use exit::Exit;
 pub use stop::Stopper;
 pub use task_error::{BoxError, TaskError};
+pub use task_log::task_log;
 pub use tracing::Level;
 pub use worker::Worker;

@@ -9,6 +9,7 @@ use crate::panic;
 use crate::registry::Registered;
 use crate::report::Live;
 use crate::shared::{RunFor, Shared};
+use crate::task_log::span_of;
 use crate::watchdog::Watched;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
@@ -55,13 +56,15 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         cancelled.clone(),
         soft.clone(),
     );
-    let span = tracing::info_span!(
-        "task.run",
-        task_id = %held.envelope.id,
-        task_name = %held.envelope.name,
-        queue = %held.queue,
-        attempt = context.attempt(),
-    );
+    let span = span_of(&context, || {
+        tracing::info_span!(
+            "task.run",
+            task_id = %held.envelope.id,
+            task_name = %held.envelope.name,
+            queue = %held.queue,
+            attempt = context.attempt(),
+        )
+    });
     // Reading arguments runs code of the task's type, which may panic too.
     let started = panic::catch(|| span.in_scope(|| task.handler.start(payload, context, slot)));
     let running = match started {

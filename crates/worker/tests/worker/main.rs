@@ -17,6 +17,7 @@ mod time;
 mod duplicates;
 mod refusals;
 mod reports;
+mod task_log;
 
 mod draining;
 mod families;
