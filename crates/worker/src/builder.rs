@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::error::{BuildError, BuildFault};
 use crate::handler::{AsyncHandler, BlockingHandler, Handler};
+use crate::layer::{Call, HandlerService, Layer, Output, Service};
 use crate::queues::Declarations;
 use crate::registry::{Registered, Registry};
 use crate::states::States;
@@ -33,6 +34,7 @@ pub struct WorkerBuilder {
     settings: WorkerSettings,
     registry: Registry,
     states: States,
+    layers: HandlerService,
     version: String,
     consumer_timeout: Duration,
     broker: Option<BrokerSettings>,
@@ -51,6 +53,7 @@ impl WorkerBuilder {
             settings,
             registry: Registry::default(),
             states: States::default(),
+            layers: HandlerService::HANDLERS,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             consumer_timeout: BrokerSettings::default().consumer_timeout,
             broker: None,
@@ -109,6 +112,19 @@ impl WorkerBuilder {
         self.add::<T>(name, BlockingHandler::<T, F>::new(handler))
     }
 
+    /// Puts `layer` around every handler: see [`layer`](crate::layer). One that is added later is
+    /// around those that were added before. Time limits hold for handler and layers together.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<HandlerService>,
+        L::Service: Service<Call, Response = Output, Error = TaskError>,
+        L::Service: Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        self.layers = self.layers.within(layer);
+        self
+    }
+
     /// Version of the program, for those who watch workers. Default: that of counterfoil.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
@@ -162,6 +178,7 @@ impl WorkerBuilder {
             settings: self.settings,
             registry: Arc::new(self.registry),
             states: Arc::new(self.states),
+            layers: self.layers,
             queues,
             declarations,
             services,

@@ -40,6 +40,7 @@ mod worker;
 
 mod consume;
 mod lanes;
+pub mod layer;
 
 mod execute;
 mod gate;

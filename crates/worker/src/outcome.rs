@@ -142,12 +142,13 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
 
 fn after_error(error: &TaskError, facts: Facts<'_>) -> Outcome {
     let text = error.to_string();
-    match error.verdict {
+    match &error.verdict {
         Verdict::Retry { .. } if facts.is_leaving => Outcome::HandBack,
         Verdict::Retry { delay, counted } => {
-            retry(delay, counted, fault(FaultKind::Exception, &text), facts)
+            retry(*delay, *counted, fault(FaultKind::Exception, &text), facts)
         }
-        Verdict::Fail => Outcome::Failed(fault(FaultKind::Exception, &text)),
+        // Unpacked by whoever runs the handler, so it is not seen here.
+        Verdict::Fail | Verdict::Returned(_) => Outcome::Failed(fault(FaultKind::Exception, &text)),
         Verdict::Reject => Outcome::Dead(fault(FaultKind::Rejected, &text)),
         Verdict::Skip => Outcome::Skipped(cut(&text, MAX_MESSAGE)),
     }

@@ -66,7 +66,8 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         )
     });
     // Reading arguments runs code of the task's type, which may panic too.
-    let started = panic::catch(|| span.in_scope(|| task.handler.start(payload, context, slot)));
+    let handler = |context| task.handler.start(payload, context, slot);
+    let started = panic::catch(|| span.in_scope(|| shared.layers.start(context, handler)));
     let running = match started {
         Ok(Ok(running)) => running,
         Ok(Err(bad_arguments)) => return (Ended::BadArguments(bad_arguments.to_string()), None),

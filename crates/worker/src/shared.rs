@@ -4,6 +4,7 @@ use crate::exit::Exit;
 use crate::guard::Guard;
 use crate::held::Held;
 use crate::hung::Hung;
+use crate::layer::HandlerService;
 use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
 use crate::states::States;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) states: Arc<States>,
+    /// What is around every handler.
+    pub(crate) layers: HandlerService,
     pub(crate) services: Services,
     pub(crate) limits: Limits,
     pub(crate) senders: Senders,

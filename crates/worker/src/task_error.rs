@@ -1,5 +1,6 @@
 //! How a handler says that it did not do what it was asked to.
 
+use crate::handler::Returned;
 use counterfoil_toolbox::error::ErrorChain;
 use std::error::Error;
 use std::fmt;
@@ -37,7 +38,7 @@ pub struct TaskError {
 }
 
 /// What shall become of the task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Verdict {
     /// Again, after `delay` or as the task's backoff says.
     Retry {
@@ -50,6 +51,8 @@ pub(crate) enum Verdict {
     Reject,
     /// There was nothing to do, which is fine.
     Skip,
+    /// The handler did not return an error at all, but this, on its way through layers.
+    Returned(Box<Returned>),
 }
 
 impl TaskError {
@@ -96,6 +99,38 @@ impl TaskError {
         Self::new(Verdict::Skip, reason)
     }
 
+    /// Whether the execution failed: it did not merely put the task off, or find nothing to do.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self.verdict {
+            Verdict::Retry { counted, .. } => counted,
+            Verdict::Fail | Verdict::Reject | Verdict::Returned(_) => true,
+            Verdict::Skip => false,
+        }
+    }
+
+    /// Carries what is no error of the handler's through layers, which only know errors.
+    pub(crate) fn returned(returned: Returned) -> Self {
+        let cause = match &returned {
+            Returned::Unwritable(why) => format!("the result cannot be written as JSON: {why}"),
+            Returned::Panicked(note) => format!("panicked: {}", note.message),
+            Returned::Abandoned | Returned::Output(_) | Returned::Error(_) => {
+                "the worker stops".to_owned()
+            }
+        };
+        Self::new(Verdict::Returned(Box::new(returned)), cause)
+    }
+
+    /// What the handler came back with, layers or not.
+    pub(crate) fn into_returned(self) -> Returned {
+        match self.verdict {
+            Verdict::Returned(returned) => *returned,
+            Verdict::Retry { .. } | Verdict::Fail | Verdict::Reject | Verdict::Skip => {
+                Returned::Error(self)
+            }
+        }
+    }
+
     fn new(verdict: Verdict, cause: impl Into<BoxError>) -> Self {
         let cause = cause.into();
         Self { verdict, cause }
@@ -128,17 +163,20 @@ mod tests {
         struct Outer(#[source] std::io::Error);
         let failing = || -> Result<(), TaskError> { Err(Outer(std::io::Error::other("disk")))? };
         let error = failing().expect_err("failed");
-        let (delay, counted) = (None, true);
-        assert_eq!(error.verdict, Verdict::Retry { delay, counted });
+        assert!(matches!(
+            error.verdict,
+            Verdict::Retry {
+                delay: None,
+                counted: true
+            }
+        ));
         assert_eq!(error.to_string(), "could not read the parcels: disk");
     }
 
     #[test]
     fn texts_do_as_causes() {
         assert_eq!(TaskError::fail("no such page").to_string(), "no such page");
-        assert_eq!(
-            TaskError::skip(format!("{} rows", 0)).verdict,
-            Verdict::Skip
-        );
+        let skipped = TaskError::skip(format!("{} rows", 0));
+        assert!(matches!(skipped.verdict, Verdict::Skip));
     }
 }

@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::guard::Guard;
 use crate::heartbeat::{Pulse, beat};
 use crate::hung::Hung;
+use crate::layer::HandlerService;
 use crate::queues::{Declarations, first_lost};
 use crate::registry::Registry;
 use crate::report::{Reporter, send_batches};
@@ -40,6 +41,7 @@ pub struct Worker {
     pub(crate) settings: WorkerSettings,
     pub(crate) registry: Arc<Registry>,
     pub(crate) states: Arc<States>,
+    pub(crate) layers: HandlerService,
     pub(crate) queues: Vec<QueueName>,
     pub(crate) declarations: Declarations,
     pub(crate) services: Vec<ServiceName>,
@@ -195,6 +197,7 @@ impl Worker {
             services,
             registry: self.registry,
             states: self.states,
+            layers: self.layers,
             limits: Limits {
                 time: self.settings.time_limit,
                 longest: longest_run(self.consumer_timeout),

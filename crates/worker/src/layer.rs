@@ -1,0 +1,230 @@
+//! What users put around their handlers: timing, tracing, error reports.
+//!
+//! The parts are those of `tower`: a [`Layer`] turns a [`HandlerService`] into another service, and
+//! [`from_fn`] makes a layer of an `async fn`.
+//!
+//! ```
+//! use counterfoil_worker::layer::{Answer, Call, Next, from_fn};
+//! # use counterfoil_worker::WorkerBuilder;
+//!
+//! async fn timed(call: Call, next: Next) -> Answer {
+//!     let (name, began) = (call.cx().task_name().clone(), std::time::Instant::now());
+//!     let answer = next.run(call).await;
+//!     println!("{name} took {:?}, and {}", began.elapsed(), if answer.is_ok() { "went well" } else { "did not" });
+//!     answer
+//! }
+//!
+//! # fn example(builder: WorkerBuilder) -> WorkerBuilder {
+//! builder.layer(from_fn(timed))
+//! # }
+//! ```
+
+#[cfg(feature = "sentry")]
+mod sentry;
+
+#[cfg(feature = "sentry")]
+pub use sentry::SentryLayer;
+pub use tower_layer::Layer;
+pub use tower_service::Service;
+
+use crate::context::Context;
+use crate::handler::{Returned, Running};
+use crate::task_error::TaskError;
+use futures::future::BoxFuture;
+use serde_json::value::RawValue;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+/// One execution on its way to its handler. Its arguments have been read already.
+pub struct Call {
+    cx: Context,
+    handler: Running,
+}
+
+/// What comes back: what the handler returned. A layer may turn it into another error.
+pub type Answer = Result<Output, TaskError>;
+
+/// What a handler returned, as JSON.
+#[derive(Debug)]
+pub struct Output(Option<Box<RawValue>>);
+
+/// Handlers, with the layers inside of yet another one around them.
+#[derive(Clone)]
+pub struct HandlerService(Option<Arc<dyn Around>>);
+
+/// A service whose type has been forgotten.
+trait Around: Send + Sync {
+    fn call(&self, call: Call) -> BoxFuture<'static, Answer>;
+}
+
+impl Call {
+    /// The execution.
+    #[must_use]
+    pub fn cx(&self) -> &Context {
+        &self.cx
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.cx).finish()
+    }
+}
+
+impl Output {
+    /// The JSON text. `null` when there is nothing to tell.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        self.0.as_ref().map_or("null", |json| json.get())
+    }
+}
+
+impl fmt::Debug for HandlerService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HandlerService")
+    }
+}
+
+impl HandlerService {
+    /// The handlers themselves.
+    pub(crate) const HANDLERS: Self = Self(None);
+
+    /// `self` with `layer` around it.
+    pub(crate) fn within<L>(self, layer: L) -> Self
+    where
+        L: Layer<Self>,
+        L::Service: Service<Call, Response = Output, Error = TaskError>,
+        L::Service: Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        Self(Some(Arc::new(Erased(layer.layer(self)))))
+    }
+
+    /// Starts a handler with everything around it.
+    pub(crate) fn start<E>(
+        &self,
+        cx: Context,
+        handler: impl FnOnce(Context) -> Result<Running, E>,
+    ) -> Result<Running, E> {
+        let Some(around) = &self.0 else {
+            return handler(cx);
+        };
+        let handler = handler(cx.clone())?;
+        let answer = around.call(Call { cx, handler });
+        Ok(Box::pin(async move {
+            match answer.await {
+                Ok(Output(json)) => Returned::Output(json),
+                Err(error) => error.into_returned(),
+            }
+        }))
+    }
+}
+
+impl Service<Call> for HandlerService {
+    type Response = Output;
+    type Error = TaskError;
+    type Future = BoxFuture<'static, Answer>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), TaskError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        match &self.0 {
+            Some(around) => around.call(call),
+            None => Box::pin(async move {
+                match call.handler.await {
+                    Returned::Output(json) => Ok(Output(json)),
+                    Returned::Error(error) => Err(error),
+                    other @ (Returned::Unwritable(_)
+                    | Returned::Panicked(_)
+                    | Returned::Abandoned) => Err(TaskError::returned(other)),
+                }
+            }),
+        }
+    }
+}
+
+struct Erased<S>(S);
+
+impl<S> Around for Erased<S>
+where
+    S: Service<Call, Response = Output, Error = TaskError> + Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    fn call(&self, call: Call) -> BoxFuture<'static, Answer> {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            poll_fn(|cx| service.poll_ready(cx)).await?;
+            service.call(call).await
+        })
+    }
+}
+
+/// A layer made of an `async fn(Call, Next) -> Answer`: see the [module](self).
+pub fn from_fn<F, Fut>(function: F) -> FromFn<F>
+where
+    F: Fn(Call, Next) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    FromFn(function)
+}
+
+/// See [`from_fn`].
+#[derive(Debug, Clone)]
+pub struct FromFn<F>(F);
+
+/// What a [`FromFn`] makes of a service.
+#[derive(Debug, Clone)]
+pub struct FromFnService<F> {
+    function: F,
+    inner: HandlerService,
+}
+
+/// The way on to the handler.
+#[derive(Debug)]
+pub struct Next(HandlerService);
+
+impl Next {
+    /// Runs what is inside: other layers, then the handler.
+    ///
+    /// # Errors
+    /// What the handler gave up with.
+    ///
+    /// # Cancel safety
+    /// Cancelled, the handler ends at its next await.
+    pub async fn run(mut self, call: Call) -> Answer {
+        self.0.call(call).await
+    }
+}
+
+impl<F: Clone> Layer<HandlerService> for FromFn<F> {
+    type Service = FromFnService<F>;
+
+    fn layer(&self, inner: HandlerService) -> Self::Service {
+        FromFnService {
+            function: self.0.clone(),
+            inner,
+        }
+    }
+}
+
+impl<F, Fut> Service<Call> for FromFnService<F>
+where
+    F: Fn(Call, Next) -> Fut,
+    Fut: Future<Output = Answer> + Send + 'static,
+{
+    type Response = Output;
+    type Error = TaskError;
+    type Future = Fut;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), TaskError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Fut {
+        (self.function)(call, Next(self.inner.clone()))
+    }
+}
