@@ -9,5 +9,6 @@ mod listener;
 mod own_nodes;
 mod platform;
 mod readme;
+mod running;
 mod setup;
 mod workspace;

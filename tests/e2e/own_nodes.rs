@@ -1,6 +1,7 @@
 //! Servers and workers that die while thousands of tasks flow, and servers that are set up anew. Each
 //! test has servers of its own.
 
+mod delays;
 mod policies;
 
 use crate::platform::{Platform, Process, wait_for_count};

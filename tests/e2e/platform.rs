@@ -85,13 +85,24 @@ impl Platform {
         self.start("counterfoil-demo-worker")
     }
 
+    /// Starts a demo worker with settings of its own.
+    pub(crate) fn worker_with(&mut self, env: &[(&str, &str)]) -> anyhow::Result<Process> {
+        self.start_with("counterfoil-demo-worker", env)
+    }
+
     fn start(&mut self, program: &str) -> anyhow::Result<Process> {
+        self.start_with(program, &[])
+    }
+
+    fn start_with(&mut self, program: &str, env: &[(&str, &str)]) -> anyhow::Result<Process> {
         self.started += 1;
         let log = self
             .folder
             .path()
             .join(format!("{program}-{}.log", self.started));
-        Process::start(self.command(program)?, log)
+        let mut command = self.command(program)?;
+        command.envs(env.iter().copied());
+        Process::start(command, log)
     }
 
     /// A program of the workspace, configured through its environment alone.
@@ -117,19 +128,28 @@ impl Platform {
 
     /// How often the execution of each task started.
     pub(crate) fn starts(&self) -> anyhow::Result<BTreeMap<String, usize>> {
-        let mut starts = BTreeMap::new();
-        for line in std::fs::read_to_string(self.ledger())
-            .unwrap_or_default()
-            .lines()
-        {
-            let mut words = line.split(' ').skip(1);
-            if words.next() == Some("start") {
-                *starts
-                    .entry(words.next().context("a task id")?.to_owned())
-                    .or_default() += 1;
-            }
+        self.count_steps("start")
+    }
+
+    /// How often the execution of each task ended.
+    pub(crate) fn ends(&self) -> anyhow::Result<BTreeMap<String, usize>> {
+        self.count_steps("end")
+    }
+
+    fn count_steps(&self, step: &str) -> anyhow::Result<BTreeMap<String, usize>> {
+        let mut counts = BTreeMap::new();
+        for noted in self.steps()?.into_iter().filter(|noted| noted.step == step) {
+            *counts.entry(noted.task_id).or_default() += 1;
         }
-        Ok(starts)
+        Ok(counts)
+    }
+
+    /// What demo workers noted, in order.
+    pub(crate) fn steps(&self) -> anyhow::Result<Vec<Step>> {
+        let text = std::fs::read_to_string(self.ledger()).unwrap_or_default();
+        // A line that is being written is for the next look.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(Step::read).collect()
     }
 
     /// A producer on the platform's broker.
@@ -207,6 +227,28 @@ pub(crate) async fn all_rows(store: &dyn Store) -> anyhow::Result<Vec<TaskRow>> 
         .await?)
 }
 
+/// One line of a demo worker's ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// Milliseconds since 1970.
+    pub(crate) at: i64,
+    /// `start` or `end`.
+    pub(crate) step: String,
+    pub(crate) task_id: String,
+}
+
+impl Step {
+    fn read(line: &str) -> anyhow::Result<Self> {
+        let mut words = line.split(' ');
+        let mut next = || words.next().context("a shorter line than expected");
+        Ok(Self {
+            at: next()?.parse()?,
+            step: next()?.to_owned(),
+            task_id: next()?.to_owned(),
+        })
+    }
+}
+
 /// A process that ends with its test.
 pub(crate) struct Process {
     child: Child,
@@ -236,11 +278,27 @@ impl Process {
     }
 
     /// Asks it to stop, waits, and returns its exit code.
-    pub(crate) async fn terminate(mut self) -> anyhow::Result<i32> {
+    pub(crate) async fn terminate(self) -> anyhow::Result<i32> {
+        self.ask_to_stop()?;
+        self.end().await
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn ask_to_stop(&self) -> anyhow::Result<()> {
         let asked = Command::new("kill")
             .arg(self.child.id().to_string())
             .status()?;
         anyhow::ensure!(asked.success(), "the process is gone already");
+        Ok(())
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    /// Waits for its end, and returns its exit code.
+    pub(crate) async fn end(mut self) -> anyhow::Result<i32> {
         let code = eventually("the process to end", PATIENCE, async || {
             Ok(self.child.try_wait()?)
         })

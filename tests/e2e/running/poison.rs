@@ -1,0 +1,61 @@
+//! A task that takes its process down, again and again.
+
+use super::{PATIENCE, platform, send};
+use crate::platform::{wait_for_count, wait_for_state};
+use counterfoil_store::DeadFilter;
+use counterfoil_testkit::eventually;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::FaultKind;
+
+#[tokio::test]
+async fn a_task_that_aborts_its_process_ends_dead_and_its_neighbours_succeed() -> anyhow::Result<()>
+{
+    const NEIGHBOURS: usize = 49;
+    let (vhost, _database, mut platform) = platform().await?;
+    let _daemon = platform.daemon()?;
+    let (store, producer) = (platform.store().await?, platform.producer()?);
+    let mut culprit = None;
+    for n in 0..=NEIGHBOURS {
+        if n == NEIGHBOURS / 2 {
+            culprit = Some(send(&producer, "demo.abort", "{}").await?);
+        } else {
+            send(&producer, "demo.sleep", r#"{"seconds": 0.1}"#).await?;
+        }
+    }
+    let culprit = culprit.expect("sent").to_string();
+
+    // A supervisor: whatever its worker dies of, there is a new one.
+    let mut worker = platform.worker()?;
+    let mut crashes = 0;
+    let over = async || {
+        if worker.has_ended()? {
+            crashes += 1;
+            worker = platform.worker()?;
+        }
+        let row = store.task(&culprit).await?;
+        Ok(row.filter(|row| row.state == TaskState::Failure))
+    };
+    let row = eventually("the culprit to be dead", PATIENCE, over).await?;
+    assert_eq!(
+        row.error_kind.as_deref(),
+        Some(FaultKind::WorkerCrashed.as_str())
+    );
+    assert_eq!(crashes, 21, "one more than the limit of deliveries");
+
+    let all = i64::try_from(NEIGHBOURS)?;
+    wait_for_count(&*store, TaskState::Success, all, PATIENCE).await?;
+    wait_for_state(&*store, &culprit, TaskState::Failure, PATIENCE).await?;
+    let dead = store
+        .dead(&DeadFilter {
+            limit: 10,
+            ..DeadFilter::default()
+        })
+        .await?;
+    let reasons: Vec<_> = dead
+        .iter()
+        .map(|it| (it.task_id.as_deref(), &*it.reason))
+        .collect();
+    assert_eq!(reasons, [(Some(&*culprit), "delivery_limit")]);
+    assert_eq!(vhost.depth("demo.dead").await?.ready, 1);
+    Ok(())
+}
