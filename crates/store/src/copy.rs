@@ -306,6 +306,7 @@ fn options_to_json(envelope: &Envelope) -> String {
         );
     }
     set("ignore_result", envelope.ignore_result.map(Value::from));
+    set("max_retries", envelope.max_retries.map(Value::from));
     set("priority", envelope.priority.map(Value::from));
     set("reply_to", envelope.reply_to.as_deref().map(text));
     set("origin", envelope.origin.as_deref().map(text));

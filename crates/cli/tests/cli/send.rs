@@ -51,6 +51,12 @@ async fn standard_output_is_the_id_alone_and_the_task_is_queued_and_tracked() ->
             "3",
             "--expires",
             "1h",
+            "--max-retries",
+            "0",
+            "--time-limit",
+            "2m",
+            "--soft-time-limit",
+            "90s",
         ])
         .await
         .ends_with(0);
@@ -74,6 +80,8 @@ async fn standard_output_is_the_id_alone_and_the_task_is_queued_and_tracked() ->
         assert_eq!(headers["counterfoil-related"], "project:17");
         assert_eq!(headers["counterfoil-identifier"], "one");
         assert!(headers["expires"].is_string());
+        assert_eq!(headers["counterfoil-max-retries"], 0);
+        assert_eq!(headers["timelimit"], json!([120.0, 90.0]));
         assert!(body.contains(r#""y": 2.50"#), "as it was typed: {body}");
     }
     vhost.close().await

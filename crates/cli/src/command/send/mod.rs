@@ -54,6 +54,15 @@ pub(crate) struct SendArgs {
     /// 0-255, for workers and queues that look at it
     #[arg(long)]
     priority: Option<u8>,
+    /// Retries after failures [default: as its type says]
+    #[arg(long, value_name = "N")]
+    max_retries: Option<u32>,
+    /// End each execution after so long, and count it as failed [default: as its type says]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    time_limit: Option<Duration>,
+    /// Tell the handler after so long that its time is nearly up [default: as its type says]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    soft_time_limit: Option<Duration>,
     /// Id of the task [default: a new one]; sent again under the same id, it has one row and may run again
     #[arg(long)]
     id: Option<TaskId>,
@@ -122,6 +131,15 @@ impl SendArgs {
         }
         if let Some(priority) = self.priority {
             options = options.priority(priority);
+        }
+        if let Some(retries) = self.max_retries {
+            options = options.max_retries(retries);
+        }
+        if let Some(limit) = self.time_limit {
+            options = options.time_limit(limit);
+        }
+        if let Some(limit) = self.soft_time_limit {
+            options = options.soft_time_limit(limit);
         }
         if let Some(identifier) = &self.identifier {
             options = options.identifier(identifier);
