@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Topology(TopologyCommand),
     /// Send a task
     Send(Box<SendArgs>),
-    /// Look at tasks
+    /// Look at tasks, and act on them
     #[command(subcommand)]
     Task(TaskCommand),
     /// How full queues are, and who consumes them

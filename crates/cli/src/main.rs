@@ -5,6 +5,7 @@
 
 mod args;
 mod command;
+mod each;
 mod failure;
 mod open;
 mod output;

@@ -9,9 +9,13 @@ pub(crate) struct Statements {
     pub(crate) counts_by_service: &'static str,
     pub(crate) counts_by_state: &'static str,
     pub(crate) dead: &'static str,
+    pub(crate) delete_events: &'static str,
+    pub(crate) delete_logs: &'static str,
     pub(crate) delete_old_canaries: &'static str,
     pub(crate) delete_old_workers: &'static str,
     pub(crate) delete_parked: &'static str,
+    pub(crate) delete_results: &'static str,
+    pub(crate) delete_tasks: &'static str,
     pub(crate) family: &'static str,
     pub(crate) has_migrations: &'static str,
     pub(crate) history: &'static str,
@@ -27,6 +31,7 @@ pub(crate) struct Statements {
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
     pub(crate) tasks: &'static str,
+    pub(crate) tasks_with_ids: &'static str,
     pub(crate) unroutable: &'static str,
     pub(crate) unroutable_services: &'static str,
     pub(crate) update_canary: &'static str,
@@ -48,9 +53,10 @@ macro_rules! statements {
     ($database:literal) => {
         statements!($database:
             applied_migrations canaries clock counts_by_service counts_by_state dead
-            delete_old_canaries delete_old_workers delete_parked family has_migrations history
+            delete_events delete_logs delete_old_canaries delete_old_workers delete_parked delete_results
+            delete_tasks family has_migrations history
             insert_canary insert_event insert_log log owners parked probe result services task task_schema
-            tasks unroutable unroutable_services update_canary upsert_dead upsert_parked
+            tasks tasks_with_ids unroutable unroutable_services update_canary upsert_dead upsert_parked
             upsert_result upsert_task upsert_worker waiting workers
         )
     };

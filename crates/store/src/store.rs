@@ -12,7 +12,7 @@ use crate::record::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ids::TaskId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -55,6 +55,14 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The task with this public id or task id.
     async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError>;
+
+    /// Those of these tasks that have rows, newest first. Ask for at most 10,000 at a time.
+    async fn tasks_with_ids(&self, ids: &[TaskId]) -> Result<Vec<TaskRow>, StoreError>;
+
+    /// Removes the rows, results, histories and logs of those of these tasks that are over and not
+    /// immutable, in one transaction, and returns which those were. Dead letters stay: their messages
+    /// are still at the broker.
+    async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError>;
 
     /// What happened to a task, in the order of its attempts: the last 10,000 lines.
     async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError>;

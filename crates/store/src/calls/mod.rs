@@ -84,6 +84,20 @@ macro_rules! implement_store {
                 Ok(self.all("read a task", task).await?.pop())
             }
 
+            async fn tasks_with_ids(&self, ids: &[TaskId]) -> Result<Vec<TaskRow>, StoreError> {
+                let ids = Self::texts(ids.iter().map(|id| id.as_str()));
+                let tasks = query_as(self.sql.tasks_with_ids).bind(ids);
+                self.all("read tasks", tasks).await
+            }
+
+            async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
+                const WHAT: &str = "delete tasks";
+                let mut held = self.limits.acquire(WHAT, self.writers()).await?;
+                let deleted = Self::delete_now(&mut held, self.sql, ids);
+                let deleted = self.limits.within(WHAT, deleted).await;
+                held.settle(deleted)
+            }
+
             async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError> {
                 let lines = query_as(self.sql.history).bind(task_id.as_str());
                 Ok(crate::history::told(
@@ -253,6 +267,30 @@ macro_rules! implement_store {
         }
 
         impl $store {
+            /// Removes tasks that are over, with all that belongs to them.
+            async fn delete_now(
+                connection: &mut <Db as sqlx::Database>::Connection,
+                sql: &Statements,
+                ids: &[TaskId],
+            ) -> Result<HashSet<TaskId>, sqlx::Error> {
+                let mut tx = connection.begin().await?;
+                let ids = Self::texts(ids.iter().map(|id| id.as_str()));
+                let gone: Vec<(String,)> = query_as(sql.delete_tasks)
+                    .bind(ids)
+                    .fetch_all(&mut *tx)
+                    .await?;
+                let gone: HashSet<TaskId> = gone
+                    .iter()
+                    .filter_map(|(id,)| TaskId::new(id).ok())
+                    .collect();
+                for statement in [sql.delete_events, sql.delete_logs, sql.delete_results] {
+                    let ids = Self::texts(gone.iter().map(|id| id.as_str()));
+                    query(statement).bind(ids).execute(&mut *tx).await?;
+                }
+                tx.commit().await?;
+                Ok(gone)
+            }
+
             /// All rows of a reading statement. It is prepared anew, so that the planner knows the
             /// parameters.
             async fn all<'q, T>(

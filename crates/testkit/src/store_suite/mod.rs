@@ -6,6 +6,7 @@
 //! mod sqlite { counterfoil_testkit::store_suite!(StoreSite::sqlite()); }
 //! ```
 
+pub mod again;
 pub mod filters;
 pub mod history;
 pub mod hostile;
@@ -52,6 +53,7 @@ macro_rules! store_suite {
             records::workers_that_were_silent_for_long_are_forgotten,
             records::a_report_waits_until_the_copy_tells_who_was_asked,
             records::canaries_are_seen_where_they_were_seen,
+            again::tasks_that_are_over_are_deleted_whole,
             upkeep::the_database_touches_last_updated,
             upkeep::migrating_again_or_all_at_once_does_no_harm,
             upkeep::one_leads_at_a_time,

@@ -1,8 +1,11 @@
-//! `task`: what became of tasks.
+//! `task`: what became of tasks, and what people do about them.
 
+mod delete;
+mod filter;
 mod history;
 mod list;
 mod log;
+mod select;
 mod show;
 mod tree;
 
@@ -32,6 +35,10 @@ pub(crate) enum TaskCommand {
     Log(Id),
     /// The family of a task: who scheduled whom
     Tree(tree::TreeArgs),
+    /// Remove tasks that are over, with their results, histories and logs
+    ///
+    /// Without ids, all that match the filter; those that are not over are left out.
+    Delete(select::Selection),
 }
 
 #[derive(Debug, clap::Args)]
@@ -45,6 +52,9 @@ pub(crate) async fn run(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    if let TaskCommand::Delete(selection) = &command {
+        selection.check()?;
+    }
     let config = open::config(global, Needs::DATABASE)?;
     let store = open::database(&config).await?;
     match command {
@@ -57,6 +67,10 @@ pub(crate) async fn run(
         TaskCommand::Tree(args) => {
             let task = find(&*store, &args.id).await?;
             tree::run(&args, &task, &*store, output).await?;
+        }
+        TaskCommand::Delete(selection) => {
+            let mut delete = delete::Delete { store: &*store };
+            selection.run(&mut delete, &*store, output).await?;
         }
     }
     store.close().await;

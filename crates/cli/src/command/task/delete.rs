@@ -1,0 +1,40 @@
+//! `task delete`
+
+use super::select::Action;
+use crate::each::{Outcome, Words};
+use crate::failure::Failure;
+use counterfoil_store::Store;
+use counterfoil_store::record::TaskRow;
+
+/// Removes tasks that are over, with result, history and log.
+pub(super) struct Delete<'a> {
+    pub(super) store: &'a dyn Store,
+}
+
+impl Action for Delete<'_> {
+    const WORDS: Words = Words {
+        things: ["task", "tasks"],
+        done: "deleted",
+    };
+
+    fn objection(&self, task: &TaskRow) -> Option<String> {
+        if !task.state.is_terminal() {
+            return Some(format!(
+                "it is {}: only what is over can be deleted",
+                task.state
+            ));
+        }
+        task.immutable
+            .then(|| "it is immutable: only what made it may change it".to_owned())
+    }
+
+    async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure> {
+        let ids: Vec<_> = tasks.iter().map(|task| task.task_id.clone()).collect();
+        let deleted = self.store.delete_tasks(&ids).await?;
+        let outcomes = ids.iter().map(|id| match deleted.contains(id) {
+            true => Outcome::Done(None),
+            false => Outcome::Failed("it changed meanwhile".to_owned()),
+        });
+        Ok(outcomes.collect())
+    }
+}

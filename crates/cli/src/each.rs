@@ -1,0 +1,228 @@
+//! The same thing done to each of many: a line for each, progress on a terminal, a summary, and the
+//! exit code.
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::text::plain;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// What is done, in words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words {
+    /// One of the things, and several.
+    pub(crate) things: [&'static str; 2],
+    /// What they are afterwards: `deleted`.
+    pub(crate) done: &'static str,
+}
+
+/// Whether anything is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is done.
+    Do,
+    /// It is only said what would be done.
+    DryRun,
+}
+
+impl Mode {
+    pub(crate) const fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Do }
+    }
+}
+
+/// What became of one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Done, with what else there is to say.
+    Done(Option<String>),
+    /// Not done, and why.
+    Failed(String),
+}
+
+/// Which one of them a line is about.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Subject<'a> {
+    /// What the commands find it by.
+    pub(crate) id: &'a str,
+    /// Id of the task on the wire, where there is a task.
+    pub(crate) task_id: Option<&'a str>,
+    /// Type of that task.
+    #[serde(rename = "type")]
+    pub(crate) name: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    subject: Subject<'a>,
+    /// `done`, `failed`, or with `--dry-run` `selected`.
+    outcome: &'static str,
+    detail: Option<&'a str>,
+}
+
+/// The last line.
+#[derive(Debug, Serialize)]
+struct Summary {
+    /// Those that were found.
+    selected: usize,
+    done: usize,
+    failed: usize,
+    /// Those that match the filter, but to which it cannot be done.
+    left_out: usize,
+    dry_run: bool,
+}
+
+/// The telling of it all.
+pub(crate) struct Each<'a> {
+    output: &'a mut Output,
+    words: Words,
+    mode: Mode,
+    bar: ProgressBar,
+    told: usize,
+    failed: usize,
+    left_out: usize,
+    /// Whoever read the lines has gone: the work goes on.
+    unread: Option<Failure>,
+}
+
+impl<'a> Each<'a> {
+    /// Says how many there will be, as far as that is known.
+    pub(crate) fn begin(
+        output: &'a mut Output,
+        words: Words,
+        mode: Mode,
+        count: Option<usize>,
+    ) -> Self {
+        if let Some(count) = count {
+            let will = if mode == Mode::DryRun {
+                "would"
+            } else {
+                "will"
+            };
+            eprintln!("{} {will} be {}", words.count(count), words.done);
+        }
+        Self {
+            output,
+            words,
+            mode,
+            bar: bar(count.unwrap_or(0)),
+            told: 0,
+            failed: 0,
+            left_out: 0,
+            unread: None,
+        }
+    }
+
+    /// So many match, but it cannot be done to them.
+    pub(crate) fn left_out(&mut self, count: usize) {
+        self.left_out += count;
+    }
+
+    /// One of them, and what became of it. With [`Mode::DryRun`], `Done` means that it would be.
+    pub(crate) fn tell(&mut self, subject: Subject<'_>, outcome: &Outcome) {
+        let (word, shown, detail) = match (outcome, self.mode) {
+            (Outcome::Done(detail), Mode::Do) => {
+                ("done", self.words.done.to_owned(), detail.as_deref())
+            }
+            (Outcome::Done(detail), Mode::DryRun) => (
+                "selected",
+                format!("would be {}", self.words.done),
+                detail.as_deref(),
+            ),
+            (Outcome::Failed(why), _) => {
+                self.failed += 1;
+                ("failed", "failed".to_owned(), Some(&**why))
+            }
+        };
+        self.told += 1;
+        self.bar.inc(1);
+        let told = if self.output.is_json() {
+            self.output.document(&Line {
+                subject,
+                outcome: word,
+                detail,
+            })
+        } else {
+            let name = subject.name.unwrap_or("-");
+            let detail = detail.map_or(String::new(), |detail| format!("  {}", plain(detail)));
+            self.output.line(format_args!(
+                "{shown}  {}  {}{detail}",
+                plain(subject.id),
+                plain(name)
+            ))
+        };
+        if let Err(failure) = told {
+            self.unread.get_or_insert(failure);
+        }
+    }
+
+    /// The summary, and a failure if one of them failed.
+    ///
+    /// # Errors
+    /// When something was not done, or nobody reads the answer.
+    pub(crate) fn end(self) -> Result<(), Failure> {
+        self.bar.finish_and_clear();
+        let done = self.told - self.failed;
+        let dry_run = self.mode == Mode::DryRun;
+        if self.output.is_json() {
+            self.output.document(&Summary {
+                selected: self.told,
+                done: if dry_run { 0 } else { done },
+                failed: self.failed,
+                left_out: self.left_out,
+                dry_run,
+            })?;
+        } else {
+            self.output.line(self.summary(done))?;
+        }
+        if let Some(failure) = self.unread {
+            return Err(failure);
+        }
+        match self.failed {
+            0 => Ok(()),
+            failed => Err(Failure::failed(format!(
+                "{failed} of {} could not be {}",
+                self.words.count(self.told),
+                self.words.done
+            ))),
+        }
+    }
+
+    fn summary(&self, done: usize) -> String {
+        let Words {
+            done: participle, ..
+        } = self.words;
+        let mut text = self.words.count(done);
+        match self.mode {
+            Mode::Do => text.push_str(&format!(" {participle}")),
+            Mode::DryRun => text.push_str(&format!(" would be {participle}; nothing was done")),
+        }
+        if self.failed > 0 {
+            text.push_str(&format!(", {} failed", self.failed));
+        }
+        if self.left_out > 0 {
+            text.push_str(&format!(
+                ", {} left out: they cannot be {participle}",
+                self.left_out
+            ));
+        }
+        text
+    }
+}
+
+impl Words {
+    /// `1 task`, `2 tasks`.
+    pub(crate) fn count(self, count: usize) -> String {
+        let [one, many] = self.things;
+        format!("{count} {}", if count == 1 { one } else { many })
+    }
+}
+
+/// How far it is. Without a terminal nothing is drawn.
+fn bar(count: usize) -> ProgressBar {
+    let bar = ProgressBar::new(u64::try_from(count).unwrap_or(u64::MAX));
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.with_style(style)
+}

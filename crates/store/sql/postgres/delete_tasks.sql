@@ -1,0 +1,7 @@
+-- Removes the rows of those tasks that are over and may be changed by people, and tells which.
+-- Parameters: 1 task ids.
+DELETE FROM background_task
+WHERE task_id = ANY ($1::text[])
+    AND state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
+    AND NOT immutable
+RETURNING task_id

@@ -1,0 +1,3 @@
+-- Removes the history of tasks.
+-- Parameters: 1 task ids, a JSON array.
+DELETE FROM task_event WHERE task_id IN (SELECT value FROM json_each(?1))
