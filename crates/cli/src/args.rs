@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Task(TaskCommand),
     /// How full queues are, and who consumes them
     Queues,
-    /// Tasks in the dead queue of a service
+    /// Tasks in the dead queue of a service: list them, run them again, throw them away
     #[command(subcommand)]
     Dead(DeadCommand),
     /// Messages that the platform could not read

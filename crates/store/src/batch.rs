@@ -1,14 +1,14 @@
 //! What is written in one transaction.
 
 use crate::copy::{TrackingCopy, line_id};
-use crate::history::HistoryLine;
+use crate::history::{Deed, HistoryLine};
 use crate::json::JsonText;
 use crate::merge::{
     Fill, ResultChange, StateColumns, TaskChange, change_from_event, result_from_event,
 };
 use crate::owners::Owners;
 use crate::record::UnroutableTask;
-use crate::set_aside::{DeadLetter, Parked};
+use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::text::{LONG, boxed};
 use crate::time::clamped;
 use crate::worker_seen::WorkerSeen;
@@ -33,6 +33,8 @@ pub struct Batch {
     pub(crate) parked: BTreeMap<Uuid, Parked>,
     pub(crate) unparked: BTreeSet<Uuid>,
     pub(crate) dead: BTreeMap<Uuid, DeadLetter>,
+    pub(crate) handled: BTreeMap<Uuid, Handled>,
+    pub(crate) forgotten: BTreeSet<Uuid>,
     pub(crate) workers: BTreeMap<WorkerId, WorkerSeen>,
     pub(crate) canaries: BTreeMap<Uuid, CanarySight>,
 }
@@ -87,6 +89,42 @@ impl Batch {
         self.dead.insert(dead.id(), dead.cleaned());
     }
 
+    /// Adds that such a message was taken out of its dead queue: its record goes, unless more of them
+    /// were told of. Unlike everything else it counts, so a batch with it must not be applied twice.
+    pub fn handle_dead(&mut self, letter: DeadLetter) {
+        match self.handled.entry(letter.id()) {
+            Entry::Vacant(place) => drop(place.insert(Handled {
+                letter: letter.cleaned(),
+                messages: 1,
+            })),
+            Entry::Occupied(mut known) => known.get_mut().messages += 1,
+        }
+    }
+
+    /// Adds that the dead letter with this id is of no use any more: no dead queue has its message.
+    pub fn forget_dead(&mut self, id: Uuid) {
+        self.forgotten.insert(id);
+    }
+
+    /// Adds that people run a task again: `copy` is the message of the new run, as it was sent.
+    pub fn rerun(&mut self, copy: &TrackingCopy, deed: Deed<'_>) {
+        self.change(copy.change());
+        for (id, lineage, state) in copy.lines() {
+            let line = HistoryLine {
+                happened_at: Some(clamped(deed.at)),
+                detail: Some(deed.detail()),
+                ..HistoryLine::of_copy(copy, id, lineage, state)
+            };
+            self.lines.insert((line.task_id.clone(), id), line);
+        }
+    }
+
+    /// Adds what somebody did about a task that is over, to its history alone.
+    pub fn note(&mut self, task_id: &TaskId, lineage: Lineage, state: TaskState, deed: Deed<'_>) {
+        let line = HistoryLine::of_deed(task_id, lineage, state, deed);
+        self.lines.insert((task_id.clone(), line.event_id), line);
+    }
+
     /// Adds a worker's sign of life; the last one added counts.
     pub fn worker(&mut self, worker: WorkerSeen) {
         let worker = worker.cleaned();
@@ -121,6 +159,8 @@ impl Batch {
             && self.parked.is_empty()
             && self.unparked.is_empty()
             && self.dead.is_empty()
+            && self.handled.is_empty()
+            && self.forgotten.is_empty()
             && self.workers.is_empty()
             && self.canaries.is_empty()
     }

@@ -100,6 +100,12 @@ pub struct DeadFilter {
     pub service: Option<String>,
     /// Of this task, or the record with this id.
     pub id: Option<String>,
+    /// Died for this reason: an error kind, or the broker's word.
+    pub reason: Option<String>,
+    /// Of this type.
+    pub name: Option<String>,
+    /// Died at this time or later.
+    pub since: Option<DateTime<Utc>>,
     /// At most so many; 0: 10,000, the most that is given.
     pub limit: u32,
 }

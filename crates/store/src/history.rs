@@ -103,6 +103,50 @@ impl HistoryLine {
             detail: None,
         }
     }
+
+    /// What somebody did about a task that is over.
+    pub(crate) fn of_deed(
+        task_id: &TaskId,
+        lineage: Lineage,
+        state: TaskState,
+        deed: Deed<'_>,
+    ) -> Self {
+        let event_id = Uuid::now_v7();
+        let at = clamped(deed.at);
+        Self {
+            event_id,
+            task_id: task_id.clone(),
+            lineage,
+            kind: EventKind::State(state),
+            worker: None,
+            at: FiledAt::Known(of_uuid_v7(event_id).unwrap_or(at)),
+            happened_at: Some(at),
+            detail: Some(deed.detail()),
+        }
+    }
+}
+
+/// What somebody did about a task, for its history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deed<'a> {
+    /// `rerun`, `redrive`, `discard`.
+    pub action: &'a str,
+    /// Who did it, as far as that is known.
+    pub by: Option<&'a str>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+impl Deed<'_> {
+    pub(crate) fn detail(&self) -> String {
+        let mut detail = Map::new();
+        let text = |text: &str| Value::from(&*boxed(text, INDEXED));
+        detail.insert("action".into(), text(self.action));
+        if let Some(by) = self.by {
+            detail.insert("by".into(), text(by));
+        }
+        Value::Object(detail).to_string()
+    }
 }
 
 /// When a task was sent, as far as its id tells.

@@ -34,6 +34,7 @@ pub use batch::{Applied, Batch, CanaryPlace};
 pub use copy::{Seen, TrackingCopy};
 pub use error::{BoxError, FaultClass, StoreError};
 pub use filter::{BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
+pub use history::Deed;
 pub use ids::IdKey;
 pub use json::JsonText;
 pub use options::{StoreOptions, connect, open};

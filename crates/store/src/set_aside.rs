@@ -95,6 +95,14 @@ impl DeadLetter {
     }
 }
 
+/// That people took messages out of a dead queue.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Handled {
+    pub(crate) letter: DeadLetter,
+    /// How many of these messages.
+    pub(crate) messages: i64,
+}
+
 fn record_id(what: &str, place: &str, reason: &str, message: &StoredMessage) -> Uuid {
     let mut name = format!("{what}\0{place}\0{reason}\0").into_bytes();
     name.extend_from_slice(&message_digest(message));

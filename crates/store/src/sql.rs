@@ -9,7 +9,11 @@ pub(crate) struct Statements {
     pub(crate) counts_by_service: &'static str,
     pub(crate) counts_by_state: &'static str,
     pub(crate) dead: &'static str,
+    pub(crate) dead_records: &'static str,
+    pub(crate) dead_services: &'static str,
+    pub(crate) delete_dead: &'static str,
     pub(crate) delete_events: &'static str,
+    pub(crate) delete_handled_dead: &'static str,
     pub(crate) delete_logs: &'static str,
     pub(crate) delete_old_canaries: &'static str,
     pub(crate) delete_old_workers: &'static str,
@@ -17,6 +21,7 @@ pub(crate) struct Statements {
     pub(crate) delete_results: &'static str,
     pub(crate) delete_tasks: &'static str,
     pub(crate) family: &'static str,
+    pub(crate) handle_dead: &'static str,
     pub(crate) has_migrations: &'static str,
     pub(crate) history: &'static str,
     pub(crate) insert_canary: &'static str,
@@ -28,6 +33,7 @@ pub(crate) struct Statements {
     pub(crate) probe: &'static str,
     pub(crate) result: &'static str,
     pub(crate) services: &'static str,
+    pub(crate) stored_tasks: &'static str,
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
     pub(crate) tasks: &'static str,
@@ -52,12 +58,13 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            applied_migrations canaries clock counts_by_service counts_by_state dead
-            delete_events delete_logs delete_old_canaries delete_old_workers delete_parked delete_results
-            delete_tasks family has_migrations history
-            insert_canary insert_event insert_log log owners parked probe result services task task_schema
-            tasks tasks_with_ids unroutable unroutable_services update_canary upsert_dead upsert_parked
-            upsert_result upsert_task upsert_worker waiting workers
+            applied_migrations canaries clock counts_by_service counts_by_state dead dead_records
+            dead_services delete_dead delete_events delete_handled_dead delete_logs
+            delete_old_canaries delete_old_workers delete_parked delete_results delete_tasks family
+            handle_dead has_migrations history insert_canary insert_event insert_log log owners
+            parked probe result services stored_tasks task task_schema tasks tasks_with_ids
+            unroutable unroutable_services update_canary upsert_dead upsert_parked upsert_result
+            upsert_task upsert_worker waiting workers
         )
     };
 }

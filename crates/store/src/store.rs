@@ -6,8 +6,8 @@ use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::json::JsonText;
 use crate::owners::Owners;
 use crate::record::{
-    CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
-    UnroutableTask, WorkerRow,
+    CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount,
+    StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -101,6 +101,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Dead letters, newest first.
     async fn dead(&self, filter: &DeadFilter) -> Result<Vec<DeadRow>, StoreError>;
+
+    /// Which dead letters match, the oldest first and without their messages; the filter's limit does
+    /// not count.
+    async fn dead_records(&self, filter: &DeadFilter) -> Result<Vec<DeadRecord>, StoreError>;
+
+    /// Services in whose dead queues messages of these tasks lie, as far as the platform was told.
+    async fn dead_services(&self, ids: &[TaskId]) -> Result<Vec<String>, StoreError>;
+
+    /// The messages of those of these tasks whose message is known, as they were last sent.
+    async fn stored_tasks(&self, ids: &[TaskId]) -> Result<Vec<StoredTask>, StoreError>;
 
     /// Parked messages, newest first.
     async fn parked(&self, filter: &ParkedFilter) -> Result<Vec<ParkedRow>, StoreError>;

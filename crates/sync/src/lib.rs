@@ -25,3 +25,4 @@ mod trust;
 pub use daemon::Daemon;
 pub use error::SyncError;
 pub use feeds::Feed;
+pub use read::dead_letter;

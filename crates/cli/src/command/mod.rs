@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod again;
 pub(crate) mod dead;
 pub(crate) mod demo;
 mod doctor;

@@ -63,7 +63,11 @@ CREATE TABLE dead (
     exchange text COLLATE "C" NOT NULL,
     routing_key text COLLATE "C" NOT NULL,
     died_at timestamptz NOT NULL DEFAULT now(),
-    times bigint NOT NULL DEFAULT 1
+    -- How often the platform was told of such a message.
+    times bigint NOT NULL DEFAULT 1,
+    -- How many such messages were taken out of the dead queue since. The row goes when that is all of
+    -- them; until the daemon has read its copy of one that was taken out, it keeps a place for it.
+    handled bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX dead_at ON dead (died_at, id);
 CREATE INDEX dead_service ON dead (service, died_at, id);

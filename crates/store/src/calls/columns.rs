@@ -2,7 +2,7 @@
 
 use crate::filter::Cursor;
 use crate::owners::Owners;
-use crate::record::{DeadRow, MessageColumns, ParkedRow, UnroutableTask};
+use crate::record::{DeadRow, MessageColumns, ParkedRow, StoredTask, UnroutableTask};
 use crate::stored::StoredMessage;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ids::TaskId;
@@ -56,6 +56,25 @@ impl From<UnroutableColumns> for UnroutableTask {
                 created_date: columns.created_date,
                 id: columns.id,
             },
+        }
+    }
+}
+
+#[derive(Debug, FromRow)]
+pub(crate) struct StoredTaskColumns {
+    #[sqlx(try_from = "String")]
+    task_id: TaskId,
+    run: i32,
+    #[sqlx(flatten)]
+    message: MessageColumns,
+}
+
+impl From<StoredTaskColumns> for StoredTask {
+    fn from(columns: StoredTaskColumns) -> Self {
+        Self {
+            task_id: columns.task_id,
+            run: columns.run,
+            message: columns.message.into(),
         }
     }
 }

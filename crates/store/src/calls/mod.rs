@@ -2,7 +2,9 @@
 
 mod columns;
 
-pub(crate) use columns::{DeadColumns, OwnersColumns, ParkedColumns, UnroutableColumns};
+pub(crate) use columns::{
+    DeadColumns, OwnersColumns, ParkedColumns, StoredTaskColumns, UnroutableColumns,
+};
 
 /// How many rows a list may have: what was asked for, within reason.
 pub(crate) fn row_limit(limit: u32) -> i64 {
@@ -165,9 +167,40 @@ macro_rules! implement_store {
                 let rows = query_as(self.sql.dead)
                     .bind(filter.service.as_deref())
                     .bind(filter.id.as_deref())
+                    .bind(filter.reason.as_deref())
+                    .bind(filter.name.as_deref())
+                    .bind(filter.since.map(Self::time))
                     .bind(row_limit(filter.limit));
                 let rows: Vec<DeadColumns> = self.all("list dead letters", rows).await?;
                 Ok(rows.into_iter().map(DeadRow::from).collect())
+            }
+
+            async fn dead_records(
+                &self,
+                filter: &DeadFilter,
+            ) -> Result<Vec<DeadRecord>, StoreError> {
+                let rows = query_as(self.sql.dead_records)
+                    .bind(filter.service.as_deref())
+                    .bind(filter.id.as_deref())
+                    .bind(filter.reason.as_deref())
+                    .bind(filter.name.as_deref())
+                    .bind(filter.since.map(Self::time));
+                self.all("find dead letters", rows).await
+            }
+
+            async fn dead_services(&self, ids: &[TaskId]) -> Result<Vec<String>, StoreError> {
+                let ids = Self::texts(ids.iter().map(|id| id.as_str()));
+                let services = query_as(self.sql.dead_services).bind(ids);
+                let services: Vec<(String,)> =
+                    self.all("find the dead queues of tasks", services).await?;
+                Ok(services.into_iter().map(|(service,)| service).collect())
+            }
+
+            async fn stored_tasks(&self, ids: &[TaskId]) -> Result<Vec<StoredTask>, StoreError> {
+                let ids = Self::texts(ids.iter().map(|id| id.as_str()));
+                let rows = query_as(self.sql.stored_tasks).bind(ids);
+                let rows: Vec<StoredTaskColumns> = self.all("read messages of tasks", rows).await?;
+                Ok(rows.into_iter().map(StoredTask::from).collect())
             }
 
             async fn parked(&self, filter: &ParkedFilter) -> Result<Vec<ParkedRow>, StoreError> {

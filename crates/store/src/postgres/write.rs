@@ -4,7 +4,7 @@ use crate::batch::{Applied, Batch, CanarySight, LogRecord};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
-use crate::set_aside::{DeadLetter, Parked};
+use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::stored::{headers_to_json, properties_to_json};
@@ -79,6 +79,18 @@ pub(super) async fn batch(
     }
     if !batch.dead.is_empty() {
         dead(sql, &batch.dead).execute(&mut *tx).await?;
+    }
+    if !batch.handled.is_empty() {
+        handled(sql, &batch.handled).execute(&mut *tx).await?;
+        let ids = column!(batch.handled, |row| row.0.to_string());
+        query(sql.delete_handled_dead)
+            .bind(ids)
+            .execute(&mut *tx)
+            .await?;
+    }
+    if !batch.forgotten.is_empty() {
+        let gone = column!(batch.forgotten, |id| id.to_string());
+        query(sql.delete_dead).bind(gone).execute(&mut *tx).await?;
     }
     if !batch.workers.is_empty() {
         let rows: Vec<_> = batch.workers.values().collect();
@@ -283,7 +295,18 @@ fn parked<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Parked>) -> Written<'q>
 }
 
 fn dead<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, DeadLetter>) -> Written<'q> {
-    query(sql.upsert_dead)
+    let rows: Vec<_> = rows.iter().collect();
+    letters(sql.upsert_dead, &rows)
+}
+
+fn handled<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Handled>) -> Written<'q> {
+    let letters_of: Vec<_> = rows.iter().map(|(id, row)| (id, &row.letter)).collect();
+    letters(sql.handle_dead, &letters_of).bind(column!(rows, |row| row.1.messages))
+}
+
+/// Dead letters, column by column.
+fn letters<'q>(statement: &'static str, rows: &[(&'q Uuid, &'q DeadLetter)]) -> Written<'q> {
+    query(statement)
         .bind(column!(rows, |row| row.0.to_string()))
         .bind(column!(rows, |row| &*row.1.service))
         .bind(column!(rows, |row| &*row.1.reason))

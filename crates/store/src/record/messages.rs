@@ -37,6 +37,32 @@ pub struct DeadRow {
     pub message: StoredMessage,
 }
 
+/// A row of `dead` without its message.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct DeadRecord {
+    /// Id of the record.
+    #[sqlx(try_from = "String")]
+    pub id: Uuid,
+    /// The task, when that could be read.
+    pub task_id: Option<String>,
+    /// Type of the task.
+    #[sqlx(rename = "type")]
+    pub name: Option<String>,
+    /// When it died.
+    pub died_at: DateTime<Utc>,
+}
+
+/// A task's message, from which it can be sent again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredTask {
+    /// Id of the task.
+    pub task_id: TaskId,
+    /// The run that the row shows.
+    pub run: i32,
+    /// The message as it was published.
+    pub message: StoredMessage,
+}
+
 /// A row of `parked`: a message that the platform could not read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParkedRow {

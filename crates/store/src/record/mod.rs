@@ -3,7 +3,7 @@
 mod messages;
 
 pub(crate) use messages::MessageColumns;
-pub use messages::{DeadRow, ParkedRow, UnroutableTask};
+pub use messages::{DeadRecord, DeadRow, ParkedRow, StoredTask, UnroutableTask};
 
 use crate::json::JsonText;
 use chrono::{DateTime, Utc};

@@ -5,7 +5,8 @@ mod write;
 
 use crate::batch::{Applied, Batch};
 use crate::calls::{
-    DeadColumns, OwnersColumns, ParkedColumns, UnroutableColumns, implement_store, row_limit,
+    DeadColumns, OwnersColumns, ParkedColumns, StoredTaskColumns, UnroutableColumns,
+    implement_store, row_limit,
 };
 use crate::error::{StoreError, class_of_migration, sqlite_class};
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
@@ -15,8 +16,8 @@ use crate::options::StoreOptions;
 use crate::owners::Owners;
 use crate::pool::Limits;
 use crate::record::{
-    CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
-    UnroutableTask, WorkerRow,
+    CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount,
+    StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use crate::sql::{SQLITE, Statements};
 use crate::store::{LeaderGuard, Store};

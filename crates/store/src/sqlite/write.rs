@@ -4,7 +4,7 @@ use crate::batch::{Applied, Batch, CanarySight, LogRecord};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
-use crate::set_aside::{DeadLetter, Parked};
+use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::sql::Statements;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::to_text;
@@ -14,6 +14,7 @@ use sqlx::{Connection, SqliteConnection, query};
 use uuid::Uuid;
 
 type Done = Result<u64, sqlx::Error>;
+type Written<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 /// Writes everything that `batch` holds, or nothing.
 pub(super) async fn batch(
@@ -47,6 +48,13 @@ pub(super) async fn batch(
     }
     for (id, letter) in &batch.dead {
         dead(&mut tx, sql, *id, letter).await?;
+    }
+    for (id, row) in &batch.handled {
+        handled(&mut tx, sql, *id, row).await?;
+    }
+    for id in &batch.forgotten {
+        let gone = query(sql.delete_dead).bind(id.to_string());
+        gone.execute(&mut *tx).await?;
     }
     for seen in batch.workers.values() {
         worker(&mut tx, sql, seen).await?;
@@ -186,8 +194,21 @@ async fn parked(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, parked: &
 }
 
 async fn dead(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, dead: &DeadLetter) -> Done {
+    let done = letter(sql.upsert_dead, id, dead);
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn handled(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, row: &Handled) -> Done {
+    let counted = letter(sql.handle_dead, id, &row.letter).bind(row.messages);
+    counted.execute(&mut *tx).await?;
+    let gone = query(sql.delete_handled_dead).bind(id.to_string());
+    Ok(gone.execute(tx).await?.rows_affected())
+}
+
+/// A dead letter, column by column.
+fn letter<'q>(statement: &'static str, id: Uuid, dead: &'q DeadLetter) -> Written<'q> {
     let (message, lineage) = (&dead.message, dead.lineage);
-    let done = query(sql.upsert_dead)
+    query(statement)
         .bind(id.to_string())
         .bind(&*dead.service)
         .bind(&*dead.reason)
@@ -203,8 +224,7 @@ async fn dead(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, dead: &Dead
         .bind(properties_to_json(&message.content.properties))
         .bind(&*message.exchange)
         .bind(&*message.routing_key)
-        .bind(dead.died_at.map(to_text));
-    Ok(done.execute(tx).await?.rows_affected())
+        .bind(dead.died_at.map(to_text))
 }
 
 async fn worker(tx: &mut SqliteConnection, sql: &Statements, seen: &WorkerSeen) -> Done {

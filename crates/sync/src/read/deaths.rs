@@ -16,6 +16,20 @@ use uuid::Uuid;
 const DEATHS: Uuid = Uuid::from_u128(0x3c0e_58a1_9d44_4a0f_8a57_61c5_2f0b_7d29);
 
 pub(super) fn read(message: StoredMessage, names: &Names, out: &mut Vec<Record>) {
+    let (event, letter) = understood(message, names);
+    out.extend(event.map(|event| Record::Event(Box::new(event))));
+    out.push(Record::Dead(Box::new(letter)));
+}
+
+/// A message of a service's dead queue as the platform records it: the same record, with the same id,
+/// as the daemon makes of its own copy.
+#[must_use]
+pub fn dead_letter(message: StoredMessage, names: &Names) -> DeadLetter {
+    understood(message, names).1
+}
+
+/// What happened to the task, unless a worker says that itself, and the dead letter.
+fn understood(message: StoredMessage, names: &Names) -> (Option<Event>, DeadLetter) {
     let death = Death::of(&message, names);
     let envelope = match TaskMessage::decode(&message.content) {
         Ok(task) => Some(task.envelope),
@@ -25,23 +39,22 @@ pub(super) fn read(message: StoredMessage, names: &Names, out: &mut Vec<Record>)
         deliveries: death.cause.deliveries(),
         ..envelope.lineage
     });
-    if let Some((envelope, lineage)) = envelope.as_ref().zip(lineage) {
-        out.extend(
-            death
-                .event(envelope, lineage, &message.routing_key)
-                .map(|event| Record::Event(Box::new(event))),
-        );
-    }
-    out.push(Record::Dead(Box::new(DeadLetter {
+    let event = envelope
+        .as_ref()
+        .zip(lineage)
+        .and_then(|(envelope, lineage)| death.event(envelope, lineage, &message.routing_key));
+    let said = death.cause.meaning().map(|(_, fault)| fault.message.into());
+    let letter = DeadLetter {
         service: message.routing_key.clone(),
         reason: death.cause.as_str().into(),
-        reason_text: death.text,
+        reason_text: death.text.or(said),
         task_id: envelope.as_ref().map(|envelope| envelope.id.clone()),
         name: envelope.map(|envelope| envelope.name.as_str().into()),
         lineage: lineage.unwrap_or_default(),
         died_at: death.at,
         message,
-    })));
+    };
+    (event, letter)
 }
 
 /// How a message came to its end.
@@ -279,6 +292,10 @@ mod tests {
         assert_eq!(
             (&*letter.reason, letter.lineage.deliveries),
             ("worker_crashed", 21)
+        );
+        assert_eq!(
+            letter.reason_text.as_deref(),
+            Some("21 deliveries in a row ended with a lost worker")
         );
         assert_eq!(letter.died_at, DateTime::from_timestamp(100, 0));
     }

@@ -6,6 +6,7 @@ mod deaths;
 mod events;
 mod heartbeats;
 
+pub use deaths::dead_letter;
 pub(crate) use events::read as events;
 
 use crate::feeds::Feed;

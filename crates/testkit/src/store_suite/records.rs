@@ -134,6 +134,7 @@ pub async fn dead_letters_are_kept_with_their_message(site: &StoreSite) -> anyho
             service: service.map(str::to_owned),
             id: id.map(str::to_owned),
             limit: 10,
+            ..DeadFilter::default()
         };
         site.store().dead(&filter).await
     };

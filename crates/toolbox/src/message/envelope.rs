@@ -263,13 +263,16 @@ fn text_of<'a>(name: &str, value: &'a HeaderValue) -> Result<&'a str, String> {
         .ok_or_else(|| format!("header {name} is not text"))
 }
 
+/// Highest number that a header may count to.
+pub(super) const MAX_COUNT: i32 = 1_000_000;
+
 /// A count of things: missing and null are "not said"; negative or absurd ones are refused, so
 /// that nobody can jump ahead of every later event of the task.
 fn count(headers: &Headers, name: &str) -> Result<Option<i32>, String> {
     match headers.get(name) {
         None | Some(HeaderValue::Null) => Ok(None),
         Some(value) => match value.as_int().and_then(|n| i32::try_from(n).ok()) {
-            Some(n) if (0..=1_000_000).contains(&n) => Ok(Some(n)),
+            Some(n) if (0..=MAX_COUNT).contains(&n) => Ok(Some(n)),
             _ => Err(format!("header {name} is not a number from 0 to 1000000")),
         },
     }

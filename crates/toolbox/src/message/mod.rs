@@ -11,6 +11,7 @@ mod envelope;
 pub mod headers;
 pub mod json;
 mod repr;
+mod run;
 
 pub use content::{Content, Properties};
 pub use decode::{Payload, TaskMessage, Undecodable};
@@ -18,3 +19,4 @@ pub use encode::{encode, encode_again};
 pub(crate) use envelope::known_header;
 pub use envelope::{Envelope, TimeLimits, names};
 pub use headers::{HeaderValue, Headers};
+pub use run::{encode_run, encode_unread};

@@ -1,7 +1,8 @@
 //! One channel on a broker, as both transports implement it. [`Subscription`](super::Subscription)
 //! adds what they share: caution, batched acknowledgements, reconnects.
 
-use super::delivery::Settlement;
+pub use super::delivery::Settlement;
+
 use super::error::TransportError;
 use super::subscription::StreamOffset;
 use crate::message::Content;

@@ -1,7 +1,7 @@
 //! `task history`
 
 use crate::failure::Failure;
-use crate::output::{Output, words};
+use crate::output::{Output, numbers, words};
 use crate::text::short;
 use crate::when::shown;
 use counterfoil_store::Store;
@@ -15,6 +15,7 @@ pub(super) async fn run(
     let events = store.history(&task.task_id).await?;
     let columns = [
         words("WHEN"),
+        numbers("RUN"),
         words("STATE"),
         words("ATTEMPT"),
         words("WORKER"),
@@ -26,6 +27,7 @@ pub(super) async fn run(
 fn row(event: &EventRow) -> Vec<String> {
     vec![
         shown(event.happened_at),
+        event.run.to_string(),
         event.kind.to_string(),
         event.lineage().to_string(),
         event.worker.clone().unwrap_or_default(),

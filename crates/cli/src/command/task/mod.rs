@@ -5,17 +5,21 @@ mod filter;
 mod history;
 mod list;
 mod log;
+mod rerun;
 mod select;
 mod show;
 mod tree;
 
 use crate::args::Global;
+use crate::command::again::Doer;
+use crate::command::dead::Platform;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::config::Needs;
+use std::sync::Arc;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TaskCommand {
@@ -39,6 +43,23 @@ pub(crate) enum TaskCommand {
     ///
     /// Without ids, all that match the filter; those that are not over are left out.
     Delete(select::Selection),
+    /// Run tasks that are over again, from the messages that the platform keeps
+    ///
+    /// Each is a new run of the same task, without retries behind it. Messages of earlier runs that lie
+    /// in dead queues are taken out. Without ids, all that match the filter; those that are not over
+    /// are left out.
+    Rerun(RerunArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RerunArgs {
+    #[command(flatten)]
+    selection: select::Selection,
+    /// Also tasks that are not over: what still runs goes on, and counts no more
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    doer: Doer,
 }
 
 #[derive(Debug, clap::Args)]
@@ -52,10 +73,14 @@ pub(crate) async fn run(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    if let TaskCommand::Delete(selection) = &command {
+    let mut needs = Needs::DATABASE;
+    if let TaskCommand::Rerun(args) = &command {
+        needs = Needs::BOTH;
+        args.selection.check()?;
+    } else if let TaskCommand::Delete(selection) = &command {
         selection.check()?;
     }
-    let config = open::config(global, Needs::DATABASE)?;
+    let config = open::config(global, needs)?;
     let store = open::database(&config).await?;
     match command {
         TaskCommand::List(args) => list::run(args, &*store, output).await?,
@@ -72,9 +97,30 @@ pub(crate) async fn run(
             let mut delete = delete::Delete { store: &*store };
             selection.run(&mut delete, &*store, output).await?;
         }
+        TaskCommand::Rerun(args) => {
+            let platform = Platform::open_with(Arc::clone(&store), &config).await?;
+            rerun_all(args, &platform, output).await?;
+        }
     }
     store.close().await;
     Ok(())
+}
+
+async fn rerun_all(
+    args: RerunArgs,
+    platform: &Platform,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let living = match args.force {
+        true => rerun::Living::Allowed,
+        false => rerun::Living::Refused,
+    };
+    let mut rerun = rerun::Rerun::new(platform, args.doer.or_user(), living);
+    let selection = args.selection;
+    let done = selection.run(&mut rerun, &*platform.store, output).await;
+    rerun.clear_dead().await;
+    platform.transport.close().await;
+    done
 }
 
 async fn find(store: &dyn Store, Id { id }: &Id) -> Result<TaskRow, Failure> {

@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_store::record::{
-    CanaryRow, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount, StateCount, TaskRow,
-    UnroutableTask, WorkerRow,
+    CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount,
+    StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use counterfoil_store::{
     Applied, Batch, DeadFilter, FaultClass, JsonText, LeaderGuard, Owners, ParkedFilter, Store,
     StoreError, TaskFilter, UnroutableFilter,
 };
 use counterfoil_toolbox::ids::TaskId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -191,6 +191,21 @@ impl Store for FaultyStore {
     }
     async fn task_schema(&self, name: &str) -> Result<Option<JsonText>, StoreError> {
         self.inner.task_schema(name).await
+    }
+    async fn tasks_with_ids(&self, ids: &[TaskId]) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks_with_ids(ids).await
+    }
+    async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
+        self.inner.delete_tasks(ids).await
+    }
+    async fn dead_records(&self, filter: &DeadFilter) -> Result<Vec<DeadRecord>, StoreError> {
+        self.inner.dead_records(filter).await
+    }
+    async fn dead_services(&self, ids: &[TaskId]) -> Result<Vec<String>, StoreError> {
+        self.inner.dead_services(ids).await
+    }
+    async fn stored_tasks(&self, ids: &[TaskId]) -> Result<Vec<StoredTask>, StoreError> {
+        self.inner.stored_tasks(ids).await
     }
     async fn dead(&self, filter: &DeadFilter) -> Result<Vec<DeadRow>, StoreError> {
         self.inner.dead(filter).await

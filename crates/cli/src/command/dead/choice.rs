@@ -1,0 +1,123 @@
+//! Which messages of a dead queue a command is about.
+
+use crate::failure::Failure;
+use crate::when::ago;
+use chrono::{DateTime, Utc};
+use counterfoil_store::record::DeadRecord;
+use counterfoil_store::{DeadFilter, DeadLetter, Store};
+use counterfoil_toolbox::names::ServiceName;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Choice {
+    /// Service whose dead queue it is
+    pub(super) service: ServiceName,
+    /// Of this task, or the record with this id; may be given several times
+    #[arg(long, value_name = "ID")]
+    id: Vec<String>,
+    /// Died for this reason, for example exhausted, bad_arguments, unknown_task or worker_crashed
+    #[arg(long)]
+    reason: Option<String>,
+    /// Of this type, for example export.project
+    #[arg(long)]
+    name: Option<String>,
+    /// Died since this time (or so long ago: 1h)
+    #[arg(long, value_name = "T", value_parser = ago)]
+    since: Option<DateTime<Utc>>,
+}
+
+/// A choice, and what the platform was told of the messages.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    choice: Choice,
+    ids: HashSet<String>,
+    /// When messages of the service died. The platform knows it of all that it was told of; messages
+    /// themselves mostly do not say.
+    died_at: HashMap<Uuid, DateTime<Utc>>,
+    /// Records that are chosen, and whose message was not seen yet.
+    pub(super) unseen: BTreeMap<Uuid, DeadRecord>,
+}
+
+impl Choice {
+    /// The filters for the database, one per id.
+    pub(super) fn filters(&self, ids: &[String], limit: u32) -> Vec<DeadFilter> {
+        let filter = |id: Option<&String>| DeadFilter {
+            service: Some(self.service.to_string()),
+            id: id.cloned(),
+            reason: self.reason.clone(),
+            name: self.name.clone(),
+            since: self.since,
+            limit,
+        };
+        match ids.is_empty() {
+            true => vec![filter(None)],
+            false => ids.iter().map(|id| filter(Some(id))).collect(),
+        }
+    }
+
+    /// The ids as messages and records have them: public ids are those of tasks.
+    pub(super) async fn wire_ids(&self, store: &dyn Store) -> Result<Vec<String>, Failure> {
+        let mut ids = Vec::with_capacity(self.id.len());
+        for id in &self.id {
+            let task = store.task(id).await?;
+            ids.push(task.map_or_else(|| id.clone(), |task| task.task_id.to_string()));
+        }
+        Ok(ids)
+    }
+
+    /// What the platform knows of the messages that are chosen.
+    pub(super) async fn look_up(self, store: &dyn Store) -> Result<Chosen, Failure> {
+        let ids = self.wire_ids(store).await?;
+        let mut unseen = BTreeMap::new();
+        for filter in self.filters(&ids, 0) {
+            let records = store.dead_records(&filter).await?;
+            unseen.extend(records.into_iter().map(|record| (record.id, record)));
+        }
+        let mut died_at = HashMap::new();
+        if self.since.is_some() {
+            let all = DeadFilter {
+                service: Some(self.service.to_string()),
+                ..DeadFilter::default()
+            };
+            let all = store.dead_records(&all).await?.into_iter();
+            died_at.extend(all.map(|record| (record.id, record.died_at)));
+        }
+        Ok(Chosen {
+            choice: self,
+            ids: ids.into_iter().collect(),
+            died_at,
+            unseen,
+        })
+    }
+}
+
+impl Chosen {
+    pub(super) fn service(&self) -> &ServiceName {
+        &self.choice.service
+    }
+
+    /// Whether a message that is in the queue is one of them. One that the platform was not told of
+    /// yet has died just now.
+    pub(super) fn includes(&self, id: Uuid, letter: &DeadLetter) -> bool {
+        let Choice {
+            reason,
+            name,
+            since,
+            ..
+        } = &self.choice;
+        let task_id = letter.task_id.as_ref().map(|id| id.as_str());
+        let by_id = self.ids.is_empty()
+            || task_id.is_some_and(|id| self.ids.contains(id))
+            || self.ids.contains(&id.to_string());
+        let died_at = self.died_at.get(&id).copied().or(letter.died_at);
+        by_id
+            && reason
+                .as_deref()
+                .is_none_or(|reason| *reason == *letter.reason)
+            && name
+                .as_deref()
+                .is_none_or(|name| letter.name.as_deref() == Some(name))
+            && since.is_none_or(|since| died_at.is_none_or(|at| at >= since))
+    }
+}

@@ -1,0 +1,141 @@
+//! `dead`: tasks that will not run again by themselves.
+
+mod choice;
+mod clear;
+mod deal;
+mod plan;
+#[cfg(test)]
+mod plan_tests;
+mod walk;
+
+pub(crate) use clear::clear;
+pub(crate) use deal::Platform;
+
+use crate::args::Global;
+use crate::command::again::Doer;
+use crate::each::Mode;
+use crate::failure::Failure;
+use crate::open;
+use crate::output::{Output, words};
+use crate::text::short;
+use crate::when::shown;
+use choice::Choice;
+use counterfoil_store::Store;
+use counterfoil_store::record::DeadRow;
+use counterfoil_toolbox::config::Needs;
+use deal::{Dealing, What};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List the dead of a service, newest first
+    List {
+        #[command(flatten)]
+        choice: Choice,
+        /// At most so many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Run them again, each as a new run of its task
+    ///
+    /// Without a choice, all that lie in the dead queue. A new run begins without retries behind it,
+    /// with the same message; `expires` and `eta` are kept while they lie ahead. A message that names
+    /// no task is sent to the queue of the service as it is.
+    Redrive(Deal),
+    /// Throw them away; the rows of their tasks stay
+    ///
+    /// Without a choice, all that lie in the dead queue.
+    Discard(Deal),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Deal {
+    #[command(flatten)]
+    choice: Choice,
+    /// At most so many, the oldest first
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Only say which and how many
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    doer: Doer,
+}
+
+pub(crate) async fn run(
+    command: DeadCommand,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    match command {
+        DeadCommand::List { choice, limit } => list(&choice, limit, global, output).await,
+        DeadCommand::Redrive(deal) => act(What::Redrive, deal, global, output).await,
+        DeadCommand::Discard(deal) => act(What::Discard, deal, global, output).await,
+    }
+}
+
+async fn act(what: What, deal: Deal, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    let config = open::config(global, Needs::BOTH)?;
+    let platform = Platform::open(&config).await?;
+    let how = (
+        what,
+        Mode::of(deal.dry_run),
+        deal.limit.unwrap_or(usize::MAX),
+    );
+    let dealing = Dealing::new(&platform, how, deal.choice, deal.doer.or_user(), output);
+    let done = match dealing.await {
+        Ok(dealing) => dealing.run().await,
+        Err(failure) => Err(failure),
+    };
+    platform.close().await;
+    done
+}
+
+async fn list(
+    choice: &Choice,
+    limit: u32,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let config = open::config(global, Needs::DATABASE)?;
+    let store = open::database(&config).await?;
+    let ids = choice.wire_ids(&*store).await?;
+    let mut dead: Vec<DeadRow> = Vec::new();
+    for filter in choice.filters(&ids, limit) {
+        dead.extend(store.dead(&filter).await?);
+    }
+    if dead.is_empty() {
+        tell_if_unknown(choice, &*store).await?;
+    }
+    store.close().await;
+    let columns = [
+        words("DIED"),
+        words("ID"),
+        words("NAME"),
+        words("ATTEMPT"),
+        words("REASON"),
+        words("WHY"),
+    ];
+    output.list(&dead, &columns, |row| {
+        vec![
+            shown(row.died_at),
+            row.task_id.clone().unwrap_or_else(|| row.id.to_string()),
+            row.name.clone().unwrap_or_default(),
+            row.attempt.clone(),
+            row.reason.clone(),
+            row.reason_text.as_deref().map_or(String::new(), short),
+        ]
+    })
+}
+
+async fn tell_if_unknown(choice: &Choice, store: &dyn Store) -> Result<(), Failure> {
+    let service = &choice.service;
+    let known = store.services().await?;
+    if !known.iter().any(|known| *known == *service.as_str()) {
+        let known = match known.is_empty() {
+            true => "no task of any was mirrored yet".to_owned(),
+            false => format!("those known are {}", known.join(", ")),
+        };
+        eprintln!("no task of a service {service} was ever mirrored; {known}");
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! What becomes of a dead message. Pure: what is known comes in as arguments.
+
+use crate::command::again::Anew;
+use chrono::{DateTime, Utc};
+use counterfoil_store::DeadLetter;
+use counterfoil_store::record::TaskRow;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::delay::addressee;
+use counterfoil_toolbox::names::{RoutingKey, ServiceName, TaskName};
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::topology::names::dead_key;
+
+/// What a redrive does with a message.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// It is sent again.
+    Send(Box<Anew>),
+    /// This later run of the task has been sent already, by a redrive that did not come to its end or
+    /// by a re-run: the message is left over.
+    LeftOver(i32),
+    /// It stays where it is, and why.
+    Refuse(String),
+}
+
+/// Decides about `letter` of the dead queue of `service`. `row` is what the platform knows of its
+/// task, `sent` the latest run of it that this command sent.
+///
+/// The new run follows from the message alone, so that a redrive that is repeated after a crash sends
+/// the same run, and does not begin another one.
+pub(super) fn plan(
+    letter: &DeadLetter,
+    service: &ServiceName,
+    row: Option<&TaskRow>,
+    sent: Option<i32>,
+    names: &Names,
+    now: DateTime<Utc>,
+) -> Plan {
+    let content = &letter.message.content;
+    let key = key(letter, service);
+    if letter.task_id.is_none() {
+        return Plan::Send(Box::new(Anew::unread(names, content, key)));
+    }
+    let run = letter.lineage.run;
+    let latest = row.map(|row| row.run).max(sent);
+    if let Some(latest) = latest.filter(|latest| *latest > run) {
+        return Plan::LeftOver(latest);
+    }
+    if let Some(why) = row.and_then(|row| objection(row, service, run)) {
+        return Plan::Refuse(why);
+    }
+    match Anew::run(names, content, run.saturating_add(1), key, now) {
+        Ok(anew) => Plan::Send(Box::new(anew)),
+        Err(why) => Plan::Refuse(why),
+    }
+}
+
+fn objection(row: &TaskRow, service: &ServiceName, run: i32) -> Option<String> {
+    if row.immutable {
+        return Some("its task is immutable: only what made it may change it".to_owned());
+    }
+    if row.state == TaskState::Success && row.run == run {
+        return Some(
+            "its task has succeeded after all: discard the message, or see `task rerun`".to_owned(),
+        );
+    }
+    // Whoever may bury messages here may put any id into them.
+    let sent_to = addressee(row.routing_key.as_deref()?);
+    (sent_to != service.as_str() && row.service != service.as_str()).then(|| {
+        format!(
+            "its task was sent to service {sent_to}, which alone may bury it: discard the message"
+        )
+    })
+}
+
+/// The way back into the queue of the service: by the task's name where that leads there.
+fn key(letter: &DeadLetter, service: &ServiceName) -> RoutingKey {
+    let name = letter
+        .name
+        .as_deref()
+        .and_then(|name| TaskName::new(name).ok());
+    match name {
+        Some(name) if name.service() == service.as_str() => name.routing_key(),
+        Some(_) | None => dead_key(service.as_str()),
+    }
+}

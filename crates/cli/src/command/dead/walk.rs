@@ -1,0 +1,149 @@
+//! All messages of a dead queue, each looked at once.
+//!
+//! Nothing is taken out unless it is [removed](Walk::remove): what was only looked at goes back when
+//! the walk ends, in its old order, and also when the process is killed. A
+//! [`Subscription`](counterfoil_toolbox::transport::Subscription) would not do: it takes what was
+//! returned before for poison, and holds one such message at a time.
+
+use crate::failure::Failure;
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::transport::link::{Arrival, Frame, Link, Settlement};
+use counterfoil_toolbox::transport::{Transport, TransportError};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Messages that are dealt with together.
+const AT_ONCE: usize = 100;
+
+/// Most that one more consumer asks for at a time: bodies may be large.
+const WIDEST: u16 = 5000;
+
+/// How long nothing comes before the queue is asked whether there is more.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How often it may say so, and nothing comes.
+const PATIENCE: u32 = 30;
+
+/// Name of the consumers.
+const TAG: &str = "dead-walk";
+
+/// A walk through one queue.
+pub(super) struct Walk {
+    transport: Arc<dyn Transport>,
+    link: Box<dyn Link>,
+    queue: QueueName,
+    /// Messages that were there at the beginning: those that die meanwhile are not looked at.
+    total: u32,
+    seen: u32,
+    /// Looked at and not removed.
+    in_hand: usize,
+    /// How many may be in hand.
+    room: usize,
+    consumers: usize,
+}
+
+impl Walk {
+    /// Begins with the oldest message.
+    ///
+    /// # Errors
+    /// When there is no such queue, or the broker does not answer.
+    pub(super) async fn begin(
+        transport: &Arc<dyn Transport>,
+        queue: &QueueName,
+    ) -> Result<Self, Failure> {
+        let depth = transport.depth(queue).await?;
+        let depth = depth.ok_or_else(|| TransportError::NoQueue {
+            queue: queue.clone(),
+        })?;
+        Ok(Self {
+            link: transport.link(queue).await?,
+            transport: Arc::clone(transport),
+            queue: queue.clone(),
+            total: depth.ready,
+            seen: 0,
+            in_hand: 0,
+            room: 0,
+            consumers: 0,
+        })
+    }
+
+    /// The next messages; none: it was all.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or holds back what it has.
+    pub(super) async fn page(&mut self) -> Result<Vec<Arrival>, Failure> {
+        let mut page = Vec::new();
+        let mut silence = 0;
+        while page.len() < AT_ONCE && self.seen < self.total {
+            if self.in_hand >= self.room {
+                self.widen().await?;
+            }
+            let next = poll_fn(|cx| self.link.poll_next(cx));
+            match tokio::time::timeout(QUIET, next).await {
+                Ok(arrival) => {
+                    page.push(arrival?);
+                    self.seen += 1;
+                    self.in_hand += 1;
+                }
+                Err(_) if !page.is_empty() => break,
+                // Somebody else takes messages out.
+                Err(_) if !self.has_more().await? => self.total = self.seen,
+                Err(_) if silence >= PATIENCE => {
+                    return Err(TransportError::Timeout {
+                        what: format!("the messages of queue {}", self.queue),
+                        after: QUIET * silence,
+                    }
+                    .into());
+                }
+                Err(_) => silence += 1,
+            }
+        }
+        Ok(page)
+    }
+
+    async fn has_more(&self) -> Result<bool, Failure> {
+        let depth = self.transport.depth(&self.queue).await?;
+        Ok(depth.is_some_and(|depth| depth.ready > 0))
+    }
+
+    /// Room for more: what is looked at and kept stays in hand, so that it does not come again.
+    async fn widen(&mut self) -> Result<(), Failure> {
+        let more = self.room.max(2 * AT_ONCE);
+        let more = u16::try_from(more).unwrap_or(WIDEST).min(WIDEST);
+        self.link.consume(TAG, more, None).await?;
+        self.consumers += 1;
+        self.room += usize::from(more);
+        Ok(())
+    }
+
+    /// Takes messages out of the queue: their effect is durable.
+    ///
+    /// # Errors
+    /// When the broker does not answer; they may still be in the queue then.
+    pub(super) async fn remove(&mut self, tags: &[u64]) -> Result<(), Failure> {
+        let frame = |tag: &u64| Frame {
+            tag: *tag,
+            multiple: false,
+            how: Settlement::Ack,
+        };
+        let frames: Vec<_> = tags.iter().map(frame).collect();
+        self.link.settle(&frames).await?;
+        self.in_hand -= tags.len();
+        Ok(())
+    }
+
+    /// Gives back what was not removed.
+    ///
+    /// # Errors
+    /// When the broker does not answer; what was removed last may still be in the queue then.
+    pub(super) async fn end(mut self) -> Result<(), Failure> {
+        // Without consumers nothing more comes, and the link learns how long the queue takes.
+        for _ in 0..self.consumers {
+            self.link.cancel(TAG).await?;
+        }
+        self.link.settle_last(&[]).await?;
+        self.link.close().await;
+        Ok(())
+    }
+}
