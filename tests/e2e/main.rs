@@ -1,5 +1,6 @@
 //! End-to-end tests, a module per promise, on real servers and with real processes.
 
+mod again;
 mod bench;
 mod celery;
 mod chart;

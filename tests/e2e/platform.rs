@@ -10,7 +10,7 @@ use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{Producer, ServiceName, TaskState};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,7 @@ pub(crate) struct Platform {
     database_url: String,
     folder: tempfile::TempDir,
     started: usize,
+    env: Vec<(&'static str, PathBuf)>,
 }
 
 impl Platform {
@@ -57,6 +58,7 @@ impl Platform {
             database_url: database_url.to_owned(),
             folder,
             started: 0,
+            env: Vec::new(),
         };
         let output = platform.cli(&["init"])?;
         anyhow::ensure!(
@@ -119,7 +121,18 @@ impl Platform {
             .env("COUNTERFOIL_DEMO_LEDGER", self.ledger())
             .env("COUNTERFOIL_EXPORT_DIR", self.folder.path())
             .stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (*name, value)));
         Ok(command)
+    }
+
+    /// Where its programs run.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Sets a variable of the programs that are started from now on.
+    pub(crate) fn set(&mut self, name: &'static str, value: PathBuf) {
+        self.env.push((name, value));
     }
 
     fn ledger(&self) -> PathBuf {

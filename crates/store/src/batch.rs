@@ -101,7 +101,8 @@ impl Batch {
         }
     }
 
-    /// Adds that the dead letter with this id is of no use any more: no dead queue has its message.
+    /// Adds that the dead letter with this id is of no use any more: no dead queue has its message. What
+    /// is only kept for a copy that the daemon has not read yet stays.
     pub fn forget_dead(&mut self, id: Uuid) {
         self.forgotten.insert(id);
     }

@@ -1,14 +1,17 @@
 //! `parked`: messages that the platform could not read.
 
 use crate::args::Global;
+use crate::each::{Each, Mode, Outcome, Subject, Words};
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, numbers, words};
 use crate::text::{block, plain, short};
 use crate::when::shown;
-use counterfoil_store::ParkedFilter;
 use counterfoil_store::record::ParkedRow;
+use counterfoil_store::{Batch, ParkedFilter, Store};
+use counterfoil_sync::read_again;
 use counterfoil_toolbox::config::Needs;
+use counterfoil_toolbox::topology::Names;
 use serde::Serialize;
 
 /// Most of a body that is shown to people.
@@ -25,11 +28,34 @@ pub(crate) enum ParkedCommand {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
     },
+    /// Let the platform read them once more, with the exchange and key that they came by
+    ///
+    /// For messages that a newer version can read, or whose fault was mended elsewhere. What still
+    /// cannot be read stays parked.
+    Redrive(Unpark),
+    /// Throw them away
+    Discard(Unpark),
     /// Show one, body and headers included
     Show {
         /// Id of the record, or of its task
         id: String,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Unpark {
+    /// Ids of records, or of their tasks; or choose by queue
+    #[arg(value_name = "ID", required_unless_present = "queue")]
+    ids: Vec<String>,
+    /// Read from this queue
+    #[arg(long)]
+    queue: Option<String>,
+    /// At most so many, the newest first
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Only say which and how many
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,29 +75,140 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let config = open::config(global, Needs::DATABASE)?;
-    let filter = match &command {
-        ParkedCommand::List { queue, limit } => ParkedFilter {
-            queue: queue.clone(),
-            id: None,
-            limit: *limit,
-        },
-        ParkedCommand::Show { id } => ParkedFilter {
-            id: Some(id.clone()),
-            ..ParkedFilter::default()
-        },
-    };
     let store = open::database(&config).await?;
-    let parked = store.parked(&filter).await?;
+    let done = match command {
+        ParkedCommand::List { queue, limit } => list(queue, limit, &*store, output).await,
+        ParkedCommand::Show { id } => show_all(id, &*store, output).await,
+        ParkedCommand::Redrive(unpark) => {
+            let names = Box::new(open::names(&config.broker)?);
+            unpark.run(What::Redrive(names), &*store, output).await
+        }
+        ParkedCommand::Discard(unpark) => unpark.run(What::Discard, &*store, output).await,
+    };
     store.close().await;
-    if let ParkedCommand::Show { id } = command {
-        if parked.is_empty() {
-            return Err(
-                Failure::failed(format!("nothing is parked under the id {id:?}"))
-                    .remedy("see `counterfoil parked list`"),
+    done
+}
+
+async fn show_all(id: String, store: &dyn Store, output: &mut Output) -> Result<(), Failure> {
+    let filter = ParkedFilter {
+        id: Some(id.clone()),
+        ..ParkedFilter::default()
+    };
+    let parked = store.parked(&filter).await?;
+    if parked.is_empty() {
+        return Err(
+            Failure::failed(format!("nothing is parked under the id {id:?}"))
+                .remedy("see `counterfoil parked list`"),
+        );
+    }
+    parked.iter().try_for_each(|row| show(row, output))
+}
+
+/// What is done with parked messages.
+enum What {
+    Redrive(Box<Names>),
+    Discard,
+}
+
+impl What {
+    const fn words(&self) -> Words {
+        Words {
+            things: ["parked message", "parked messages"],
+            done: match self {
+                Self::Redrive(_) => "read again",
+                Self::Discard => "discarded",
+            },
+        }
+    }
+
+    async fn apply(&self, row: &ParkedRow, store: &dyn Store) -> Result<Outcome, Failure> {
+        let names = match self {
+            Self::Redrive(names) => names,
+            Self::Discard => {
+                let mut batch = Batch::new();
+                batch.unpark(row.id);
+                store.apply(&batch).await?;
+                return Ok(Outcome::Done(None));
+            }
+        };
+        let read = read_again(store, names, row).await?;
+        Ok(read.map_or_else(Outcome::Failed, |()| Outcome::Done(None)))
+    }
+}
+
+impl Unpark {
+    async fn run(self, what: What, store: &dyn Store, output: &mut Output) -> Result<(), Failure> {
+        let (rows, unknown) = self.find(store).await?;
+        let mode = Mode::of(self.dry_run);
+        let count = self.ids.is_empty().then_some(rows.len());
+        let mut each = Each::begin(output, what.words(), mode, count);
+        for id in &unknown {
+            let why = "nothing is parked under this id".to_owned();
+            each.tell(
+                Subject {
+                    id,
+                    task_id: None,
+                    name: None,
+                },
+                &Outcome::Failed(why),
             );
         }
-        return parked.iter().try_for_each(|row| show(row, output));
+        for row in &rows {
+            let id = row.id.to_string();
+            let subject = Subject {
+                id: &id,
+                task_id: row.task_id.as_deref(),
+                name: row.name.as_deref(),
+            };
+            let outcome = match mode {
+                Mode::DryRun => Ok(Outcome::Done(None)),
+                Mode::Do => what.apply(row, store).await,
+            };
+            match outcome {
+                Ok(outcome) => each.tell(subject, &outcome),
+                Err(failure) => {
+                    // What was done until then is an answer too.
+                    let _ = each.end();
+                    return Err(failure);
+                }
+            }
+        }
+        each.end()
     }
+
+    async fn find(&self, store: &dyn Store) -> Result<(Vec<ParkedRow>, Vec<String>), Failure> {
+        let filter = |id: Option<&String>| ParkedFilter {
+            queue: self.queue.clone(),
+            id: id.cloned(),
+            limit: self.limit,
+        };
+        if self.ids.is_empty() {
+            return Ok((store.parked(&filter(None)).await?, Vec::new()));
+        }
+        let (mut rows, mut unknown) = (Vec::new(), Vec::new());
+        for id in &self.ids {
+            let found = store.parked(&filter(Some(id))).await?;
+            if found.is_empty() {
+                unknown.push(id.clone());
+            }
+            rows.extend(found);
+        }
+        Ok((rows, unknown))
+    }
+}
+
+async fn list(
+    queue: Option<String>,
+    limit: u32,
+    store: &dyn Store,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let filter = ParkedFilter {
+        queue,
+        id: None,
+        limit,
+    };
+    let parked = store.parked(&filter).await?;
     let columns = [
         words("PARKED"),
         words("ID"),

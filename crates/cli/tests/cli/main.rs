@@ -3,12 +3,16 @@
 mod away;
 mod configuration;
 mod database;
+mod dead;
 mod demo;
 mod doctor;
 mod hostile;
+mod parked;
 mod program;
 mod refused;
+mod rerun;
 mod send;
+mod stage;
 mod topology;
 mod tree;
 mod usage;

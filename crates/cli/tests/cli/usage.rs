@@ -37,6 +37,12 @@ async fn wrong_arguments_end_with_code_2_and_say_what_is_expected() {
             "no state has this name; those known are PENDING, ",
         ),
         (&["dead", "list", "a.b"], "only ASCII letters"),
+        (&["dead", "discard"], "<SERVICE>"),
+        (&["task", "rerun"], "no tasks were chosen"),
+        (&["task", "rerun", "--limit", "3"], "no tasks were chosen"),
+        (&["task", "delete", "--dry-run"], "no tasks were chosen"),
+        (&["task", "delete", "t1", "--state", "FAILURE"], "not both"),
+        (&["parked", "discard"], "<ID>..."),
     ] {
         let ran = program.run(args).await.ends_with(2);
         assert!(ran.stderr.contains(hint), "{args:?}: {}", ran.stderr);

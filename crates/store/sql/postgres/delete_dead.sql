@@ -1,3 +1,3 @@
--- Removes dead letters.
+-- Removes dead letters that the platform was told of.
 -- Parameters: 1 ids.
-DELETE FROM dead WHERE id = ANY ($1::text[]::uuid[])
+DELETE FROM dead WHERE id = ANY ($1::text[]::uuid[]) AND times > 0

@@ -124,7 +124,17 @@ pub(crate) fn parked_event(event: &Event, queue: &str, reason: String) -> Parked
 /// Reads one message. Its content is taken out of the delivery, which is left to be settled.
 pub(crate) fn read(feed: Feed, delivery: &mut Delivery, names: &Names, out: &mut Vec<Record>) {
     let message = stored(delivery);
-    let queue = delivery.queue.as_str();
+    read_message(feed, delivery.queue.as_str(), message, names, out);
+}
+
+/// The same for a message that came out of `queue` before.
+pub(crate) fn read_message(
+    feed: Feed,
+    queue: &str,
+    message: StoredMessage,
+    names: &Names,
+    out: &mut Vec<Record>,
+) {
     match feed {
         Feed::Tracking | Feed::Expired => copies::read(queue, message, Seen::Scheduled, out),
         Feed::Unroutable => copies::read(queue, message, Seen::Unroutable, out),

@@ -1,6 +1,6 @@
 //! Taking the messages of tasks that were run again out of the dead queues.
 
-use super::deal::Platform;
+use super::platform::Platform;
 use super::walk::Walk;
 use crate::failure::Failure;
 use counterfoil_store::{Batch, DeadFilter};

@@ -6,10 +6,11 @@ mod deal;
 mod plan;
 #[cfg(test)]
 mod plan_tests;
+mod platform;
 mod walk;
 
 pub(crate) use clear::clear;
-pub(crate) use deal::Platform;
+pub(crate) use platform::Platform;
 
 use crate::args::Global;
 use crate::command::again::Doer;

@@ -82,12 +82,14 @@ impl Action for Rerun<'_> {
         if task.state.is_terminal() || self.living == Living::Allowed {
             return None;
         }
-        Some(match task.state {
-            TaskState::Unroutable => {
-                "it is UNROUTABLE: it is sent again by itself when its service appears".to_owned()
-            }
-            state => format!("it is {state}, not over: --force runs it again all the same"),
-        })
+        if task.state == TaskState::Unroutable {
+            let why = "it is UNROUTABLE: it is sent again by itself when its service appears";
+            return Some(why.to_owned());
+        }
+        Some(format!(
+            "it is {}, not over: --force runs it again all the same",
+            task.state
+        ))
     }
 
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure> {
