@@ -114,6 +114,12 @@ impl<'a> Each<'a> {
         }
     }
 
+    /// There will be about so many; whoever knows no better says so in words of their own.
+    pub(crate) fn expect(&self, count: usize) {
+        self.bar
+            .set_length(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
     /// So many match, but it cannot be done to them.
     pub(crate) fn left_out(&mut self, count: usize) {
         self.left_out += count;

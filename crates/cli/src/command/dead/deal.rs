@@ -11,6 +11,7 @@ use super::walk::Walk;
 use crate::command::again::{Doer, Sender};
 use crate::each::{Each, Mode, Outcome, Subject, Words};
 use crate::failure::Failure;
+use crate::output::Output;
 use chrono::Utc;
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{Batch, DeadLetter};
@@ -59,11 +60,11 @@ struct Found {
 
 /// A command at work on one dead queue.
 pub(super) struct Dealing<'a> {
-    pub(super) platform: &'a Platform,
-    pub(super) what: What,
-    pub(super) mode: Mode,
-    pub(super) doer: Doer,
-    pub(super) limit: usize,
+    platform: &'a Platform,
+    what: What,
+    mode: Mode,
+    doer: Doer,
+    limit: usize,
     chosen: Chosen,
     sender: Sender,
     /// The latest run of each task that was sent.
@@ -81,10 +82,22 @@ impl<'a> Dealing<'a> {
         (what, mode, limit): (What, Mode, usize),
         choice: Choice,
         doer: Doer,
-        output: &'a mut crate::output::Output,
+        output: &'a mut Output,
     ) -> Result<Self, Failure> {
         let chosen = choice.look_up(&*platform.store).await?;
         let count = chosen.unseen.len().min(limit);
+        let will = if mode == Mode::DryRun {
+            "would"
+        } else {
+            "will"
+        };
+        eprintln!(
+            "{} {will} be {}, as far as the platform was told of them",
+            what.words().count(count),
+            what.words().done
+        );
+        let each = Each::begin(output, what.words(), mode, None);
+        each.expect(count);
         Ok(Self {
             platform,
             what,
@@ -96,13 +109,12 @@ impl<'a> Dealing<'a> {
             sent: HashMap::new(),
             handled: HashSet::new(),
             unread: 0,
-            each: Each::begin(output, what.words(), mode, Some(count)),
+            each,
         })
     }
 
     /// Goes through the queue, and tells.
     pub(super) async fn run(mut self) -> Result<(), Failure> {
-        let _alone = self.platform.alone_with(self.chosen.service()).await?;
         let done = self.walk().await;
         if self.unread > 0 {
             eprintln!(

@@ -82,13 +82,22 @@ async fn act(what: What, deal: Deal, global: &Global, output: &mut Output) -> Re
         Mode::of(deal.dry_run),
         deal.limit.unwrap_or(usize::MAX),
     );
-    let dealing = Dealing::new(&platform, how, deal.choice, deal.doer.or_user(), output);
-    let done = match dealing.await {
-        Ok(dealing) => dealing.run().await,
-        Err(failure) => Err(failure),
-    };
+    let done = act_alone(how, deal, &platform, output).await;
     platform.close().await;
     done
+}
+
+async fn act_alone(
+    how: (What, Mode, usize),
+    deal: Deal,
+    platform: &Platform,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let Deal { choice, doer, .. } = deal;
+    // Before anything is looked up: what others take out meanwhile would seem to be missing.
+    let _alone = platform.alone_with(&choice.service).await?;
+    let dealing = Dealing::new(platform, how, choice, doer.or_user(), output).await?;
+    dealing.run().await
 }
 
 async fn list(
