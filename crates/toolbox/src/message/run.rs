@@ -12,7 +12,8 @@ const OF_THE_BODY: [&str; 3] = ["argsrepr", "kwargsrepr", "compression"];
 
 /// The task of `content` as its run `run`, byte for byte the same body.
 ///
-/// Nothing is behind the new run: no retries, rescues or deliveries. Headers are written from scratch,
+/// Nothing is behind the new run: no retries, rescues or deliveries, and no checkpoint, so that it does
+/// all of the work. Headers are written from scratch,
 /// without the traces of brokers and the reason of a death; what the sender set is kept: family,
 /// session, creator, priority, limits, its own headers. `eta` and `expires` are kept while they lie
 /// ahead of `now`: a task whose time is over would not run. A protocol 1 message, which cannot say
@@ -63,6 +64,7 @@ fn renewed(mut envelope: Envelope, run: i32, now: DateTime<Utc>) -> Envelope {
     };
     envelope.retries = 0;
     envelope.tries_before = 0;
+    envelope.checkpoint = None;
     envelope.eta = envelope.eta.filter(|eta| *eta > now);
     envelope.expires = envelope.expires.filter(|expires| *expires > now);
     envelope
@@ -110,6 +112,8 @@ mod tests {
         headers.push(names::RESCUE, 2);
         headers.push(names::EXECUTIONS, 7);
         headers.push(names::TRIES_BEFORE, 1);
+        headers.push(names::MAX_RETRIES, 9);
+        headers.push(names::CHECKPOINT, "41");
         headers.push(names::SESSION, "s1");
         headers.push(names::REASON, "exhausted");
         headers.push(names::REASON_TEXT, "the third of three");
@@ -132,7 +136,8 @@ mod tests {
             ..Lineage::default()
         };
         assert_eq!((envelope.lineage, envelope.retries), (run, 0));
-        assert_eq!(envelope.tries_before, 0);
+        assert_eq!((envelope.tries_before, envelope.checkpoint), (0, None));
+        assert_eq!(envelope.max_retries, Some(9));
         assert_eq!(
             (envelope.root_id.as_str(), envelope.priority),
             ("t0", Some(7))
