@@ -324,7 +324,7 @@ async fn what_the_broker_gave_up_runs_again_too(stage: Stage) -> anyhow::Result<
         let _ = stage.take("demo").await?.nack(Requeue::Yes);
     }
     let listed = stage.listed(1).await?;
-    assert_eq!(listed[0]["reason"], "worker_crashed");
+    assert_eq!(listed[0]["reason"], "delivery_limit");
     assert_eq!(
         listed[0]["reason_text"],
         "21 deliveries in a row ended with a lost worker"
@@ -335,7 +335,7 @@ async fn what_the_broker_gave_up_runs_again_too(stage: Stage) -> anyhow::Result<
         "redrive",
         "demo",
         "--reason",
-        "worker_crashed",
+        "delivery_limit",
         "--since",
         "10m",
     ];

@@ -135,7 +135,7 @@ impl Cause {
     fn as_str(&self) -> &str {
         match self {
             Self::Reported(reason) => reason,
-            Self::DeliveryLimit => FaultKind::WorkerCrashed.as_str(),
+            Self::DeliveryLimit => "delivery_limit",
             Self::Expired => FaultKind::Expired.as_str(),
             Self::Rejected => FaultKind::Rejected.as_str(),
             Self::Other(word) => word,
@@ -291,7 +291,7 @@ mod tests {
         );
         assert_eq!(
             (&*letter.reason, letter.lineage.deliveries),
-            ("worker_crashed", 21)
+            ("delivery_limit", 21)
         );
         assert_eq!(
             letter.reason_text.as_deref(),
@@ -308,7 +308,7 @@ mod tests {
             vec![entry("demo.late", "delivery_limit", 100), levels()],
         ] {
             let (_, letter) = read_all(dead(deaths, &[("x-first-death-reason", "expired")]));
-            assert_eq!(&*letter.reason, "worker_crashed");
+            assert_eq!(&*letter.reason, "delivery_limit");
         }
     }
 

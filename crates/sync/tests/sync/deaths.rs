@@ -72,7 +72,7 @@ async fn a_task_that_crashed_every_worker_is_a_failure(world: World) -> anyhow::
     })
     .await?;
     let row = dead(&world).await?;
-    assert_eq!(row.reason, "worker_crashed");
+    assert_eq!(row.reason, "delivery_limit");
     crashing.close().await;
     Ok(daemon.stop().await?)
 }

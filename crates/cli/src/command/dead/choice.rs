@@ -16,7 +16,7 @@ pub(crate) struct Choice {
     /// Of this task, or the record with this id; may be given several times
     #[arg(long, value_name = "ID")]
     id: Vec<String>,
-    /// Died for this reason, for example exhausted, bad_arguments, unknown_task or worker_crashed
+    /// Died for this reason, for example exhausted, bad_arguments, unknown_task or delivery_limit
     #[arg(long)]
     reason: Option<String>,
     /// Of this type, for example export.project
