@@ -159,6 +159,7 @@ impl From<SendError> for Failure {
         let is_away = matches!(
             error,
             SendError::Unknown { .. }
+                | SendError::BrokerUnavailable { .. }
                 | SendError::Refused {
                     source: PublishError::Blocked { .. }
                         | PublishError::NotSent { .. }

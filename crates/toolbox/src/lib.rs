@@ -7,6 +7,7 @@
 
 pub mod backoff;
 mod big_stack;
+mod breaker;
 pub mod call;
 pub mod config;
 pub mod delay;

@@ -249,6 +249,10 @@ impl Context {
 
     /// Sends a task as a child of this one. `Ok`: the broker has stored it.
     ///
+    /// It waits for a broker that is away, up to three times the confirm time-out (30 s), and has no
+    /// circuit breaker: nobody sits in front of a screen, the worker could get no other task meanwhile,
+    /// and an error at once would cost the task an attempt and all that the handler has done so far.
+    ///
     /// An execution that is repeated, after a retry or because its worker was lost, sends its
     /// children again, as other tasks with other ids. Nothing else would be safe: a second
     /// execution may take another way, and its third child be another than the third of the first.

@@ -142,7 +142,9 @@ pub(crate) struct Senders {
 impl Senders {
     pub(crate) fn new(transport: &Arc<dyn Transport>, names: &Names) -> Self {
         Self {
-            producer: Producer::new(transport.clone(), names.clone()),
+            producer: Producer::builder(transport.clone(), names.clone())
+                .patient()
+                .build(),
             copies: transport.publisher(PublisherOptions::default()),
             levels: DelayLevels::default(),
             // What must not be confirmed and gone.

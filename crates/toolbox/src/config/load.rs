@@ -4,7 +4,8 @@ use super::fault::ConfigError;
 use super::read::Section;
 use super::role::{Profile, Role};
 use super::sections::{
-    BrokerSettings, DatabaseSettings, SyncSettings, TelemetrySettings, WorkerSettings,
+    BreakerSettings, BrokerSettings, DatabaseSettings, SyncSettings, TelemetrySettings,
+    WorkerSettings,
 };
 use super::{layers, resolve};
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// `[broker]`. In production, and for a role that needs no broker, `urls` may be empty.
     pub broker: BrokerSettings,
+    /// `[breaker]`
+    pub breaker: BreakerSettings,
     /// `[database]`. `None`: in production, when none is configured and the role needs none.
     pub database: Option<DatabaseSettings>,
     /// `[worker]`
@@ -111,6 +114,7 @@ impl Config {
             profile,
             file,
             broker: resolve::broker(root.sub("broker"), profile, needs),
+            breaker: resolve::breaker(root.sub("breaker")),
             database: resolve::database(root.sub("database"), profile, needs),
             worker: resolve::worker(root.sub("worker")),
             sync: resolve::sync(root.sub("sync")),

@@ -55,6 +55,7 @@ fn development_needs_nothing() {
         config.broker.urls[0].expose_secret(),
         "amqp://127.0.0.1:5672/%2f"
     );
+    assert_eq!(config.breaker, BreakerSettings::default());
     let database = config.require_database().expect("a default");
     assert_eq!(database.url.expose_secret(), "sqlite://counterfoil.db");
 }
@@ -70,6 +71,9 @@ fn the_environment_goes_before_the_file_and_lists_are_separated_by_commas() {
         type = "classic"
         max_length = 10
         declare = "passive"
+        [breaker]
+        fail_max = 2
+        reset_timeout = 7
         [worker]
         concurrency = 3
         time_limit = "none"
@@ -80,6 +84,7 @@ fn the_environment_goes_before_the_file_and_lists_are_separated_by_commas() {
         ("COUNTERFOIL_WORKER__CONCURRENCY", "64"),
         ("COUNTERFOIL_WORKER__MAX_RESULT_BYTES", "2 MiB"),
         ("COUNTERFOIL_BROKER__QUEUES__EXPORT__MAX_LENGTH", "20"),
+        ("COUNTERFOIL_BREAKER__FAIL_MAX", "3"),
         ("COUNTERFOIL_SYNC__BATCH_MS", ""),
     ];
     let config = load(Role::Worker, text, &env).expect("good");
@@ -88,6 +93,8 @@ fn the_environment_goes_before_the_file_and_lists_are_separated_by_commas() {
     assert_eq!(config.broker.urls.len(), 2);
     assert_eq!(config.broker.heartbeat, Duration::from_secs(20));
     assert_eq!(config.broker.connect_timeout, Duration::from_millis(2500));
+    assert_eq!(config.breaker.fail_max, 3);
+    assert_eq!(config.breaker.reset_timeout, Duration::from_secs(7));
     assert_eq!(config.worker.concurrency, 64);
     assert_eq!(config.worker.time_limit, None);
     assert_eq!(config.worker.max_result_bytes, 2 << 20);
@@ -140,6 +147,10 @@ fn all_faults_are_reported_at_once_with_field_form_and_remedy() {
         queue_type = "stream"
         [broker.queues.platform]
         max_length = 0
+        [breaker]
+        fail_max = 0
+        reset_timeout = "99ms"
+        failmax = 1
         [database]
         pool = -1
         [worker]
@@ -158,12 +169,15 @@ fn all_faults_are_reported_at_once_with_field_form_and_remedy() {
         r#"broker.queues.platform.max_length: "0" is not a whole number from 1 to 4294967295"#,
         r#"broker.queues.platform: service name "platform" is not valid: 'platform' is reserved for the platform's own queues"#,
         "broker.conect_timeout: unknown setting; did you mean broker.connect_timeout?",
+        r#"breaker.fail_max: "0" is not a whole number from 1 to 1000"#,
+        r#"breaker.reset_timeout: "99ms" is not a duration of at least 100ms; write for example "10s", "1h 30m", or seconds"#,
+        "breaker.failmax: unknown setting; did you mean breaker.fail_max?",
         r#"database.pool: "-1" is not a whole number from 1 to 1000"#,
         "worker.prefetch: it must be a whole number from 1 to 65535",
         r#"worker.drain_timeout: "soon" (from COUNTERFOIL_WORKER__DRAIN_TIMEOUT) is not a duration; write for example "10s", "1h 30m", or seconds"#,
         r#"sync.batch_bytes: "4 miles" is not a size; write for example "1 MiB", "4 MB", or bytes"#,
         r#"telemetry.log_format: "xml" is not one of "text", "json""#,
-        "colour: unknown setting; known here: profile, broker, database, worker, sync, telemetry, catalogue",
+        "colour: unknown setting; known here: profile, broker, breaker, database, worker, sync, telemetry, catalogue",
     ];
     assert_eq!(faults(Role::Daemon, text, &env), expected);
 }

@@ -4,8 +4,8 @@ use super::read::Section;
 use super::role::{Needs, Profile};
 use super::secret::database_fault;
 use super::sections::{
-    BrokerSettings, DatabaseSettings, Declaring, QueueOverride, SyncSettings, TelemetrySettings,
-    WorkerSettings,
+    BreakerSettings, BrokerSettings, DatabaseSettings, Declaring, QueueOverride, SyncSettings,
+    TelemetrySettings, WorkerSettings,
 };
 use crate::names::ServiceName;
 use crate::topology::{QueueKind, QueueSettings};
@@ -17,6 +17,9 @@ const MAX_PREFIX: usize = 100;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// More often than this, nobody should knock at a broker that is down.
+const LEAST_RESET: Duration = Duration::from_millis(100);
 
 const KINDS: [(&str, QueueKind); 2] = [
     ("quorum", QueueKind::Quorum),
@@ -86,6 +89,18 @@ fn with_queues(mut settings: BrokerSettings, s: &mut Section<'_>) -> BrokerSetti
             Err(error) => queue.fault_here(error.to_string()),
         }
     });
+    settings
+}
+
+pub(super) fn breaker(mut s: Section<'_>) -> BreakerSettings {
+    let default = BreakerSettings::default();
+    let settings = BreakerSettings {
+        fail_max: s.number("fail_max", 1..=1000).unwrap_or(default.fail_max),
+        reset_timeout: s
+            .duration("reset_timeout", LEAST_RESET)
+            .unwrap_or(default.reset_timeout),
+    };
+    s.finish();
     settings
 }
 

@@ -121,6 +121,28 @@ impl BrokerSettings {
     }
 }
 
+/// The circuit breaker of a [`Producer`](crate::Producer). `[breaker]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// Failures in a row that open it. Default: 1, at least 1. What counts: a connection that could
+    /// not be made, the broker's alarm, a task that was not sent or not confirmed in time.
+    pub fail_max: u32,
+    /// After how long an open breaker lets one task through to try the broker. Default: 5 s, at least
+    /// 100 ms. It matters while the broker takes tasks and confirms none; one that is away is tried
+    /// at least this often by the connection itself, and costs no task its time. Half of
+    /// `broker.confirm_timeout`: that is what the one task may wait for.
+    pub reset_timeout: Duration,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        Self {
+            fail_max: 1,
+            reset_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
 /// The platform's database. `[database]`
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {

@@ -1,10 +1,13 @@
 //! Why a task was not sent.
 
+use super::availability::Trouble;
 use crate::delay::InvalidDelay;
 use crate::ids::TaskId;
 use crate::names::TaskName;
 use crate::text::InvalidText;
 use crate::transport::{DeclareError, PublishError, TransportError};
+use chrono::{DateTime, SecondsFormat, Utc};
+use std::time::Duration;
 
 /// A task that was not sent, or of which nobody knows whether it was.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +44,25 @@ pub enum SendError {
         /// Its id.
         id: TaskId,
     },
+    /// The broker is known to be in trouble, so the task was **not** sent: the producer's circuit
+    /// breaker is open. Answered at once, whatever the task is; also to those who had waited for
+    /// their turn when it opened.
+    #[error(
+        "{task} was not sent: the broker is unavailable since {}, and tried again {}",
+        since.to_rfc3339_opts(SecondsFormat::Secs, true),
+        soon(*retry_in)
+    )]
+    BrokerUnavailable {
+        /// The task's name.
+        task: TaskName,
+        /// When the trouble began.
+        since: DateTime<Utc>,
+        /// How long until the broker is tried again, in the background or by the next send. Zero:
+        /// it is being tried, or its alarm is waited for.
+        retry_in: Duration,
+        /// What failed last.
+        source: Trouble,
+    },
     /// The broker may or may not have the task: sending it again with this id is safe.
     #[error("nobody confirmed {task} {id}; sending it again with the same id is safe")]
     Unknown {
@@ -76,6 +98,7 @@ impl SendError {
                 | PublishError::Disconnected
                 | PublishError::Blocked { .. }
                 | PublishError::NotSent { .. }
+                | PublishError::Withdrawn
                 | PublishError::Closed => Some(source.clone()),
                 PublishError::Nacked
                 | PublishError::Unroutable { .. }
@@ -87,8 +110,16 @@ impl SendError {
             | Self::TooLarge { .. }
             | Self::Delay(_)
             | Self::QueueFull { .. }
+            | Self::BrokerUnavailable { .. }
             | Self::Levels(_)
             | Self::Results(_) => None,
         }
+    }
+}
+
+fn soon(time: Duration) -> String {
+    match time.is_zero() {
+        true => "right now".to_owned(),
+        false => format!("in {:.1} s", time.as_secs_f64()),
     }
 }

@@ -11,8 +11,18 @@
 //! # Ok(()) }
 //! ```
 
+//!
+//! A producer needs no broker to begin with: it connects in the background, and [`Producer::send`]
+//! answers at once with [`SendError::BrokerUnavailable`] while the broker is known to be away.
+//! [`Producer::availability`] tells so without a send.
+
+mod availability;
+mod builder;
 mod error;
+mod guard;
 mod options;
+#[cfg(test)]
+mod outage_tests;
 mod replies;
 mod result;
 mod send;
@@ -20,6 +30,8 @@ mod sending;
 #[cfg(test)]
 mod tests;
 
+pub use availability::{Availability, Trouble};
+pub use builder::ProducerBuilder;
 pub use error::SendError;
 pub use options::SendOptions;
 pub use result::{RawHandle, ResultError, TaskHandle};

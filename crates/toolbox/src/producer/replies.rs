@@ -4,6 +4,7 @@
 //! remembers the tasks whose handles are alive.
 
 use super::error::SendError;
+use crate::backoff::Backoff;
 use crate::error::ErrorChain;
 use crate::event::{Event, EventKind, FaultKind, TaskFault};
 use crate::ids::TaskId;
@@ -31,6 +32,9 @@ const PREFETCH: u16 = 100;
 
 /// How often a queue that is gone is declared again, until it is there.
 const MENDING: Duration = Duration::from_secs(5);
+
+/// Longest pause between two tries to declare it the first time.
+const LATE_START: Duration = Duration::from_secs(2);
 
 /// How a task ended.
 #[derive(Debug, Clone)]
@@ -71,9 +75,16 @@ struct Inner {
     transport: Arc<dyn Transport>,
     names: Names,
     queue: QueueName,
-    /// Services that it is bound for.
-    bound: tokio::sync::Mutex<HashSet<Box<str>>>,
+    setup: tokio::sync::Mutex<Setup>,
     waiting: Mutex<HashMap<TaskId, Awaited>>,
+}
+
+/// What the broker has been told.
+#[derive(Debug, Default)]
+struct Setup {
+    declared: bool,
+    /// Services that the queue is bound for.
+    bound: HashSet<Box<str>>,
 }
 
 /// A task that handles wait for: more than one when it was sent again under the same id.
@@ -84,8 +95,8 @@ struct Awaited {
 }
 
 impl Replies {
-    /// Declares the queue and starts to read it. `owner` is the service (or program) that asks:
-    /// broker permissions allow each its own `<owner>.reply.*`.
+    /// Declares the queue and starts to read it; without a broker, that is made up for. `owner` is the
+    /// service (or program) that asks: broker permissions allow each its own `<owner>.reply.*`.
     pub(super) async fn listen(
         transport: Arc<dyn Transport>,
         names: Names,
@@ -99,10 +110,15 @@ impl Replies {
             transport,
             names,
             queue,
-            bound: tokio::sync::Mutex::default(),
+            setup: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
         });
-        inner.declare_queue().await?;
+        match inner.ensure_declared().await {
+            Err(DeclareError::Transport(error)) if error.is_transient() => {
+                tracing::warn!(queue = %inner.queue, error = %ErrorChain(&error), "the queue for results will be declared once there is a broker");
+            }
+            declared => declared?,
+        }
         let reader = spawn_beside(&*inner.transport, read(inner.clone()));
         Ok(Self { inner, reader })
     }
@@ -169,11 +185,24 @@ impl Inner {
         self.transport.declare(&item, Declare::Active).await
     }
 
+    async fn ensure_declared(&self) -> Result<(), DeclareError> {
+        self.declare_into(&mut *self.setup.lock().await).await
+    }
+
+    async fn declare_into(&self, setup: &mut Setup) -> Result<(), DeclareError> {
+        if !setup.declared {
+            self.declare_queue().await?;
+            setup.declared = true;
+        }
+        Ok(())
+    }
+
     async fn ensure_bound(&self, service: &str) -> Result<(), DeclareError> {
-        let mut bound = self.bound.lock().await;
-        if !bound.contains(service) {
+        let mut setup = self.setup.lock().await;
+        if !setup.bound.contains(service) {
+            self.declare_into(&mut setup).await?;
             self.bind(service).await?;
-            bound.insert(service.into());
+            setup.bound.insert(service.into());
         }
         Ok(())
     }
@@ -191,9 +220,9 @@ impl Inner {
 
     /// The broker removed the queue, because the producer was cut off for too long.
     async fn mend(&self) -> Result<(), DeclareError> {
-        let bound = self.bound.lock().await;
+        let setup = self.setup.lock().await;
         self.declare_queue().await?;
-        for service in &*bound {
+        for service in &setup.bound {
             self.bind(service).await?;
         }
         Ok(())
@@ -208,7 +237,19 @@ fn reply_queue(names: &Names, owner: &str) -> Result<QueueName, InvalidText> {
     ))
 }
 
+/// A subscription to a queue that is not there would look for it less often.
+async fn until_declared(inner: &Inner) {
+    let backoff = Backoff::reconnect(LATE_START);
+    let mut tries = 0;
+    while let Err(error) = inner.ensure_declared().await {
+        tracing::debug!(queue = %inner.queue, error = %ErrorChain(&error), "the queue for results could not be declared yet");
+        tokio::time::sleep(backoff.random_wait(tries)).await;
+        tries = tries.saturating_add(1);
+    }
+}
+
 async fn read(inner: Arc<Inner>) {
+    until_declared(&inner).await;
     let options = SubscribeOptions::new(inner.queue.clone(), PREFETCH);
     let mut subscription = Subscription::open(inner.transport.clone(), options);
     let mut status = subscription.status();

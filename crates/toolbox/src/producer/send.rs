@@ -1,14 +1,17 @@
 //! From a task to a confirmed message.
 
+use super::availability::Availability;
+use super::builder::ProducerBuilder;
 use super::error::SendError;
+use super::guard::Guard;
 use super::options::SendOptions;
-use super::replies::Replies;
+use super::replies::{Replies, Waiting};
 use super::result::{RawHandle, TaskHandle};
 use super::sending::Sending;
 use crate::delay::delayed_key;
 use crate::error::ErrorChain;
 use crate::event::{Event, EventKind, FaultKind, TaskFault};
-use crate::ids::{TaskId, hostname};
+use crate::ids::TaskId;
 use crate::message::{Content, Envelope, encode};
 use crate::names::TaskName;
 use crate::state::{Lineage, TaskState};
@@ -22,7 +25,9 @@ use chrono::Utc;
 use futures::StreamExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Largest body that is sent. Default limit of every reader too.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -50,63 +55,66 @@ pub struct RawTask {
 /// Sends tasks. Cheap to clone; all clones share one channel in confirm mode.
 #[derive(Debug, Clone)]
 pub struct Producer {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 pub(super) struct Inner {
-    transport: Arc<dyn Transport>,
+    pub(super) transport: Arc<dyn Transport>,
     pub(super) publisher: Publisher,
+    pub(super) guard: Arc<Guard>,
+    pub(super) _listener: AbortOnDropHandle<()>,
     /// For what the producer itself says of a task; opened when it first has to.
-    reporter: OnceLock<Publisher>,
-    names: Names,
-    origin: Box<str>,
-    levels: DelayLevels,
-    replies: Option<Replies>,
+    pub(super) reporter: OnceLock<Publisher>,
+    pub(super) names: Names,
+    pub(super) origin: Box<str>,
+    pub(super) levels: DelayLevels,
+    pub(super) replies: Option<Replies>,
 }
 
 impl Producer {
-    /// A producer over `transport`. It connects in the background, on the first send.
+    /// A producer over `transport`, with the default circuit breaker. It connects in the background,
+    /// whether there is a broker yet or not.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>, names: Names) -> Self {
-        Self::build(transport, names, None)
+        Self::builder(transport, names).build()
+    }
+
+    /// A producer over `transport` about which something is to be said, such as the settings of its
+    /// circuit breaker.
+    pub fn builder(transport: Arc<dyn Transport>, names: Names) -> ProducerBuilder {
+        ProducerBuilder::new(transport, names)
     }
 
     /// A producer whose handles can be asked for results. It has a queue `<owner>.reply.<id>` of
-    /// its own, which the broker removes five minutes after the producer went away.
+    /// its own, which the broker removes five minutes after the producer went away. Without a broker
+    /// it starts as well, after the transport's `connect_timeout` at the latest, and declares the
+    /// queue as soon as there is one.
     ///
     /// # Errors
-    /// [`DeclareError`] when that queue cannot be declared.
+    /// [`DeclareError`] when the broker answers and does not let that queue be declared.
     pub async fn listening(
         transport: Arc<dyn Transport>,
         names: Names,
         owner: &str,
     ) -> Result<Self, DeclareError> {
-        let replies = Replies::listen(transport.clone(), names.clone(), owner).await?;
-        Ok(Self::build(transport, names, Some(replies)))
+        Self::builder(transport, names).listening(owner).await
     }
 
-    fn build(transport: Arc<dyn Transport>, names: Names, replies: Option<Replies>) -> Self {
-        let publisher = transport.publisher(PublisherOptions::default());
-        let origin = format!("counterfoil{}@{}", std::process::id(), hostname()).into();
-        let inner = Inner {
-            transport,
-            publisher,
-            reporter: OnceLock::new(),
-            names,
-            origin,
-            levels: DelayLevels::default(),
-            replies,
-        };
-        Self {
-            inner: Arc::new(inner),
-        }
+    /// Whether tasks can be sent, now and from now on: for a button that is to be grey while they
+    /// cannot. It changes by itself when the broker goes away or comes back, also while nobody
+    /// sends. Before the first connection has succeeded or failed it is
+    /// [`Available`](Availability::Available).
+    #[must_use]
+    pub fn availability(&self) -> watch::Receiver<Availability> {
+        self.inner.guard.availability()
     }
 
     /// Sends a task. `Ok`: the broker has stored it, and a copy for the platform.
     ///
     /// What is not confirmed is sent again, with the same id, until three times the confirm
-    /// time-out (30 s) are over; a full queue is asked five times.
+    /// time-out (30 s) are over; a full queue is asked five times. While the broker is known to be
+    /// in trouble nothing is tried, see [`SendError::BrokerUnavailable`].
     ///
     /// # Errors
     /// [`SendError`]; after [`SendError::Unknown`] the task may still run.
@@ -193,22 +201,38 @@ impl Producer {
     /// Cancelled, the task is not sent.
     pub async fn begin(&self, task: RawTask, options: SendOptions) -> Result<Sending, SendError> {
         let deadline = Instant::now() + self.inner.publisher.confirm_timeout() * TIMEOUTS;
-        let (task, id, publication) = self.publication(task, options).await?;
-        let waiting = match &self.inner.replies {
-            Some(replies) => Some(replies.expect(&id, task.service()).await?),
-            None => None,
+        let mut permit = self.inner.guard.admit(&task.name)?;
+        let name = task.name.clone();
+        let prepared = tokio::select! {
+            biased;
+            prepared = self.prepare(task, options) => prepared,
+            refusal = permit.revoked(&name) => return Err(refusal),
         };
+        let (task, id, publication, waiting) =
+            prepared.inspect_err(|error| permit.failed_to_prepare(error))?;
         // Kept for another try.
         let publication = Arc::new(publication);
         let confirm = loop {
-            match self.inner.publisher.enqueue(publication.clone()).await {
-                Err(PublishError::NotSent { .. }) if Instant::now() < deadline => {}
+            let error = match self.inner.publisher.enqueue(publication.clone()).await {
                 Ok(confirm) => break confirm,
-                Err(source) => return Err(SendError::Refused { task, source }),
+                Err(error) => error,
+            };
+            permit.failed(&error);
+            if !matches!(error, PublishError::NotSent { .. }) || Instant::now() >= deadline {
+                return Err(SendError::Refused {
+                    task,
+                    source: error,
+                });
             }
+            if let Some(refusal) = self.inner.guard.refusal(&task) {
+                return Err(refusal);
+            }
+            permit.renew();
         };
+        permit.handed_over(&task);
         Ok(Sending {
             producer: self.inner.clone(),
+            permit,
             deadline,
             task,
             id,
@@ -216,6 +240,20 @@ impl Producer {
             confirm,
             waiting,
         })
+    }
+
+    /// The message, and everything that it needs to be of use.
+    async fn prepare(
+        &self,
+        task: RawTask,
+        options: SendOptions,
+    ) -> Result<(TaskName, TaskId, Publication, Option<Waiting>), SendError> {
+        let (task, id, publication) = self.publication(task, options).await?;
+        let waiting = match &self.inner.replies {
+            Some(replies) => Some(replies.expect(&id, task.service()).await?),
+            None => None,
+        };
+        Ok((task, id, publication, waiting))
     }
 
     /// The task as a message with its address, delay levels declared if it needs them.

@@ -1,6 +1,7 @@
 //! Between handing a task over and knowing that the broker has it.
 
 use super::error::SendError;
+use super::guard::Permit;
 use super::replies::Waiting;
 use super::result::RawHandle;
 use super::send::Inner;
@@ -23,6 +24,7 @@ const GRACE: Duration = Duration::from_secs(1);
 #[must_use = "a task has been sent only when it is confirmed"]
 pub struct Sending {
     pub(super) producer: Arc<Inner>,
+    pub(super) permit: Permit,
     pub(super) task: TaskName,
     pub(super) id: TaskId,
     pub(super) publication: Arc<Publication>,
@@ -41,6 +43,9 @@ impl Sending {
 
     /// Waits until the broker has the task; what it did not accept is sent again, with the same id.
     ///
+    /// When the circuit breaker opens meanwhile, a task that was certainly not sent is given up at
+    /// once. One that the broker may have is tried on: only its confirm tells what became of it.
+    ///
     /// # Errors
     /// See [`Producer::send`](super::Producer::send).
     ///
@@ -52,18 +57,30 @@ impl Sending {
         let (mut tries, mut nacks, mut doubtful) = (1, 0, false);
         let last = loop {
             let error = match outcome {
-                Ok(()) => return Ok(RawHandle::new(self.id, self.waiting)),
+                Ok(()) => {
+                    self.permit.succeeded();
+                    return Ok(RawHandle::new(self.id, self.waiting));
+                }
                 Err(error) => error,
             };
+            self.permit.failed(&error);
             let nacked = error == PublishError::Nacked;
             nacks += u32::from(nacked);
             // One try that may have been stored is enough to make the end unknown.
             doubtful |= !nacked && !error.is_certainly_not_sent();
+            if nacks == 0
+                && !doubtful
+                && error.is_transient()
+                && let Some(refusal) = self.producer.guard.refusal(&self.task)
+            {
+                return Err(refusal);
+            }
             let again = Instant::now() + backoff.random_wait(tries);
             if !error.is_transient() || nacks == OFFERS || again >= self.deadline {
                 break error;
             }
             tokio::time::sleep_until(again).await;
+            self.permit.renew();
             outcome = self.once_more(again).await;
             tries += 1;
         };
@@ -71,7 +88,10 @@ impl Sending {
     }
 
     /// A nack means that a queue did not take the task; others may have.
-    async fn given_up(self, source: PublishError, nacked: bool, doubtful: bool) -> SendError {
+    async fn given_up(mut self, source: PublishError, nacked: bool, doubtful: bool) -> SendError {
+        if source == PublishError::Disconnected {
+            self.permit.broker_failed(&source);
+        }
         let full = source == PublishError::Nacked && !doubtful;
         if full {
             self.producer.report_rejected(&self.id, &self.task).await;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-struct Add {
-    x: i64,
+pub(super) struct Add {
+    pub(super) x: i64,
 }
 
 impl Task for Add {
@@ -21,18 +21,30 @@ impl Task for Add {
     type Output = i64;
 }
 
-async fn platform() -> (MemoryBroker, Names, Producer) {
+pub(super) async fn broker() -> (MemoryBroker, Names) {
     let broker = MemoryBroker::new();
     let names = Names::new("", "task_exchange", "platform.fifo").expect("valid names");
     let items = topology::platform(&names, QueueSettings::Arguments);
     topology::apply(&broker, items).await.expect("declared");
+    (broker, names)
+}
+
+pub(super) async fn platform() -> (MemoryBroker, Names, Producer) {
+    let (broker, names) = broker().await;
     let producer = Producer::new(Arc::new(broker.clone()), names.clone());
     (broker, names, producer)
 }
 
+/// With a producer that waits.
+async fn patient_platform() -> (MemoryBroker, Names, Producer) {
+    let (broker, names) = broker().await;
+    let builder = Producer::builder(Arc::new(broker.clone()), names.clone());
+    (broker, names, builder.patient().build())
+}
+
 #[tokio::test(start_paused = true)]
-async fn thousands_of_tasks_for_a_broker_that_is_away_are_given_up_together() {
-    let (broker, _, producer) = platform().await;
+async fn thousands_of_tasks_of_a_patient_producer_are_given_up_together() {
+    let (broker, _, producer) = patient_platform().await;
     broker
         .faults()
         .refuse_connections(Duration::from_secs(3600));
@@ -56,8 +68,8 @@ async fn thousands_of_tasks_for_a_broker_that_is_away_are_given_up_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_is_away_for_less_than_three_timeouts_is_waited_for() {
-    let (broker, names, producer) = platform().await;
+async fn a_patient_producer_waits_for_a_broker_that_is_away_for_less_than_three_timeouts() {
+    let (broker, names, producer) = patient_platform().await;
     broker.faults().refuse_connections(Duration::from_secs(25));
     let outcomes = producer.send_all((0..10).map(|x| Add { x })).await;
     assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");

@@ -89,6 +89,9 @@ pub enum PublishError {
         /// The deadline.
         after: Duration,
     },
+    /// It was taken back while it waited for its turn.
+    #[error("the message was taken back before it was sent")]
+    Withdrawn,
     /// The connection broke before the confirm came.
     #[error("the connection to the broker was lost before the message was confirmed")]
     Disconnected,
@@ -121,6 +124,7 @@ impl PublishError {
             | Self::ConfirmTimeout { .. }
             | Self::Blocked { .. }
             | Self::NotSent { .. }
+            | Self::Withdrawn
             | Self::Disconnected => true,
             Self::Refused { .. } | Self::Invalid { .. } | Self::Closed => false,
         }
@@ -134,7 +138,8 @@ impl PublishError {
             | Self::Refused { .. }
             | Self::Unroutable { .. }
             | Self::Blocked { .. }
-            | Self::NotSent { .. } => true,
+            | Self::NotSent { .. }
+            | Self::Withdrawn => true,
             Self::Nacked | Self::ConfirmTimeout { .. } | Self::Disconnected | Self::Closed => false,
         }
     }

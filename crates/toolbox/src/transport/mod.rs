@@ -20,7 +20,7 @@ mod subscription;
 
 pub use delivery::{Delivery, Requeue, Settled};
 pub use error::{DeclareError, PublishError, TransportError};
-pub use publisher::{Confirm, Publication, Publisher, PublisherOptions};
+pub use publisher::{Confirm, Connect, Publication, Publisher, PublisherOptions, PublisherStatus};
 pub use subscription::{StreamOffset, SubscribeOptions, Subscription, SubscriptionStatus};
 
 use crate::names::{ExchangeName, QueueName};

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// A message and its address.
@@ -37,6 +37,41 @@ pub struct PublisherOptions {
     /// turn and reconnecting included. Default: `None`, the transport's, which is the setting
     /// `broker.confirm_timeout` (10 s).
     pub confirm_timeout: Option<Duration>,
+    /// When it connects. Default: when there is something to send.
+    pub connect: Connect,
+    /// Longest pause between two tries to reach the broker. Default: 2 s.
+    pub reconnect_cap: Duration,
+}
+
+/// When a publisher connects, and notices that its connection is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Connect {
+    /// When there is something to send.
+    #[default]
+    OnDemand,
+    /// At once and for as long as it lives: [`Publisher::status`] tells how the broker is even
+    /// while nobody sends.
+    Always,
+}
+
+/// How a publisher is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublisherStatus {
+    /// It has no connection, and nothing speaks against making one.
+    Connecting,
+    /// It can send.
+    Ready,
+    /// It could not connect, and tries again.
+    Down {
+        /// What the broker or the network said.
+        reason: String,
+        /// When it tries again.
+        again: Instant,
+    },
+    /// The broker takes nothing, because its memory or its disk is short.
+    Blocked,
+    /// The transport has been closed.
+    Closed,
 }
 
 impl Default for PublisherOptions {
@@ -45,6 +80,8 @@ impl Default for PublisherOptions {
             window: 1000,
             mandatory: false,
             confirm_timeout: None,
+            connect: Connect::default(),
+            reconnect_cap: Duration::from_secs(2),
         }
     }
 }
@@ -66,6 +103,30 @@ impl PublisherOptions {
 pub struct Publisher {
     to_driver: mpsc::Sender<Outgoing>,
     confirm_timeout: Duration,
+    status: watch::Receiver<PublisherStatus>,
+    withdrawal: Arc<Notify>,
+}
+
+/// The end of a publisher that the transport's driver holds.
+#[derive(Debug)]
+pub(crate) struct DriverEnd {
+    pub(crate) outgoing: mpsc::Receiver<Outgoing>,
+    pub(crate) status: watch::Sender<PublisherStatus>,
+    /// What has not been sent is to be answered with [`PublishError::Withdrawn`].
+    pub(crate) withdrawal: Arc<Notify>,
+}
+
+impl DriverEnd {
+    /// Tells how the publisher is doing; the same again is no news.
+    pub(crate) fn tell(&self, status: PublisherStatus) {
+        self.status.send_if_modified(|told| {
+            let news = *told != status;
+            if news {
+                *told = status;
+            }
+            news
+        });
+    }
 }
 
 /// What the transport's driver gets: a message, its deadline, and where its outcome goes.
@@ -78,16 +139,34 @@ pub(crate) struct Outgoing {
 
 impl Publisher {
     /// A handle, and the end that a transport's driver reads.
-    pub(crate) fn new(
-        options: &PublisherOptions,
-        transports: Duration,
-    ) -> (Self, mpsc::Receiver<Outgoing>) {
+    pub(crate) fn new(options: &PublisherOptions, transports: Duration) -> (Self, DriverEnd) {
         let (to_driver, outgoing) = mpsc::channel(options.window.max(1));
+        let (to_status, status) = watch::channel(PublisherStatus::Connecting);
+        let withdrawal = Arc::new(Notify::new());
         let publisher = Self {
             to_driver,
             confirm_timeout: options.confirm_timeout.unwrap_or(transports),
+            status,
+            withdrawal: withdrawal.clone(),
         };
-        (publisher, outgoing)
+        let end = DriverEnd {
+            outgoing,
+            status: to_status,
+            withdrawal,
+        };
+        (publisher, end)
+    }
+
+    /// How it is doing, now and from now on.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<PublisherStatus> {
+        self.status.clone()
+    }
+
+    /// Takes back everything that has been handed over and not been sent yet: it is answered with
+    /// [`PublishError::Withdrawn`] soon, and certainly never sent.
+    pub fn withdraw(&self) {
+        self.withdrawal.notify_one();
     }
 
     /// Longest that a message may take until its confirm.

@@ -107,7 +107,10 @@ pub(crate) async fn run(
     let result = if args.wait {
         wait(&args, &transport, names, orders, output).await
     } else {
-        let producer = Producer::new(transport.clone(), names);
+        // It was looked for just now; if it goes away in the middle of a file, waiting is worth while.
+        let producer = Producer::builder(transport.clone(), names)
+            .patient()
+            .build();
         send_all(&args, &producer, orders, output).await
     };
     transport.close().await;
@@ -233,7 +236,10 @@ async fn wait(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let queue = names.service_queue(&ServiceName::new(args.name.service())?);
-    let producer = Producer::listening(transport.clone(), names, "counterfoil").await?;
+    let producer = Producer::builder(transport.clone(), names)
+        .patient()
+        .listening("counterfoil")
+        .await?;
     for order in orders {
         let mut handle = producer
             .send_raw_awaited(args.task(order), args.options())

@@ -52,12 +52,12 @@ impl AmqpTransport {
 #[async_trait]
 impl Transport for AmqpTransport {
     fn publisher(&self, options: PublisherOptions) -> Publisher {
-        let (publisher, outgoing) = Publisher::new(&options, self.confirm_timeout);
+        let (publisher, end) = Publisher::new(&options, self.confirm_timeout);
         self.connections.runtime().spawn(publisher::drive(
             self.connections.clone(),
             options,
             publisher.confirm_timeout(),
-            outgoing,
+            end,
         ));
         publisher
     }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -40,6 +40,8 @@ pub(super) struct Shared {
     /// The publishers' drivers.
     pub(super) tasks: TaskTracker,
     pub(super) closed: CancellationToken,
+    /// Changes when faults that concern publishers do.
+    pub(super) weather: watch::Sender<()>,
 }
 
 pub(super) struct State {
@@ -77,6 +79,7 @@ impl Shared {
             clock: Mutex::new(None),
             tasks: TaskTracker::new(),
             closed: CancellationToken::new(),
+            weather: watch::Sender::new(()),
         })
     }
 

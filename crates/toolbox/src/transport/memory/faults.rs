@@ -18,6 +18,22 @@ pub(super) struct FaultState {
     nacks: usize,
     lost_confirms: usize,
     refused_until: Option<Instant>,
+    blocked_until: Option<Instant>,
+}
+
+/// Why publishers wait, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    Refused(Instant),
+    Blocked(Instant),
+}
+
+impl Hindrance {
+    pub(super) fn until(self) -> Instant {
+        match self {
+            Self::Refused(until) | Self::Blocked(until) => until,
+        }
+    }
 }
 
 impl Faults {
@@ -50,6 +66,16 @@ impl Faults {
                 state.close_channels(&Gone::Lost);
             }
         });
+        self.shared.weather.send_replace(());
+    }
+
+    /// Takes nothing from publishers for this long, as under an alarm of memory or disk; all others go
+    /// on. Zero ends it.
+    pub fn block_publishers(&self, time: Duration) {
+        self.shared.with(|state| {
+            state.faults.blocked_until = Some(state.now + time);
+        });
+        self.shared.weather.send_replace(());
     }
 }
 
@@ -67,6 +93,13 @@ impl State {
     /// Until when connections are refused, if they are now.
     pub(super) fn refused_until(&self) -> Option<Instant> {
         self.faults.refused_until.filter(|until| *until > self.now)
+    }
+
+    /// What keeps publishers from being heard now.
+    pub(super) fn hindrance(&self) -> Option<Hindrance> {
+        let blocked = || self.faults.blocked_until.filter(|until| *until > self.now);
+        let refused = self.refused_until().map(Hindrance::Refused);
+        refused.or_else(|| blocked().map(Hindrance::Blocked))
     }
 }
 

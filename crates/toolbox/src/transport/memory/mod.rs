@@ -74,10 +74,10 @@ impl Default for MemoryBroker {
 impl Transport for MemoryBroker {
     fn publisher(&self, options: PublisherOptions) -> Publisher {
         self.shared.ensure_clock();
-        let (publisher, outgoing) = Publisher::new(&options, CONFIRM_TIMEOUT);
+        let (publisher, end) = Publisher::new(&options, CONFIRM_TIMEOUT);
         self.shared.tasks.spawn(publish::drive(
             self.shared.clone(),
-            outgoing,
+            end,
             options,
             publisher.confirm_timeout(),
         ));

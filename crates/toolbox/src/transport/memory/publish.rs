@@ -1,14 +1,18 @@
 //! From a publisher into queues, each message answered by its confirm.
 
-use super::broker::{QueueId, Shared, State, sleep_until};
+use super::broker::{QueueId, Shared, State, sleep_until, unreachable};
+use super::faults::Hindrance;
 use super::queue::{Message, Push};
+use crate::error::ErrorChain;
 use crate::transport::PublishError;
 use crate::transport::limits;
-use crate::transport::publisher::{Outgoing, Publication, PublisherOptions};
+use crate::transport::publisher::{
+    DriverEnd, Outgoing, Publication, PublisherOptions, PublisherStatus,
+};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 /// Messages that are taken in under one lock.
@@ -26,78 +30,126 @@ pub(super) enum Answer {
 /// Takes one publisher's messages in until it is dropped or the broker is closed.
 pub(super) async fn drive(
     shared: Arc<Shared>,
-    mut outgoing: mpsc::Receiver<Outgoing>,
+    end: DriverEnd,
     options: PublisherOptions,
     after: Duration,
 ) {
-    let timed_out = PublishError::ConfirmTimeout { after };
-    let mut unanswered: VecDeque<(Instant, Outcome)> = VecDeque::new();
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut open = true;
-    while open || !unanswered.is_empty() {
-        // A message without its confirm takes up its place in the window.
-        let room = options
-            .window
-            .max(1)
-            .saturating_sub(unanswered.len())
-            .min(BATCH);
-        tokio::select! {
-            biased;
-            () = shared.closed.cancelled() => break,
-            () = sleep_until(unanswered.front().map(|(deadline, _)| *deadline)) => {
-                if let Some((_, outcome)) = unanswered.pop_front() {
-                    answer(outcome, Err(timed_out.clone()));
+    let mut driver = Driver {
+        weather: shared.weather.subscribe(),
+        shared,
+        end,
+        options,
+        after,
+        waiting: Vec::with_capacity(BATCH),
+        unanswered: VecDeque::new(),
+    };
+    let closed = driver.shared.closed.clone();
+    closed.run_until_cancelled(driver.run()).await;
+    driver.end.outgoing.close();
+    driver.fail_waiting(&PublishError::Closed);
+    for (_, outcome) in driver.unanswered {
+        answer(outcome, Err(PublishError::Closed));
+    }
+    if closed.is_cancelled() {
+        driver.end.tell(PublisherStatus::Closed);
+    }
+}
+
+struct Driver {
+    shared: Arc<Shared>,
+    weather: watch::Receiver<()>,
+    end: DriverEnd,
+    options: PublisherOptions,
+    after: Duration,
+    /// Taken, and held up by a fault.
+    waiting: Vec<Outgoing>,
+    unanswered: VecDeque<(Instant, Outcome)>,
+}
+
+impl Driver {
+    async fn run(&mut self) {
+        let withdrawal = self.end.withdrawal.clone();
+        let mut open = true;
+        while open || !self.unanswered.is_empty() || !self.waiting.is_empty() {
+            let hindered = self.shared.with(|state| state.hindrance());
+            self.tell(hindered);
+            if hindered.is_none() && !self.waiting.is_empty() {
+                self.take_in();
+            }
+            // A message without its confirm takes up its place in the window.
+            let window = self.options.window.max(1);
+            let room = window.saturating_sub(self.unanswered.len()).min(BATCH);
+            let take = open && room > 0 && self.waiting.is_empty();
+            // All of a batch were handed over at nearly the same time.
+            let late = self.waiting.iter().map(|message| message.deadline).min();
+            tokio::select! {
+                biased;
+                () = sleep_until(self.unanswered.front().map(|(deadline, _)| *deadline)) => {
+                    if let Some((_, outcome)) = self.unanswered.pop_front() {
+                        answer(outcome, Err(PublishError::ConfirmTimeout { after: self.after }));
+                    }
                 }
-            }
-            taken = outgoing.recv_many(&mut batch, room), if open && room > 0 => open = taken > 0,
-        }
-        if batch.is_empty() {
-            continue;
-        }
-        // All of a batch were handed over at nearly the same time.
-        let deadline = batch.iter().map(|message| message.deadline).min();
-        if !reachable_before(&shared, deadline.unwrap_or_else(Instant::now)).await {
-            for message in batch.drain(..) {
-                answer(message.outcome, Err(PublishError::NotSent { after }));
+                () = withdrawal.notified() => self.fail_waiting(&PublishError::Withdrawn),
+                () = sleep_until(hindered.map(|hindrance| hindrance.until())) => {}
+                () = sleep_until(late) => self.give_up(hindered),
+                Ok(()) = self.weather.changed() => {}
+                taken = self.end.outgoing.recv_many(&mut self.waiting, room), if take => open = taken > 0,
             }
         }
-        let answers = shared.with(|state| {
+    }
+
+    fn tell(&self, hindered: Option<Hindrance>) {
+        self.end.tell(match hindered {
+            None => PublisherStatus::Ready,
+            Some(Hindrance::Refused(again)) => PublisherStatus::Down {
+                reason: ErrorChain(&unreachable()).to_string(),
+                again,
+            },
+            Some(Hindrance::Blocked(_)) => PublisherStatus::Blocked,
+        });
+    }
+
+    fn take_in(&mut self) {
+        let mandatory = self.options.mandatory;
+        let answers = self.shared.with(|state| {
             let publish = |message: Outgoing| {
-                let answer =
-                    state.publish(Arc::unwrap_or_clone(message.publication), options.mandatory);
+                let answer = state.publish(Arc::unwrap_or_clone(message.publication), mandatory);
                 (message.deadline, message.outcome, answer)
             };
-            batch.drain(..).map(publish).collect::<Vec<_>>()
+            self.waiting.drain(..).map(publish).collect::<Vec<_>>()
         });
         for (deadline, outcome, said) in answers {
             match said {
                 Answer::Now(result) => answer(outcome, result),
-                Answer::Never => unanswered.push_back((deadline, outcome)),
+                Answer::Never => self.unanswered.push_back((deadline, outcome)),
             }
         }
     }
-    outgoing.close();
-    let rest = std::iter::from_fn(|| outgoing.try_recv().ok().map(|message| message.outcome));
-    let unanswered = unanswered.into_iter().map(|(_, outcome)| outcome);
-    unanswered
-        .chain(rest)
-        .for_each(|outcome| answer(outcome, Err(PublishError::Closed)));
+
+    /// They have waited until their deadline.
+    fn give_up(&mut self, hindered: Option<Hindrance>) {
+        let after = self.after;
+        let late = match hindered {
+            Some(Hindrance::Blocked(_)) => PublishError::Blocked { after },
+            Some(Hindrance::Refused(_)) | None => PublishError::NotSent { after },
+        };
+        for message in self.waiting.drain(..) {
+            answer(message.outcome, Err(late.clone()));
+        }
+    }
+
+    /// Tells everything that the broker has not taken in.
+    fn fail_waiting(&mut self, outcome: &PublishError) {
+        let queued = std::iter::from_fn(|| self.end.outgoing.try_recv().ok());
+        for message in self.waiting.drain(..).chain(queued) {
+            answer(message.outcome, Err(outcome.clone()));
+        }
+    }
 }
 
 fn answer(outcome: Outcome, result: Result<(), PublishError>) {
     // A caller that no longer waits does not want to know.
     let _ = outcome.send(result);
-}
-
-/// Waits while connections are refused, as a publisher that reconnects does.
-async fn reachable_before(shared: &Shared, deadline: Instant) -> bool {
-    while let Some(until) = shared.with(|state| state.refused_until()) {
-        tokio::time::sleep_until(until.min(deadline)).await;
-        if Instant::now() >= deadline {
-            return false;
-        }
-    }
-    true
 }
 
 impl State {

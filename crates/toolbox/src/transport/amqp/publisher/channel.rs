@@ -17,7 +17,7 @@ impl Driver {
     ) -> Result<(), Option<lapin::Error>> {
         let (burst, properties) = self.sendable();
         let options = BasicPublishOptions {
-            mandatory: self.mandatory,
+            mandatory: self.options.mandatory,
             ..BasicPublishOptions::default()
         };
         let Some(deadline) = burst.first().map(|first| first.deadline) else {
@@ -93,6 +93,7 @@ impl Driver {
             | PublishError::ConfirmTimeout { .. }
             | PublishError::Blocked { .. }
             | PublishError::NotSent { .. }
+            | PublishError::Withdrawn
             | PublishError::Refused { .. }
             | PublishError::Invalid { .. }
             | PublishError::Closed) => answer(outgoing, Err(outcome)),

@@ -11,13 +11,14 @@ use super::fault;
 use crate::backoff::Backoff;
 use crate::error::ErrorChain;
 use crate::transport::error::{PublishError, TransportError};
-use crate::transport::publisher::{Outgoing, PublisherOptions};
+use crate::transport::publisher::{
+    Connect, DriverEnd, Outgoing, PublisherOptions, PublisherStatus,
+};
 use lapin::options::ConfirmSelectOptions;
 use lapin::{Channel, Confirmation, ConnectionStatus, PublisherConfirm};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// Messages that are written at once, at most. lapin wakes its thread and makes a system call for every
@@ -27,11 +28,12 @@ const BURST: usize = 30;
 /// Bytes after which a burst ends: all of it must leave before the deadline of its first message.
 const BURST_BYTES: usize = 1 << 20;
 
-/// How often the oldest unconfirmed message is compared with its deadline.
+/// How often the oldest unconfirmed message is compared with its deadline, and the connection is looked
+/// at by those who always have one: lapin's events reach only one of several listeners.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Longest pause between two tries to reach the broker.
-const RECONNECT_CAP: Duration = Duration::from_secs(2);
+/// A connection that ends earlier is not made again without a pause.
+const SHORT_LIFE: Duration = Duration::from_secs(1);
 
 /// A message between the socket and its confirm.
 struct InFlight {
@@ -42,11 +44,11 @@ struct InFlight {
 struct Driver {
     connections: Connections,
     confirm_timeout: Duration,
-    mandatory: bool,
+    options: PublisherOptions,
     window: usize,
     /// The last one that there was.
     connection: Option<ConnectionStatus>,
-    outgoing: mpsc::Receiver<Outgoing>,
+    end: DriverEnd,
     /// Taken, not sent yet: at most a burst, that waits for a connection or the end of an alarm.
     waiting: VecDeque<Outgoing>,
     in_flight: VecDeque<InFlight>,
@@ -57,7 +59,7 @@ pub(super) async fn drive(
     connections: Connections,
     options: PublisherOptions,
     confirm_timeout: Duration,
-    outgoing: mpsc::Receiver<Outgoing>,
+    end: DriverEnd,
 ) {
     let closed = connections.closed().clone();
     let window = if options.mandatory {
@@ -68,17 +70,18 @@ pub(super) async fn drive(
     let mut driver = Driver {
         connections,
         confirm_timeout,
-        mandatory: options.mandatory,
+        options,
         window,
         connection: None,
-        outgoing,
+        end,
         waiting: VecDeque::with_capacity(BURST),
         in_flight: VecDeque::with_capacity(window),
     };
     let ended = closed.run_until_cancelled(driver.run()).await;
     if ended.is_none() {
-        driver.outgoing.close();
+        driver.end.outgoing.close();
         driver.fail_waiting(&PublishError::Closed);
+        driver.end.tell(PublisherStatus::Closed);
     }
 }
 
@@ -87,43 +90,76 @@ impl Driver {
         let mut tries = 0;
         while self.wait_for_work().await {
             let connections = self.connections.clone();
-            match self.keeping_deadlines(open(&connections)).await {
+            let pause = match self.keeping_deadlines(open(&connections)).await {
                 Ok((channel, connection)) => {
-                    tries = 0;
+                    let began = Instant::now();
                     self.connection = Some(connection);
                     self.publish_on(&channel).await;
+                    self.end.tell(PublisherStatus::Connecting);
                     // Dropped without a goodbye it would stay open as long as its connection.
                     let goodbye = channel.close(200, "bye".into());
                     let goodbye = connections.within("the end of a channel", goodbye);
                     let _ = self.keeping_deadlines(goodbye).await;
+                    if self.is_connected() || began.elapsed() > SHORT_LIFE {
+                        tries = 0;
+                        continue;
+                    }
+                    self.pause(tries)
                 }
                 Err(error) => {
-                    tracing::warn!(error = %ErrorChain(&error), "publisher cannot reach the broker");
+                    let pause = self.pause(tries);
+                    self.tell_down(&error, pause);
                     self.give_up_if_hopeless(&error);
-                    let pause = Backoff::reconnect(RECONNECT_CAP).random_wait(tries);
-                    self.keeping_deadlines(tokio::time::sleep(pause)).await;
-                    tries += 1;
+                    pause
                 }
-            }
+            };
+            tries += 1;
+            self.keeping_deadlines(tokio::time::sleep(pause)).await;
         }
+    }
+
+    fn pause(&self, tries: u32) -> Duration {
+        Backoff::reconnect(self.options.reconnect_cap).random_wait(tries)
     }
 
     /// `false`: every handle is gone.
     async fn wait_for_work(&mut self) -> bool {
-        if self.waiting.is_empty() {
-            self.waiting.extend(self.outgoing.recv().await);
+        match self.options.connect {
+            Connect::OnDemand if self.waiting.is_empty() => {
+                self.waiting.extend(self.end.outgoing.recv().await);
+                !self.waiting.is_empty()
+            }
+            Connect::OnDemand => true,
+            Connect::Always => {
+                let is_over = self.end.outgoing.is_closed() && self.end.outgoing.is_empty();
+                !self.waiting.is_empty() || !is_over
+            }
         }
-        !self.waiting.is_empty()
+    }
+
+    /// Could not connect. The same reason again is not worth another warning.
+    fn tell_down(&self, error: &TransportError, pause: Duration) {
+        let reason = ErrorChain(error).to_string();
+        let is_known = matches!(&*self.end.status.borrow(), PublisherStatus::Down { reason: known, .. } if *known == reason);
+        if is_known {
+            tracing::debug!(error = reason, "publisher still cannot reach the broker");
+        } else {
+            tracing::warn!(error = reason, "publisher cannot reach the broker");
+        }
+        let again = Instant::now() + pause;
+        self.end.tell(PublisherStatus::Down { reason, again });
     }
 
     /// Awaits something that may take longer than the messages that wait for it.
     async fn keeping_deadlines<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let withdrawal = self.end.withdrawal.clone();
         let mut work = std::pin::pin!(work);
         let mut tick = tokio::time::interval(TICK);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
+                () = withdrawal.notified() => self.fail_waiting(&PublishError::Withdrawn),
                 now = tick.tick() => {
                     self.give_up_late_ones(now);
                 }
@@ -135,7 +171,7 @@ impl Driver {
     fn give_up_late_ones(&mut self, now: Instant) {
         loop {
             if self.waiting.is_empty() {
-                self.waiting.extend(self.outgoing.try_recv().ok());
+                self.waiting.extend(self.end.outgoing.try_recv().ok());
             }
             match self.waiting.pop_front_if(|next| next.deadline <= now) {
                 Some(late) => answer(late, Err(self.late())),
@@ -144,10 +180,22 @@ impl Driver {
         }
     }
 
+    fn is_connected(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(ConnectionStatus::connected)
+    }
+
     /// The broker's alarm. lapin keeps the mark when the connection dies under it.
     fn is_blocked(&self) -> bool {
         let connection = self.connection.as_ref();
         connection.is_some_and(|connection| connection.blocked() && connection.connected())
+    }
+
+    fn tell_whether_blocked(&self) {
+        self.end.tell(match self.is_blocked() {
+            true => PublisherStatus::Blocked,
+            false => PublisherStatus::Ready,
+        });
     }
 
     /// What kept a message that was not sent.
@@ -176,7 +224,7 @@ impl Driver {
 
     /// Tells everything that has not been sent yet.
     fn fail_waiting(&mut self, outcome: &PublishError) {
-        let queued = std::iter::from_fn(|| self.outgoing.try_recv().ok());
+        let queued = std::iter::from_fn(|| self.end.outgoing.try_recv().ok());
         for outgoing in self.waiting.drain(..).chain(queued) {
             answer(outgoing, Err(outcome.clone()));
         }
@@ -188,6 +236,9 @@ impl Driver {
         // Nobody looks while nothing is under way, and what was missed then need not be made up.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut taken = Vec::with_capacity(BURST);
+        let withdrawal = self.end.withdrawal.clone();
+        let looks = self.options.connect == Connect::Always;
+        self.tell_whether_blocked();
         loop {
             // Under an alarm the broker reads nothing more: a message would be neither sent nor not.
             while !self.waiting.is_empty() && !self.is_blocked() {
@@ -204,13 +255,22 @@ impl Driver {
                         return self.channel_failed(Some(&error));
                     }
                 }
-                count = self.outgoing.recv_many(&mut taken, room), if !waits && room > 0 => match count {
+                count = self.end.outgoing.recv_many(&mut taken, room), if !waits && room > 0 => match count {
                     0 if self.in_flight.is_empty() => return,
                     0 => return self.drain().await,
                     _ => self.waiting.extend(taken.drain(..)),
                 },
-                _ = tick.tick(), if waits || !self.in_flight.is_empty() => {
+                () = withdrawal.notified() => self.fail_waiting(&PublishError::Withdrawn),
+                _ = tick.tick(), if looks || waits || !self.in_flight.is_empty() => {
                     let now = Instant::now();
+                    let is_alive = self.is_connected() && channel.status().connected();
+                    // What is in flight hears of it by itself.
+                    if looks && self.in_flight.is_empty() && !is_alive {
+                        return;
+                    }
+                    if is_alive {
+                        self.tell_whether_blocked();
+                    }
                     if self.in_flight.front().is_some_and(|oldest| oldest.outgoing.deadline <= now) {
                         return self.channel_failed(None);
                     }

@@ -1,0 +1,85 @@
+//! How a producer comes to be. None of it needs the broker.
+
+use super::guard::{Guard, WhileOpen};
+use super::replies::Replies;
+use super::send::{Inner, Producer};
+use crate::config::BreakerSettings;
+use crate::ids::hostname;
+use crate::topology::{DelayLevels, Names};
+use crate::transport::{Connect, DeclareError, PublisherOptions, Transport};
+use std::sync::{Arc, OnceLock};
+use tokio_util::task::AbortOnDropHandle;
+
+/// A producer to be, see [`Producer::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct ProducerBuilder {
+    transport: Arc<dyn Transport>,
+    names: Names,
+    breaker: BreakerSettings,
+    while_open: WhileOpen,
+}
+
+impl ProducerBuilder {
+    pub(super) fn new(transport: Arc<dyn Transport>, names: Names) -> Self {
+        Self {
+            transport,
+            names,
+            breaker: BreakerSettings::default(),
+            while_open: WhileOpen::Refuse,
+        }
+    }
+
+    /// Settings of its circuit breaker: `[breaker]` of a configuration. Default: their defaults.
+    pub fn breaker(mut self, settings: BreakerSettings) -> Self {
+        self.breaker = settings;
+        self
+    }
+
+    /// Its sends wait for a broker that is away, up to three times the confirm time-out, instead of
+    /// being refused: for programs in which nobody waits for the answer.
+    pub fn patient(mut self) -> Self {
+        self.while_open = WhileOpen::Wait;
+        self
+    }
+
+    /// The producer. It connects in the background, whether there is a broker yet or not.
+    #[must_use]
+    pub fn build(self) -> Producer {
+        self.with(None)
+    }
+
+    /// A producer whose handles can be asked for results. See [`Producer::listening`].
+    ///
+    /// # Errors
+    /// [`DeclareError`] when the broker answers and does not let its queue be declared.
+    pub async fn listening(self, owner: &str) -> Result<Producer, DeclareError> {
+        let transport = self.transport.clone();
+        let replies = Replies::listen(transport, self.names.clone(), owner).await?;
+        Ok(self.with(Some(replies)))
+    }
+
+    fn with(self, replies: Option<Replies>) -> Producer {
+        let cap = PublisherOptions::default().reconnect_cap;
+        let publisher = self.transport.publisher(PublisherOptions {
+            connect: Connect::Always,
+            // A broker that is back is noticed within this time.
+            reconnect_cap: cap.min(self.breaker.reset_timeout),
+            ..PublisherOptions::default()
+        });
+        let (guard, listener) = Guard::new(publisher.clone(), self.breaker, self.while_open);
+        Producer {
+            inner: Arc::new(Inner {
+                transport: self.transport,
+                publisher,
+                guard,
+                _listener: AbortOnDropHandle::new(listener),
+                reporter: OnceLock::new(),
+                names: self.names,
+                origin: format!("counterfoil{}@{}", std::process::id(), hostname()).into(),
+                levels: DelayLevels::default(),
+                replies,
+            }),
+        }
+    }
+}
