@@ -64,12 +64,11 @@ impl Breaker {
 
     /// Leave to send, unless the breaker is open.
     pub(crate) fn admit(&mut self, now: Instant) -> Option<Ticket> {
-        let (due, free) = match self.state {
+        let due = match self.state {
             State::Closed { .. } => return Some(Ticket { era: self.era }),
-            State::Open { due } => (due, due),
-            State::HalfOpen { due, overdue } => (due, overdue),
+            State::Open { due } | State::HalfOpen { due, .. } => due,
         };
-        if self.away.is_some() || now < free {
+        if self.free_at().is_none_or(|free| now < free) {
             return None;
         }
         let overdue = now + self.probe_timeout;
@@ -127,6 +126,16 @@ impl Breaker {
     /// Whether its state is still that in which it gave `ticket` away.
     pub(crate) fn is_current(&self, ticket: Ticket) -> bool {
         ticket.era == self.era
+    }
+
+    /// When the next sender may probe: it may be over. `None`: all pass, or nobody does while the
+    /// connection is away.
+    pub(crate) fn free_at(&self) -> Option<Instant> {
+        match (self.away, self.state) {
+            (Some(_), _) | (None, State::Closed { .. }) => None,
+            (None, State::Open { due }) => Some(due),
+            (None, State::HalfOpen { overdue, .. }) => Some(overdue),
+        }
     }
 
     /// How long until the broker is tried again; nothing while that is under way.

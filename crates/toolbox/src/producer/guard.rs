@@ -2,15 +2,15 @@
 
 use super::availability::{Availability, Trouble};
 use super::error::SendError;
+use super::permit::Permit;
 use crate::breaker::{Breaker, Ticket};
 use crate::config::BreakerSettings;
-use crate::error::ErrorChain;
 use crate::names::TaskName;
-use crate::transport::{DeclareError, PublishError, Publisher, PublisherStatus};
-use chrono::Utc;
+use crate::transport::{PublishError, Publisher, PublisherStatus};
+use chrono::{DateTime, Utc};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -27,10 +27,26 @@ pub(super) enum WhileOpen {
 /// A producer's breaker, and those who are told of it.
 #[derive(Debug)]
 pub(super) struct Guard {
-    breaker: Mutex<Breaker>,
+    watched: Mutex<Watched>,
     while_open: WhileOpen,
     availability: watch::Sender<Availability>,
+    /// Something happened that time may change.
+    changed: Notify,
     publisher: Publisher,
+}
+
+#[derive(Debug)]
+struct Watched {
+    breaker: Breaker,
+    /// `None`: the breaker is closed.
+    outage: Option<Outage>,
+}
+
+#[derive(Debug, Clone)]
+struct Outage {
+    since: DateTime<Utc>,
+    /// What failed last.
+    reason: Trouble,
 }
 
 impl Guard {
@@ -42,10 +58,15 @@ impl Guard {
     ) -> (Arc<Self>, JoinHandle<()>) {
         let probe_timeout = publisher.confirm_timeout() + PROBE_GRACE;
         let status = publisher.status();
+        let breaker = Breaker::new(settings, probe_timeout);
         let guard = Arc::new(Self {
-            breaker: Mutex::new(Breaker::new(settings, probe_timeout)),
+            watched: Mutex::new(Watched {
+                breaker,
+                outage: None,
+            }),
             while_open,
             availability: watch::Sender::new(Availability::Available),
+            changed: Notify::new(),
             publisher,
         });
         let listener = tokio::spawn(listen(guard.clone(), status));
@@ -58,16 +79,18 @@ impl Guard {
 
     /// Leave to send `task`.
     pub(super) fn admit(self: &Arc<Self>, task: &TaskName) -> Result<Permit, SendError> {
-        let ticket = self.breaker().admit(Instant::now());
+        let ticket = self.ticket();
         if ticket.is_none()
             && let Some(refusal) = self.refusal(task)
         {
             return Err(refusal);
         }
-        Ok(Permit {
-            guard: self.clone(),
-            ticket,
-        })
+        Ok(Permit::new(self.clone(), ticket))
+    }
+
+    /// Takes back what waits to be sent.
+    pub(super) fn withdraw(&self) {
+        self.publisher.withdraw();
     }
 
     /// Why a task that was certainly not sent is not tried again. `None`: it is.
@@ -75,56 +98,97 @@ impl Guard {
         if self.while_open == WhileOpen::Wait {
             return None;
         }
-        let breaker = self.breaker();
-        let Availability::Unavailable { since, reason } = self.availability.borrow().clone() else {
-            return None;
-        };
+        let watched = self.watched();
+        let Outage { since, reason } = watched.outage.clone()?;
         Some(SendError::BrokerUnavailable {
             task: task.clone(),
             since,
-            retry_in: breaker.tried_again_in(Instant::now()),
+            retry_in: watched.breaker.tried_again_in(Instant::now()),
             source: reason,
         })
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker
+    pub(super) fn ticket(&self) -> Option<Ticket> {
+        let mut watched = self.watched();
+        let ticket = watched.breaker.admit(Instant::now());
+        if !watched.breaker.is_closed() {
+            self.announce(&watched);
+        }
+        ticket
+    }
+
+    pub(super) fn is_current(&self, ticket: Ticket) -> bool {
+        self.watched().breaker.is_current(ticket)
+    }
+
+    pub(super) fn release(&self, ticket: Ticket) {
+        let mut watched = self.watched();
+        watched.breaker.release(ticket);
+        self.announce(&watched);
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched
             .lock()
             .expect("no code panics while it holds the lock")
     }
 
     /// Something may have opened the breaker: whoever waits to be sent need not wait any longer.
-    fn failed(&self, why: impl FnOnce() -> Trouble, count: impl FnOnce(&mut Breaker, Instant)) {
-        let mut breaker = self.breaker();
-        count(&mut breaker, Instant::now());
-        if breaker.is_closed() {
+    pub(super) fn failed(
+        &self,
+        why: impl FnOnce() -> Trouble,
+        count: impl FnOnce(&mut Breaker, Instant),
+    ) {
+        let mut watched = self.watched();
+        count(&mut watched.breaker, Instant::now());
+        if watched.breaker.is_closed() {
             return;
         }
-        let reason = why();
-        let mut opened = false;
-        self.availability.send_if_modified(|known| {
-            let since = match known {
-                Availability::Available => Utc::now(),
-                Availability::Unavailable { reason: same, .. } if *same == reason => return false,
-                Availability::Unavailable { since, .. } => *since,
-            };
-            opened = known.is_available();
-            *known = Availability::Unavailable { since, reason };
-            true
+        let known = watched.outage.take();
+        let opened = known.is_none();
+        watched.outage = Some(Outage {
+            since: known.map_or_else(Utc::now, |outage| outage.since),
+            reason: why(),
         });
+        self.announce(&watched);
         if opened && self.while_open == WhileOpen::Refuse {
             self.publisher.withdraw();
         }
     }
 
     /// Something may have closed the breaker.
-    fn mended(&self, tell: impl FnOnce(&mut Breaker)) {
-        let mut breaker = self.breaker();
-        let was_closed = breaker.is_closed();
-        tell(&mut breaker);
-        if !was_closed && breaker.is_closed() {
-            self.availability.send_replace(Availability::Available);
+    pub(super) fn mended(&self, tell: impl FnOnce(&mut Breaker)) {
+        let mut watched = self.watched();
+        tell(&mut watched.breaker);
+        if watched.breaker.is_closed() && watched.outage.take().is_some() {
+            self.announce(&watched);
         }
+    }
+
+    /// Tells whether the next send would be tried. One may be as soon as the breaker is due: somebody
+    /// whose button stayed grey until a send succeeds could wait for ever.
+    fn announce(&self, watched: &Watched) {
+        let now = Instant::now();
+        let is_free = watched.breaker.free_at().is_some_and(|free| free <= now);
+        let availability = match &watched.outage {
+            Some(Outage { since, reason }) if !is_free => Availability::Unavailable {
+                since: *since,
+                reason: reason.clone(),
+            },
+            Some(_) | None => Availability::Available,
+        };
+        self.availability.send_if_modified(|known| {
+            let news = *known != availability;
+            *known = availability;
+            news
+        });
+        self.changed.notify_one();
+    }
+
+    /// When time alone will change what was announced.
+    fn next_change(&self) -> Option<Instant> {
+        let free = self.watched().breaker.free_at();
+        free.filter(|_| !self.availability.borrow().is_available())
     }
 
     fn tell(&self, status: PublisherStatus) {
@@ -156,117 +220,31 @@ async fn listen(guard: Arc<Guard>, mut status: watch::Receiver<PublisherStatus>)
         let now = status.borrow_and_update().clone();
         let is_over = now == PublisherStatus::Closed;
         guard.tell(now);
-        if is_over || status.changed().await.is_err() {
+        let told = until_told(&guard, &mut status).await;
+        if is_over || told.is_err() {
             return;
         }
     }
 }
 
-/// Leave to try once. Dropped without a word, it makes room for another probe.
-#[derive(Debug)]
-pub(super) struct Permit {
-    guard: Arc<Guard>,
-    /// `None`: told already, or passed without being asked.
-    ticket: Option<Ticket>,
-}
-
-impl Permit {
-    /// Waits until the breaker has opened since, and says why the task is not sent.
-    pub(super) async fn revoked(&self, task: &TaskName) -> SendError {
-        let mut availability = self.guard.availability();
-        loop {
-            if let Some(refusal) = self.refusal(task) {
-                return refusal;
-            }
-            if availability.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// What was handed over with it may have come too late to be withdrawn with the others.
-    pub(super) fn handed_over(&self, task: &TaskName) {
-        if self.refusal(task).is_some() {
-            self.guard.publisher.withdraw();
-        }
-    }
-
-    fn refusal(&self, task: &TaskName) -> Option<SendError> {
-        let is_current = |ticket| self.guard.breaker().is_current(ticket);
-        if self.ticket.is_none_or(is_current) {
-            return None;
-        }
-        self.guard.refusal(task)
-    }
-
-    /// The broker has the task.
-    pub(super) fn succeeded(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.guard.mended(|breaker| breaker.succeeded(ticket));
-        }
-    }
-
-    /// One try has failed; that may be the broker's fault.
-    pub(super) fn failed(&mut self, error: &PublishError) {
-        match error {
-            PublishError::ConfirmTimeout { .. }
-            | PublishError::NotSent { .. }
-            | PublishError::Blocked { .. } => self.broker_failed(error),
-            // It answers.
-            PublishError::Nacked | PublishError::Unroutable { .. } => self.succeeded(),
-            // A lost connection is mostly made again at once; if it cannot be, that is the failure.
-            PublishError::Disconnected => {}
-            // The fault of the message, the sender, or the permissions of a user.
-            PublishError::Refused { .. }
-            | PublishError::Invalid { .. }
-            | PublishError::Withdrawn
-            | PublishError::Closed => {}
-        }
-    }
-
-    /// Something could not be declared that the task needs.
-    pub(super) fn failed_to_prepare(&mut self, error: &SendError) {
-        let is_away = match error {
-            SendError::Levels(error) | SendError::Results(DeclareError::Transport(error)) => {
-                error.is_transient()
-            }
-            SendError::Results(_)
-            | SendError::Name(_)
-            | SendError::Arguments { .. }
-            | SendError::TooLarge { .. }
-            | SendError::Delay(_)
-            | SendError::QueueFull { .. }
-            | SendError::BrokerUnavailable { .. }
-            | SendError::Unknown { .. }
-            | SendError::Refused { .. } => false,
-        };
-        if is_away {
-            self.broker_failed(error);
-        }
-    }
-
-    /// The broker is to blame.
-    pub(super) fn broker_failed(&mut self, error: &dyn std::error::Error) {
-        if let Some(ticket) = self.ticket.take() {
-            self.guard.failed(
-                || Trouble::new(ErrorChain(error).to_string()),
-                |breaker, now| breaker.failed(ticket, now),
-            );
-        }
-    }
-
-    /// Before another try, which is made whether it gets leave or not.
-    pub(super) fn renew(&mut self) {
-        if self.ticket.is_none() {
-            self.ticket = self.guard.breaker().admit(Instant::now());
+/// Waits for news of the publisher, and tells what time changes meanwhile.
+async fn until_told(
+    guard: &Guard,
+    status: &mut watch::Receiver<PublisherStatus>,
+) -> Result<(), watch::error::RecvError> {
+    loop {
+        let next = guard.next_change();
+        tokio::select! {
+            told = status.changed() => return told,
+            () = guard.changed.notified() => {}
+            () = sleep_until(next) => guard.announce(&guard.watched()),
         }
     }
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.guard.breaker().release(ticket);
-        }
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

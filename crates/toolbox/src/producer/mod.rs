@@ -23,6 +23,7 @@ mod guard;
 mod options;
 #[cfg(test)]
 mod outage_tests;
+mod permit;
 mod replies;
 mod result;
 mod send;

@@ -233,18 +233,23 @@ async fn a_broker_that_confirms_nothing_is_probed_by_one_task_while_the_others_a
     let (broker, _, producer) = platform().await;
     silent(&broker, &producer).await;
     assert!(is_refused(at_once(producer.send(Add { x: 1 })).await));
-    tokio::time::sleep(RESET).await;
+    let opened = Instant::now();
+    let began = until(&producer, false).await;
+    // Told by itself: whoever waits for it before he sends would wait for ever otherwise.
+    until(&producer, true).await;
+    assert_eq!(opened.elapsed(), RESET);
     broker.faults().lose_confirms(1);
     let probe = producer.begin(raw(), SendOptions::new()).await;
     let probe = tokio::spawn(probe.expect("it probes").confirmed());
     assert!(is_refused(at_once(producer.send(Add { x: 1 })).await));
+    assert_eq!(until(&producer, false).await, began, "the same outage");
     // The probe fails, and it is open for another while.
     tokio::time::sleep(Duration::from_secs(10)).await;
     probe.abort();
     assert!(is_refused(at_once(producer.send(Add { x: 1 })).await));
-    assert!(!producer.availability().borrow().is_available());
-    tokio::time::sleep(RESET).await;
-    producer.send(Add { x: 1 }).await.expect("it probes");
+    until(&producer, true).await;
+    at_once(producer.send(Add { x: 1 })).await.expect("sent");
+    at_once(producer.send(Add { x: 1 })).await.expect("sent");
     assert!(producer.availability().borrow().is_available());
 }
 

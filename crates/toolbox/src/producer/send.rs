@@ -9,18 +9,12 @@ use super::replies::{Replies, Waiting};
 use super::result::{RawHandle, TaskHandle};
 use super::sending::Sending;
 use crate::delay::delayed_key;
-use crate::error::ErrorChain;
-use crate::event::{Event, EventKind, FaultKind, TaskFault};
 use crate::ids::TaskId;
-use crate::message::{Content, Envelope, encode};
+use crate::message::{Envelope, encode};
 use crate::names::TaskName;
-use crate::state::{Lineage, TaskState};
 use crate::task::Task;
-use crate::topology::names::event_key;
 use crate::topology::{DelayLevels, Names};
-use crate::transport::{
-    DeclareError, Publication, PublishError, Publisher, PublisherOptions, Transport,
-};
+use crate::transport::{DeclareError, Publication, PublishError, Publisher, Transport};
 use chrono::Utc;
 use futures::StreamExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -306,28 +300,6 @@ impl Producer {
     #[must_use]
     pub fn names(&self) -> &Names {
         &self.inner.names
-    }
-}
-
-impl Inner {
-    /// Tells the platform that a task which it has a copy of was refused by its queue.
-    pub(super) async fn report_rejected(&self, id: &TaskId, task: &TaskName) {
-        let kind = EventKind::State(TaskState::Rejected);
-        let first = Lineage::default();
-        let mut event = Event::new(id.clone(), task.clone(), first, kind, Utc::now());
-        event.error = Some(TaskFault::new(FaultKind::QueueFull, "the queue is full"));
-        let mut content = Content::json(serde_json::to_vec(&[event]).expect("events are JSON"));
-        content.properties.message_id = Some(TaskId::random().as_str().into());
-        let publication = Publication {
-            exchange: self.names.events.clone(),
-            routing_key: event_key(task.service()),
-            content,
-        };
-        let open = || self.transport.publisher(PublisherOptions::mandatory());
-        if let Err(error) = self.reporter.get_or_init(open).publish(publication).await {
-            // The sender is told; the row stays PENDING until lost tasks are looked for.
-            tracing::warn!(task_id = %id, error = %ErrorChain(&error), "the platform was not told of a refused task");
-        }
     }
 }
 

@@ -1,14 +1,20 @@
 //! Between handing a task over and knowing that the broker has it.
 
 use super::error::SendError;
-use super::guard::Permit;
+use super::permit::Permit;
 use super::replies::Waiting;
 use super::result::RawHandle;
 use super::send::Inner;
 use crate::backoff::Backoff;
+use crate::error::ErrorChain;
+use crate::event::{Event, EventKind, FaultKind, TaskFault};
 use crate::ids::TaskId;
+use crate::message::Content;
 use crate::names::TaskName;
-use crate::transport::{Confirm, Publication, PublishError};
+use crate::state::{Lineage, TaskState};
+use crate::topology::names::event_key;
+use crate::transport::{Confirm, Publication, PublishError, PublisherOptions};
+use chrono::Utc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -116,5 +122,27 @@ impl Sending {
         let after = until - now;
         let in_time = tokio::time::timeout_at(until + GRACE, sent).await;
         in_time.unwrap_or(Err(PublishError::ConfirmTimeout { after }))
+    }
+}
+
+impl Inner {
+    /// Tells the platform that a task which it has a copy of was refused by its queue.
+    async fn report_rejected(&self, id: &TaskId, task: &TaskName) {
+        let kind = EventKind::State(TaskState::Rejected);
+        let first = Lineage::default();
+        let mut event = Event::new(id.clone(), task.clone(), first, kind, Utc::now());
+        event.error = Some(TaskFault::new(FaultKind::QueueFull, "the queue is full"));
+        let mut content = Content::json(serde_json::to_vec(&[event]).expect("events are JSON"));
+        content.properties.message_id = Some(TaskId::random().as_str().into());
+        let publication = Publication {
+            exchange: self.names.events.clone(),
+            routing_key: event_key(task.service()),
+            content,
+        };
+        let open = || self.transport.publisher(PublisherOptions::mandatory());
+        if let Err(error) = self.reporter.get_or_init(open).publish(publication).await {
+            // The sender is told; the row stays PENDING until lost tasks are looked for.
+            tracing::warn!(task_id = %id, error = %ErrorChain(&error), "the platform was not told of a refused task");
+        }
     }
 }
