@@ -84,6 +84,7 @@ macro_rules! transport_suite_tests {
             ]
             sending: [
                 a_task_that_its_full_queue_refuses_is_reported_as_rejected,
+                a_full_queue_refuses_every_way_of_sending_and_delayed_tasks_go_beside_it,
             ]
             consuming: [
                 a_consumer_begins_with_one_message_and_widens_to_its_prefetch,

@@ -3,14 +3,41 @@
 use super::awaiting::next;
 use super::stage::Stage;
 use anyhow::{Context as _, ensure};
+use counterfoil_toolbox::Task;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind};
-use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::names::{ServiceName, TaskName};
 use counterfoil_toolbox::producer::{Producer, RawTask, SendError, SendOptions};
 use counterfoil_toolbox::state::TaskState;
-use counterfoil_toolbox::topology::QueueKind;
+use counterfoil_toolbox::topology::{self, QueueKind, ServiceSettings};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Room of the queue; the limit is soft, so it takes one more.
 const ROOM: i64 = 2;
+
+#[derive(Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+struct Add {}
+
+impl Task for Add {
+    const NAME: &'static str = "full.add";
+    type Output = i64;
+}
+
+fn raw() -> anyhow::Result<RawTask> {
+    Ok(RawTask {
+        name: TaskName::new(Add::NAME)?,
+        args: "[]".to_owned(),
+        kwargs: "{}".to_owned(),
+    })
+}
+
+/// The id of a task that its full queue refused.
+fn refused<T: std::fmt::Debug>(sent: Result<T, SendError>) -> anyhow::Result<String> {
+    match sent {
+        Err(SendError::QueueFull { id, .. }) => Ok(id.to_string()),
+        other => anyhow::bail!("{other:?}"),
+    }
+}
 
 pub async fn a_task_that_its_full_queue_refuses_is_reported_as_rejected(
     stage: Stage,
@@ -26,12 +53,7 @@ pub async fn a_task_that_its_full_queue_refuses_is_reported_as_rejected(
         .await?;
     let producer = Producer::new(stage.transport.clone(), stage.names.clone());
     let refused = loop {
-        let task = RawTask {
-            name: TaskName::new("full.add")?,
-            args: "[]".to_owned(),
-            kwargs: "{}".to_owned(),
-        };
-        match producer.send_raw(task, SendOptions::default()).await {
+        match producer.send_raw(raw()?, SendOptions::default()).await {
             Ok(_) => {}
             Err(SendError::QueueFull { id, .. }) => break id,
             Err(other) => return Err(other.into()),
@@ -50,4 +72,68 @@ pub async fn a_task_that_its_full_queue_refuses_is_reported_as_rejected(
     ensure!(fault.kind == FaultKind::QueueFull, "{fault:?}");
     let _ = batch.ack();
     Ok(())
+}
+
+pub async fn a_full_queue_refuses_every_way_of_sending_and_delayed_tasks_go_beside_it(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    stage.platform().await?;
+    let (name, names) = (ServiceName::new("full")?, &stage.names);
+    let settings = ServiceSettings {
+        max_length: u32::try_from(ROOM).ok(),
+        ..ServiceSettings::default()
+    };
+    stage
+        .apply(topology::service(names, &name, &settings))
+        .await?;
+    let queue = names.service_queue(&name);
+    let producer = Producer::new(stage.transport.clone(), names.clone());
+    while producer.send(Add {}).await.is_ok() {}
+    let full = stage.ready(&queue).await?;
+
+    let options = || SendOptions::new().creator("somebody");
+    let (typed, with, by_name, all) = tokio::join!(
+        producer.send(Add {}),
+        producer.send_with(Add {}, options()),
+        producer.send_raw(raw()?, options()),
+        producer.send_all([Add {}, Add {}, Add {}]),
+    );
+    let mut told = vec![refused(typed)?, refused(with)?, refused(by_name)?];
+    for one in all {
+        told.push(refused(one)?);
+    }
+    ensure!(stage.ready(&queue).await? == full, "it took one of them");
+    ensure!(producer.availability().borrow().is_available());
+
+    // The first one filled it.
+    let rejected = rejected(&stage, told.len() + 1).await?;
+    ensure!(
+        told.iter().all(|id| rejected.contains(id)),
+        "{told:?} and {rejected:?}"
+    );
+    let soon = options().countdown(Duration::from_secs(1));
+    let delayed = producer.send_with(Add {}, soon).await?;
+    let late = stage.drain(&names.late_queue(&name), 1).await?;
+    ensure!(late[0].header("id") == Some(delayed.id().as_str()));
+    ensure!(stage.ready(&names.events_queue).await? == 0);
+    Ok(())
+}
+
+/// The ids of so many tasks that are reported as rejected.
+async fn rejected(stage: &Stage, wanted: usize) -> anyhow::Result<BTreeSet<String>> {
+    let mut events = stage.subscribe(&stage.names.events_queue, 1);
+    let mut ids = BTreeSet::new();
+    while ids.len() < wanted {
+        let batch = next(&mut events).await?;
+        for event in serde_json::from_slice::<Vec<Event>>(&batch.content.body)? {
+            ensure!(
+                event.kind == EventKind::State(TaskState::Rejected),
+                "{event:?}"
+            );
+            ids.insert(event.task_id.to_string());
+        }
+        let _ = batch.ack();
+    }
+    events.close().await;
+    Ok(ids)
 }
