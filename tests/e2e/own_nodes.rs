@@ -9,14 +9,15 @@ use anyhow::Context as _;
 use counterfoil_store::{DeadFilter, ParkedFilter, Store};
 use counterfoil_testkit::{Database, PostgresNode, RabbitNode, eventually};
 use counterfoil_toolbox::names::TaskName;
-use counterfoil_toolbox::producer::{RawTask, SendOptions};
+use counterfoil_toolbox::producer::{Availability, RawTask, SendOptions};
 use counterfoil_toolbox::{Producer, TaskId, TaskState};
 use std::time::Duration;
 
 const TASKS: usize = 5_000;
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Sends `TASKS` tasks; one that nobody confirmed is sent again, with the same id.
+/// Sends `TASKS` tasks; one that nobody confirmed is sent again, with the same id, once the broker is
+/// there.
 async fn send_all(producer: Producer) -> anyhow::Result<()> {
     for n in 0..TASKS {
         let id = TaskId::random();
@@ -32,6 +33,8 @@ async fn send_all(producer: Producer) -> anyhow::Result<()> {
         {
             tries += 1;
             anyhow::ensure!(tries < 30, "{error}");
+            let mut availability = producer.availability();
+            availability.wait_for(Availability::is_available).await?;
         }
     }
     Ok(())

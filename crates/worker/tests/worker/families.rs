@@ -1,11 +1,14 @@
 //! Tasks that send tasks.
 
 use crate::tasks::{Act, Export, act};
-use crate::world::World;
+use crate::world::{Started, World};
 use counterfoil_toolbox::producer::{RawTask, SendOptions};
-use counterfoil_toolbox::{Task, TaskState};
+use counterfoil_toolbox::{Task, TaskId, TaskState};
 use counterfoil_worker::{Context, TaskError};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 #[tokio::test(start_paused = true)]
 async fn a_child_knows_its_parent_and_the_first_of_its_family() {
@@ -106,4 +109,61 @@ async fn a_child_with_an_id_of_its_own_stays_one_task_when_its_parent_is_repeate
         let copy = world.take_from("platform.fifo").await;
         assert_eq!(copy.headers.text("id"), Some(id.as_str()));
     }
+}
+
+/// A worker whose parents send a child once the gate is open.
+pub(crate) fn start_with_gate(world: &World) -> (Started, Arc<Semaphore>) {
+    let gate = Arc::new(Semaphore::new(0));
+    let open = gate.clone();
+    let handler = move |task: Act, cx: Context| {
+        let open = open.clone();
+        async move {
+            if task.what != "parent" {
+                return Ok(Value::Null);
+            }
+            open.acquire().await?.forget();
+            Ok(json!(cx.send(act("child")).await?.to_string()))
+        }
+    };
+    let worker = world.start(|builder| builder.handle(handler));
+    (worker, gate)
+}
+
+/// The parent has ended with the first attempt, and so has its child.
+pub(crate) async fn assert_sent_at_once(world: &World, parent: &TaskId) {
+    let done = world.told_of(parent, TaskState::Success).await;
+    let child: String = serde_json::from_str(done.result.expect("an id").get()).expect("text");
+    let child = child.parse().expect("an id");
+    world.told_of(&child, TaskState::Success).await;
+    assert!(world.all_told_of(parent, TaskState::Retry).is_empty());
+    assert_eq!(done.lineage.retries(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_is_sent_while_the_broker_is_away_waits_for_it_and_costs_no_retry() {
+    let world = World::new().await;
+    let (_worker, gate) = start_with_gate(&world);
+    let parent = world.send(act("parent")).await;
+    world.told_of(&parent, TaskState::Started).await;
+    let faults = world.broker.faults();
+    faults.refuse_connections(Duration::from_secs(20));
+    // Everybody has noticed.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    gate.add_permits(1);
+    assert_sent_at_once(&world, &parent).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_cannot_be_sent_is_a_counted_retry_of_its_parent() {
+    let world = World::new().await;
+    let (_worker, gate) = start_with_gate(&world);
+    let parent = world.send(act("parent")).await;
+    world.told_of(&parent, TaskState::Started).await;
+    let faults = world.broker.faults();
+    faults.refuse_connections(Duration::from_secs(60));
+    gate.add_permits(2);
+    let retried = world.told_of(&parent, TaskState::Retry).await;
+    let fault = retried.error.expect("a reason");
+    assert!(fault.message.contains("demo.act was not sent"), "{fault:?}");
+    world.told_of(&parent, TaskState::Success).await;
 }

@@ -1,5 +1,6 @@
 //! What needs a broker with settings of its own.
 
+use crate::families::{assert_sent_at_once, start_with_gate};
 use crate::on_rabbitmq::transport;
 use crate::tasks::{Act, act};
 use crate::world::{World, in_time};
@@ -112,5 +113,24 @@ async fn a_task_that_the_broker_takes_back_runs_once_and_its_worker_goes_on() ->
     world.told_of(&next, TaskState::Success).await;
     assert!(world.is_empty_after(worker, "demo").await);
     assert_eq!(runs.load(Ordering::Relaxed), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_child_that_is_sent_while_the_broker_is_away_waits_for_it_and_costs_no_retry()
+-> anyhow::Result<()> {
+    let mut node = RabbitNode::start().await?;
+    let world = World::on(transport(node.amqp_url("/"))?).await;
+    // A quorum queue younger than a second can lose what it confirmed.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let (_worker, gate) = start_with_gate(&world);
+    let parent = world.send(act("parent")).await;
+    world.told_of(&parent, TaskState::Started).await;
+    node.kill9()?;
+    let mut availability = world.producer.availability();
+    availability.wait_for(|known| !known.is_available()).await?;
+    gate.add_permits(1);
+    node.restart().await?;
+    assert_sent_at_once(&world, &parent).await;
     Ok(())
 }

@@ -81,7 +81,9 @@ impl World {
         let queue = names.events_queue.clone();
         tokio::spawn(listen(transport.clone(), queue, to_tests));
         Self {
-            producer: Producer::new(transport.clone(), names.clone()),
+            producer: Producer::builder(transport.clone(), names.clone())
+                .patient()
+                .build(),
             broker: MemoryBroker::new(),
             transport,
             names,
