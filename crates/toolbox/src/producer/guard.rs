@@ -111,7 +111,7 @@ impl Guard {
     pub(super) fn ticket(&self) -> Option<Ticket> {
         let mut watched = self.watched();
         let ticket = watched.breaker.admit(Instant::now());
-        if !watched.breaker.is_closed() {
+        if ticket.is_some() && !watched.breaker.is_closed() {
             self.announce(&watched);
         }
         ticket
