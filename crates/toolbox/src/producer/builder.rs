@@ -67,7 +67,12 @@ impl ProducerBuilder {
             reconnect_cap: cap.min(self.breaker.reset_timeout),
             ..PublisherOptions::default()
         });
-        let (guard, listener) = Guard::new(publisher.clone(), self.breaker, self.while_open);
+        let (guard, listener) = Guard::new(
+            &*self.transport,
+            publisher.clone(),
+            self.breaker,
+            self.while_open,
+        );
         Producer {
             inner: Arc::new(Inner {
                 transport: self.transport,

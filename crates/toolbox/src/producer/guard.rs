@@ -6,7 +6,7 @@ use super::permit::Permit;
 use crate::breaker::{Breaker, Ticket};
 use crate::config::BreakerSettings;
 use crate::names::TaskName;
-use crate::transport::{PublishError, Publisher, PublisherStatus};
+use crate::transport::{PublishError, Publisher, PublisherStatus, Transport, spawn_beside};
 use chrono::{DateTime, Utc};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -50,8 +50,9 @@ struct Outage {
 }
 
 impl Guard {
-    /// Guards `publisher`. The task that is returned listens to it, until it is aborted.
+    /// Guards `publisher` of `transport`. The task that is returned listens to it, until it is aborted.
     pub(super) fn new(
+        transport: &dyn Transport,
         publisher: Publisher,
         settings: BreakerSettings,
         while_open: WhileOpen,
@@ -69,7 +70,7 @@ impl Guard {
             changed: Notify::new(),
             publisher,
         });
-        let listener = tokio::spawn(listen(guard.clone(), status));
+        let listener = spawn_beside(transport, listen(guard.clone(), status));
         (guard, listener)
     }
 
