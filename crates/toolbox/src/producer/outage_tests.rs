@@ -160,13 +160,7 @@ async fn a_producer_that_listens_needs_no_broker_to_begin_with_and_hears_later()
     };
     let publisher = broker.publisher(PublisherOptions::default());
     publisher.publish(told).await.expect("confirmed");
-    let began = Instant::now();
     assert_eq!(handle.result(LONG).await.expect("heard"), 7);
-    assert!(
-        began.elapsed() < RESET,
-        "it subscribes as soon as it can: {:?}",
-        began.elapsed()
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -328,6 +328,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn without_a_broker_the_queue_is_declared_and_read_as_soon_as_there_is_one() {
+        let broker = MemoryBroker::new();
+        let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+        let faults = broker.faults();
+        faults.refuse_connections(Duration::from_secs(60));
+        let replies = Replies::listen(Arc::new(broker.clone()), names, "test").await;
+        let queue = replies.as_ref().expect("it starts").inner.queue.clone();
+        tokio::time::sleep(Duration::from_secs(60) + LATE_START).await;
+        let depth = broker.depth(&queue).await.expect("reachable");
+        assert!(depth.expect("declared").consumers > 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn two_who_wait_for_one_task_are_both_told_and_then_it_is_forgotten() {
         let (_broker, replies) = listening().await;
         let id = TaskId::random();
