@@ -4,6 +4,7 @@ mod away;
 mod configuration;
 mod database;
 mod dead;
+mod dead_chosen;
 mod demo;
 mod doctor;
 mod hostile;
