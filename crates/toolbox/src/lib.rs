@@ -10,6 +10,7 @@ mod big_stack;
 mod breaker;
 pub mod call;
 pub mod config;
+pub mod control;
 pub mod delay;
 pub mod doctor;
 pub mod error;

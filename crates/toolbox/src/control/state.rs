@@ -1,0 +1,228 @@
+//! What holds, after all that was read. Pure: the time comes in.
+
+use super::{Instruction, KEPT, Order};
+use crate::ids::{TaskId, WorkerId};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// What a worker has been asked and has to do.
+///
+/// It is bounded: what was not written to the stream for [`KEPT`] is forgotten, and of revocations, of
+/// revoked families and of held tasks no more than a million each are remembered, those that were written
+/// last. A remembered one takes some 200 bytes.
+#[derive(Debug)]
+pub struct ControlState {
+    me: WorkerId,
+    revoked: Marks,
+    families: Marks,
+    held: Marks,
+    /// Few: one for each service that was ever paused.
+    services: HashMap<Box<str>, Mark>,
+    standing: Standing,
+}
+
+/// What was asked last about one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// When it was asked.
+    pub at: DateTime<Utc>,
+    /// Who asked.
+    pub by: Option<Box<str>>,
+    id: Uuid,
+    sent_at: DateTime<Utc>,
+    /// Runs up to this one are meant.
+    run: i32,
+    holds: Holds,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Yes,
+    TakenBack,
+}
+
+/// What a worker was told about itself. What asks for more counts, in whatever order it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Standing {
+    /// It works.
+    #[default]
+    AtWork,
+    /// It takes nothing new.
+    Quiet,
+    /// It ends.
+    Stopped,
+}
+
+impl ControlState {
+    /// Nothing has been asked of worker `me` yet.
+    #[must_use]
+    pub fn new(me: WorkerId) -> Self {
+        const MOST: usize = 1_000_000;
+        Self::with_room_for(me, MOST)
+    }
+
+    pub(super) fn with_room_for(me: WorkerId, most: usize) -> Self {
+        Self {
+            me,
+            revoked: Marks::new(most),
+            families: Marks::new(most),
+            held: Marks::new(most),
+            services: HashMap::new(),
+            standing: Standing::AtWork,
+        }
+    }
+
+    /// Takes in what was read, again or in any order.
+    pub fn apply(&mut self, instruction: Instruction) {
+        let mark = |holds| Mark {
+            at: instruction.at,
+            by: instruction.by.clone(),
+            id: instruction.id,
+            sent_at: instruction.sent_at,
+            run: instruction.order.run().unwrap_or(0),
+            holds,
+        };
+        match &instruction.order {
+            Order::Revoke { task_id, .. } => self.revoked.put(task_id, mark(Holds::Yes)),
+            Order::RevokeFamily { root_id, .. } => self.families.put(root_id, mark(Holds::Yes)),
+            Order::Hold { task_id } => self.held.put(task_id, mark(Holds::Yes)),
+            Order::Release { task_id } => self.held.put(task_id, mark(Holds::TakenBack)),
+            Order::PauseService { service } => self.service(service.as_str(), mark(Holds::Yes)),
+            Order::ResumeService { service } => {
+                self.service(service.as_str(), mark(Holds::TakenBack));
+            }
+            Order::Quiet { worker } => self.stand(worker, Standing::Quiet),
+            Order::Stop { worker } => self.stand(worker, Standing::Stopped),
+        }
+    }
+
+    /// Forgets what was not written to the stream for so long that nobody reads it any more.
+    pub fn forget(&mut self, now: DateTime<Utc>) {
+        let kept = TimeDelta::from_std(KEPT).expect("a week");
+        for marks in [&mut self.revoked, &mut self.families, &mut self.held] {
+            marks.forget_before(now - kept);
+        }
+    }
+
+    /// Whether there is nothing to know about any task.
+    #[must_use]
+    pub fn spares_all_tasks(&self) -> bool {
+        self.revoked.is_empty() && self.families.is_empty() && self.held.is_empty()
+    }
+
+    /// Who cancelled this run of the task, alone or with its family.
+    #[must_use]
+    pub fn revocation(&self, task_id: &TaskId, root_id: &TaskId, run: i32) -> Option<&Mark> {
+        let of_task = self.revoked.get(task_id);
+        let of_family = || self.families.get(root_id).filter(|mark| run <= mark.run);
+        of_task.filter(|mark| run <= mark.run).or_else(of_family)
+    }
+
+    /// Who holds the task back.
+    #[must_use]
+    pub fn hold(&self, task_id: &TaskId) -> Option<&Mark> {
+        let mark = self.held.get(task_id)?;
+        (mark.holds == Holds::Yes).then_some(mark)
+    }
+
+    /// Whether nothing of this service may start.
+    #[must_use]
+    pub fn is_paused(&self, service: &str) -> bool {
+        let mark = self.services.get(service);
+        mark.is_some_and(|mark| mark.holds == Holds::Yes)
+    }
+
+    /// What was said about this worker.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    fn service(&mut self, service: &str, mark: Mark) {
+        match self.services.get_mut(service) {
+            Some(known) => known.join(mark),
+            None => {
+                self.services.insert(service.into(), mark);
+            }
+        }
+    }
+
+    fn stand(&mut self, worker: &WorkerId, standing: Standing) {
+        if *worker == self.me {
+            self.standing = self.standing.max(standing);
+        }
+    }
+}
+
+impl Mark {
+    /// The later of both; the same one is remembered for as long as it is written again.
+    fn join(&mut self, other: Self) {
+        match (other.at, other.id).cmp(&(self.at, self.id)) {
+            std::cmp::Ordering::Greater => *self = other,
+            std::cmp::Ordering::Equal => self.sent_at = self.sent_at.max(other.sent_at),
+            std::cmp::Ordering::Less => {}
+        }
+    }
+}
+
+/// Marks of tasks, and which of them were written first.
+#[derive(Debug)]
+struct Marks {
+    of: HashMap<TaskId, Mark>,
+    by_age: BTreeSet<(DateTime<Utc>, TaskId)>,
+    most: usize,
+}
+
+impl Marks {
+    fn new(most: usize) -> Self {
+        Self {
+            of: HashMap::new(),
+            by_age: BTreeSet::new(),
+            most,
+        }
+    }
+
+    fn get(&self, task_id: &TaskId) -> Option<&Mark> {
+        self.of.get(task_id)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    fn put(&mut self, task_id: &TaskId, mark: Mark) {
+        let sent_at = match self.of.get_mut(task_id) {
+            Some(known) => {
+                self.by_age.remove(&(known.sent_at, task_id.clone()));
+                known.join(mark);
+                known.sent_at
+            }
+            None => {
+                let sent_at = mark.sent_at;
+                self.of.insert(task_id.clone(), mark);
+                sent_at
+            }
+        };
+        self.by_age.insert((sent_at, task_id.clone()));
+        while self.of.len() > self.most {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_before(&mut self, time: DateTime<Utc>) {
+        while self
+            .by_age
+            .first()
+            .is_some_and(|(sent_at, _)| *sent_at < time)
+        {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, task_id)) = self.by_age.pop_first() {
+            self.of.remove(&task_id);
+        }
+    }
+}
