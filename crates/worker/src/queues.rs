@@ -65,7 +65,9 @@ impl Watch<'_> {
                     let until = trouble.map_or_else(|| Instant::now() + PATIENCE, |t| t.1);
                     trouble = (!self.restore().await).then_some((reason, until));
                 }
-                SubscriptionStatus::Connecting | SubscriptionStatus::Down { .. } => trouble = None,
+                SubscriptionStatus::Connecting
+                | SubscriptionStatus::Paused
+                | SubscriptionStatus::Down { .. } => trouble = None,
                 SubscriptionStatus::Cancelled => std::future::pending().await,
             }
             let Some((reason, until)) = &trouble else {

@@ -185,6 +185,7 @@ impl FeedReport {
             SubscriptionStatus::Consuming => ("consuming", None),
             SubscriptionStatus::Connecting => ("connecting", None),
             SubscriptionStatus::Down { reason, .. } => ("down", Some(reason.clone())),
+            SubscriptionStatus::Paused => ("paused", None),
             SubscriptionStatus::Cancelled => ("stopped", None),
         };
         Self {

@@ -101,6 +101,9 @@ macro_rules! transport_suite_tests {
             ]
             stopping: [
                 after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled,
+                a_paused_subscription_takes_nothing_and_goes_on_when_it_is_resumed,
+                what_came_before_a_pause_can_be_given_back_at_once,
+                a_subscription_that_is_paused_stays_so_when_its_connection_breaks,
                 close_returns_what_was_not_settled,
                 a_dropped_subscription_returns_everything,
                 all_that_was_settled_right_before_the_close_is_settled,
@@ -135,6 +138,7 @@ macro_rules! transport_suite_tests {
                 every_reader_gets_all_of_a_stream_and_leaves_it_there,
                 a_reader_gets_what_is_written_while_it_reads,
                 an_older_part_of_a_stream_can_be_left_out,
+                whoever_begins_at_the_end_of_a_stream_gets_its_last_message,
                 a_stream_position_means_nothing_to_a_queue,
             ]
         }

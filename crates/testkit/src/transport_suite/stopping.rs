@@ -1,10 +1,12 @@
 //! The two steps of stopping, and what goes back.
 
-use super::awaiting::{body, next, nothing};
+use super::awaiting::{body, next, nothing, status};
 use super::stage::Stage;
 use anyhow::ensure;
 use counterfoil_toolbox::topology::QueueKind;
-use counterfoil_toolbox::transport::{Settled, SubscriptionStatus};
+use counterfoil_toolbox::transport::{
+    Requeue, Settled, SubscribeOptions, Subscription, SubscriptionStatus,
+};
 
 pub async fn after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled(
     stage: Stage,
@@ -21,6 +23,73 @@ pub async fn after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled(
     let left = stage.drain(&queue, 1).await?;
     ensure!(left[0].body() == "1" && left[0].content.headers.get("x-delivery-count").is_none());
     stage.wait_ready(&queue, 0).await
+}
+
+pub async fn a_paused_subscription_takes_nothing_and_goes_on_when_it_is_resumed(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let queue = stage.queue("q", QueueKind::Quorum, &[]).await?;
+    let mut subscription = stage.subscribe(&queue, 10);
+    stage.fill(&queue, &["0"]).await?;
+    let held = next(&mut subscription).await?;
+    for round in 1..=3 {
+        subscription.pause().await;
+        ensure!(*subscription.status().borrow() == SubscriptionStatus::Paused);
+        let text = round.to_string();
+        stage.fill(&queue, &[&text]).await?;
+        nothing(&mut subscription).await?;
+        subscription.resume();
+        let next = next(&mut subscription).await?;
+        ensure!(body(&next) == text);
+        ensure!(next.delivery_count() == 0 && next.ack() == Settled::Sent);
+    }
+    // It went on on the same channel all the time.
+    ensure!(held.is_live() && held.ack() == Settled::Sent);
+    subscription.close().await;
+    stage.wait_ready(&queue, 0).await
+}
+
+pub async fn what_came_before_a_pause_can_be_given_back_at_once(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let queue = stage.queue("q", QueueKind::Quorum, &[]).await?;
+    let mut subscription = stage.subscribe(&queue, 5);
+    stage.fill_with(&queue, 5).await?;
+    let mut held = vec![next(&mut subscription).await?];
+    status(&subscription, "consuming", |status| {
+        *status == SubscriptionStatus::Consuming
+    })
+    .await?;
+    subscription.pause().await;
+    held.extend(std::iter::from_fn(|| subscription.try_next()));
+    for delivery in held {
+        let _ = delivery.nack(Requeue::Yes);
+    }
+    stage.wait_ready(&queue, 5).await?;
+    nothing(&mut subscription).await
+}
+
+pub async fn a_subscription_that_is_paused_stays_so_when_its_connection_breaks(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let queue = stage.queue("q", QueueKind::Quorum, &[]).await?;
+    stage.fill(&queue, &["0"]).await?;
+    let options = SubscribeOptions::new(queue.clone(), 10);
+    let mut subscription = Subscription::open_paused(stage.transport.clone(), options);
+    nothing(&mut subscription).await?;
+    subscription.resume();
+    let first = next(&mut subscription).await?;
+    ensure!(body(&first) == "0");
+    subscription.pause().await;
+    stage.break_connections().await?;
+    stage.wait_ready(&queue, 1).await?;
+    nothing(&mut subscription).await?;
+    subscription.resume();
+    ensure!(body(&next(&mut subscription).await?) == "0");
+    subscription.pause().await;
+    subscription.cancel().await;
+    ensure!(*subscription.status().borrow() == SubscriptionStatus::Cancelled);
+    Ok(())
 }
 
 pub async fn close_returns_what_was_not_settled(stage: Stage) -> anyhow::Result<()> {

@@ -58,6 +58,29 @@ pub async fn an_older_part_of_a_stream_can_be_left_out(stage: Stage) -> anyhow::
     Ok(())
 }
 
+pub async fn whoever_begins_at_the_end_of_a_stream_gets_its_last_message(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let stream = stage.queue("s", QueueKind::Stream, &[]).await?;
+    let at_the_end = || {
+        let options = SubscribeOptions {
+            from: Some(StreamOffset::Last),
+            ..SubscribeOptions::new(stream.clone(), 100)
+        };
+        Subscription::open(stage.transport.clone(), options)
+    };
+    let mut early = at_the_end();
+    nothing(&mut early).await?;
+    stage.fill_with(&stream, 30).await?;
+    ensure!(take(&mut early, 30).await?.last().map(String::as_str) == Some("29"));
+    // One after the other, so that each is a chunk of its own.
+    for text in ["30", "31"] {
+        stage.fill(&stream, &[text]).await?;
+    }
+    ensure!(take(&mut at_the_end(), 1).await? == ["31"]);
+    Ok(())
+}
+
 pub async fn a_stream_position_means_nothing_to_a_queue(stage: Stage) -> anyhow::Result<()> {
     let queue = stage.queue("q", QueueKind::Quorum, &[]).await?;
     let reader = read(&stage, &queue, 10);

@@ -46,6 +46,12 @@ impl Caution {
         }
     }
 
+    /// Consuming begins once more. What is in hand and was returned still is.
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.quiet_since = now;
+        self.width = Width::Narrow;
+    }
+
     pub(super) fn width(&self) -> Width {
         self.width
     }

@@ -108,6 +108,7 @@ fn stream_arguments(from: Option<StreamOffset>) -> FieldTable {
     let offset = from.map(|from| match from {
         StreamOffset::First => "first".to_owned(),
         StreamOffset::Age(age) => format!("{}s", age.as_secs()),
+        StreamOffset::Last => "last".to_owned(),
     });
     let mut arguments = FieldTable::default();
     if let Some(offset) = offset {

@@ -223,6 +223,7 @@ impl Queue {
             // RabbitMQ's default: what comes from now on.
             None => self.log.len(),
             Some(StreamOffset::First) => 0,
+            Some(StreamOffset::Last) => self.log.len().saturating_sub(1),
             Some(StreamOffset::Age(age)) => {
                 let kept = |at: Instant| now.saturating_duration_since(at) <= age;
                 self.log.partition_point(|(at, _)| !kept(*at))

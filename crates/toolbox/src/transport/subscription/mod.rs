@@ -36,6 +36,15 @@ pub enum StreamOffset {
     First,
     /// With messages about this old. RabbitMQ hands them out in chunks, so some may be older.
     Age(Duration),
+    /// With the newest message that is there. RabbitMQ begins with its chunk, so some may be older.
+    Last,
+}
+
+/// Whether a subscription takes messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Paused,
 }
 
 impl SubscribeOptions {
@@ -75,6 +84,8 @@ pub enum SubscriptionStatus {
         /// Whether waiting alone may help (an outage), or somebody has to mend something.
         transient: bool,
     },
+    /// It takes nothing until it is resumed; what is in hand can be settled.
+    Paused,
     /// It was cancelled.
     Cancelled,
 }
@@ -85,6 +96,7 @@ pub struct Subscription {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     status: watch::Receiver<SubscriptionStatus>,
     prefetch: watch::Sender<u16>,
+    flow: watch::Sender<Flow>,
     stop: Stop,
     runner: JoinHandle<()>,
 }
@@ -93,15 +105,27 @@ impl Subscription {
     /// Starts to consume in the background. Problems show in [`Self::status`].
     #[must_use]
     pub fn open(transport: Arc<dyn Transport>, options: SubscribeOptions) -> Self {
+        Self::start(transport, options, Flow::On)
+    }
+
+    /// The same, but it takes nothing before it is [resumed](Self::resume).
+    #[must_use]
+    pub fn open_paused(transport: Arc<dyn Transport>, options: SubscribeOptions) -> Self {
+        Self::start(transport, options, Flow::Paused)
+    }
+
+    fn start(transport: Arc<dyn Transport>, options: SubscribeOptions, flow: Flow) -> Self {
         // Unbounded, but never longer than the prefetch.
         let (to_owner, deliveries) = mpsc::unbounded_channel();
         let (to_status, status) = watch::channel(SubscriptionStatus::Connecting);
         let (prefetch, to_runner) = watch::channel(options.prefetch);
+        let (flow, flow_to_runner) = watch::channel(flow);
         let stop = Stop::default();
         let runner = Runner {
             transport: transport.clone(),
             options,
             prefetch: to_runner,
+            flow: flow_to_runner,
             to_owner,
             to_status,
             stop: stop.clone(),
@@ -110,6 +134,7 @@ impl Subscription {
             deliveries,
             status,
             prefetch,
+            flow,
             stop,
             runner: spawn_beside(&*transport, runner.run()),
         }
@@ -144,6 +169,26 @@ impl Subscription {
             *current = prefetch.max(1);
             changed
         });
+    }
+
+    /// Takes nothing more until [`Self::resume`]. Afterwards [`Self::try_next`] yields what had come and
+    /// was not taken yet; everything in hand can still be settled.
+    pub async fn pause(&mut self) {
+        self.flow.send_replace(Flow::Paused);
+        let paused = |status: &SubscriptionStatus| {
+            matches!(
+                status,
+                SubscriptionStatus::Paused | SubscriptionStatus::Cancelled
+            )
+        };
+        // An error means that the runner is gone, and then nothing comes any more either.
+        let _ = self.status.wait_for(paused).await;
+    }
+
+    /// Takes messages again, at first one at a time. A stream is read from its place in the options once
+    /// more.
+    pub fn resume(&self) {
+        self.flow.send_replace(Flow::On);
     }
 
     /// Ends consuming. Afterwards [`Self::try_next`] yields what had come and was not taken yet;

@@ -6,10 +6,11 @@ use super::super::caution::{Caution, Width};
 use super::super::delivery::{Delivery, Receipt, Settlement};
 use super::super::error::TransportError;
 use super::super::link::{Arrival, Link};
-use super::{SubscribeOptions, SubscriptionStatus};
+use super::{Flow, SubscribeOptions, SubscriptionStatus};
 use crate::backoff::Backoff;
 use crate::error::ErrorChain;
 use crate::message::names::DELIVERY_COUNT;
+use std::future::Future;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub(super) struct Runner {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) options: SubscribeOptions,
     pub(super) prefetch: watch::Receiver<u16>,
+    pub(super) flow: watch::Receiver<Flow>,
     pub(super) to_owner: mpsc::UnboundedSender<Delivery>,
     pub(super) to_status: watch::Sender<SubscriptionStatus>,
     pub(super) stop: Stop,
@@ -55,14 +57,9 @@ enum Ended {
 impl Runner {
     pub(super) async fn run(self) {
         let mut tries = 0;
-        while !self.stop.consuming.is_cancelled() {
-            let (error, suspicious) = match self
-                .stop
-                .consuming
-                .run_until_cancelled(self.connect())
-                .await
-            {
-                None => break,
+        while self.is_wanted().await {
+            let (error, suspicious) = match self.while_wanted(self.connect()).await {
+                None => continue,
                 Some(Err(error)) => (error, false),
                 Some(Ok(link)) => {
                     tries = 0;
@@ -92,21 +89,45 @@ impl Runner {
                 cap
             };
             tries = tries.saturating_add(1);
-            self.stop
-                .consuming
-                .run_until_cancelled(tokio::time::sleep(wait))
-                .await;
+            self.while_wanted(tokio::time::sleep(wait)).await;
         }
         self.to_status.send_replace(SubscriptionStatus::Cancelled);
     }
 
+    /// Waits while it is paused. `false`: it is to end.
+    async fn is_wanted(&self) -> bool {
+        let mut flow = self.flow.clone();
+        if *flow.borrow() == Flow::Paused && !self.stop.consuming.is_cancelled() {
+            self.to_status.send_replace(SubscriptionStatus::Paused);
+        }
+        let flows = flow.wait_for(|flow| *flow == Flow::On);
+        let flows = self.stop.consuming.run_until_cancelled(flows).await;
+        flows.is_some() && !self.stop.consuming.is_cancelled()
+    }
+
+    /// `None`: it was paused, or is to end, before `future` was done.
+    async fn while_wanted<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut flow = self.flow.clone();
+        let future = self.stop.consuming.run_until_cancelled(future);
+        tokio::select! {
+            biased;
+            _ = flow.wait_for(|flow| *flow == Flow::Paused) => None,
+            done = future => done,
+        }
+    }
+
     async fn connect(&self) -> Result<Box<dyn Link>, TransportError> {
         let mut link = self.transport.link(&self.options.queue).await?;
+        self.consume(&mut link).await?;
+        Ok(link)
+    }
+
+    async fn consume(&self, link: &mut Box<dyn Link>) -> Result<(), TransportError> {
         let from = self.options.from;
         let first = from.map_or(1, |_| *self.prefetch.borrow());
         link.consume(FIRST, first, from).await?;
         self.to_status.send_replace(SubscriptionStatus::Consuming);
-        Ok(link)
+        Ok(())
     }
 }
 
@@ -123,7 +144,17 @@ struct Channel<'a> {
     settlements: mpsc::UnboundedReceiver<(u64, Settlement)>,
     /// A message came back to this consumer: keep the pauses short.
     suspicious: bool,
-    consuming: bool,
+    flow: watch::Receiver<Flow>,
+    taking: Taking,
+}
+
+/// Whether a channel has consumers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    Yes,
+    Paused,
+    /// For good.
+    Stopped,
 }
 
 impl<'a> Channel<'a> {
@@ -139,7 +170,8 @@ impl<'a> Channel<'a> {
             to_self,
             settlements,
             suspicious: false,
-            consuming: true,
+            flow: runner.flow.clone(),
+            taking: Taking::Yes,
         }
     }
 
@@ -168,13 +200,14 @@ impl<'a> Channel<'a> {
                     self.finish().await;
                     return Ok(());
                 }
-                () = stop.consuming.cancelled(), if self.consuming => self.stop_consuming().await?,
+                () = stop.consuming.cancelled(), if self.taking != Taking::Stopped => self.stop_consuming().await?,
                 arrival = std::future::poll_fn(|cx| self.link.poll_next(cx)) => {
                     self.deliver(arrival?).await?;
                     self.deliver_ready(IN_A_ROW).await?;
                 }
                 Some((tag, how)) = self.settlements.recv() => self.settle(tag, how).await?,
-                Ok(()) = self.prefetch.changed(), if self.consuming => self.change_prefetch().await?,
+                Ok(()) = self.prefetch.changed(), if self.taking == Taking::Yes => self.change_prefetch().await?,
+                Ok(()) = self.flow.changed(), if self.taking != Taking::Stopped => self.change_flow().await?,
                 () = sleep_until(look_again) => self.widen_if_quiet().await?,
             }
         }
@@ -188,7 +221,9 @@ impl<'a> Channel<'a> {
 
     /// Whether there can be a second consumer. It would read a stream once more.
     fn may_want_more(&self) -> bool {
-        self.consuming && self.runner.options.from.is_none() && *self.prefetch.borrow() > 1
+        self.taking == Taking::Yes
+            && self.runner.options.from.is_none()
+            && *self.prefetch.borrow() > 1
     }
 
     async fn deliver(&mut self, arrival: Arrival) -> Result<(), TransportError> {
@@ -218,7 +253,7 @@ impl<'a> Channel<'a> {
         self.suspicious |= count >= 1;
         // A receiver that is gone: the channel is about to be closed, which returns the message.
         let _ = self.runner.to_owner.send(delivery);
-        if width == Width::Narrow && self.consuming {
+        if width == Width::Narrow && self.taking == Taking::Yes {
             if before == Width::Wide {
                 let queue = &self.runner.options.queue;
                 tracing::info!(%queue, "a message came back: one at a time until it is known to be harmless");
@@ -291,17 +326,40 @@ impl<'a> Channel<'a> {
         Ok(())
     }
 
-    /// No new deliveries; what has come stays in hand until it is settled or the channel closes.
+    async fn change_flow(&mut self) -> Result<(), TransportError> {
+        let flow = *self.flow.borrow_and_update();
+        match (self.taking, flow) {
+            (Taking::Yes, Flow::Paused) => {
+                self.take_nothing(Taking::Paused).await?;
+                self.tell(SubscriptionStatus::Paused);
+            }
+            (Taking::Paused, Flow::On) => {
+                self.caution.begin_anew(Instant::now());
+                self.taking = Taking::Yes;
+                self.runner.consume(&mut self.link).await?;
+            }
+            (Taking::Yes, Flow::On) | (Taking::Paused, Flow::Paused) | (Taking::Stopped, _) => {}
+        }
+        Ok(())
+    }
+
     async fn stop_consuming(&mut self) -> Result<(), TransportError> {
-        self.consuming = false;
+        self.take_nothing(Taking::Stopped).await?;
+        self.tell(SubscriptionStatus::Cancelled);
+        Ok(())
+    }
+
+    /// No new deliveries; what has come stays in hand until it is settled or the channel closes.
+    async fn take_nothing(&mut self, taking: Taking) -> Result<(), TransportError> {
+        self.taking = taking;
         self.link.cancel(FIRST).await?;
         self.rest(0).await?;
         // Both consumers are gone, so whatever is on its way is here by now.
-        self.deliver_ready(usize::MAX).await?;
-        self.runner
-            .to_status
-            .send_replace(SubscriptionStatus::Cancelled);
-        Ok(())
+        self.deliver_ready(usize::MAX).await
+    }
+
+    fn tell(&self, status: SubscriptionStatus) {
+        self.runner.to_status.send_replace(status);
     }
 
     /// Sends what was settled until now. Whoever settles later learns that it is too late.
