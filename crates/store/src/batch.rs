@@ -1,5 +1,6 @@
 //! What is written in one transaction.
 
+use crate::control::{Asked, HeldBack};
 use crate::copy::{TrackingCopy, line_id};
 use crate::history::{Deed, HistoryLine};
 use crate::json::JsonText;
@@ -37,6 +38,8 @@ pub struct Batch {
     pub(crate) forgotten: BTreeSet<Uuid>,
     pub(crate) workers: BTreeMap<WorkerId, WorkerSeen>,
     pub(crate) canaries: BTreeMap<Uuid, CanarySight>,
+    pub(crate) controls: BTreeMap<Uuid, Asked>,
+    pub(crate) held: BTreeMap<TaskId, HeldBack>,
 }
 
 impl Batch {
@@ -164,6 +167,8 @@ impl Batch {
             && self.forgotten.is_empty()
             && self.workers.is_empty()
             && self.canaries.is_empty()
+            && self.controls.is_empty()
+            && self.held.is_empty()
     }
 
     /// Who was asked to run this task, if its tracking copy is in the batch.

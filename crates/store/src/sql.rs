@@ -6,6 +6,9 @@ pub(crate) struct Statements {
     pub(crate) applied_migrations: &'static str,
     pub(crate) canaries: &'static str,
     pub(crate) clock: &'static str,
+    pub(crate) controls: &'static str,
+    pub(crate) controls_to_renew: &'static str,
+    pub(crate) count_unpublished: &'static str,
     pub(crate) counts_by_service: &'static str,
     pub(crate) counts_by_state: &'static str,
     pub(crate) dead: &'static str,
@@ -20,24 +23,30 @@ pub(crate) struct Statements {
     pub(crate) delete_parked: &'static str,
     pub(crate) delete_results: &'static str,
     pub(crate) delete_tasks: &'static str,
+    pub(crate) end_control: &'static str,
+    pub(crate) end_controls: &'static str,
     pub(crate) family: &'static str,
     pub(crate) handle_dead: &'static str,
     pub(crate) has_migrations: &'static str,
     pub(crate) history: &'static str,
     pub(crate) insert_canary: &'static str,
+    pub(crate) insert_control: &'static str,
     pub(crate) insert_event: &'static str,
     pub(crate) insert_log: &'static str,
     pub(crate) log: &'static str,
+    pub(crate) mark_published: &'static str,
     pub(crate) owners: &'static str,
     pub(crate) parked: &'static str,
     pub(crate) probe: &'static str,
     pub(crate) result: &'static str,
     pub(crate) services: &'static str,
+    pub(crate) set_held: &'static str,
     pub(crate) stored_tasks: &'static str,
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
     pub(crate) tasks: &'static str,
     pub(crate) tasks_with_ids: &'static str,
+    pub(crate) unpublished_controls: &'static str,
     pub(crate) unroutable: &'static str,
     pub(crate) unroutable_services: &'static str,
     pub(crate) update_canary: &'static str,
@@ -58,13 +67,15 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            applied_migrations canaries clock counts_by_service counts_by_state dead dead_records
-            dead_services delete_dead delete_events delete_handled_dead delete_logs
-            delete_old_canaries delete_old_workers delete_parked delete_results delete_tasks family
-            handle_dead has_migrations history insert_canary insert_event insert_log log owners
-            parked probe result services stored_tasks task task_schema tasks tasks_with_ids
-            unroutable unroutable_services update_canary upsert_dead upsert_parked upsert_result
-            upsert_task upsert_worker waiting workers
+            applied_migrations canaries clock controls controls_to_renew count_unpublished
+            counts_by_service counts_by_state dead dead_records dead_services delete_dead
+            delete_events delete_handled_dead delete_logs delete_old_canaries delete_old_workers
+            delete_parked delete_results delete_tasks end_control end_controls family handle_dead
+            has_migrations history insert_canary insert_control insert_event insert_log log
+            mark_published owners parked probe result services set_held stored_tasks task
+            task_schema tasks tasks_with_ids unpublished_controls unroutable unroutable_services
+            update_canary upsert_dead upsert_parked upsert_result upsert_task upsert_worker waiting
+            workers
         )
     };
 }

@@ -1,6 +1,7 @@
 //! The platform database as one trait.
 
 use crate::batch::{Applied, Batch};
+use crate::control::{ControlFilter, ControlRow};
 use crate::error::StoreError;
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::json::JsonText;
@@ -136,6 +137,34 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Records that the platform sent these tasks again by itself, each as its
     /// [next](UnroutableTask::next) attempt. Recording the same again is harmless.
     async fn mark_resent(&self, tasks: &[UnroutableTask]) -> Result<(), StoreError>;
+
+    /// What holds of what was [asked](Batch::ask) of workers, newest first.
+    async fn controls(&self, filter: &ControlFilter) -> Result<Vec<ControlRow>, StoreError>;
+
+    /// What was asked of workers and nobody has published yet, oldest first: at most so many, up to
+    /// 10,000.
+    async fn unpublished_controls(&self, limit: u32) -> Result<Vec<ControlRow>, StoreError>;
+
+    /// What holds and was last published before then, longest ago first: at most so many, up to 10,000.
+    async fn controls_to_renew(
+        &self,
+        published_before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<ControlRow>, StoreError>;
+
+    /// Records that these were published at that time.
+    async fn mark_published(&self, ids: &[Uuid], at: DateTime<Utc>) -> Result<(), StoreError>;
+
+    /// How many of these nobody has published yet.
+    async fn count_unpublished(&self, ids: &[Uuid]) -> Result<i64, StoreError>;
+
+    /// Of what holds and was last published before then, ends what was asked about tasks that are over.
+    /// Tasks that are not known any more count as over when it was asked before `asked_before`.
+    async fn end_controls(
+        &self,
+        published_before: DateTime<Utc>,
+        asked_before: DateTime<Utc>,
+    ) -> Result<(), StoreError>;
 
     /// Forgets workers that were not heard of for so long.
     async fn forget_workers(&self, silence: Duration) -> Result<(), StoreError>;

@@ -6,7 +6,7 @@ use crate::time::clamped;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::heartbeat::Phase;
 use counterfoil_toolbox::ids::WorkerId;
-use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::names::{QueueName, ServiceName};
 use std::time::Duration;
 
 /// A worker's announcement or heartbeat.
@@ -37,6 +37,10 @@ pub struct WorkerSeen {
     pub interval: Duration,
     /// When the process started, by its own clock.
     pub started_at: Option<DateTime<Utc>>,
+    /// Services of which it takes nothing.
+    pub paused: Vec<ServiceName>,
+    /// Whether it does what is asked of workers.
+    pub follows_control: bool,
 }
 
 impl WorkerSeen {
@@ -53,14 +57,17 @@ impl WorkerSeen {
     }
 
     pub(crate) fn queues_json(&self) -> String {
-        let names = serde_json::to_string(&self.queues).expect("a list of names is JSON");
-        // A name with a NUL is somebody's joke.
-        JsonText::storable(&names).map_or_else(|| "[]".to_owned(), |json| json.get().to_owned())
+        names_json(&self.queues)
+    }
+
+    pub(crate) fn paused_json(&self) -> String {
+        names_json(&self.paused)
     }
 
     pub(crate) const fn phase_text(&self) -> &'static str {
         match self.phase {
             Phase::Running => "running",
+            Phase::Quiet => "quiet",
             Phase::Draining => "draining",
             Phase::Stopped => "stopped",
         }
@@ -69,4 +76,10 @@ impl WorkerSeen {
     pub(crate) fn interval_ms(&self) -> i64 {
         i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX)
     }
+}
+
+fn names_json<T: serde::Serialize>(names: &[T]) -> String {
+    let names = serde_json::to_string(names).expect("a list of names is JSON");
+    // A name with a NUL is somebody's joke.
+    JsonText::storable(&names).map_or_else(|| "[]".to_owned(), |json| json.get().to_owned())
 }

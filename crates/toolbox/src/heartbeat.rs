@@ -41,6 +41,11 @@ pub struct Heartbeat {
     pub processed: u64,
     /// What it is about.
     pub phase: Phase,
+    /// Services of which it takes nothing, because somebody paused them.
+    pub paused: Vec<ServiceName>,
+    /// Whether it does what is asked of workers. `false`: it cannot read what was cancelled, paused or
+    /// held, and works without.
+    pub follows_control: bool,
 }
 
 /// What a worker is about.
@@ -49,6 +54,8 @@ pub struct Heartbeat {
 pub enum Phase {
     /// It takes tasks.
     Running,
+    /// It takes nothing new, because somebody asked it to, and stays.
+    Quiet,
     /// It finishes what it has and takes nothing new.
     Draining,
     /// It is gone; its last words.
@@ -74,6 +81,8 @@ mod tests {
             running: 3,
             processed: 40,
             phase: Phase::Running,
+            paused: vec![ServiceName::new("export").expect("valid")],
+            follows_control: true,
         }
     }
 

@@ -30,15 +30,15 @@ impl Consumer {
     /// Starts to consume `queue`, with at most `prefetch` tasks in hand.
     pub(crate) fn start(shared: &Arc<Shared>, queue: QueueName, prefetch: u16) -> Self {
         let options = SubscribeOptions::new(queue.clone(), prefetch);
-        let subscription = Subscription::open(shared.transport.clone(), options);
+        let subscription = Subscription::open_paused(shared.transport.clone(), options);
         let status = subscription.status();
         let settled = CancellationToken::new();
-        let consuming = consume(shared.clone(), subscription, settled.clone());
+        let consuming = consume(shared.clone(), queue.clone(), subscription, settled.clone());
         Self {
-            queue,
             status,
             task: spawn_beside(&*shared.transport, consuming),
             settled,
+            queue,
         }
     }
 
@@ -50,26 +50,33 @@ impl Consumer {
     }
 }
 
-async fn consume(shared: Arc<Shared>, mut subscription: Subscription, settled: CancellationToken) {
+async fn consume(
+    shared: Arc<Shared>,
+    queue: QueueName,
+    mut subscription: Subscription,
+    settled: CancellationToken,
+) {
     let stop = shared.stop.clone();
-    let lanes = Lanes::new(shared);
-    {
-        // One future for the whole loop: making one registers it with the token.
-        let mut draining = std::pin::pin!(stop.draining().cancelled());
-        loop {
-            let look_at = lanes.look_at();
-            let first = tokio::select! {
-                biased;
-                () = &mut draining => break,
-                () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
-                    lanes.look();
-                    continue;
-                }
-                delivery = subscription.next() => delivery,
-            };
-            let Some(first) = first else { break };
-            let more = std::iter::from_fn(|| subscription.try_next());
-            lanes.begin(std::iter::once(first).chain(more));
+    let lanes = Lanes::new(shared.clone());
+    loop {
+        let open = shared.control.until_open(&queue);
+        if stop.draining().run_until_cancelled(open).await.is_none() {
+            break;
+        }
+        subscription.resume();
+        if take(&shared, &queue, &mut subscription, &lanes).await == Why::Draining {
+            break;
+        }
+        tracing::info!(%queue, "nothing more is taken out of the queue for now");
+        lanes.give_back();
+        if tokio::time::timeout(FAREWELL, subscription.pause())
+            .await
+            .is_err()
+        {
+            tracing::warn!(%queue, "the broker did not confirm that a consumer pauses");
+        }
+        while let Some(delivery) = subscription.try_next() {
+            let _ = delivery.nack(Requeue::Yes);
         }
     }
     lanes.give_back();
@@ -86,5 +93,43 @@ async fn consume(shared: Arc<Shared>, mut subscription: Subscription, settled: C
         .is_err()
     {
         tracing::warn!("the broker did not confirm the end of a channel");
+    }
+}
+
+/// Why a queue is not consumed any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    Draining,
+    /// Its service is paused, or the worker was asked to be quiet.
+    Paused,
+}
+
+/// Begins what comes out of the queue.
+async fn take(
+    shared: &Shared,
+    queue: &QueueName,
+    subscription: &mut Subscription,
+    lanes: &Lanes,
+) -> Why {
+    // One future each for the whole loop: making one registers it.
+    let mut draining = std::pin::pin!(shared.stop.draining().cancelled());
+    let mut closed = std::pin::pin!(shared.control.until_closed(queue));
+    loop {
+        let look_at = lanes.look_at();
+        let first = tokio::select! {
+            biased;
+            () = &mut draining => return Why::Draining,
+            () = &mut closed => return Why::Paused,
+            () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
+                lanes.look();
+                continue;
+            }
+            delivery = subscription.next() => delivery,
+        };
+        let Some(first) = first else {
+            return Why::Draining;
+        };
+        let more = std::iter::from_fn(|| subscription.try_next());
+        lanes.begin(std::iter::once(first).chain(more));
     }
 }

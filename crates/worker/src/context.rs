@@ -42,6 +42,18 @@ pub enum CheckpointError {
     },
 }
 
+/// Why a handler is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyCancelled {
+    /// Somebody cancelled the task: it will not run again. After `worker.cancel_grace` the handler is
+    /// dropped. What it returns until then counts if it is a success; all else is REVOKED.
+    Revoked,
+    /// The worker stops: the task will run again elsewhere.
+    WorkerStops,
+    /// The time limit has passed.
+    TimeLimit,
+}
+
 /// The execution that a handler is part of. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
@@ -144,7 +156,8 @@ impl Context {
     }
 
     /// Fires when the worker wants this handler to end: it is draining and its patience is over,
-    /// or the handler's time limit has passed. What is not done by then is done again elsewhere.
+    /// the handler's time limit has passed, or somebody cancelled the task. [`Self::why_cancelled`]
+    /// tells which. Where nobody cancelled it, what is not done by then is done again elsewhere.
     #[must_use]
     pub fn cancelled(&self) -> &CancellationToken {
         &self.cancelled
@@ -199,6 +212,20 @@ impl Context {
         let json = self.held.checkpoint();
         let state = json.map(|json| serde_json::from_str(&json));
         state.transpose().map_err(CheckpointError::Json)
+    }
+
+    /// Why [`Self::cancelled`] fired; `None`: it has not.
+    #[must_use]
+    pub fn why_cancelled(&self) -> Option<WhyCancelled> {
+        if !self.cancelled.is_cancelled() {
+            None
+        } else if self.shared.control.revocation(&self.held).is_some() {
+            Some(WhyCancelled::Revoked)
+        } else if self.shared.stop.leaving().is_cancelled() {
+            Some(WhyCancelled::WorkerStops)
+        } else {
+            Some(WhyCancelled::TimeLimit)
+        }
     }
 
     /// Tells how far the task is. Only the latest matters: of many in a row, few are sent.

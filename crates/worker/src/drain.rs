@@ -23,6 +23,7 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         mut reporting,
         beating,
         watching,
+        following,
         pulse,
     } = running;
     let stop = &shared.stop;
@@ -56,6 +57,7 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
     futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
     beating.abort();
     drop(watching);
+    following.abort();
     if !was_asked_twice {
         last_words(&shared, &pulse).await;
     }

@@ -79,6 +79,7 @@ impl Execution {
     async fn see_through(mut self) {
         loop {
             let ended = self.attempt().await;
+            let revoked = self.shared.control.revocation(&self.held);
             let no_options = TaskOptions::default();
             let registered = self.shared.registry.get(&self.held.envelope.name);
             let facts = Facts {
@@ -88,6 +89,7 @@ impl Execution {
                 executions: self.tally.executions,
                 max_result_bytes: self.shared.limits.result_bytes,
                 is_leaving: self.shared.stop.leaving().is_cancelled(),
+                revoked: revoked.as_ref(),
                 chance: rand::random(),
             };
             match self.perform(decide(ended, facts)).await {
@@ -106,6 +108,11 @@ impl Execution {
             Err(Unusable::Undecodable(why)) => return Ended::Undecodable(why.clone()),
             Err(Unusable::Refused(why)) => return Ended::Refused(why.clone()),
         };
+        match shared.control.objection(&held) {
+            Some(Ended::HeldBack(_)) if self.is_expired() => return Ended::Expired,
+            Some(objection) => return objection,
+            None => {}
+        }
         let Some(task) = shared.registry.get(&held.envelope.name) else {
             let name = &held.envelope.name;
             return Ended::Unknown(format!("this worker knows no task `{name}`"));
@@ -122,6 +129,9 @@ impl Execution {
         };
         if self.is_expired() {
             return Ended::Expired;
+        }
+        if let Some(objection) = shared.control.objection(&held) {
+            return objection;
         }
         let (live, executions) = (self.live, self.tally.executions);
         let (ended, took) = run(Start {
@@ -208,14 +218,22 @@ impl Execution {
     }
 
     async fn wait_in_line(&self) -> Result<OwnedSemaphorePermit, Ended> {
-        let Shared { stop, slots, .. } = &*self.shared;
+        let Shared {
+            stop,
+            slots,
+            control,
+            ..
+        } = &*self.shared;
         let (live, executions) = (self.live, self.tally.executions);
         let (state, reporter) = (TaskState::Received, &self.shared.reporter);
         reporter.entered(live, executions, state, Utc::now());
         let slot = slots.clone().acquire_owned();
-        match stop.draining().run_until_cancelled(slot).await {
-            Some(Ok(slot)) => Ok(slot),
-            Some(Err(_)) | None => Err(Ended::Stopped),
+        tokio::select! {
+            slot = stop.draining().run_until_cancelled(slot) => match slot {
+                Some(Ok(slot)) => Ok(slot),
+                Some(Err(_)) | None => Err(Ended::Stopped),
+            },
+            objection = control.until_objection(&self.held) => Err(objection),
         }
     }
 }

@@ -105,6 +105,15 @@ impl Guard {
         }
     }
 
+    /// Something was asked of the worker: whoever waits for a task in hand looks again.
+    pub(crate) fn look_again(&self) {
+        for fate in self.known().messages.values() {
+            if let Fate::Held(held) = fate {
+                held.look_again();
+            }
+        }
+    }
+
     /// Ids of the tasks in hand.
     pub(crate) fn held_ids(&self) -> Vec<TaskId> {
         self.held(|held| Some(held.envelope.id.clone()))

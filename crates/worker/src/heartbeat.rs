@@ -1,8 +1,10 @@
 //! Saying that the worker is alive, and what it knows and does.
 
+use crate::control::Following;
 use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ServiceName;
+use counterfoil_toolbox::control::Standing;
 use counterfoil_toolbox::heartbeat::{Heartbeat, Phase};
 use counterfoil_toolbox::ids::hostname;
 use counterfoil_toolbox::message::Content;
@@ -28,20 +30,64 @@ pub(crate) struct Pulse {
     pub(crate) started_at: DateTime<Utc>,
 }
 
-/// Speaks at once and then every interval, until it is dropped.
+/// What people have asked of the worker, as far as signs of life tell it.
+#[derive(Debug, Clone, PartialEq)]
+struct Asked {
+    standing: Standing,
+    paused: Vec<ServiceName>,
+    follows_control: bool,
+}
+
+impl Asked {
+    fn now(shared: &Shared, pulse: &Pulse) -> Self {
+        let control = &shared.control;
+        let services = pulse.services.iter();
+        let paused = services.filter(|service| control.is_paused(service.as_str()));
+        Self {
+            standing: control.standing(),
+            paused: paused.cloned().collect(),
+            // While it catches up it starts nothing, so nothing is done against anybody's will.
+            follows_control: !matches!(*control.following().borrow(), Following::No(_)),
+        }
+    }
+}
+
+/// Speaks at once, then every interval and whenever something else is asked of the worker, until it is
+/// dropped.
 pub(crate) async fn beat(shared: Arc<Shared>, pulse: Pulse) {
     let mut ticks = tokio::time::interval(pulse.interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count = 0;
     let draining = shared.stop.draining();
-    while draining.run_until_cancelled(ticks.tick()).await.is_some() {
-        let with_tasks = count % TASKS_EVERY == 0;
-        say(&shared, &pulse, Phase::Running, with_tasks).await;
-        count += 1;
+    let mut said = None;
+    loop {
+        let due = tokio::select! {
+            () = draining.cancelled() => break,
+            _ = ticks.tick() => true,
+            () = asked_anew(&shared) => said != Some(Asked::now(&shared, &pulse)),
+        };
+        if due {
+            said = Some(Asked::now(&shared, &pulse));
+            let with_tasks = count % TASKS_EVERY == 0;
+            let phase = match shared.control.standing() {
+                Standing::AtWork => Phase::Running,
+                Standing::Quiet | Standing::Stopped => Phase::Quiet,
+            };
+            say(&shared, &pulse, phase, with_tasks).await;
+            count += 1;
+        }
     }
     loop {
         say(&shared, &pulse, Phase::Draining, false).await;
         ticks.tick().await;
+    }
+}
+
+async fn asked_anew(shared: &Shared) {
+    let (mut changes, mut following) = (shared.control.changes(), shared.control.following());
+    tokio::select! {
+        _ = changes.changed() => {}
+        _ = following.changed() => {}
     }
 }
 
@@ -56,6 +102,11 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool) {
     let Some(first) = pulse.services.first() else {
         return;
     };
+    let Asked {
+        paused,
+        follows_control,
+        ..
+    } = Asked::now(shared, pulse);
     let heartbeat = Heartbeat {
         worker: shared.id.clone(),
         services: pulse.services.clone(),
@@ -70,6 +121,8 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool) {
         running: shared.counts.running(),
         processed: shared.counts.processed(),
         phase,
+        paused,
+        follows_control,
     };
     let body = serde_json::to_vec(&heartbeat).expect("names, numbers and schemas are JSON");
     let mut content = Content::json(body);

@@ -52,7 +52,7 @@ pub(crate) struct Held {
     deliveries: Mutex<Deliveries>,
     /// How often the latest of them had been delivered before.
     delivered_before: AtomicI32,
-    /// Somebody has adopted or orphaned it.
+    /// Somebody has adopted or orphaned it, or something was asked of the worker.
     changed: Notify,
     /// What its executions left for the next one: JSON.
     checkpoint: Mutex<Option<Box<str>>>,
@@ -177,16 +177,24 @@ impl Held {
 
     /// [`Self::is_ours`], now or soon: a worker that reconnects often gets its own tasks back.
     pub(crate) async fn is_ours_soon(&self) -> bool {
-        let ours = async {
-            loop {
-                let changed = self.changed.notified();
-                if self.is_ours() {
-                    return;
-                }
-                changed.await;
-            }
-        };
+        let ours = self.until(|| self.is_ours().then_some(()));
         timeout(ADOPTION, ours).await.is_ok()
+    }
+
+    /// Waits until `look` finds something, which is asked again at every [`Self::look_again`].
+    pub(crate) async fn until<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(found) = look() {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Something was asked of the worker: whoever waits for the task looks again.
+    pub(crate) fn look_again(&self) {
+        self.changed.notify_waiters();
     }
 
     /// The message as it came, to be kept elsewhere.

@@ -33,7 +33,8 @@
 //! `worker` starts everything · `consume` is the loop of one queue, `queues`
 //! watches over them · `lanes` is where executions begin · `execute` takes one delivery
 //! to its end, with `intake` (message → task), `run` (handler), `outcome` (what follows) and
-//! `perform` (doing it) · `report` tells the platform · `drain` stops everything.
+//! `perform` (doing it) · `control` is what people ask of the worker · `report` tells the platform ·
+//! `drain` stops everything.
 
 mod builder;
 mod worker;
@@ -47,6 +48,8 @@ mod gate;
 mod intake;
 mod queues;
 mod run;
+
+mod control;
 
 mod outcome;
 mod perform;
@@ -80,7 +83,7 @@ mod watchdog;
 
 pub use blocking::Blocking;
 pub use builder::WorkerBuilder;
-pub use context::{CheckpointError, Context};
+pub use context::{CheckpointError, Context, WhyCancelled};
 pub use error::{BuildError, BuildFault};
 pub use exit::Exit;
 pub use stop::Stopper;

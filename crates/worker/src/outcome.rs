@@ -55,10 +55,46 @@ pub(crate) enum Ended {
     TooEarly(Duration),
     /// Not run: too many of its type run, or have begun lately. It asks again after this.
     Limited(Duration),
+    /// Not run, or ended before it was done: somebody cancelled it.
+    Revoked(Revocation),
+    /// Not run: somebody holds it back. It is looked at again after this.
+    HeldBack(Duration),
     /// Not run: its delivery was lost while it waited, and it has not been delivered here again.
     Lost,
-    /// Not run, or ended before it was done: the worker stops.
+    /// Not run, or ended before it was done: the worker stops, or takes nothing of its queue for now.
     Stopped,
+}
+
+impl Ended {
+    /// Whether a handler was started and did not succeed.
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Error(error) => error.verdict != Verdict::Skip,
+            Self::Panicked(_) | Self::TimedOut(_) => true,
+            Self::Output(_)
+            | Self::Unwritable(_)
+            | Self::Unknown(_)
+            | Self::BadArguments(_)
+            | Self::Undecodable(_)
+            | Self::Refused(_)
+            | Self::Expired
+            | Self::TooEarly(_)
+            | Self::Limited(_)
+            | Self::Revoked(_)
+            | Self::HeldBack(_)
+            | Self::Lost
+            | Self::Stopped => false,
+        }
+    }
+}
+
+/// Somebody cancelled a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Revocation {
+    /// Who, if that is known.
+    pub(crate) by: Option<Box<str>>,
+    /// Whether its handler had been started.
+    pub(crate) ran: bool,
 }
 
 /// What the decision depends on, beside how the execution ended.
@@ -76,6 +112,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) max_result_bytes: usize,
     /// The handlers have been asked to leave.
     pub(crate) is_leaving: bool,
+    /// Somebody has cancelled the task.
+    pub(crate) revoked: Option<&'a Revocation>,
     /// A random number in `0.0..1.0`.
     pub(crate) chance: f64,
 }
@@ -95,6 +133,8 @@ pub(crate) enum Outcome {
     },
     /// It has not been tried: it comes again after this, as it is.
     Later(Duration),
+    /// The same, at the broker in any case, and due when it was due before.
+    HeldBack(Duration),
     /// FAILURE, and the message is kept in the dead queue.
     Dead(TaskFault),
     /// FAILURE.
@@ -109,6 +149,10 @@ pub(crate) enum Outcome {
 
 /// Decides what becomes of a task.
 pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
+    // Handlers that were asked to leave may fail because of it.
+    if let Some(by) = facts.revoked.filter(|_| ended.is_failure()) {
+        return Outcome::Revoked(revoked(by));
+    }
     match ended {
         Ended::Output(output) => match refuse_output(output.as_deref(), facts.max_result_bytes) {
             None => Outcome::Done(output),
@@ -119,7 +163,6 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
             Outcome::Dead(fault(FaultKind::ResultTooLarge, &why))
         }
         Ended::Error(error) => after_error(&error, facts),
-        // Handlers that were asked to leave may fail because of it.
         Ended::Panicked(_) | Ended::TimedOut(_) if facts.is_leaving => Outcome::HandBack,
         Ended::Panicked(note) => retry(None, true, panic_fault(note), facts),
         Ended::TimedOut(limit) => {
@@ -135,6 +178,8 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
             Outcome::Revoked(fault(FaultKind::Expired, why))
         }
         Ended::TooEarly(wait) | Ended::Limited(wait) => Outcome::Later(wait.min(MAX_DELAY)),
+        Ended::Revoked(by) => Outcome::Revoked(revoked(&by)),
+        Ended::HeldBack(wait) => Outcome::HeldBack(wait),
         Ended::Lost => Outcome::LetGo,
         Ended::Stopped => Outcome::HandBack,
     }
@@ -210,6 +255,20 @@ fn panic_fault(note: PanicNote) -> TaskFault {
         traceback: note.backtrace.map(|text| cut(&text, MAX_TRACEBACK)),
         ..fault(FaultKind::Panic, &text)
     }
+}
+
+fn revoked(revocation: &Revocation) -> TaskFault {
+    let by = revocation.by.as_deref();
+    let by = by.map_or(String::new(), |by| format!(" by {by}"));
+    let when = if revocation.ran {
+        "while it ran"
+    } else {
+        "before it was started"
+    };
+    fault(
+        FaultKind::Cancelled,
+        &format!("it was cancelled{by} {when}"),
+    )
 }
 
 fn fault(kind: FaultKind, text: &str) -> TaskFault {

@@ -11,17 +11,22 @@ fn options() -> TaskOptions {
     }
 }
 
-fn after(ended: Ended, change: impl FnOnce(&mut Facts<'_>)) -> Outcome {
-    let options = options();
-    let mut facts = Facts {
-        options: &options,
+fn facts(options: &TaskOptions) -> Facts<'_> {
+    Facts {
+        options,
         max_retries: None,
         retries: 0,
         executions: 0,
         max_result_bytes: 100,
         is_leaving: false,
+        revoked: None,
         chance: 0.5,
-    };
+    }
+}
+
+fn after(ended: Ended, change: impl FnOnce(&mut Facts<'_>)) -> Outcome {
+    let options = options();
+    let mut facts = facts(&options);
     change(&mut facts);
     decide(ended, facts)
 }
@@ -50,6 +55,65 @@ fn waits_double_until_the_retries_are_used_up() {
     assert_eq!(fault.message, "after 3 retries (exception): no luck");
 }
 
+fn by_ana(ran: bool) -> Revocation {
+    Revocation {
+        by: Some("ana".into()),
+        ran,
+    }
+}
+
+#[test]
+fn a_task_that_was_cancelled_is_revoked_and_it_is_told_by_whom_and_when() {
+    for (revocation, told) in [
+        (
+            by_ana(false),
+            "it was cancelled by ana before it was started",
+        ),
+        (by_ana(true), "it was cancelled by ana while it ran"),
+        (
+            Revocation {
+                by: None,
+                ran: true,
+            },
+            "it was cancelled while it ran",
+        ),
+    ] {
+        let Outcome::Revoked(fault) = after(Ended::Revoked(revocation), |_| {}) else {
+            panic!("not revoked");
+        };
+        assert_eq!(
+            (fault.kind, fault.message.as_str()),
+            (FaultKind::Cancelled, told)
+        );
+    }
+}
+
+#[test]
+fn what_a_cancelled_task_fails_with_does_not_count_and_what_it_achieved_does() {
+    let (options, by) = (options(), by_ana(true));
+    let after = |ended| {
+        let facts = Facts {
+            revoked: Some(&by),
+            is_leaving: true,
+            ..facts(&options)
+        };
+        decide(ended, facts)
+    };
+    for ended in [
+        failing(),
+        Ended::Error(TaskError::fail("no")),
+        Ended::TimedOut(Duration::ZERO),
+    ] {
+        let outcome = after(ended);
+        assert!(matches!(outcome, Outcome::Revoked(_)), "{outcome:?}");
+    }
+    assert!(matches!(after(Ended::Output(None)), Outcome::Done(None)));
+    let skipped = after(Ended::Error(TaskError::skip("nothing to do")));
+    assert!(matches!(skipped, Outcome::Skipped(_)), "{skipped:?}");
+    // Given away, it is met by another worker, or by this one when it goes on.
+    assert!(matches!(after(Ended::Stopped), Outcome::HandBack));
+}
+
 #[test]
 fn a_task_that_is_never_retried_fails_with_the_kind_of_its_error() {
     let panicked = || {
@@ -64,16 +128,7 @@ fn a_task_that_is_never_retried_fails_with_the_kind_of_its_error() {
             max_retries: 0,
             ..options()
         };
-        let facts = Facts {
-            options: &options,
-            max_retries: None,
-            retries: 0,
-            executions: 0,
-            max_result_bytes: 100,
-            is_leaving: false,
-            chance: 0.5,
-        };
-        decide(ended, facts)
+        decide(ended, facts(&options))
     };
     for (ended, kind, text) in [
         (failing(), FaultKind::Exception, "no luck"),

@@ -9,7 +9,7 @@ use crate::execute::{Execution, Next, Retry};
 use crate::held::Held;
 use crate::outcome::Outcome;
 use crate::publish::Sent;
-use crate::retry::{SHORTEST, Tally, send_copy};
+use crate::retry::{Due, SHORTEST, Tally, send_copy};
 use chrono::{TimeDelta, Utc};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
@@ -40,6 +40,7 @@ impl Execution {
                 fault,
             } => return self.retry(delay, counted, fault).await,
             Outcome::Later(wait) => return self.wait_for_its_time(wait).await,
+            Outcome::HeldBack(wait) => self.come_again(wait, Due::AsBefore).await,
             Outcome::Dead(fault) => self.die(fault).await,
             Outcome::Failed(fault) => self.fail(TaskState::Failure, fault),
             Outcome::Revoked(fault) => self.fail(TaskState::Revoked, fault),
@@ -82,7 +83,8 @@ impl Execution {
         let Ok(payload) = &self.held.payload else {
             return self.release(Held::hand_back);
         };
-        match send_copy(&self.shared, &self.held, payload, tally, delay).await {
+        let due = (delay, Due::Then);
+        match send_copy(&self.shared, &self.held, payload, tally, due).await {
             Sent::Confirmed => self.finish(self.retry_event(retry, delay)),
             Sent::Impossible(why) => {
                 let text = format!("it could not be retried ({why}): {}", retry.fault.message);
@@ -106,18 +108,22 @@ impl Execution {
             self.release(Held::hand_back);
             return Next::Over;
         }
+        self.come_again(wait, Due::Then).await;
+        Next::Over
+    }
+
+    /// The same attempt, through the broker.
+    async fn come_again(&self, wait: Duration, due: Due) {
         let Ok(payload) = &self.held.payload else {
-            self.release(Held::hand_back);
-            return Next::Over;
+            return self.release(Held::hand_back);
         };
-        match send_copy(&self.shared, &self.held, payload, self.tally, wait).await {
+        match send_copy(&self.shared, &self.held, payload, self.tally, (wait, due)).await {
             // It has not been tried, so there is nothing to report. Nor is it finished: the copy
             // is the same attempt, and must run even if it comes to this worker twice.
             Sent::Confirmed => self.release(Held::ack),
             Sent::Impossible(why) => self.die(TaskFault::new(FaultKind::Undecodable, why)).await,
             Sent::GivenUp => self.forget(),
         }
-        Next::Over
     }
 
     /// To the dead queue, then FAILURE.

@@ -46,15 +46,31 @@ impl Tally {
     }
 }
 
+/// When the copy of a task is due, by its own word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// When it comes out of the levels.
+    Then,
+    /// When it was due before: the levels only keep it for a while.
+    AsBefore,
+}
+
 /// Sends the task once more, to come out of the levels after `delay`. Tries until it is there.
 pub(crate) async fn send_copy(
     shared: &Shared,
     held: &Held,
     payload: &Payload,
     tally: Tally,
-    delay: Duration,
+    (delay, due): (Duration, Due),
 ) -> Sent {
-    let publication = match copy(&shared.names, held, payload, tally, delay, Utc::now()) {
+    let publication = match copy(
+        &shared.names,
+        held,
+        payload,
+        tally,
+        (delay, due),
+        Utc::now(),
+    ) {
         Ok(publication) => publication,
         Err(error) => return Sent::Impossible(error.to_string()),
     };
@@ -98,7 +114,7 @@ fn copy(
     held: &Held,
     payload: &Payload,
     tally: Tally,
-    delay: Duration,
+    (delay, due): (Duration, Due),
     now: DateTime<Utc>,
 ) -> Result<Publication, InvalidDelay> {
     let mut envelope = held.envelope.clone();
@@ -110,9 +126,11 @@ fn copy(
     if since > 0 {
         envelope.tries_before = since - 1;
     }
-    envelope.eta = chrono::TimeDelta::from_std(delay)
-        .ok()
-        .and_then(|delay| now.checked_add_signed(delay));
+    if due == Due::Then {
+        envelope.eta = chrono::TimeDelta::from_std(delay)
+            .ok()
+            .and_then(|delay| now.checked_add_signed(delay));
+    }
     let mut content = encode_again(&envelope, payload);
     content.properties.timestamp = u64::try_from(now.timestamp()).ok();
     let own = return_key(names, held);

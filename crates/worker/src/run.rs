@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::handler::{Returned, Running, Slot};
 use crate::held::Held;
 use crate::hung::see_off;
-use crate::outcome::Ended;
+use crate::outcome::{Ended, Revocation};
 use crate::panic;
 use crate::registry::Registered;
 use crate::report::Live;
@@ -16,7 +16,9 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::message::Payload;
 use futures::FutureExt;
 use futures::future::CatchUnwind;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -83,9 +85,17 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         on_thread: &held.on_thread,
         began: shared.began,
     };
-    let ended = watch(watched, limits, &cancelled, &soft, shared.stop.killed());
+    let called_off = shared.control.call_off(held, &cancelled);
+    let ended = watch(
+        watched,
+        limits,
+        &cancelled,
+        &soft,
+        shared.stop.killed(),
+        called_off,
+    );
     let ended = ended.instrument(span).await;
-    if matches!(ended, Ended::TimedOut(_)) && task.handler.is_blocking() {
+    if matches!(ended, Ended::TimedOut(_) | Ended::Revoked(_)) && task.handler.is_blocking() {
         let seeing_off = see_off(shared.clone(), held.clone(), running);
         shared.executions.spawn(seeing_off);
     } else if let Err(note) = panic::catch(|| drop(running)) {
@@ -103,8 +113,10 @@ async fn watch(
     cancelled: &CancellationToken,
     soft: &CancellationToken,
     killed: &CancellationToken,
+    called_off: impl Future<Output = Revocation>,
 ) -> Ended {
     let mut running = running;
+    let mut called_off = pin!(called_off);
     let began = Instant::now();
     let mut wait_until = limits.soft.map(|soft| began + soft);
     loop {
@@ -123,6 +135,7 @@ async fn watch(
                 }
             },
             () = killed.cancelled() => return Ended::Stopped,
+            by = &mut called_off => return Ended::Revoked(by),
         }
     }
 }

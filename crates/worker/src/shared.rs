@@ -1,5 +1,6 @@
 //! What all executions of one worker share.
 
+use crate::control::Control;
 use crate::exit::Exit;
 use crate::guard::Guard;
 use crate::held::Held;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) threads: Threads,
     /// When this worker began.
     pub(crate) began: Instant,
+    /// What people have asked of it.
+    pub(crate) control: Control,
     /// Every execution.
     pub(crate) executions: TaskTracker,
     pub(crate) counts: Counts,

@@ -2,6 +2,7 @@
 
 use crate::builder::WorkerBuilder;
 use crate::consume::Consumer;
+use crate::control::{Control, follow};
 use crate::drain::drain;
 use crate::exit::Exit;
 use crate::guard::Guard;
@@ -59,6 +60,7 @@ pub(crate) struct Running {
     pub(crate) beating: JoinHandle<()>,
     /// The watchdog; `None`: handlers have the threads of everything else.
     pub(crate) watching: Option<AbortOnDropHandle<()>>,
+    pub(crate) following: JoinHandle<()>,
     pub(crate) pulse: Pulse,
 }
 
@@ -176,6 +178,7 @@ impl Worker {
         Running {
             reporting: tokio::spawn(async move { send_batches(&reporting, &events).await }),
             beating: tokio::spawn(beat(shared.clone(), pulse.clone())),
+            following: tokio::spawn(follow(shared.clone())),
             consumers: queues.into_iter().map(consume).collect(),
             watching: is_apart.then(|| AbortOnDropHandle::new(tokio::spawn(watch(shared.clone())))),
             shared,
@@ -190,6 +193,11 @@ impl Worker {
         let services = Services::new(services, self.names.clone());
         Shared {
             reporter: Reporter::new(self.id.clone()),
+            control: Control::new(
+                self.id.clone(),
+                self.names.clone(),
+                self.settings.cancel_grace,
+            ),
             id: self.id,
             senders: Senders::new(&self.transport, &self.names),
             names: self.names,

@@ -9,8 +9,12 @@ CREATE TABLE worker (
     -- [{"name": …, "schema": …}]
     -- Not jsonb: the order of a schema's properties is that of arguments by position.
     tasks json,
-    -- running, draining or stopped
+    -- running, quiet, draining or stopped
     phase text COLLATE "C" NOT NULL,
+    -- Names of the services of which it takes nothing.
+    paused jsonb NOT NULL,
+    -- Whether it does what is asked of workers; false: it cannot read that.
+    follows_control boolean NOT NULL,
     -- Names of the queues that it consumes.
     queues jsonb NOT NULL,
     running bigint NOT NULL,
@@ -154,19 +158,29 @@ CREATE INDEX schedule_next ON schedule (next_at) WHERE enabled;
 CREATE TRIGGER schedule_touch BEFORE UPDATE ON schedule
     FOR EACH ROW EXECUTE FUNCTION counterfoil_touch();
 
--- What people ask of workers: revocations, pauses, limits.
+-- What people ask of workers. The leading daemon publishes it, and again while it holds.
 CREATE TABLE control (
     id uuid PRIMARY KEY,
-    kind text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL
+        CONSTRAINT control_kind_known CHECK (kind IN (
+            'revoke', 'revoke_family', 'hold', 'release', 'pause_service', 'resume_service', 'quiet',
+            'stop'
+        )),
+    -- Id of the task, the family's first task or the worker, or name of the service.
     subject text COLLATE "C" NOT NULL,
-    arguments jsonb NOT NULL,
+    -- Revocations: the run of the task up to which it is meant.
+    run integer,
     created_by text,
-    created_date timestamptz NOT NULL DEFAULT now(),
+    -- The order of what is asked about one subject.
+    created_date timestamptz NOT NULL,
+    -- When it was last published.
     published_at timestamptz,
+    -- Since when it does not hold any more; at once for what is said only once.
     ends_at timestamptz
 );
-CREATE INDEX control_subject ON control (subject, kind);
-CREATE INDEX control_unpublished ON control (created_date) WHERE published_at IS NULL;
+CREATE INDEX control_unpublished ON control (created_date, id) WHERE published_at IS NULL;
+CREATE INDEX control_holds ON control (subject, kind) WHERE ends_at IS NULL;
+CREATE INDEX control_renewal ON control (published_at) WHERE ends_at IS NULL;
 
 -- One row that is written to see whether the database can be written.
 CREATE TABLE probe (

@@ -8,8 +8,12 @@ CREATE TABLE worker (
     version text,
     -- [{"name": …, "schema": …}]
     tasks text,
-    -- running, draining or stopped
+    -- running, quiet, draining or stopped
     phase text NOT NULL,
+    -- Names of the services of which it takes nothing.
+    paused text NOT NULL,
+    -- Whether it does what is asked of workers; false: it cannot read that.
+    follows_control boolean NOT NULL,
     -- Names of the queues that it consumes.
     queues text NOT NULL,
     running integer NOT NULL,
@@ -161,19 +165,29 @@ BEGIN
     WHERE rowid = NEW.rowid;
 END;
 
--- What people ask of workers: revocations, pauses, limits.
+-- What people ask of workers. The leading daemon publishes it, and again while it holds.
 CREATE TABLE control (
     id text NOT NULL PRIMARY KEY,
-    kind text NOT NULL,
+    kind text NOT NULL
+        CONSTRAINT control_kind_known CHECK (kind IN (
+            'revoke', 'revoke_family', 'hold', 'release', 'pause_service', 'resume_service', 'quiet',
+            'stop'
+        )),
+    -- Id of the task, the family's first task or the worker, or name of the service.
     subject text NOT NULL,
-    arguments text NOT NULL,
+    -- Revocations: the run of the task up to which it is meant.
+    run integer,
     created_by text,
-    created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    -- The order of what is asked about one subject.
+    created_date text NOT NULL,
+    -- When it was last published.
     published_at text,
+    -- Since when it does not hold any more; at once for what is said only once.
     ends_at text
 );
-CREATE INDEX control_subject ON control (subject, kind);
-CREATE INDEX control_unpublished ON control (created_date) WHERE published_at IS NULL;
+CREATE INDEX control_unpublished ON control (created_date, id) WHERE published_at IS NULL;
+CREATE INDEX control_holds ON control (subject, kind) WHERE ends_at IS NULL;
+CREATE INDEX control_renewal ON control (published_at) WHERE ends_at IS NULL;
 
 -- One row that is written to see whether the database can be written.
 CREATE TABLE probe (

@@ -2,17 +2,18 @@
 -- Parameters: one array per column, in the order of the columns.
 INSERT INTO worker AS t (
     id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
-    started_at
+    started_at, paused, follows_control
 )
 SELECT
     u.id, u.service, u.host, u.pid, u.version, u.tasks::json, u.phase, u.queues::jsonb,
-    u.running, u.processed, u.interval_ms, u.started_at
+    u.running, u.processed, u.interval_ms, u.started_at, u.paused::jsonb, u.follows_control
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::text[],
-    $8::text[], $9::int8[], $10::int8[], $11::int8[], $12::timestamptz[]
+    $8::text[], $9::int8[], $10::int8[], $11::int8[], $12::timestamptz[], $13::text[],
+    $14::bool[]
 ) AS u (
     id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
-    started_at
+    started_at, paused, follows_control
 )
 ON CONFLICT (id) DO UPDATE SET
     service = excluded.service,
@@ -26,4 +27,6 @@ ON CONFLICT (id) DO UPDATE SET
     processed = excluded.processed,
     interval_ms = excluded.interval_ms,
     started_at = excluded.started_at,
+    paused = excluded.paused,
+    follows_control = excluded.follows_control,
     last_heartbeat = now()

@@ -2,10 +2,10 @@
 -- Parameters: the columns, in their order.
 INSERT INTO worker AS t (
     id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
-    started_at
+    started_at, paused, follows_control
 )
 VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12
+    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
 )
 ON CONFLICT (id) DO UPDATE SET
     service = excluded.service,
@@ -19,4 +19,6 @@ ON CONFLICT (id) DO UPDATE SET
     processed = excluded.processed,
     interval_ms = excluded.interval_ms,
     started_at = excluded.started_at,
+    paused = excluded.paused,
+    follows_control = excluded.follows_control,
     last_heartbeat = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')

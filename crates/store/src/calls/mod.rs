@@ -258,6 +258,69 @@ macro_rules! implement_store {
                 Ok(rows.into_iter().map(ParkedRow::from).collect())
             }
 
+            async fn controls(
+                &self,
+                filter: &ControlFilter,
+            ) -> Result<Vec<ControlRow>, StoreError> {
+                let rows = query_as(self.sql.controls)
+                    .bind(filter.kind.as_deref())
+                    .bind(filter.subject.as_deref())
+                    .bind(row_limit(filter.limit));
+                self.all("list what was asked of workers", rows).await
+            }
+
+            async fn unpublished_controls(
+                &self,
+                limit: u32,
+            ) -> Result<Vec<ControlRow>, StoreError> {
+                let rows = query_as(self.sql.unpublished_controls).bind(row_limit(limit));
+                self.all("list what is to be published", rows).await
+            }
+
+            async fn controls_to_renew(
+                &self,
+                published_before: DateTime<Utc>,
+                limit: u32,
+            ) -> Result<Vec<ControlRow>, StoreError> {
+                let rows = query_as(self.sql.controls_to_renew)
+                    .bind(Self::time(published_before))
+                    .bind(row_limit(limit));
+                self.all("list what is to be published again", rows).await
+            }
+
+            async fn mark_published(
+                &self,
+                ids: &[Uuid],
+                at: DateTime<Utc>,
+            ) -> Result<(), StoreError> {
+                let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
+                let marked = query(self.sql.mark_published)
+                    .bind(Self::texts(ids.iter().map(String::as_str)))
+                    .bind(Self::time(at));
+                self.execute("note what was published", marked).await
+            }
+
+            async fn count_unpublished(&self, ids: &[Uuid]) -> Result<i64, StoreError> {
+                let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
+                let ids = Self::texts(ids.iter().map(String::as_str));
+                let count = query_as(self.sql.count_unpublished).bind(ids);
+                let count: Vec<(i64,)> = self.all("count what is to be published", count).await?;
+                let (count,) = count.first().expect("the statement selects one row");
+                Ok(*count)
+            }
+
+            async fn end_controls(
+                &self,
+                published_before: DateTime<Utc>,
+                asked_before: DateTime<Utc>,
+            ) -> Result<(), StoreError> {
+                let ended = query(self.sql.end_controls)
+                    .bind(Self::time(published_before))
+                    .bind(Self::time(asked_before));
+                self.execute("end what was asked about tasks that are over", ended)
+                    .await
+            }
+
             async fn forget_workers(&self, silence: Duration) -> Result<(), StoreError> {
                 let workers = query(self.sql.delete_old_workers).bind(silence.as_secs_f64());
                 self.execute("forget workers", workers).await

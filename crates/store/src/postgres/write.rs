@@ -1,6 +1,7 @@
 //! A batch as a handful of statements over arrays, in one transaction.
 
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
+use crate::control::{Asked, HeldBack};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
@@ -98,6 +99,18 @@ pub(super) async fn batch(
     }
     if !batch.canaries.is_empty() {
         canaries(sql, &batch.canaries).execute(&mut *tx).await?;
+    }
+    if !batch.controls.is_empty() {
+        let (ended, asked) = (ended(sql, &batch.controls), asked(sql, &batch.controls));
+        ended.execute(&mut *tx).await?;
+        asked.execute(&mut *tx).await?;
+    }
+    if !batch.held.is_empty() {
+        let rows: Vec<_> = batch.held.iter().collect();
+        let held = query(sql.set_held)
+            .bind(column!(rows, |row| row.0.as_str()))
+            .bind(column!(rows, |row| *row.1 == HeldBack::Yes));
+        held.execute(&mut *tx).await?;
     }
     tx.commit().await?;
     Ok(applied)
@@ -350,6 +363,8 @@ fn workers<'q>(sql: &Statements, rows: &'q [&'q WorkerSeen]) -> Written<'q> {
         .bind(column!(rows, |row| row.processed))
         .bind(column!(rows, |row| row.interval_ms()))
         .bind(column!(rows, |row| row.started_at))
+        .bind(column!(rows, |row| row.paused_json()))
+        .bind(column!(rows, |row| row.follows_control))
 }
 
 fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySight>) -> Written<'q> {
@@ -358,4 +373,30 @@ fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySight>) -> Writ
         .bind(column!(rows, |row| row.1.tracking))
         .bind(column!(rows, |row| row.1.unroutable))
         .bind(column!(rows, |row| row.1.events))
+}
+
+fn ended<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Asked>) -> Written<'q> {
+    let ended = rows.values().flat_map(|asked| {
+        let kinds = asked.ends().iter();
+        kinds.map(move |kind| (*kind, asked.order.subject(), asked.at))
+    });
+    let ended: Vec<_> = ended.collect();
+    let texts = |text: fn(&(&'static str, &'q str, chrono::DateTime<chrono::Utc>)) -> String| {
+        ended.iter().map(text).collect::<Vec<_>>()
+    };
+    query(sql.end_control)
+        .bind(texts(|row| row.0.to_owned()))
+        .bind(texts(|row| row.1.to_owned()))
+        .bind(ended.iter().map(|row| row.2).collect::<Vec<_>>())
+}
+
+fn asked<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Asked>) -> Written<'q> {
+    query(sql.insert_control)
+        .bind(column!(rows, |row| row.0.to_string()))
+        .bind(column!(rows, |row| row.1.order.kind()))
+        .bind(column!(rows, |row| row.1.order.subject()))
+        .bind(column!(rows, |row| row.1.order.run()))
+        .bind(column!(rows, |row| row.1.by.as_deref()))
+        .bind(column!(rows, |row| row.1.at))
+        .bind(column!(rows, |row| row.1.ends_at()))
 }

@@ -228,7 +228,7 @@ pub struct WorkerRow {
     pub version: Option<String>,
     /// The tasks that it knows: `[{"name": …, "schema": …}]`.
     pub tasks: Option<JsonText>,
-    /// `running`, `draining` or `stopped`.
+    /// `running`, `quiet`, `draining` or `stopped`.
     pub phase: String,
     /// Names of the queues that it consumes.
     pub queues: JsonText,
@@ -242,6 +242,10 @@ pub struct WorkerRow {
     pub started_at: Option<DateTime<Utc>>,
     /// When it was last heard of, by the database's clock.
     pub last_heartbeat: DateTime<Utc>,
+    /// Names of the services of which it takes nothing, because somebody paused them.
+    pub paused: JsonText,
+    /// Whether it does what is asked of workers; `false`: it cannot read that.
+    pub follows_control: bool,
 }
 
 /// When a canary was sent and where it was seen.

@@ -8,6 +8,7 @@ use crate::calls::{
     DeadColumns, OwnersColumns, ParkedColumns, StoredTaskColumns, UnroutableColumns,
     implement_store, row_limit,
 };
+use crate::control::{ControlFilter, ControlRow};
 use crate::error::{StoreError, class_of_migration, sqlite_class};
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
 use crate::ids::IdKey;

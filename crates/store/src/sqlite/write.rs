@@ -1,6 +1,7 @@
 //! A batch as prepared statements in one transaction, row by row: there is no network to save.
 
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
+use crate::control::{Asked, HeldBack};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
@@ -61,6 +62,15 @@ pub(super) async fn batch(
     }
     for (id, sight) in &batch.canaries {
         canary(&mut tx, sql, *id, *sight).await?;
+    }
+    for (id, asked) in &batch.controls {
+        control(&mut tx, sql, *id, asked).await?;
+    }
+    for (task_id, held) in &batch.held {
+        let held = query(sql.set_held)
+            .bind(task_id.as_str())
+            .bind(*held == HeldBack::Yes);
+        held.execute(&mut *tx).await?;
     }
     tx.commit().await?;
     Ok(applied)
@@ -240,7 +250,9 @@ async fn worker(tx: &mut SqliteConnection, sql: &Statements, seen: &WorkerSeen) 
         .bind(seen.running)
         .bind(seen.processed)
         .bind(seen.interval_ms())
-        .bind(seen.started_at.map(to_text));
+        .bind(seen.started_at.map(to_text))
+        .bind(seen.paused_json())
+        .bind(seen.follows_control);
     Ok(done.execute(tx).await?.rows_affected())
 }
 
@@ -250,5 +262,25 @@ async fn canary(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, sight: Ca
         .bind(sight.tracking)
         .bind(sight.unroutable)
         .bind(sight.events);
+    Ok(done.execute(tx).await?.rows_affected())
+}
+
+async fn control(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, asked: &Asked) -> Done {
+    let subject = asked.order.subject();
+    for kind in asked.ends() {
+        let ended = query(sql.end_control)
+            .bind(*kind)
+            .bind(subject)
+            .bind(to_text(asked.at));
+        ended.execute(&mut *tx).await?;
+    }
+    let done = query(sql.insert_control)
+        .bind(id.to_string())
+        .bind(asked.order.kind())
+        .bind(subject)
+        .bind(asked.order.run())
+        .bind(asked.by.as_deref())
+        .bind(to_text(asked.at))
+        .bind(asked.ends_at().map(to_text));
     Ok(done.execute(tx).await?.rows_affected())
 }

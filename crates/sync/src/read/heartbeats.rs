@@ -42,5 +42,7 @@ fn understand(message: &StoredMessage) -> Result<WorkerSeen, String> {
         processed: i64::try_from(beat.processed).unwrap_or(i64::MAX),
         interval: Duration::from_millis(beat.interval_ms),
         started_at: Some(beat.started_at),
+        paused: beat.paused,
+        follows_control: beat.follows_control,
     })
 }

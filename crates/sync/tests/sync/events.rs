@@ -242,6 +242,8 @@ async fn a_worker_that_lives_is_known_with_its_tasks(world: World) -> anyhow::Re
         pid: 7,
         version: "1.2.3".to_owned(),
         started_at: Utc::now(),
+        paused: Vec::new(),
+        follows_control: true,
         at: Utc::now(),
         interval_ms: 10_000,
         queues: Vec::new(),

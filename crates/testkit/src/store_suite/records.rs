@@ -30,6 +30,8 @@ fn sign_of_life(id: &str, tasks: Option<&str>) -> WorkerSeen {
         processed: 40,
         interval: Duration::from_secs(10),
         started_at: DateTime::from_timestamp(1_800_000_000, 0),
+        paused: vec!["export".parse().expect("valid")],
+        follows_control: true,
     }
 }
 

@@ -153,6 +153,9 @@ pub(super) fn worker(mut s: Section<'_>) -> WorkerSettings {
         drain_timeout: s
             .duration("drain_timeout", Duration::ZERO)
             .unwrap_or(default.drain_timeout),
+        cancel_grace: s
+            .duration("cancel_grace", Duration::ZERO)
+            .unwrap_or(default.cancel_grace),
         max_result_bytes: s
             .bytes("max_result_bytes")
             .unwrap_or(default.max_result_bytes),

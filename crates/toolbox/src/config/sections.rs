@@ -194,6 +194,8 @@ pub struct WorkerSettings {
     pub time_limit: Option<Duration>,
     /// How long running handlers may take to finish after the first signal. Default: 30 s.
     pub drain_timeout: Duration,
+    /// How long the handler of a running task that somebody cancelled may take to end. Default: 5 s.
+    pub cancel_grace: Duration,
     /// Largest result, as JSON. A larger one fails the task. Default: 1 MiB; at most 15 MiB.
     pub max_result_bytes: usize,
     /// How often the worker says that it is alive. Default: 10 s.
@@ -208,6 +210,7 @@ impl Default for WorkerSettings {
             prefetch: None,
             time_limit: Some(Duration::from_secs(25 * 60)),
             drain_timeout: Duration::from_secs(30),
+            cancel_grace: Duration::from_secs(5),
             max_result_bytes: 1024 * 1024,
             heartbeat: Duration::from_secs(10),
         }

@@ -91,6 +91,40 @@ pub enum Order {
 }
 
 impl Order {
+    /// Puts it together from its [kind](Self::kind), [subject](Self::subject) and [run](Self::run).
+    /// `None`: they do not belong together.
+    #[must_use]
+    pub fn from_parts(kind: &str, subject: &str, run: Option<i32>) -> Option<Self> {
+        let task_id = || TaskId::new(subject).ok();
+        let service = || ServiceName::new(subject).ok();
+        let worker = || WorkerId::new(subject).ok();
+        Some(match (kind, run) {
+            ("revoke", Some(run)) => Self::Revoke {
+                task_id: task_id()?,
+                run,
+            },
+            ("revoke_family", Some(run)) => Self::RevokeFamily {
+                root_id: task_id()?,
+                run,
+            },
+            ("hold", None) => Self::Hold {
+                task_id: task_id()?,
+            },
+            ("release", None) => Self::Release {
+                task_id: task_id()?,
+            },
+            ("pause_service", None) => Self::PauseService {
+                service: service()?,
+            },
+            ("resume_service", None) => Self::ResumeService {
+                service: service()?,
+            },
+            ("quiet", None) => Self::Quiet { worker: worker()? },
+            ("stop", None) => Self::Stop { worker: worker()? },
+            _ => return None,
+        })
+    }
+
     /// Its name on the wire and in the database.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -133,6 +133,13 @@ impl ControlState {
         mark.is_some_and(|mark| mark.holds == Holds::Yes)
     }
 
+    /// Whether any service is paused.
+    #[must_use]
+    pub fn pauses_anything(&self) -> bool {
+        let mut all = self.services.values();
+        all.any(|mark| mark.holds == Holds::Yes)
+    }
+
     /// What was said about this worker.
     #[must_use]
     pub const fn standing(&self) -> Standing {

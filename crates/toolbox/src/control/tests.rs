@@ -89,6 +89,13 @@ fn what_is_asked_reads_back_as_it_was_written() {
     ];
     let (read, skipped) = read(&write(&all));
     assert_eq!((read.as_slice(), skipped.len()), (&all[..], 0));
+    for one in &all {
+        let (kind, subject) = (one.order.kind(), one.order.subject());
+        let again = Order::from_parts(kind, subject, one.order.run());
+        assert_eq!(again.as_ref(), Some(&one.order));
+    }
+    assert_eq!(Order::from_parts("sing", "a", None), None);
+    assert_eq!(Order::from_parts("pause_service", "no.name", None), None);
     let kinds: Vec<_> = all
         .iter()
         .map(|one| {

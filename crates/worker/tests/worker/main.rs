@@ -20,6 +20,7 @@ mod refusals;
 mod reports;
 mod task_log;
 
+mod control;
 mod draining;
 mod families;
 mod flow;

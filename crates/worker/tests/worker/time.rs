@@ -152,6 +152,7 @@ async fn a_task_that_comes_before_its_time_waits_at_the_broker() {
 async fn a_task_that_waited_at_the_broker_runs_even_when_somebody_else_gave_it_back() {
     let world = World::new().await;
     let _worker = world.start(|builder| builder.handle(async |_: Act, _: Context| Ok(Value::Null)));
+    world.warm_up().await;
     let ids = ["e1", "e2", "e3", "e4"];
     for id in ids {
         let mut message = world.message("demo.act", id, "[[], {}, {}]");

@@ -216,6 +216,18 @@ impl World {
         depth.expect("the queue exists").ready
     }
 
+    /// Waits until so many messages wait in a queue.
+    pub(crate) async fn until_waiting(&self, queue: &str, wanted: u32) {
+        let mut seen = 0;
+        let waited = eventually("messages to wait", PATIENCE, async || {
+            seen = self.waiting_in(queue).await;
+            Ok((seen == wanted).then_some(()))
+        });
+        if waited.await.is_err() {
+            panic!("{seen} messages wait in {queue}, not {wanted}");
+        }
+    }
+
     /// Takes the next message out of a queue.
     pub(crate) async fn take_from(&self, queue: &str) -> Content {
         let queue = QueueName::new(queue).expect("valid");

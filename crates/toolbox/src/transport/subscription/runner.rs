@@ -201,13 +201,13 @@ impl<'a> Channel<'a> {
                     return Ok(());
                 }
                 () = stop.consuming.cancelled(), if self.taking != Taking::Stopped => self.stop_consuming().await?,
+                Ok(()) = self.flow.changed(), if self.taking != Taking::Stopped => self.change_flow().await?,
                 arrival = std::future::poll_fn(|cx| self.link.poll_next(cx)) => {
                     self.deliver(arrival?).await?;
                     self.deliver_ready(IN_A_ROW).await?;
                 }
                 Some((tag, how)) = self.settlements.recv() => self.settle(tag, how).await?,
                 Ok(()) = self.prefetch.changed(), if self.taking == Taking::Yes => self.change_prefetch().await?,
-                Ok(()) = self.flow.changed(), if self.taking != Taking::Stopped => self.change_flow().await?,
                 () = sleep_until(look_again) => self.widen_if_quiet().await?,
             }
         }

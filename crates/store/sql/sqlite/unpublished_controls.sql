@@ -1,0 +1,7 @@
+-- What was asked of workers and has not been published, oldest first.
+-- Parameters: 1 limit.
+SELECT id, kind, subject, run, created_by, created_date, published_at, ends_at
+FROM control
+WHERE published_at IS NULL
+ORDER BY created_date, id
+LIMIT ?1

@@ -1,0 +1,263 @@
+//! Reading the platform's stream, and when not to wait for it.
+
+use super::Following;
+use super::progress::Progress;
+use crate::outcome::cut;
+use crate::shared::Shared;
+use chrono::{TimeDelta, Utc};
+use counterfoil_toolbox::control::{self, KEPT, Standing};
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::transport::{
+    Delivery, StreamOffset, SubscribeOptions, Subscription, SubscriptionStatus, TransportError,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// How long a broker that is there may take to hand out what was asked before. Then the worker begins
+/// without: it must not wait for ever.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// How long a broker that has just started may say that there is no such stream.
+const STARTING: Duration = Duration::from_secs(3);
+
+/// Pause between two tries while the stream is not there.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The same when the worker has begun without.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
+
+/// Messages of some hundred instructions that are held at a time.
+const PREFETCH: u16 = 50;
+
+/// Longest reason in the log, in bytes.
+const MAX_REASON: usize = 200;
+
+/// What is older than this may be left out by the first reader already, so it is not waited for.
+const SURELY_KEPT: TimeDelta = TimeDelta::days(6);
+
+/// Reads what is asked, until it is dropped. Until it has caught up, the worker starts nothing; where
+/// there is nothing to read, or it may not be read, the worker works without.
+pub(crate) async fn follow(shared: Arc<Shared>) {
+    until_readable(&shared).await;
+    read(&shared).await;
+}
+
+async fn until_readable(shared: &Shared) {
+    let began = Instant::now();
+    // Since when the broker answers, but not about the stream.
+    let mut since = None;
+    loop {
+        let error = match look(shared).await {
+            Ok(()) => return,
+            Err(error) => error,
+        };
+        let now = Instant::now();
+        // A broker that is away delivers no tasks either, so there is no hurry.
+        let is_there = !error.is_transient() || shared.transport.server().await.is_ok();
+        since = is_there.then(|| since.unwrap_or(now));
+        let patience = if error.is_transient() {
+            LONGEST_WAIT
+        } else {
+            STARTING
+        };
+        if since.is_some_and(|since| now - since.max(began) >= patience) {
+            let why = ErrorChain(&error).to_string();
+            give_up(shared, &why);
+        }
+        let is_behind = *shared.control.following().borrow() == Following::CatchingUp;
+        sleep(if is_behind { PAUSE } else { LONG_PAUSE }).await;
+    }
+}
+
+/// Whether the stream can be read, without a word in the log where it cannot.
+async fn look(shared: &Shared) -> Result<(), TransportError> {
+    let mut link = shared.transport.link(&shared.names.control_queue).await?;
+    let looked = link.consume("look", 1, Some(StreamOffset::Last)).await;
+    link.close().await;
+    looked
+}
+
+fn give_up(shared: &Shared, why: &str) {
+    if *shared.control.following().borrow() == Following::CatchingUp {
+        let queue = &shared.names.control_queue;
+        tracing::warn!(%queue, reason = why, "what was cancelled, paused or held is not known to this worker: it works without");
+        shared.control.follows(Following::No(why.to_owned()));
+    }
+}
+
+/// The readers of the stream.
+struct Readers<'a> {
+    shared: &'a Shared,
+    /// Reads all of it, for ever.
+    all: Subscription,
+    status: watch::Receiver<SubscriptionStatus>,
+    /// Begins at its end, and is of no use once the other has caught up.
+    end: Option<Subscription>,
+    end_status: watch::Receiver<SubscriptionStatus>,
+    progress: Progress,
+}
+
+/// What happens to the readers.
+enum Happened {
+    Read(Delivery),
+    IsThere(Delivery),
+    StatusChanged,
+    CaughtUp,
+    TooLate,
+    /// The transport was closed.
+    Ended,
+}
+
+async fn read(shared: &Shared) {
+    let open = |from| {
+        let options = SubscribeOptions {
+            from: Some(from),
+            ..SubscribeOptions::new(shared.names.control_queue.clone(), PREFETCH)
+        };
+        Subscription::open(shared.transport.clone(), options)
+    };
+    let (all, end) = (open(StreamOffset::Age(KEPT)), open(StreamOffset::Last));
+    let mut readers = Readers {
+        shared,
+        status: all.status(),
+        all,
+        end_status: end.status(),
+        end: Some(end),
+        progress: Progress::new(Instant::now()),
+    };
+    let mut deadline = Some(Instant::now() + LONGEST_WAIT);
+    loop {
+        match readers.happens(deadline).await {
+            Happened::Read(delivery) => readers.read(delivery),
+            Happened::IsThere(delivery) => readers.is_there(delivery),
+            Happened::StatusChanged => readers.status_changed(),
+            Happened::CaughtUp => {
+                deadline = None;
+                readers.caught_up().await;
+            }
+            Happened::TooLate => deadline = readers.too_late().await,
+            Happened::Ended => return,
+        }
+    }
+}
+
+impl Readers<'_> {
+    async fn happens(&mut self, deadline: Option<Instant>) -> Happened {
+        let consuming = SubscriptionStatus::Consuming;
+        let both = *self.status.borrow() == consuming && *self.end_status.borrow() == consuming;
+        let is_behind = self.end.is_some();
+        let done_at = self.progress.done_at().filter(|_| is_behind && both);
+        tokio::select! {
+            delivery = self.all.next() => delivery.map_or(Happened::Ended, Happened::Read),
+            Some(delivery) = next(&mut self.end) => Happened::IsThere(delivery),
+            Ok(()) = self.status.changed() => Happened::StatusChanged,
+            Ok(()) = self.end_status.changed(), if is_behind => Happened::StatusChanged,
+            () = at(done_at) => Happened::CaughtUp,
+            () = at(deadline) => Happened::TooLate,
+        }
+    }
+
+    fn read(&mut self, first: Delivery) {
+        let more = std::iter::from_fn(|| self.all.try_next());
+        let read: Vec<_> = std::iter::once(first).chain(more).collect();
+        for delivery in &read {
+            self.progress.read(offset(delivery), Instant::now());
+        }
+        self.take_in(read);
+    }
+
+    fn is_there(&mut self, delivery: Delivery) {
+        let now = Utc::now();
+        let sent_at = delivery.content.properties.timestamp;
+        let sent_at = sent_at.and_then(|seconds| i64::try_from(seconds).ok());
+        let sent_at = sent_at.and_then(|seconds| chrono::DateTime::from_timestamp(seconds, 0));
+        if sent_at.is_some_and(|sent_at| now - sent_at < SURELY_KEPT) {
+            self.progress.is_there(offset(&delivery), Instant::now());
+        }
+        self.take_in(vec![delivery]);
+    }
+
+    fn take_in(&self, deliveries: Vec<Delivery>) {
+        let shared = self.shared;
+        let mut asked = Vec::new();
+        for delivery in deliveries {
+            let (understood, skipped) = control::read(&delivery.content.body);
+            asked.extend(understood);
+            for why in skipped {
+                let queue = &shared.names.control_queue;
+                tracing::warn!(%queue, reason = cut(&why, MAX_REASON), "something is asked of workers that this one does not understand; it goes on without");
+            }
+            // Nothing is taken out of a stream: this makes room for more.
+            let _ = delivery.ack();
+        }
+        let before = shared.control.standing();
+        shared.control.apply(asked, Utc::now());
+        shared.guard.look_again();
+        match shared.control.standing() {
+            now if now == before => {}
+            Standing::AtWork => {}
+            Standing::Quiet => tracing::info!("asked to be quiet: nothing new is taken"),
+            Standing::Stopped => {
+                tracing::info!("asked to stop: draining");
+                shared.stop.drain();
+            }
+        }
+    }
+
+    fn status_changed(&mut self) {
+        self.progress.disturbed(Instant::now());
+        if self.end.is_some() {
+            return;
+        }
+        let status = self.status.borrow().clone();
+        match status {
+            SubscriptionStatus::Consuming => self.shared.control.follows(Following::Yes),
+            SubscriptionStatus::Down { reason, transient } if !transient => {
+                tracing::warn!(queue = %self.shared.names.control_queue, reason, "what is cancelled, paused or held from now on is not known to this worker");
+                self.shared.control.follows(Following::No(reason));
+            }
+            // Then it gets no tasks either.
+            SubscriptionStatus::Connecting
+            | SubscriptionStatus::Down { .. }
+            | SubscriptionStatus::Paused
+            | SubscriptionStatus::Cancelled => {}
+        }
+    }
+
+    async fn caught_up(&mut self) {
+        if let Some(end) = self.end.take() {
+            end.close().await;
+        }
+        self.shared.control.follows(Following::Yes);
+    }
+
+    /// It takes too long: then the worker begins without, unless the broker is away, which delivers no
+    /// tasks either.
+    async fn too_late(&self) -> Option<Instant> {
+        if self.shared.transport.server().await.is_err() {
+            return Some(Instant::now() + LONGEST_WAIT);
+        }
+        give_up(
+            self.shared,
+            "the broker does not hand out all of it in time",
+        );
+        None
+    }
+}
+
+async fn next(subscription: &mut Option<Subscription>) -> Option<Delivery> {
+    subscription.as_mut()?.next().await
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn offset(delivery: &Delivery) -> Option<i64> {
+    delivery.content.headers.int("x-stream-offset")
+}
