@@ -29,12 +29,12 @@ pub(crate) fn revoke(task_id: &TaskId) -> Order {
     Order::Revoke { task_id, run: 0 }
 }
 
-fn hold(task_id: &TaskId) -> Order {
+pub(crate) fn hold(task_id: &TaskId) -> Order {
     let task_id = task_id.clone();
     Order::Hold { task_id }
 }
 
-fn release(task_id: &TaskId) -> Order {
+pub(crate) fn release(task_id: &TaskId) -> Order {
     let task_id = task_id.clone();
     Order::Release { task_id }
 }

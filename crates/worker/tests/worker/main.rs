@@ -27,5 +27,6 @@ mod flow;
 mod heartbeats;
 mod queues;
 
+mod control_on_rabbitmq;
 mod on_rabbitmq;
 mod own_nodes;
