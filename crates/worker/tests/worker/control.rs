@@ -355,6 +355,12 @@ async fn a_task_that_is_held_for_a_moment_starts_soon_after_its_release() {
         .await;
     world.warm_up().await;
     assert_eq!(runs.load(Ordering::SeqCst), 0);
+    // What the platform sees of its waiting: the task as it was sent, due when it was.
+    for _ in 0..2 {
+        let copy = world.take_from("platform.fifo").await;
+        assert_eq!(copy.headers.text("eta"), None);
+        assert_eq!(copy.headers.int("retries"), Some(0));
+    }
     let began = Instant::now();
     world.ask([release(&held)]).await;
     world.told_of(&held, TaskState::Success).await;
