@@ -32,7 +32,7 @@ mod values;
 mod worker_seen;
 
 pub use batch::{Applied, Batch, CanaryPlace};
-pub use control::{Cancelling, ControlFilter, ControlRow, HeldBack};
+pub use control::{Cancelling, ControlFilter, HeldBack};
 pub use copy::{Seen, TrackingCopy};
 pub use error::{BoxError, FaultClass, StoreError};
 pub use filter::{BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};

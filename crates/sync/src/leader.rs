@@ -1,6 +1,7 @@
 //! Work that only one daemon does: the leader's rounds.
 
 use crate::canary::Canaries;
+use crate::control::Controls;
 use crate::health::Health;
 use crate::resend::Resender;
 use crate::start::prepare_months;
@@ -59,12 +60,22 @@ impl Leader {
         }
     }
 
-    /// Works until the leadership is lost.
+    /// Works until the leadership is lost. What people ask of workers does not wait for the rounds.
+    async fn lead(&self, guard: LeaderGuard) {
+        let store = Arc::clone(&self.store);
+        let controls = Controls::new(&self.transport, self.names.clone(), store);
+        tokio::select! {
+            () = self.rounds(guard) => {}
+            () = controls.run() => {}
+        }
+    }
+
+    /// One round after the other until the leadership is lost.
     ///
     /// # Cancel safety
     /// Cancelled between sending a task and marking it, the task is sent once more by the next
     /// leader.
-    async fn lead(&self, mut guard: LeaderGuard) {
+    async fn rounds(&self, mut guard: LeaderGuard) {
         let mut resender = Resender::new(
             Arc::clone(&self.transport),
             self.names.clone(),

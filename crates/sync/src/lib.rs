@@ -10,6 +10,7 @@
 
 mod canary;
 mod commit;
+mod control;
 mod daemon;
 mod error;
 mod feeds;

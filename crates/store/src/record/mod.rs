@@ -2,6 +2,7 @@
 
 mod messages;
 
+pub use crate::control::ControlRow;
 pub(crate) use messages::MessageColumns;
 pub use messages::{DeadRecord, DeadRow, ParkedRow, StoredTask, UnroutableTask};
 

@@ -5,6 +5,7 @@ mod support;
 
 mod binary;
 mod canaries;
+mod control;
 mod deaths;
 mod events;
 mod health;

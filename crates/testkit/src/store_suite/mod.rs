@@ -7,6 +7,7 @@
 //! ```
 
 pub mod again;
+pub mod control;
 pub mod filters;
 pub mod history;
 pub mod hostile;
@@ -57,6 +58,11 @@ macro_rules! store_suite {
             again::a_new_run_begins_where_the_last_one_ended,
             again::dead_letters_are_found_by_why_what_and_when,
             again::a_dead_letter_is_listed_until_all_such_messages_were_taken_out,
+            control::what_is_asked_is_published_once_in_order,
+            control::what_holds_is_the_latest_that_was_not_taken_back,
+            control::a_task_that_was_cancelled_before_it_started_is_revoked_at_once,
+            control::a_held_task_is_not_sent_again_until_it_is_released,
+            control::what_holds_is_published_again_until_its_tasks_are_over,
             upkeep::the_database_touches_last_updated,
             upkeep::migrating_again_or_all_at_once_does_no_harm,
             upkeep::one_leads_at_a_time,

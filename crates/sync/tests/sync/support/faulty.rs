@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_store::record::{
-    CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount,
+    CanaryRow, ControlRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use counterfoil_store::{
-    Applied, Batch, DeadFilter, FaultClass, JsonText, LeaderGuard, Owners, ParkedFilter, Store,
-    StoreError, TaskFilter, UnroutableFilter,
+    Applied, Batch, ControlFilter, DeadFilter, FaultClass, JsonText, LeaderGuard, Owners,
+    ParkedFilter, Store, StoreError, TaskFilter, UnroutableFilter,
 };
 use counterfoil_toolbox::ids::TaskId;
 use std::collections::{HashMap, HashSet};
@@ -158,6 +158,39 @@ impl Store for FaultyStore {
     }
     async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError> {
         self.inner.task(id).await
+    }
+    async fn tasks_with_ids(&self, ids: &[TaskId]) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks_with_ids(ids).await
+    }
+    async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
+        self.inner.delete_tasks(ids).await
+    }
+    async fn controls(&self, filter: &ControlFilter) -> Result<Vec<ControlRow>, StoreError> {
+        self.inner.controls(filter).await
+    }
+    async fn unpublished_controls(&self, limit: u32) -> Result<Vec<ControlRow>, StoreError> {
+        self.inner.unpublished_controls(limit).await
+    }
+    async fn controls_to_renew(
+        &self,
+        published_before: DateTime<Utc>,
+        limit: u32,
+    ) -> Result<Vec<ControlRow>, StoreError> {
+        self.inner.controls_to_renew(published_before, limit).await
+    }
+    async fn mark_published(&self, ids: &[Uuid], at: DateTime<Utc>) -> Result<(), StoreError> {
+        self.inner.mark_published(ids, at).await
+    }
+    async fn count_unpublished(&self, ids: &[Uuid]) -> Result<i64, StoreError> {
+        self.inner.count_unpublished(ids).await
+    }
+    async fn end_controls(
+        &self,
+        published_before: DateTime<Utc>,
+        asked_before: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let (published, asked) = (published_before, asked_before);
+        self.inner.end_controls(published, asked).await
     }
     async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError> {
         self.inner.history(task_id).await

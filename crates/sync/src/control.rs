@@ -1,0 +1,165 @@
+//! What people ask of workers, from the database to the stream that workers read: soon after it was
+//! asked, and again while it holds, before the stream forgets it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::record::ControlRow;
+use counterfoil_store::{ControlFilter, Store, StoreError};
+use counterfoil_toolbox::control::{self, Instruction, MOST_PER_MESSAGE};
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::names::RoutingKey;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{
+    Publication, PublishError, Publisher, PublisherOptions, Transport,
+};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+use uuid::Uuid;
+
+/// How often the database is asked for something new: one look into an index that is mostly empty.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How often what was published long ago is looked for.
+const RENEW: Duration = Duration::from_secs(60 * 60);
+
+/// What holds is published again after this. The stream keeps it for [`control::KEPT`].
+const RENEWED_AFTER: TimeDelta = TimeDelta::days(3);
+
+/// A task that the database has forgotten counts as over when it was cancelled or held so long ago.
+const FORGOTTEN: TimeDelta = TimeDelta::days(90);
+
+/// Pause after something went wrong.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Rows that are read together.
+const AT_ONCE: u32 = 5000;
+
+/// Publishes what is asked of workers. Only the leader does it, so that it is in order; what two publish
+/// means the same as what one does.
+#[derive(Debug)]
+pub(crate) struct Controls {
+    names: Names,
+    store: Arc<dyn Store>,
+    publisher: Publisher,
+}
+
+/// What stopped it.
+#[derive(Debug, thiserror::Error)]
+enum ControlError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("what is asked of workers cannot be published")]
+    Publish(#[from] PublishError),
+}
+
+impl Controls {
+    pub(crate) fn new(transport: &Arc<dyn Transport>, names: Names, store: Arc<dyn Store>) -> Self {
+        Self {
+            names,
+            store,
+            // Confirmed and gone is what it would be without a stream.
+            publisher: transport.publisher(PublisherOptions::mandatory()),
+        }
+    }
+
+    /// Publishes until it is dropped.
+    ///
+    /// # Cancel safety
+    /// Cancelled between publishing and noting it, the next leader publishes it once more.
+    pub(crate) async fn run(&self) {
+        let mut is_told = false;
+        // The stream may have been lost, and another broker knows nothing.
+        let mut everything = true;
+        let mut renew_at = Instant::now();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            match self.round(everything, &mut renew_at).await {
+                Ok(()) => (everything, is_told) = (false, false),
+                Err(error) => {
+                    if !is_told {
+                        let error = ErrorChain(&error);
+                        tracing::warn!(%error, "workers do not learn what is asked of them; it is tried until they do");
+                    }
+                    is_told = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn round(&self, everything: bool, renew_at: &mut Instant) -> Result<(), ControlError> {
+        if everything {
+            self.publish(self.store.controls(&ControlFilter::default()).await?)
+                .await?;
+        }
+        loop {
+            let new = self.store.unpublished_controls(AT_ONCE).await?;
+            let is_last = new.len() < AT_ONCE as usize;
+            self.publish(new).await?;
+            if is_last {
+                break;
+            }
+        }
+        if *renew_at <= Instant::now() {
+            self.renew().await?;
+            *renew_at = Instant::now() + RENEW;
+        }
+        Ok(())
+    }
+
+    /// Publishes again what still holds.
+    async fn renew(&self) -> Result<(), ControlError> {
+        let now = self.store.clock().await?;
+        let before = now - RENEWED_AFTER;
+        self.store.end_controls(before, now - FORGOTTEN).await?;
+        loop {
+            let old = self.store.controls_to_renew(before, AT_ONCE).await?;
+            if old.is_empty() {
+                return Ok(());
+            }
+            self.publish(old).await?;
+        }
+    }
+
+    async fn publish(&self, rows: Vec<ControlRow>) -> Result<(), ControlError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let now = self.store.clock().await?;
+        for rows in rows.chunks(MOST_PER_MESSAGE) {
+            let instructions: Vec<_> = rows.iter().filter_map(|row| readable(row, now)).collect();
+            if !instructions.is_empty() {
+                self.publisher
+                    .publish(self.message(&instructions, now))
+                    .await?;
+            }
+            let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+            self.store.mark_published(&ids, now).await?;
+        }
+        Ok(())
+    }
+
+    fn message(&self, instructions: &[Instruction], now: DateTime<Utc>) -> Publication {
+        let mut content = Content::json(control::write(instructions));
+        content.properties.timestamp = u64::try_from(now.timestamp()).ok();
+        Publication {
+            exchange: self.names.control.clone(),
+            routing_key: RoutingKey::new("").expect("the empty key is one"),
+            content,
+        }
+    }
+}
+
+fn readable(row: &ControlRow, now: DateTime<Utc>) -> Option<Instruction> {
+    let instruction = row.instruction(now);
+    if instruction.is_none() {
+        let ControlRow {
+            id, kind, subject, ..
+        } = row;
+        tracing::warn!(%id, kind, subject, "something that makes no sense is asked of workers; it is left out");
+    }
+    instruction
+}
