@@ -2,9 +2,10 @@
 
 use crate::command::{
     dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs, task::TaskCommand,
-    topology::TopologyCommand,
+    topology::TopologyCommand, workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
+use counterfoil_toolbox::names::ServiceName;
 use std::path::PathBuf;
 
 /// A task framework over RabbitMQ: send tasks, and see what became of them.
@@ -47,6 +48,16 @@ pub(crate) enum Command {
     Task(TaskCommand),
     /// How full queues are, and who consumes them
     Queues,
+    /// Start nothing of a service any more; what runs may finish
+    Pause {
+        /// The service
+        service: ServiceName,
+    },
+    /// Let a paused service go on
+    Resume {
+        /// The service
+        service: ServiceName,
+    },
     /// Tasks in the dead queue of a service: list them, run them again, throw them away
     #[command(subcommand)]
     Dead(DeadCommand),
@@ -54,7 +65,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Parked(ParkedCommand),
     /// Workers that were heard of
-    Workers,
+    Workers(WorkersArgs),
     /// Look at configuration, broker, topology and database, and say what to mend
     Doctor,
 }

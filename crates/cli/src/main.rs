@@ -4,6 +4,7 @@
 //! 2 usage, 69 broker or database unavailable, 78 configuration or topology, 130 interrupted.
 
 mod args;
+mod asking;
 mod command;
 mod each;
 mod failure;

@@ -6,15 +6,17 @@ pub(crate) mod demo;
 mod doctor;
 mod init;
 pub(crate) mod parked;
+mod pause;
 mod queues;
 pub(crate) mod send;
 pub(crate) mod task;
 pub(crate) mod topology;
-mod workers;
+pub(crate) mod workers;
 
 use crate::args::{Command, Global};
 use crate::failure::Failure;
 use crate::output::Output;
+use pause::Wanted;
 
 /// Runs one command.
 pub(crate) async fn run(
@@ -31,7 +33,9 @@ pub(crate) async fn run(
         Command::Queues => queues::run(global, output).await,
         Command::Dead(command) => dead::run(command, global, output).await,
         Command::Parked(command) => parked::run(command, global, output).await,
-        Command::Workers => workers::run(global, output).await,
+        Command::Pause { service } => pause::run(&service, Wanted::Paused, global, output).await,
+        Command::Resume { service } => pause::run(&service, Wanted::Resumed, global, output).await,
+        Command::Workers(args) => workers::run(args, global, output).await,
         Command::Doctor => doctor::run(global, output).await,
     }
 }

@@ -1,5 +1,6 @@
 //! `queues`: how full queues are, and who consumes them.
 
+use super::pause::paused;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::open;
@@ -11,7 +12,7 @@ use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{QueueDepth, Transport};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// One queue. Numbers are absent for a queue that does not exist.
 #[derive(Debug, Serialize)]
@@ -26,6 +27,15 @@ struct Line {
     /// Tasks of the service that were sent within the last minute, as far as they are mirrored.
     /// Absent when the database cannot be asked.
     sent_per_minute: Option<i64>,
+    /// Whether somebody paused the service. Absent when the database cannot be asked.
+    paused: Option<bool>,
+}
+
+/// What the database tells of a service.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    sent_per_minute: Option<i64>,
+    paused: Option<bool>,
 }
 
 pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
@@ -34,9 +44,10 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
     let services = services(&config).await;
     let transport = open::broker(&config.broker).await?;
     let mut lines = Vec::new();
-    for (service, sent_per_minute) in services {
+    for (service, told) in services {
         let mut own = of_service(&*transport, &config, &names, service).await?;
-        own[0].sent_per_minute = sent_per_minute;
+        own[0].sent_per_minute = told.sent_per_minute;
+        own.iter_mut().for_each(|line| line.paused = told.paused);
         lines.extend(own);
     }
     for queue in of_platform(&names) {
@@ -50,6 +61,7 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
         numbers("CONSUMERS"),
         numbers("DEAD"),
         numbers("SENT/MIN"),
+        words("PAUSED"),
     ];
     output.list(&lines, &columns, |line| {
         let of_service = |text| match line.service {
@@ -62,6 +74,10 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
             number(line.consumers),
             of_service(number(line.dead)),
             of_service(number(line.sent_per_minute)),
+            match line.paused {
+                Some(true) => "yes".to_owned(),
+                Some(false) | None => String::new(),
+            },
         ]
     })
 }
@@ -102,6 +118,7 @@ fn line(
         consumers: depth.map(|depth| depth.consumers),
         dead,
         sent_per_minute: None,
+        paused: None,
     }
 }
 
@@ -118,21 +135,28 @@ fn of_platform(names: &Names) -> [&QueueName; 7] {
     ]
 }
 
-/// Services of the configuration, and those that the database knows, each with the number of its
-/// tasks that were sent within the last minute; if the database can be asked.
-async fn services(config: &Config) -> BTreeMap<ServiceName, Option<i64>> {
+/// Services of the configuration, and those that the database knows, each with what that tells, if it
+/// can be asked.
+async fn services(config: &Config) -> BTreeMap<ServiceName, Told> {
     let configured = config.broker.services.iter();
     let configured = configured.chain(config.broker.queues.keys()).cloned();
-    let mut services: BTreeMap<_, _> = configured.map(|service| (service, None)).collect();
+    let mut services: BTreeMap<_, _> = configured
+        .map(|service| (service, Told::default()))
+        .collect();
     let is_there = config
         .database
         .as_ref()
         .is_some_and(|database| database.missing_file().is_none());
     if is_there {
-        match sent_lately(config).await {
-            Ok(sent) => {
-                services.values_mut().for_each(|rate| *rate = Some(0));
-                services.extend(sent);
+        match told(config).await {
+            Ok((lately, paused)) => {
+                for (service, sent) in lately {
+                    services.entry(service).or_default().sent_per_minute = Some(sent);
+                }
+                for (service, told) in &mut services {
+                    told.sent_per_minute.get_or_insert(0);
+                    told.paused = Some(paused.contains(service.as_str()));
+                }
             }
             Err(failure) => eprint!("warning: services of the database are left out: {failure}"),
         }
@@ -140,23 +164,27 @@ async fn services(config: &Config) -> BTreeMap<ServiceName, Option<i64>> {
     services
 }
 
-async fn sent_lately(config: &Config) -> Result<Vec<(ServiceName, Option<i64>)>, Failure> {
+/// How many tasks of each service were sent within the last minute, and which services are paused.
+async fn told(config: &Config) -> Result<(Vec<(ServiceName, i64)>, HashSet<String>), Failure> {
     let store = open::database(config).await?;
     let since = store.clock().await? - TimeDelta::minutes(1);
     let workers = store.workers().await?.into_iter();
     let ever = store.services().await?.into_iter();
     let lately = store.counts_by_service(Some(since)).await?;
+    let paused = paused(&*store).await?.into_iter();
+    let paused: HashSet<String> = paused.map(|row| row.subject).collect();
     store.close().await;
     let names = workers.map(|worker| worker.service).chain(ever);
+    let names = names.chain(paused.iter().cloned());
     let mut services = Vec::new();
     for name in names {
         let sent = lately.iter().filter(|count| count.service == name);
         let sent = sent.map(|count| count.tasks).sum();
         match ServiceName::new(&name) {
-            Ok(service) => services.push((service, Some(sent))),
+            Ok(service) => services.push((service, sent)),
             // Anybody may send a task of any name.
             Err(error) => tracing::debug!(error = %ErrorChain(&error), "no queue has this name"),
         }
     }
-    Ok(services)
+    Ok((services, paused))
 }

@@ -64,21 +64,30 @@ impl FilterArgs {
     pub(crate) async fn walk(
         &self,
         store: &dyn Store,
-        mut each: impl FnMut(TaskRow) -> Enough,
+        each: impl FnMut(TaskRow) -> Enough,
     ) -> Result<(), Failure> {
-        let mut filter = self.filter();
-        loop {
-            let page = store.tasks(&filter).await?;
-            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-            filter.after = page.last().map(Cursor::after);
-            for row in page {
-                if each(row) == Enough::Yes {
-                    return Ok(());
-                }
-            }
-            if is_last {
+        walk(store, self.filter(), each).await
+    }
+}
+
+/// Goes through all tasks that match, newest first, until `each` has seen enough.
+pub(super) async fn walk(
+    store: &dyn Store,
+    mut filter: TaskFilter,
+    mut each: impl FnMut(TaskRow) -> Enough,
+) -> Result<(), Failure> {
+    filter.limit = PAGE;
+    loop {
+        let page = store.tasks(&filter).await?;
+        let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+        filter.after = page.last().map(Cursor::after);
+        for row in page {
+            if each(row) == Enough::Yes {
                 return Ok(());
             }
+        }
+        if is_last {
+            return Ok(());
         }
     }
 }

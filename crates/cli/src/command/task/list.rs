@@ -56,7 +56,10 @@ fn row(task: &TaskRow) -> Vec<String> {
         shown(task.created_date),
         task.id.clone(),
         task.name.clone(),
-        task.state.to_string(),
+        match task.held {
+            true => format!("{} paused", task.state),
+            false => task.state.to_string(),
+        },
         task.attempt().to_string(),
         task.creator_id.clone().unwrap_or_default(),
         about,

@@ -1,8 +1,10 @@
 //! `task`: what became of tasks, and what people do about them.
 
+mod cancel;
 mod delete;
 mod filter;
 mod history;
+mod hold;
 mod list;
 mod log;
 mod rerun;
@@ -11,6 +13,7 @@ mod show;
 mod tree;
 
 use crate::args::Global;
+use crate::asking::passed_on;
 use crate::command::again::Doer;
 use crate::command::dead::Platform;
 use crate::failure::Failure;
@@ -19,6 +22,7 @@ use crate::output::Output;
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::config::Needs;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 #[derive(Debug, clap::Subcommand)]
@@ -39,6 +43,14 @@ pub(crate) enum TaskCommand {
     Log(Id),
     /// The family of a task: who scheduled whom
     Tree(tree::TreeArgs),
+    /// Cancel tasks: what has not been started never will be, what runs is asked to stop
+    ///
+    /// Without ids, all that match the filter; those that are over are left out.
+    Cancel(cancel::CancelArgs),
+    /// Keep tasks that have not been started from starting
+    Pause(select::Selection),
+    /// Let tasks start that were paused
+    Resume(select::Selection),
     /// Remove tasks that are over, with their results, histories and logs
     ///
     /// Without ids, all that match the filter; those that are not over are left out.
@@ -73,13 +85,19 @@ pub(crate) async fn run(
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let mut needs = Needs::DATABASE;
-    if let TaskCommand::Rerun(args) = &command {
-        needs = Needs::BOTH;
-        args.selection.check()?;
-    } else if let TaskCommand::Delete(selection) = &command {
-        selection.check()?;
-    }
+    check(&command)?;
+    let needs = match &command {
+        TaskCommand::Rerun(_) => Needs::BOTH,
+        TaskCommand::List(_)
+        | TaskCommand::Show(_)
+        | TaskCommand::History(_)
+        | TaskCommand::Log(_)
+        | TaskCommand::Tree(_)
+        | TaskCommand::Cancel(_)
+        | TaskCommand::Pause(_)
+        | TaskCommand::Resume(_)
+        | TaskCommand::Delete(_) => Needs::DATABASE,
+    };
     let config = open::config(global, needs)?;
     let store = open::database(&config).await?;
     match command {
@@ -92,6 +110,27 @@ pub(crate) async fn run(
         TaskCommand::Tree(args) => {
             let task = find(&*store, &args.id).await?;
             tree::run(&args, &task, &*store, output).await?;
+        }
+        TaskCommand::Cancel(args) => cancel(&args, &*store, output).await?,
+        TaskCommand::Pause(selection) => {
+            let asked = Vec::new();
+            let mut pause = hold::Pause {
+                store: &*store,
+                asked,
+            };
+            let done = selection.run(&mut pause, &*store, output).await;
+            passed_on(&*store, &pause.asked).await?;
+            done?;
+        }
+        TaskCommand::Resume(selection) => {
+            let asked = Vec::new();
+            let mut resume = hold::Resume {
+                store: &*store,
+                asked,
+            };
+            let done = selection.run(&mut resume, &*store, output).await;
+            passed_on(&*store, &resume.asked).await?;
+            done?;
         }
         TaskCommand::Delete(selection) => {
             let mut delete = delete::Delete { store: &*store };
@@ -120,6 +159,41 @@ async fn rerun_all(
     let done = selection.run(&mut rerun, &*platform.store, output).await;
     rerun.clear_dead().await;
     platform.transport.close().await;
+    done
+}
+
+/// Refuses what chooses nothing, before anything is opened.
+fn check(command: &TaskCommand) -> Result<(), Failure> {
+    match command {
+        TaskCommand::Cancel(args) => args.selection.check(),
+        TaskCommand::Rerun(args) => args.selection.check(),
+        TaskCommand::Pause(selection)
+        | TaskCommand::Resume(selection)
+        | TaskCommand::Delete(selection) => selection.check(),
+        TaskCommand::List(_)
+        | TaskCommand::Show(_)
+        | TaskCommand::History(_)
+        | TaskCommand::Log(_)
+        | TaskCommand::Tree(_) => Ok(()),
+    }
+}
+
+async fn cancel(
+    args: &cancel::CancelArgs,
+    store: &dyn Store,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let asked = Vec::new();
+    let mut cancel = cancel::Cancel { store, asked };
+    if !args.family {
+        let done = args.selection.run(&mut cancel, store, output).await;
+        passed_on(store, &cancel.asked).await?;
+        return done;
+    }
+    let done = HashSet::new();
+    let mut families = cancel::CancelFamilies { cancel, done };
+    let done = args.selection.run(&mut families, store, output).await;
+    passed_on(store, &families.cancel.asked).await?;
     done
 }
 

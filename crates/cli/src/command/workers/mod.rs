@@ -1,4 +1,6 @@
-//! `workers`: who runs tasks.
+//! `workers`: who runs tasks, and asking one of them to be quiet or to stop.
+
+mod tell;
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -8,9 +10,30 @@ use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::WorkerRow;
 use counterfoil_toolbox::config::Needs;
 use serde::Serialize;
+use tell::Wish;
 
 /// Signs of life that may be lost before a worker is taken for gone.
 const LOST: i32 = 3;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkersArgs {
+    #[command(subcommand)]
+    command: Option<WorkersCommand>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum WorkersCommand {
+    /// Ask a worker to take nothing new: it finishes what it runs and stays
+    Quiet(Id),
+    /// Ask a worker to end, as SIGTERM does
+    Stop(Id),
+}
+
+#[derive(Debug, clap::Args)]
+struct Id {
+    /// Id of the worker, or how it begins
+    id: String,
+}
 
 #[derive(Debug, Serialize)]
 struct Line {
@@ -20,7 +43,19 @@ struct Line {
     alive: bool,
 }
 
-pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    args: WorkersArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    match args.command {
+        None => list(global, output).await,
+        Some(WorkersCommand::Quiet(Id { id })) => tell::run(&id, Wish::Quiet, global, output).await,
+        Some(WorkersCommand::Stop(Id { id })) => tell::run(&id, Wish::Stop, global, output).await,
+    }
+}
+
+async fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
     let config = open::config(global, Needs::DATABASE)?;
     let store = open::database(&config).await?;
     let now = store.clock().await?;
@@ -38,6 +73,8 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
         words("VERSION"),
         words("PHASE"),
         words("ALIVE"),
+        words("CONTROL"),
+        words("PAUSED"),
         numbers("RUNNING"),
         numbers("ENDED"),
         numbers("KNOWS"),
@@ -57,16 +94,23 @@ fn row(Line { worker, alive }: &Line, now: DateTime<Utc>) -> Vec<String> {
         .as_ref()
         .map(counterfoil_store::JsonText::to_value);
     let known = tasks.and_then(|tasks| Some(tasks.as_array()?.len()));
+    let paused: Vec<String> = serde_json::from_value(worker.paused.to_value()).unwrap_or_default();
     let since = (now - worker.last_heartbeat).num_seconds().max(0);
     vec![
         worker.id.clone(),
         worker.service.clone(),
         worker.version.clone().unwrap_or_default(),
         worker.phase.clone(),
-        if *alive { "yes" } else { "no" }.to_owned(),
+        yes_or_no(*alive),
+        yes_or_no(worker.follows_control),
+        paused.join(", "),
         worker.running.to_string(),
         worker.processed.to_string(),
         known.map_or(String::new(), |known| known.to_string()),
         format!("{since} s ago"),
     ]
+}
+
+fn yes_or_no(is_so: bool) -> String {
+    if is_so { "yes" } else { "no" }.to_owned()
 }

@@ -1,0 +1,41 @@
+//! Asking workers for something: it goes through the database, and the daemon passes it on.
+
+use crate::failure::Failure;
+use counterfoil_store::{Batch, Store};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+/// How long a running daemon may take: it looks four times a second.
+const PASSED_ON: Duration = Duration::from_secs(3);
+
+/// Pause between two looks whether it was.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Who asks, as far as the system tells: the person behind `sudo`, if there is one.
+pub(crate) fn who() -> Option<String> {
+    let name = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
+    ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(name)
+}
+
+/// Writes down what is asked.
+pub(crate) async fn ask(store: &dyn Store, batch: &Batch) -> Result<(), Failure> {
+    store.apply(batch).await?;
+    Ok(())
+}
+
+/// Waits a moment until a daemon has passed it on, and says when none does. Returns whether it was.
+pub(crate) async fn passed_on(store: &dyn Store, ids: &[Uuid]) -> Result<bool, Failure> {
+    let until = Instant::now() + PASSED_ON;
+    while store.count_unpublished(ids).await? > 0 {
+        if Instant::now() >= until {
+            eprintln!(
+                "warning: nobody has told the workers yet: no counterfoil-sync runs, or it cannot reach the \
+                 broker. They will be told as soon as one can"
+            );
+            return Ok(false);
+        }
+        sleep(LOOK).await;
+    }
+    Ok(true)
+}

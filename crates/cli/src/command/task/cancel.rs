@@ -1,0 +1,159 @@
+//! `task cancel`
+
+use super::filter::{Enough, walk};
+use super::select::{Action, Selection};
+use crate::asking::{ask, who};
+use crate::each::{Outcome, Words};
+use crate::failure::Failure;
+use counterfoil_store::record::TaskRow;
+use counterfoil_store::{Batch, Cancelling, Store, TaskFilter};
+use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::control::Order;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CancelArgs {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Every task of their families too: all that have the same first task, and what they still send
+    #[arg(long)]
+    pub(super) family: bool,
+}
+
+/// Cancels tasks, each for itself.
+pub(super) struct Cancel<'a> {
+    pub(super) store: &'a dyn Store,
+    /// What was asked of workers.
+    pub(super) asked: Vec<Uuid>,
+}
+
+/// Cancels whole families.
+pub(super) struct CancelFamilies<'a> {
+    pub(super) cancel: Cancel<'a>,
+    pub(super) done: HashSet<TaskId>,
+}
+
+const WORDS: Words = Words {
+    things: ["task", "tasks"],
+    done: "cancelled",
+};
+
+impl Action for Cancel<'_> {
+    const WORDS: Words = WORDS;
+
+    fn objection(&self, task: &TaskRow) -> Option<String> {
+        let is_over = Cancelling::of(task) == Cancelling::Over;
+        is_over.then(|| format!("it is {} already", task.state))
+    }
+
+    async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure> {
+        let (by, now) = (who(), self.store.clock().await?);
+        let mut batch = Batch::new();
+        for task in tasks {
+            let order = Order::Revoke {
+                task_id: task.task_id.clone(),
+                run: task.run,
+            };
+            self.asked.push(batch.ask(order, by.as_deref(), now));
+            batch.revoke(task, by.as_deref(), now);
+        }
+        ask(self.store, &batch).await?;
+        Ok(tasks
+            .iter()
+            .map(|task| Outcome::Done(Some(meaning(task))))
+            .collect())
+    }
+}
+
+fn meaning(task: &TaskRow) -> String {
+    match Cancelling::of(task) {
+        Cancelling::BeforeStart => "it has not been started and will not be".to_owned(),
+        Cancelling::Running {
+            worker: Some(worker),
+        } => format!("worker {worker} is asked to stop it"),
+        Cancelling::Running { worker: None } => "its worker is asked to stop it".to_owned(),
+        Cancelling::Over => "it is over already".to_owned(),
+    }
+}
+
+impl Action for CancelFamilies<'_> {
+    const WORDS: Words = WORDS;
+
+    fn objection(&self, _: &TaskRow) -> Option<String> {
+        // Others of its family may still run.
+        None
+    }
+
+    async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure> {
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let root = task.root_id.as_deref().and_then(|id| TaskId::new(id).ok());
+            let root = root.unwrap_or_else(|| task.task_id.clone());
+            outcomes.push(Outcome::Done(Some(match self.done.insert(root.clone()) {
+                true => self.family(&root).await?.to_string(),
+                false => format!("with the family of {root}"),
+            })));
+        }
+        Ok(outcomes)
+    }
+}
+
+/// What a cancellation means for a family.
+#[derive(Debug, Default)]
+struct Members {
+    waiting: usize,
+    running: usize,
+    over: usize,
+}
+
+impl std::fmt::Display for Members {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            waiting,
+            running,
+            over,
+        } = self;
+        write!(
+            f,
+            "its family: {waiting} will not be started, {running} are asked to stop, {over} were over"
+        )
+    }
+}
+
+impl CancelFamilies<'_> {
+    async fn family(&mut self, root: &TaskId) -> Result<Members, Failure> {
+        let (by, now) = (who(), self.cancel.store.clock().await?);
+        let members = TaskFilter {
+            root: Some(root.to_string()),
+            ..TaskFilter::default()
+        };
+        let mut run = 0;
+        let highest = walk(self.cancel.store, members.clone(), |task| {
+            run = run.max(task.run);
+            Enough::No
+        });
+        highest.await?;
+        // First what covers those that nobody has heard of yet, then the rows.
+        let order = Order::RevokeFamily {
+            root_id: root.clone(),
+            run,
+        };
+        let mut batch = Batch::new();
+        self.cancel.asked.push(batch.ask(order, by.as_deref(), now));
+        ask(self.cancel.store, &batch).await?;
+        let (mut batch, mut told) = (Batch::new(), Members::default());
+        let rows = walk(self.cancel.store, members, |task| {
+            match Cancelling::of(&task) {
+                Cancelling::BeforeStart => told.waiting += 1,
+                Cancelling::Running { .. } => told.running += 1,
+                Cancelling::Over => told.over += 1,
+            }
+            batch.revoke(&task, by.as_deref(), now);
+            Enough::No
+        });
+        rows.await?;
+        ask(self.cancel.store, &batch).await?;
+        Ok(told)
+    }
+}
