@@ -2,6 +2,7 @@
 
 mod away;
 mod configuration;
+mod control;
 mod database;
 mod dead;
 mod dead_chosen;

@@ -34,6 +34,9 @@ pub(super) struct CancelFamilies<'a> {
     pub(super) done: HashSet<TaskId>,
 }
 
+/// Rows that are written together.
+const AT_ONCE: usize = 500;
+
 const WORDS: Words = Words {
     things: ["task", "tasks"],
     done: "cancelled",
@@ -142,18 +145,26 @@ impl CancelFamilies<'_> {
         let mut batch = Batch::new();
         self.cancel.asked.push(batch.ask(order, by.as_deref(), now));
         ask(self.cancel.store, &batch).await?;
-        let (mut batch, mut told) = (Batch::new(), Members::default());
+        let (mut batches, mut told) = (vec![Batch::new()], Members::default());
+        let mut count = 0;
         let rows = walk(self.cancel.store, members, |task| {
             match Cancelling::of(&task) {
                 Cancelling::BeforeStart => told.waiting += 1,
                 Cancelling::Running { .. } => told.running += 1,
                 Cancelling::Over => told.over += 1,
             }
+            count += 1;
+            if count % AT_ONCE == 0 {
+                batches.push(Batch::new());
+            }
+            let batch = batches.last_mut().expect("there is one from the start");
             batch.revoke(&task, by.as_deref(), now);
             Enough::No
         });
         rows.await?;
-        ask(self.cancel.store, &batch).await?;
+        for batch in &batches {
+            ask(self.cancel.store, batch).await?;
+        }
         Ok(told)
     }
 }

@@ -3,8 +3,9 @@
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text::{block, plain};
-use counterfoil_store::Store;
-use counterfoil_store::record::{ResultRow, TaskRow};
+use crate::when::shown;
+use counterfoil_store::record::{ControlRow, ResultRow, TaskRow};
+use counterfoil_store::{ControlFilter, Store};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,6 +15,8 @@ struct Whole<'a> {
     task: &'a TaskRow,
     /// The outcome of its last run, once it has one: a row of `task_result`.
     task_result: Option<ResultRow>,
+    /// What holds of what was asked about it or its family: rows of `control`.
+    asked: Vec<ControlRow>,
 }
 
 pub(super) async fn run(
@@ -22,7 +25,11 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let task_result = store.result(&task.task_id, task.run).await?;
-    let whole = Whole { task, task_result };
+    let whole = Whole {
+        task,
+        task_result,
+        asked: asked(task, store).await?,
+    };
     if output.is_json() {
         return output.document(&whole);
     }
@@ -30,9 +37,19 @@ pub(super) async fn run(
         return Err(Failure::failed("the row cannot be shown"));
     };
     let result = fields.remove("task_result").unwrap_or_default();
+    fields.remove("asked");
     fields
         .iter()
         .try_for_each(|(name, value)| field(name, value, output))?;
+    for row in &whole.asked {
+        let by = row.created_by.as_deref().unwrap_or("somebody");
+        let told = match row.published_at {
+            Some(_) => "workers know",
+            None => "workers do not know yet",
+        };
+        let text = format!("{} by {by}, {}; {told}", row.kind, shown(row.created_date));
+        field("asked", &Value::from(text), output)?;
+    }
     let Value::Object(result) = result else {
         return Ok(());
     };
@@ -42,6 +59,26 @@ pub(super) async fn run(
     result
         .into_iter()
         .try_for_each(|(name, value)| field(name, value, output))
+}
+
+async fn asked(task: &TaskRow, store: &dyn Store) -> Result<Vec<ControlRow>, Failure> {
+    let about = async |subject: &str| {
+        let filter = ControlFilter {
+            subject: Some(subject.to_owned()),
+            ..ControlFilter::default()
+        };
+        store.controls(&filter).await
+    };
+    let mut asked = about(task.task_id.as_str()).await?;
+    if let Some(root) = task
+        .root_id
+        .as_deref()
+        .filter(|root| *root != task.task_id.as_str())
+    {
+        let family = about(root).await?.into_iter();
+        asked.extend(family.filter(|row| row.kind == "revoke_family"));
+    }
+    Ok(asked)
 }
 
 fn field(name: &str, value: &Value, output: &mut Output) -> Result<(), Failure> {

@@ -1,0 +1,426 @@
+//! Asking workers for something: what it says, what it writes, and what it refuses.
+
+use crate::program::Program;
+use counterfoil_store::record::{ControlRow, TaskRow};
+use counterfoil_store::{Batch, ControlFilter, Store, StoreOptions, WorkerSeen};
+use counterfoil_testkit::Database;
+use counterfoil_testkit::store_suite::{copy_of, event, lineage};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::heartbeat::Phase;
+use counterfoil_toolbox::message::Envelope;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// A database that the binary and the test look at together.
+struct Site {
+    program: Program,
+    store: Arc<dyn Store>,
+    _database: Option<Database>,
+}
+
+impl Site {
+    async fn sqlite() -> anyhow::Result<Self> {
+        let program = Program::new();
+        let url = format!("sqlite://{}", program.folder().join("own.db").display());
+        Self::build(program, url, None).await
+    }
+
+    async fn postgres() -> anyhow::Result<Self> {
+        let database = Database::fresh().await?;
+        let url = database.url().to_owned();
+        Self::build(Program::new(), url, Some(database)).await
+    }
+
+    async fn build(
+        mut program: Program,
+        url: String,
+        database: Option<Database>,
+    ) -> anyhow::Result<Self> {
+        // The program does not make a file.
+        if let Some(file) = url.strip_prefix("sqlite://") {
+            std::fs::write(file, "")?;
+        }
+        let options = StoreOptions::new(url.clone()).id_secret("development".to_owned());
+        let store = counterfoil_store::connect(&options).await?;
+        store.migrate().await?;
+        program.set("COUNTERFOIL_DATABASE__URL", url);
+        program.set("USER", "ana");
+        Ok(Self {
+            program,
+            store,
+            _database: database,
+        })
+    }
+
+    /// Stands in for a daemon: whatever is asked is passed on.
+    fn daemon(&self) -> Daemon {
+        let store = Arc::clone(&self.store);
+        Daemon(tokio::spawn(async move {
+            loop {
+                let rows = store
+                    .unpublished_controls(0)
+                    .await
+                    .expect("the database answers");
+                let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+                if let Some(row) = rows.last() {
+                    let marked = store.mark_published(&ids, row.created_date).await;
+                    marked.expect("the database answers");
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }))
+    }
+
+    /// A task in this state.
+    async fn task(&self, id: &str, root: &str, state: TaskState) -> anyhow::Result<()> {
+        let mut envelope = Envelope::new(id.parse()?, "demo.add".parse()?);
+        envelope.root_id = root.parse()?;
+        let mut batch = Batch::new();
+        batch.track(&copy_of(envelope));
+        if state != TaskState::Pending {
+            batch.event(&event(&id.parse()?, lineage(0, 0, 0), state));
+        }
+        self.store.apply(&batch).await?;
+        Ok(())
+    }
+
+    async fn row(&self, id: &str) -> TaskRow {
+        let row = self.store.task(id).await.expect("the database answers");
+        row.expect("the task is there")
+    }
+
+    async fn holding(&self) -> Vec<(String, String)> {
+        let rows = self.store.controls(&ControlFilter::default()).await;
+        let mut rows: Vec<_> = rows
+            .expect("the database answers")
+            .into_iter()
+            .inspect(|row: &ControlRow| assert_eq!(row.created_by.as_deref(), Some("ana")))
+            .map(|row| (row.kind, row.subject))
+            .collect();
+        rows.sort();
+        rows
+    }
+}
+
+struct Daemon(JoinHandle<()>);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $test() -> anyhow::Result<()> {
+                    super::$test(super::Site::sqlite().await?).await
+                }
+            )+
+        }
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $test() -> anyhow::Result<()> {
+                    super::$test(super::Site::postgres().await?).await
+                }
+            )+
+        }
+    };
+}
+
+on_both_databases!(
+    cancelling_says_what_it_means_for_each_task,
+    a_filter_cancels_those_that_can_be_and_a_dry_run_none,
+    a_family_is_cancelled_from_any_of_its_members,
+    a_task_is_paused_before_it_starts_and_resumed,
+    a_service_is_paused_once_and_resumed_once,
+    a_worker_is_found_by_how_its_id_begins_unless_it_is_gone,
+);
+
+fn pair(kind: &str, subject: &str) -> (String, String) {
+    (kind.to_owned(), subject.to_owned())
+}
+
+async fn cancelling_says_what_it_means_for_each_task(site: Site) -> anyhow::Result<()> {
+    let _daemon = site.daemon();
+    site.task("waits", "waits", TaskState::Pending).await?;
+    site.task("runs", "runs", TaskState::Started).await?;
+    site.task("over", "over", TaskState::Success).await?;
+    let ran = site
+        .program
+        .run(&["task", "cancel", "waits", "runs"])
+        .await
+        .ends_with(0);
+    assert!(
+        ran.stdout
+            .contains("it has not been started and will not be"),
+        "{ran:?}"
+    );
+    assert!(
+        ran.stdout
+            .contains("worker demo@host.7.0a0b0c0d is asked to stop it"),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("2 tasks cancelled"), "{ran:?}");
+    assert!(!ran.stderr.contains("warning"), "{ran:?}");
+    let waits = site.row("waits").await;
+    assert_eq!(waits.state, TaskState::Revoked);
+    let why = waits.error_message.expect("a reason");
+    assert_eq!(why, "it was cancelled by ana before it was started");
+    assert_eq!(site.row("runs").await.state, TaskState::Started);
+    assert_eq!(
+        site.holding().await,
+        [pair("revoke", "runs"), pair("revoke", "waits")]
+    );
+
+    let shown = site
+        .program
+        .run(&["task", "show", "runs"])
+        .await
+        .ends_with(0);
+    assert!(shown.stdout.contains("revoke by ana"), "{shown:?}");
+    assert!(shown.stdout.contains("workers know"), "{shown:?}");
+    let shown = site
+        .program
+        .run(&["task", "show", "runs", "--json"])
+        .await
+        .ends_with(0);
+    assert_eq!(shown.document()["asked"][0]["kind"], "revoke");
+
+    // Once more, and one that is over: nothing to do, and it says so.
+    let ran = site
+        .program
+        .run(&["task", "cancel", "waits", "over", "--json"])
+        .await
+        .ends_with(1);
+    let lines = ran.documents();
+    let detail = |n: usize| lines[n]["detail"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(lines[0]["outcome"], "failed");
+    assert_eq!(detail(0), "it is REVOKED already");
+    assert_eq!(detail(1), "it is SUCCESS already");
+    assert_eq!(site.row("over").await.state, TaskState::Success);
+    Ok(())
+}
+
+async fn a_filter_cancels_those_that_can_be_and_a_dry_run_none(site: Site) -> anyhow::Result<()> {
+    let _daemon = site.daemon();
+    for n in 0..5 {
+        let id = format!("t{n}");
+        let state = if n < 3 {
+            TaskState::Pending
+        } else {
+            TaskState::Failure
+        };
+        site.task(&id, &id, state).await?;
+    }
+    let filter = ["task", "cancel", "--name", "demo.add"];
+    let dry = site
+        .program
+        .run(&[&filter[..], &["--dry-run"]].concat())
+        .await
+        .ends_with(0);
+    assert!(dry.stderr.contains("3 tasks would be cancelled"), "{dry:?}");
+    assert!(site.holding().await.is_empty());
+    let ran = site.program.run(&filter).await.ends_with(0);
+    assert!(
+        ran.stdout.contains("3 tasks cancelled, 2 left out"),
+        "{ran:?}"
+    );
+    assert_eq!(site.holding().await.len(), 3);
+    assert_eq!(site.row("t4").await.state, TaskState::Failure);
+    site.program.run(&["task", "cancel"]).await.ends_with(2);
+    Ok(())
+}
+
+async fn a_family_is_cancelled_from_any_of_its_members(site: Site) -> anyhow::Result<()> {
+    let _daemon = site.daemon();
+    site.task("root", "root", TaskState::Success).await?;
+    site.task("runs", "root", TaskState::Started).await?;
+    for n in 0..3 {
+        site.task(&format!("waits{n}"), "root", TaskState::Pending)
+            .await?;
+    }
+    site.task("stranger", "stranger", TaskState::Pending)
+        .await?;
+    let ran = site
+        .program
+        .run(&["task", "cancel", "waits1", "--family"])
+        .await
+        .ends_with(0);
+    let told = "its family: 3 will not be started, 1 are asked to stop, 1 were over";
+    assert!(ran.stdout.contains(told), "{ran:?}");
+    assert_eq!(site.holding().await, [pair("revoke_family", "root")]);
+    for n in 0..3 {
+        assert_eq!(
+            site.row(&format!("waits{n}")).await.state,
+            TaskState::Revoked
+        );
+    }
+    assert_eq!(site.row("runs").await.state, TaskState::Started);
+    assert_eq!(site.row("stranger").await.state, TaskState::Pending);
+    let shown = site
+        .program
+        .run(&["task", "show", "runs"])
+        .await
+        .ends_with(0);
+    assert!(shown.stdout.contains("revoke_family by ana"), "{shown:?}");
+    Ok(())
+}
+
+async fn a_task_is_paused_before_it_starts_and_resumed(site: Site) -> anyhow::Result<()> {
+    let _daemon = site.daemon();
+    site.task("waits", "waits", TaskState::Pending).await?;
+    site.task("runs", "runs", TaskState::Started).await?;
+    site.program
+        .run(&["task", "pause", "waits"])
+        .await
+        .ends_with(0);
+    assert!(site.row("waits").await.held);
+    assert_eq!(site.holding().await, [pair("hold", "waits")]);
+    let list = site.program.run(&["task", "list"]).await.ends_with(0);
+    assert!(list.stdout.contains("PENDING paused"), "{list:?}");
+    let again = site
+        .program
+        .run(&["task", "pause", "waits"])
+        .await
+        .ends_with(1);
+    assert!(again.stdout.contains("it is paused already"), "{again:?}");
+    let late = site
+        .program
+        .run(&["task", "pause", "runs"])
+        .await
+        .ends_with(1);
+    assert!(late.stdout.contains("it runs already"), "{late:?}");
+    site.program
+        .run(&["task", "resume", "waits"])
+        .await
+        .ends_with(0);
+    assert!(!site.row("waits").await.held);
+    assert!(site.holding().await.is_empty());
+    let again = site
+        .program
+        .run(&["task", "resume", "waits"])
+        .await
+        .ends_with(1);
+    assert!(again.stdout.contains("it is not paused"), "{again:?}");
+    Ok(())
+}
+
+async fn a_service_is_paused_once_and_resumed_once(site: Site) -> anyhow::Result<()> {
+    let daemon = site.daemon();
+    site.task("t", "t", TaskState::Pending).await?;
+    let ran = site.program.run(&["pause", "demo"]).await.ends_with(0);
+    assert!(
+        ran.stdout.starts_with("service demo is paused: "),
+        "{ran:?}"
+    );
+    assert_eq!(site.holding().await, [pair("pause_service", "demo")]);
+    let again = site
+        .program
+        .run(&["pause", "demo", "--json"])
+        .await
+        .ends_with(0);
+    let wanted = r#"{"service":"demo","paused":true,"changed":false,"passed_on":true}"#;
+    assert_eq!(again.document(), serde_json::from_str::<Value>(wanted)?);
+    site.program.run(&["resume", "demo"]).await.ends_with(0);
+    assert!(site.holding().await.is_empty());
+    let ran = site.program.run(&["resume", "demo"]).await.ends_with(0);
+    assert_eq!(ran.stdout.trim(), "service demo is not paused");
+    let typo = site.program.run(&["pause", "dmeo"]).await.ends_with(0);
+    assert!(typo.stderr.contains("those known are demo"), "{typo:?}");
+    site.program
+        .run(&["pause", "no.service"])
+        .await
+        .ends_with(2);
+    drop(daemon);
+    // Nobody passes it on: it is done all the same, and told.
+    let ran = site
+        .program
+        .run(&["pause", "demo", "--json"])
+        .await
+        .ends_with(0);
+    assert!(
+        ran.stderr.contains("nobody has told the workers yet"),
+        "{ran:?}"
+    );
+    assert_eq!(ran.document()["passed_on"], false);
+    Ok(())
+}
+
+fn worker(id: &str, phase: Phase) -> WorkerSeen {
+    WorkerSeen {
+        id: id.parse().expect("valid"),
+        service: "demo".into(),
+        host: "h".into(),
+        pid: Some(7),
+        version: None,
+        tasks: None,
+        phase,
+        queues: Vec::new(),
+        running: 0,
+        processed: 0,
+        interval: Duration::from_secs(600),
+        started_at: None,
+        paused: vec!["demo".parse().expect("valid")],
+        follows_control: phase != Phase::Quiet,
+    }
+}
+
+async fn a_worker_is_found_by_how_its_id_begins_unless_it_is_gone(
+    site: Site,
+) -> anyhow::Result<()> {
+    let _daemon = site.daemon();
+    let mut batch = Batch::new();
+    batch.worker(worker("demo@h.1.aa", Phase::Running));
+    batch.worker(worker("demo@h.2.bb", Phase::Quiet));
+    batch.worker(worker("gone@h.3.cc", Phase::Stopped));
+    site.store.apply(&batch).await?;
+    let ran = site
+        .program
+        .run(&["workers", "quiet", "demo@h.1"])
+        .await
+        .ends_with(0);
+    assert!(
+        ran.stdout
+            .contains("demo@h.1.aa is asked to take nothing new"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.is_empty(), "{ran:?}");
+    let ran = site
+        .program
+        .run(&["workers", "stop", "demo@h.2.bb", "--json"])
+        .await
+        .ends_with(0);
+    let answer = ran.document();
+    assert_eq!(
+        (&answer["worker"], &answer["asked"]),
+        (&"demo@h.2.bb".into(), &"stop".into())
+    );
+    assert!(
+        ran.stderr.contains("does not do what it is asked"),
+        "{ran:?}"
+    );
+    for (id, why) in [
+        ("demo", "2 workers have ids that begin with"),
+        ("gone@h.3.cc", "is gone: it was last heard of"),
+        ("nobody", "was ever heard of"),
+    ] {
+        let ran = site
+            .program
+            .run(&["workers", "stop", id])
+            .await
+            .ends_with(1);
+        assert!(ran.stderr.contains(why), "{ran:?}");
+    }
+    let list = site.program.run(&["workers"]).await.ends_with(0);
+    assert!(
+        list.stdout.contains("quiet") && list.stdout.contains("CONTROL"),
+        "{list:?}"
+    );
+    Ok(())
+}
