@@ -4,6 +4,7 @@ mod again;
 mod bench;
 mod celery;
 mod chart;
+mod control;
 mod family;
 mod hostile;
 mod listener;
