@@ -156,10 +156,11 @@ impl Controls {
 fn readable(row: &ControlRow, now: DateTime<Utc>) -> Option<Instruction> {
     let instruction = row.instruction(now);
     if instruction.is_none() {
-        let ControlRow {
-            id, kind, subject, ..
-        } = row;
-        tracing::warn!(%id, kind, subject, "something that makes no sense is asked of workers; it is left out");
+        let reason = format!("{} of {:?}, record {}", row.kind, row.subject, row.id);
+        tracing::warn!(
+            reason,
+            "something that makes no sense is asked of workers; it is left out"
+        );
     }
     instruction
 }

@@ -69,7 +69,7 @@ impl Ended {
     /// Whether a handler was started and did not succeed.
     fn is_failure(&self) -> bool {
         match self {
-            Self::Error(error) => error.verdict != Verdict::Skip,
+            Self::Error(error) => !matches!(error.verdict, Verdict::Skip),
             Self::Panicked(_) | Self::TimedOut(_) => true,
             Self::Output(_)
             | Self::Unwritable(_)
