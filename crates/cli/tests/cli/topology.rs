@@ -117,7 +117,7 @@ async fn queues_that_are_not_there_have_no_numbers() -> anyhow::Result<()> {
     let ran = program.run(&["queues", "--json"]).await.ends_with(0);
     let demo = json!({
         "queue": "demo", "service": "demo", "ready": 1, "consumers": 0, "dead": 0,
-        "sent_per_minute": null,
+        "sent_per_minute": null, "paused": null,
     });
     assert_eq!(ran.documents()[0], demo);
     let tracking = ran
@@ -133,7 +133,7 @@ async fn queues_that_are_not_there_have_no_numbers() -> anyhow::Result<()> {
         .collect();
     assert_eq!(
         lines[0],
-        ["QUEUE", "READY", "CONSUMERS", "DEAD", "SENT/MIN"]
+        ["QUEUE", "READY", "CONSUMERS", "DEAD", "SENT/MIN", "PAUSED"]
     );
     assert_eq!(lines[1], ["demo", "1", "0", "0", "-"]);
     vhost.close().await
