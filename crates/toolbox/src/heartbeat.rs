@@ -5,6 +5,7 @@
 
 use crate::ids::WorkerId;
 use crate::names::{QueueName, ServiceName, TaskName};
+use crate::tokens::LimitReport;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,6 +36,9 @@ pub struct Heartbeat {
     /// first message and about every tenth carry them; absent: unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tasks: Option<BTreeMap<TaskName, Value>>,
+    /// Tasks that it runs by tokens, which hold their concurrency down over all workers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<TaskName, LimitReport>,
     /// Tasks whose handlers run now.
     pub running: u64,
     /// Executions that ended since it started, however they ended.
@@ -78,6 +82,13 @@ mod tests {
             interval_ms: 10_000,
             queues: vec![QueueName::new("demo").expect("valid")],
             tasks,
+            limits: BTreeMap::from([(
+                TaskName::new("demo.limited").expect("valid"),
+                LimitReport {
+                    limit: 3,
+                    tokens: vec!["1-a".parse().expect("a token")],
+                },
+            )]),
             running: 3,
             processed: 40,
             phase: Phase::Running,

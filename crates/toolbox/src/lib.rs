@@ -26,6 +26,7 @@ pub mod state;
 pub mod task;
 pub mod telemetry;
 pub mod text;
+pub mod tokens;
 pub mod topology;
 pub mod transport;
 

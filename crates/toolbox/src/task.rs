@@ -58,6 +58,16 @@ pub struct TaskOptions {
     /// [`rate_limit`](Self::rate_limit), without keeping other tasks from running. `None`, the
     /// default: as many as the worker runs of all its tasks together.
     pub max_concurrency: Option<u16>,
+    /// How many executions may run at the same time, over all workers together: at most
+    /// [`MOST_TOKENS`](crate::tokens::MOST_TOKENS). A task that is not let in waits at the broker,
+    /// as if it had not been sent yet. It needs `counterfoil-sync`, which gives out the tokens that
+    /// executions run by. Default: `None`, no limit.
+    ///
+    /// More than so many run only where a worker lost its connection: until it knows, and for at most
+    /// three seconds more, in which it tries to get its token back. Then the execution is ended and
+    /// repeated, which does not count as a retry. A blocking handler cannot be ended: let it look at
+    /// its context's `cancelled`.
+    pub max_concurrency_global: Option<u32>,
 }
 
 impl Default for TaskOptions {
@@ -69,6 +79,7 @@ impl Default for TaskOptions {
             soft_time_limit: None,
             rate_limit: None,
             max_concurrency: None,
+            max_concurrency_global: None,
         }
     }
 }

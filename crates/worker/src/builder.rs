@@ -14,6 +14,7 @@ use counterfoil_toolbox::config::{BrokerSettings, Declaring, WorkerSettings};
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::task::longest_run;
+use counterfoil_toolbox::tokens::MOST_TOKENS;
 use counterfoil_toolbox::topology::{self, Names};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::{ServiceName, Task, TaskName};
@@ -161,6 +162,7 @@ impl WorkerBuilder {
         }
         self.check_settings();
         self.check_limits();
+        self.check_tokens();
         let queues = self.queues();
         let queues = self.with_late(queues);
         if !self.faults.is_empty() {
@@ -256,6 +258,20 @@ impl WorkerBuilder {
                     consumer_timeout: self.consumer_timeout,
                 });
             }
+        }
+    }
+
+    fn check_tokens(&mut self) {
+        for task in self.registry.sorted() {
+            let Some(limit) = task.options.max_concurrency_global else {
+                continue;
+            };
+            if !(1..=MOST_TOKENS).contains(&limit) {
+                let name = task.name.to_string();
+                self.faults.push(BuildFault::GlobalLimit { name, limit });
+            }
+            let queue = self.names.token_queue(&task.name);
+            self.faults.extend(queue.err().map(BuildFault::from));
         }
     }
 

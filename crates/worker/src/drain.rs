@@ -24,6 +24,7 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         beating,
         watching,
         following,
+        mut holders,
         pulse,
     } = running;
     let stop = &shared.stop;
@@ -55,6 +56,12 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
     let was_asked_twice = at_once.is_cancelled();
     // 5 Acknowledgements leave, channels close; what is unacknowledged goes back.
     futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
+    //   Tokens go back too; by themselves if this takes too long.
+    shared.tokens.end();
+    let given_back = async { while holders.join_next().await.is_some() {} };
+    if timeout(FLUSH_TIMEOUT, given_back).await.is_err() {
+        tracing::warn!("the broker did not confirm the return of tokens");
+    }
     beating.abort();
     drop(watching);
     following.abort();

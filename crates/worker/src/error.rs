@@ -2,6 +2,7 @@
 
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::text::InvalidText;
+use counterfoil_toolbox::tokens::MOST_TOKENS;
 use std::time::Duration;
 
 /// A worker that cannot be built: everything that is wrong with it, at once.
@@ -78,6 +79,17 @@ pub enum BuildFault {
     NoConcurrency {
         /// The task.
         name: String,
+    },
+    /// A limit over all workers that cannot be kept.
+    #[error(
+        "task {name} may run {limit} times at the same time over all workers, but only 1 to \
+         {MOST_TOKENS} is possible"
+    )]
+    GlobalLimit {
+        /// The task.
+        name: String,
+        /// Its limit.
+        limit: u32,
     },
     /// The broker would take the message back while the task is still running.
     #[error(

@@ -148,6 +148,10 @@ impl Execution {
         if let (Some(gate), Some(took)) = (&task.gate, took) {
             gate.ran_for(took);
         }
+        if matches!(ended, Ended::Dispossessed) && !held.is_ours() {
+            // The broker has given the task to others too, or will.
+            return Ended::Lost;
+        }
         ended
     }
 
@@ -169,31 +173,43 @@ impl Execution {
     /// A place among the handlers that run, or why it gets none.
     async fn wait_for_slot(&self, task: &Registered) -> Result<Slot, Ended> {
         let of_type = match &task.gate {
-            Some(gate) => self.pass(gate).await?,
+            Some(gate) => self.wait_among_its_type(gate).await?,
             None => None,
         };
+        let token = self.wait_for_token(task).await?;
+        if let Some(gate) = &task.gate {
+            self.wait_for_turn(gate).await?;
+        }
+        let (any, token) = self.wait_for_slot_beside(task, token).await?;
         Ok(Slot {
-            _any: self.wait_for_place().await?,
+            _any: any,
             _of_type: of_type,
+            token,
         })
     }
 
-    /// Lets it through when its type's limits allow it soon.
-    async fn pass(&self, gate: &Gate) -> Result<Option<Place>, Ended> {
+    /// A place among those of its type, if there soon is one.
+    async fn wait_among_its_type(&self, gate: &Gate) -> Result<Option<Place>, Ended> {
         let draining = self.shared.stop.draining();
         let place = draining.run_until_cancelled(gate.place()).await;
-        let place = place.ok_or(Ended::Stopped)?.map_err(Ended::Limited)?;
+        place.ok_or(Ended::Stopped)?.map_err(Ended::Limited)
+    }
+
+    /// Lets it through when the rate of its type allows it soon. It takes a turn, so it comes after
+    /// all that may find that the task has to wait.
+    async fn wait_for_turn(&self, gate: &Gate) -> Result<(), Ended> {
+        let draining = self.shared.stop.draining();
         match gate.turn(Instant::now()) {
-            Turn::Now => Ok(place),
+            Turn::Now => Ok(()),
             Turn::Later(wait) => Err(Ended::Limited(wait)),
             Turn::Soon(wait) => {
                 let waited = draining.run_until_cancelled(tokio::time::sleep(wait));
-                waited.await.map(|()| place).ok_or(Ended::Stopped)
+                waited.await.ok_or(Ended::Stopped)
             }
         }
     }
 
-    async fn wait_for_place(&self) -> Result<OwnedSemaphorePermit, Ended> {
+    pub(crate) async fn wait_for_place(&self) -> Result<OwnedSemaphorePermit, Ended> {
         let Shared { stop, slots, .. } = &*self.shared;
         loop {
             if stop.draining().is_cancelled() {

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::gate::Place;
 use crate::panic::{self, PanicNote};
 use crate::task_error::TaskError;
+use crate::tokens::Token;
 use counterfoil_toolbox::Task;
 use counterfoil_toolbox::call::{BadArguments, Signature};
 use counterfoil_toolbox::message::Payload;
@@ -20,6 +21,8 @@ use tracing::Span;
 pub(crate) struct Slot {
     pub(crate) _any: OwnedSemaphorePermit,
     pub(crate) _of_type: Option<Place>,
+    /// What it runs by, if its concurrency is limited over all workers.
+    pub(crate) token: Option<Token>,
 }
 
 /// What a handler came back with.

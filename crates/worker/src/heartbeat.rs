@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Every so many signs of life tell the tasks too, for those who have missed the first.
 const TASKS_EVERY: u64 = 10;
 
+/// A token is told of in so many signs of life after it was in hand: one or two may be lost.
+const TOKENS_OF: u32 = 3;
+
 /// Longest time for the last words.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -118,6 +121,7 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool) {
         interval_ms: u64::try_from(pulse.interval.as_millis()).unwrap_or(u64::MAX),
         queues: pulse.queues.clone(),
         tasks: with_tasks.then(|| shared.registry.schemas()),
+        limits: shared.tokens.reports(pulse.interval * TOKENS_OF),
         running: shared.counts.running(),
         processed: shared.counts.processed(),
         phase,

@@ -32,9 +32,9 @@
 //! # Reading this crate
 //! `worker` starts everything · `consume` is the loop of one queue, `queues`
 //! watches over them · `lanes` is where executions begin · `execute` takes one delivery
-//! to its end, with `intake` (message → task), `run` (handler), `outcome` (what follows) and
-//! `perform` (doing it) · `control` is what people ask of the worker · `report` tells the platform ·
-//! `drain` stops everything.
+//! to its end, with `intake` (message → task), `tokens` (whether it may run), `run` (handler),
+//! `outcome` (what follows) and `perform` (doing it) · `control` is what people ask of the worker ·
+//! `report` tells the platform · `drain` stops everything.
 
 mod builder;
 mod worker;
@@ -59,6 +59,8 @@ mod publish;
 mod retry;
 
 mod report;
+
+mod tokens;
 
 mod drain;
 mod exit;

@@ -59,6 +59,10 @@ pub(crate) enum Ended {
     Revoked(Revocation),
     /// Not run: somebody holds it back. It is looked at again after this.
     HeldBack(Duration),
+    /// Not run: as many run as may, over all workers. It asks again after this.
+    NoToken(Duration),
+    /// Ended before it was done: others may run in its place, by the token that this worker lost.
+    Dispossessed,
     /// Not run: its delivery was lost while it waited, and it has not been delivered here again.
     Lost,
     /// Not run, or ended before it was done: the worker stops, or takes nothing of its queue for now.
@@ -177,9 +181,17 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
             let why = "it expired before it was started";
             Outcome::Revoked(fault(FaultKind::Expired, why))
         }
-        Ended::TooEarly(wait) | Ended::Limited(wait) => Outcome::Later(wait.min(MAX_DELAY)),
+        Ended::TooEarly(wait) | Ended::Limited(wait) | Ended::NoToken(wait) => {
+            Outcome::Later(wait.min(MAX_DELAY))
+        }
         Ended::Revoked(by) => Outcome::Revoked(revoked(&by)),
         Ended::HeldBack(wait) => Outcome::HeldBack(wait),
+        Ended::Dispossessed if facts.is_leaving => Outcome::HandBack,
+        Ended::Dispossessed => {
+            let why = "its worker lost the connection to the broker, and others run in its place";
+            let fault = fault(FaultKind::WorkerLost, why);
+            retry(Some(Duration::ZERO), false, fault, facts)
+        }
         Ended::Lost => Outcome::LetGo,
         Ended::Stopped => Outcome::HandBack,
     }

@@ -117,7 +117,14 @@ impl Execution {
         let Ok(payload) = &self.held.payload else {
             return self.release(Held::hand_back);
         };
-        match send_copy(&self.shared, &self.held, payload, self.tally, (wait, due)).await {
+        // What was delivered before may have been started then. The copy is delivered for the first
+        // time, and must outrank that.
+        let lineage = self.held.lineage(self.tally.executions);
+        let tally = match lineage.deliveries {
+            0 => self.tally,
+            _ => self.tally.after(false),
+        };
+        match send_copy(&self.shared, &self.held, payload, tally, (wait, due)).await {
             // It has not been tried, so there is nothing to report. Nor is it finished: the copy
             // is the same attempt, and must run even if it comes to this worker twice.
             Sent::Confirmed => self.release(Held::ack),

@@ -10,6 +10,7 @@ use crate::registry::Registered;
 use crate::report::Live;
 use crate::shared::{RunFor, Shared};
 use crate::task_log::span_of;
+use crate::tokens::Token;
 use crate::watchdog::Watched;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
@@ -24,6 +25,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+
+/// How long a handler that has lost its token may take to leave.
+const LEAVE: Duration = Duration::from_secs(1);
 
 /// A task that is about to be run.
 pub(crate) struct Start<'a> {
@@ -67,6 +71,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
             attempt = context.attempt(),
         )
     });
+    let lost = slot.token.as_ref().map(Token::lost);
     // Reading arguments runs code of the task's type, which may panic too.
     let handler = |context| task.handler.start(payload, context, slot);
     let started = panic::catch(|| span.in_scope(|| shared.layers.start(context, handler)));
@@ -86,7 +91,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         began: shared.began,
     };
     let called_off = shared.control.call_off(held, &cancelled);
-    let ended = watch(
+    let watching = watch(
         watched,
         limits,
         &cancelled,
@@ -94,8 +99,21 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         shared.stop.killed(),
         called_off,
     );
-    let ended = ended.instrument(span).await;
-    if matches!(ended, Ended::TimedOut(_) | Ended::Revoked(_)) && task.handler.is_blocking() {
+    let ended = match lost {
+        None => watching.instrument(span).await,
+        Some(lost) => {
+            let watching = watching.instrument(span.clone());
+            match lost.run_until_cancelled(watching).await {
+                Some(ended) => ended,
+                None => leave(&mut running, &cancelled).instrument(span).await,
+            }
+        }
+    };
+    let is_left_alone = matches!(
+        ended,
+        Ended::TimedOut(_) | Ended::Revoked(_) | Ended::Dispossessed
+    );
+    if is_left_alone && task.handler.is_blocking() {
         let seeing_off = see_off(shared.clone(), held.clone(), running);
         shared.executions.spawn(seeing_off);
     } else if let Err(note) = panic::catch(|| drop(running)) {
@@ -137,6 +155,19 @@ async fn watch(
             () = killed.cancelled() => return Ended::Stopped,
             by = &mut called_off => return Ended::Revoked(by),
         }
+    }
+}
+
+/// Lets a handler leave that has lost its token. One that is done by then is done.
+async fn leave(
+    running: &mut CatchUnwind<AssertUnwindSafe<Running>>,
+    cancelled: &CancellationToken,
+) -> Ended {
+    cancelled.cancel();
+    match tokio::time::timeout(LEAVE, running).await {
+        Ok(Ok(Returned::Output(output))) => Ended::Output(output),
+        // Whatever else it came back with may be because of that.
+        Ok(_) | Err(_) => Ended::Dispossessed,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::report::Reporter;
 use crate::states::States;
 use crate::stop::Stop;
 use crate::threads::Threads;
+use crate::tokens::Tokens;
 use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Envelope;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) senders: Senders,
     pub(crate) reporter: Reporter,
     pub(crate) guard: Guard,
+    pub(crate) tokens: Tokens,
     /// Places for handlers that run at the same time.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) stop: Stop,

@@ -16,6 +16,7 @@ use crate::shared::{Counts, Limits, Senders, Services, Shared};
 use crate::states::States;
 use crate::stop::{Stop, StopOnDrop, Stopper, stop_on_signals};
 use crate::threads::Threads;
+use crate::tokens::Tokens;
 use crate::watchdog::watch;
 use chrono::Utc;
 use counterfoil_toolbox::ServiceName;
@@ -30,7 +31,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SetOnce};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Runs the tasks of one or several services. Made by [`Worker::builder`].
@@ -61,6 +62,8 @@ pub(crate) struct Running {
     /// The watchdog; `None`: handlers have the threads of everything else.
     pub(crate) watching: Option<AbortOnDropHandle<()>>,
     pub(crate) following: JoinHandle<()>,
+    /// Those who hold tokens.
+    pub(crate) holders: JoinSet<()>,
     pub(crate) pulse: Pulse,
 }
 
@@ -172,7 +175,8 @@ impl Worker {
         let events = self.transport.publisher(PublisherOptions::mandatory());
         // A thread that handlers block cannot watch them.
         let is_apart = Handle::current().id() != handlers.id();
-        let shared = Arc::new(self.into_shared(prefetch, handlers));
+        let mut holders = JoinSet::new();
+        let shared = Arc::new(self.into_shared(prefetch, handlers, &mut holders));
         let reporting = shared.clone();
         let consume = |queue| Consumer::start(&shared, queue, prefetch);
         Running {
@@ -182,16 +186,22 @@ impl Worker {
             consumers: queues.into_iter().map(consume).collect(),
             watching: is_apart.then(|| AbortOnDropHandle::new(tokio::spawn(watch(shared.clone())))),
             shared,
+            holders,
             pulse,
         }
     }
 
-    fn into_shared(self, prefetch: u16, handlers: Handle) -> Shared {
+    fn into_shared(self, prefetch: u16, handlers: Handle, holders: &mut JoinSet<()>) -> Shared {
         // As many finished tasks as may come back when the connection breaks, twice.
         let memory = 2 * usize::from(prefetch) * self.queues.len() + 1000;
         let services = self.services.iter().map(ServiceName::as_str);
         let services = Services::new(services, self.names.clone());
+        let longest = longest_run(self.consumer_timeout);
+        // Time limits have ended every handler by then that can be ended.
+        let longest_held = longest + (self.consumer_timeout - longest) / 2;
+        let (transport, names) = (&self.transport, &self.names);
         Shared {
+            tokens: Tokens::start(transport, names, &self.registry, longest_held, holders),
             reporter: Reporter::new(self.id.clone()),
             control: Control::new(
                 self.id.clone(),
@@ -208,7 +218,7 @@ impl Worker {
             layers: self.layers,
             limits: Limits {
                 time: self.settings.time_limit,
-                longest: longest_run(self.consumer_timeout),
+                longest,
                 result_bytes: self.settings.max_result_bytes,
                 told: Once::new(),
             },

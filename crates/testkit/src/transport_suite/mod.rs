@@ -23,6 +23,8 @@ pub mod sending;
 
 pub mod consuming;
 
+pub mod links;
+
 pub mod stopping;
 
 pub mod trouble;
@@ -98,6 +100,11 @@ macro_rules! transport_suite_tests {
                 a_returned_message_narrows_its_consumer_to_one,
                 it_widens_again_although_an_innocent_of_before_is_still_in_hand,
                 a_long_task_that_was_given_back_holds_up_the_others_for_seconds_only,
+            ]
+            links: [
+                a_message_tells_which_consumer_of_its_channel_got_it,
+                what_an_ended_consumer_holds_can_be_returned_and_goes_to_one_that_waits,
+                a_consumer_that_is_full_learns_that_its_queue_was_deleted,
             ]
             stopping: [
                 after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled,

@@ -14,7 +14,7 @@ pub use item::{Binding, Destination, Exchange, ExchangeKind, Item, Queue, QueueK
 pub use levels::DelayLevels;
 pub use names::Names;
 pub use plan::{Finding, ItemState, apply, not_applied, plan};
-pub use platform::{delay_levels, platform};
+pub use platform::{delay_levels, platform, token_queue};
 pub use service::{QueueSettings, SERVICE_DELIVERY_LIMIT, ServiceSettings, service};
 
 use crate::message::Headers;

@@ -1,6 +1,6 @@
 //! Names of everything that counterfoil declares, with the prefix of those who share a vhost.
 
-use crate::names::{ExchangeName, QueueName, RoutingKey, ServiceName};
+use crate::names::{ExchangeName, QueueName, RoutingKey, ServiceName, TaskName};
 use crate::text::InvalidText;
 
 /// Number of delay levels: 2^0 to 2^27 seconds, as Celery ≥ 5.5 declares them.
@@ -114,6 +114,14 @@ impl Names {
     #[must_use]
     pub fn late_queue(&self, service: &ServiceName) -> QueueName {
         self.queue(&format!("{service}.late"))
+    }
+
+    /// Queue of the tokens by which `task` is run.
+    ///
+    /// # Errors
+    /// [`InvalidText`] when the task's name leaves no room for the rest.
+    pub fn token_queue(&self, task: &TaskName) -> Result<QueueName, InvalidText> {
+        QueueName::new(&format!("{}platform.tokens.{task}", self.prefix))
     }
 
     /// The prefix in front of every name.

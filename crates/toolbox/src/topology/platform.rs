@@ -7,7 +7,8 @@ use super::{
     to_exchange, to_queue, topic,
 };
 use crate::message::Headers;
-use crate::names::{ExchangeName, QueueName, RoutingKey};
+use crate::names::{ExchangeName, QueueName, RoutingKey, TaskName};
+use crate::text::InvalidText;
 
 /// How often a message of the platform's queues may be returned before it is set aside.
 const PLATFORM_DELIVERY_LIMIT: i64 = 50;
@@ -107,6 +108,24 @@ fn queues(names: &Names, settings: QueueSettings) -> Vec<Item> {
             arguments: stream,
         }),
     ]
+}
+
+/// Queue of the tokens by which `task` is run. Declared for the tasks that workers tell of, by the
+/// leader of the daemons.
+///
+/// # Errors
+/// [`InvalidText`] when the task's name leaves no room for the rest.
+pub fn token_queue(
+    names: &Names,
+    task: &TaskName,
+    settings: QueueSettings,
+) -> Result<Queue, InvalidText> {
+    Ok(settings.adjust(Queue {
+        name: names.token_queue(task)?,
+        kind: QueueKind::Quorum,
+        // Each execution returns its token once.
+        arguments: delivery_limit(NO_DELIVERY_LIMIT),
+    }))
 }
 
 fn bindings(names: &Names) -> Vec<Item> {

@@ -15,6 +15,8 @@ use std::task::{Context, Poll};
 pub struct Arrival {
     /// Number of the delivery, valid on its channel only.
     pub tag: u64,
+    /// Which of the link's consumers got it: 1 is the one that was started first.
+    pub consumer: u64,
     /// Properties, headers, body.
     pub content: Content,
     /// Exchange that it was published to.

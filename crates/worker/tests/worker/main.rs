@@ -26,6 +26,7 @@ mod families;
 mod flow;
 mod heartbeats;
 mod queues;
+mod tokens;
 
 mod control_on_rabbitmq;
 mod on_rabbitmq;

@@ -2,12 +2,16 @@
 
 use crate::queues::{consumed_again, delete_after_a_task};
 use crate::running::add;
-use crate::tasks::{Act, Add, Export, Patient, act, patient};
+use crate::tasks::{Act, Add, Export, Limited, Patient, act, patient};
+use crate::tokens::{
+    Gauge, all_succeed, no_more_run_at_once_than_there_are_tokens, seed, send_limited, sleeper,
+};
 use crate::world::{Started, World, in_time};
 use counterfoil_testkit::{Broker, Permissions, Vhost};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::event::{Event, EventKind};
+use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_worker::{Context, Exit, TaskError, Worker};
 use serde_json::{Value, json};
@@ -155,5 +159,57 @@ async fn every_task_runs_once_however_often_the_connections_break() -> anyhow::R
     let runs = runs.lock().await;
     let repeated: Vec<_> = runs.iter().filter(|(_, n)| **n != 1).collect();
     assert!(repeated.is_empty(), "{repeated:?}");
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn no_more_run_at_once_on_rabbitmq_than_there_are_tokens() -> anyhow::Result<()> {
+    let (vhost, world) = rabbitmq().await?;
+    no_more_run_at_once_than_there_are_tokens(&world).await;
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn limited_tasks_survive_connections_that_break_and_the_loss_of_their_tokens()
+-> anyhow::Result<()> {
+    let (vhost, world) = rabbitmq().await?;
+    seed(&world, 3).await;
+    let gauge = Arc::new(Gauge::default());
+    let workers = [(); 2].map(|()| sleeper(&world, &gauge, Duration::from_secs(2)));
+    send_limited(&world, 9).await;
+    gauge.until_running(3).await;
+    assert!(vhost.close_connections().await? > 0);
+    gauge.until_running(3).await;
+    let queue = QueueName::new("platform.tokens.demo.limited")?;
+    world.transport().delete_queue(&queue).await?;
+    gauge.until_running(0).await;
+    seed(&world, 3).await;
+    all_succeed(&world, 9).await;
+    assert_eq!(gauge.most(), 3);
+    for worker in workers {
+        worker.drain().await;
+    }
+    assert_eq!(world.waiting_in(queue.as_str()).await, 3);
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn a_worker_needs_no_more_than_to_read_the_queue_of_tokens() -> anyhow::Result<()> {
+    let (vhost, world) = rabbitmq().await?;
+    seed(&world, 1).await;
+    let permissions = Permissions {
+        configure: "^$",
+        write: r"^(task_exchange|task_events|task_heartbeats|task_exchange\.dead|celery_delayed_27)$",
+        read: r"^(demo|platform\.tokens\.demo\..*)$",
+    };
+    let user = vhost.user(permissions).await?;
+    let settings = WorkerSettings::default();
+    let builder = Worker::builder(transport(user.amqp_url)?, world.names.clone(), settings);
+    let handler = async |_: Limited, _: Context| Ok(Value::Null);
+    let worker = Started::run(builder.handle(handler));
+    send_limited(&world, 5).await;
+    all_succeed(&world, 5).await;
+    worker.drain().await;
+    assert_eq!(world.waiting_in("platform.tokens.demo.limited").await, 1);
     vhost.close().await
 }

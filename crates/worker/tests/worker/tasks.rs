@@ -56,6 +56,29 @@ impl Task for Patient {
     }
 }
 
+/// A task of which [`Limited::LIMIT`] may run at the same time, over all workers.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub(crate) struct Limited {
+    #[serde(default)]
+    pub(crate) what: String,
+}
+
+impl Limited {
+    pub(crate) const LIMIT: u32 = 3;
+}
+
+impl Task for Limited {
+    const NAME: &'static str = "demo.limited";
+    type Output = Value;
+
+    fn options() -> TaskOptions {
+        TaskOptions {
+            max_concurrency_global: Some(Self::LIMIT),
+            ..TaskOptions::default()
+        }
+    }
+}
+
 /// A task of another service.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct Export {}

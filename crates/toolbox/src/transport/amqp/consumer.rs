@@ -35,7 +35,7 @@ pub(super) struct AmqpLink {
     queue: QueueName,
     consumers: Vec<Consuming>,
     /// Consumers that were started so far.
-    started: usize,
+    started: u64,
     /// The consumer to ask first: they take turns.
     turn: usize,
     deadline: Duration,
@@ -47,6 +47,8 @@ pub(super) struct AmqpLink {
 
 struct Consuming {
     tag: String,
+    /// How many were started on the channel, this one included.
+    number: u64,
     stream: Consumer,
     /// We ended it ourselves: its end is no failure.
     cancelled: bool,
@@ -88,7 +90,10 @@ impl AmqpLink {
         let consuming = &mut self.consumers[index];
         match Pin::new(&mut consuming.stream).poll_next(cx) {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(delivery))) => Poll::Ready(Some(Ok(convert::arrival(delivery)))),
+            Poll::Ready(Some(Ok(delivery))) => {
+                let arrival = convert::arrival(delivery, consuming.number);
+                Poll::Ready(Some(Ok(arrival)))
+            }
             Poll::Ready(Some(Err(error))) => {
                 Poll::Ready(Some(Err(self.error(&error, "consuming"))))
             }
@@ -147,6 +152,7 @@ impl Link for AmqpLink {
         let stream = started.map_err(|error| self.error(&error, "consuming"))?;
         self.consumers.push(Consuming {
             tag: tag.to_owned(),
+            number: self.started,
             stream,
             cancelled: false,
         });

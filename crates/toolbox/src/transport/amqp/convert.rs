@@ -83,7 +83,7 @@ pub(super) fn properties(content: &Content, user: &str) -> Result<BasicPropertie
 }
 
 /// A message as it came from the broker. lapin checks that short strings are UTF-8.
-pub(super) fn arrival(delivery: Delivery) -> Arrival {
+pub(super) fn arrival(delivery: Delivery, consumer: u64) -> Arrival {
     let properties = &delivery.properties;
     let text = |field: &Option<ShortString>| field.as_ref().map(|text| text.as_str().into());
     let ours = Properties {
@@ -115,6 +115,7 @@ pub(super) fn arrival(delivery: Delivery) -> Arrival {
         body: Bytes::from(delivery.data),
     };
     Arrival {
+        consumer,
         tag: delivery.delivery_tag,
         content,
         exchange,

@@ -40,6 +40,8 @@ pub(super) struct Consumer {
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) tag: u64,
+    /// Number of the channel's consumer.
+    pub(super) consumer: u64,
     pub(super) message: Arc<Message>,
     /// A header that only this delivery has.
     pub(super) extra: Option<(&'static str, i64)>,

@@ -75,6 +75,7 @@ impl Link for MemoryLink {
         };
         Poll::Ready(Ok(Arrival {
             tag: parcel.tag,
+            consumer: parcel.consumer,
             content: parcel.content(),
             exchange: parcel.message.exchange.clone(),
             routing_key: parcel.message.routing_key.clone(),

@@ -43,6 +43,7 @@ impl State {
             let count = (entry.returns > 0 && queue.counts_deliveries()).then_some(entry.returns);
             let parcel = Parcel {
                 tag: 0,
+                consumer: consumer.number,
                 message: entry.message.clone(),
                 extra: count.map(|count| (DELIVERY_COUNT, count)),
                 redelivered: entry.returns > 0,
@@ -78,6 +79,7 @@ impl State {
 
     fn next_of_stream(&mut self, id: QueueId, consumer: ConsumerId) -> Option<Parcel> {
         let queue = self.queues.get(&id)?;
+        let number = consumer.number;
         let consumer = self
             .channels
             .get_mut(&consumer.channel)?
@@ -90,6 +92,7 @@ impl State {
         consumer.position += 1;
         Some(Parcel {
             tag: 0,
+            consumer: number,
             message: message.clone(),
             extra: Some((STREAM_OFFSET, offset)),
             redelivered: false,
