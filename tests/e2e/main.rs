@@ -13,4 +13,5 @@ mod platform;
 mod readme;
 mod running;
 mod setup;
+mod tokens;
 mod workspace;

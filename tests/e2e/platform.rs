@@ -135,7 +135,7 @@ impl Platform {
         self.env.push((name, value));
     }
 
-    fn ledger(&self) -> PathBuf {
+    pub(crate) fn ledger(&self) -> PathBuf {
         self.folder.path().join("ledger")
     }
 
@@ -281,6 +281,11 @@ impl Process {
             child: child.with_context(|| format!("{program} could not be started"))?,
             log,
         })
+    }
+
+    /// Its number on this machine.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as a crash would.

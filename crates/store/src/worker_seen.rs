@@ -6,7 +6,9 @@ use crate::time::clamped;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::heartbeat::Phase;
 use counterfoil_toolbox::ids::WorkerId;
-use counterfoil_toolbox::names::{QueueName, ServiceName};
+use counterfoil_toolbox::names::{QueueName, ServiceName, TaskName};
+use counterfoil_toolbox::tokens::LimitReport;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A worker's announcement or heartbeat.
@@ -29,6 +31,8 @@ pub struct WorkerSeen {
     pub phase: Phase,
     /// Queues that it consumes.
     pub queues: Vec<QueueName>,
+    /// Tasks that it runs by tokens.
+    pub limits: BTreeMap<TaskName, LimitReport>,
     /// How many tasks it runs right now.
     pub running: i64,
     /// How many executions ended since it started.
@@ -62,6 +66,11 @@ impl WorkerSeen {
 
     pub(crate) fn paused_json(&self) -> String {
         names_json(&self.paused)
+    }
+
+    pub(crate) fn limits_json(&self) -> String {
+        let limits = serde_json::to_string(&self.limits).expect("names and numbers are JSON");
+        JsonText::storable(&limits).map_or_else(|| "{}".to_owned(), |json| json.get().to_owned())
     }
 
     pub(crate) const fn phase_text(&self) -> &'static str {

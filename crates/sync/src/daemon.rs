@@ -9,7 +9,7 @@ use crate::pump::Pump;
 use crate::start;
 use counterfoil_store::Store;
 use counterfoil_toolbox::config::SyncSettings;
-use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::topology::{Names, QueueSettings};
 use counterfoil_toolbox::transport::Transport;
 use std::future::Future;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ pub struct Daemon {
     names: Names,
     store: Arc<dyn Store>,
     settings: SyncSettings,
+    queue_settings: QueueSettings,
     health: Arc<Health>,
 }
 
@@ -56,7 +57,16 @@ impl Daemon {
             store,
             health: Arc::new(Health::new(settings.ready_backlog)),
             settings,
+            queue_settings: QueueSettings::default(),
         }
+    }
+
+    /// Where the arguments of queues come from that it declares, those of tokens. Default: from their
+    /// declaration.
+    #[must_use]
+    pub fn queue_settings(mut self, settings: QueueSettings) -> Self {
+        self.queue_settings = settings;
+        self
     }
 
     /// How it is doing, for as long as anybody wants to know.
@@ -136,6 +146,7 @@ impl Daemon {
             store: Arc::clone(&self.store),
             health: self.health(),
             settings: self.settings.clone(),
+            queue_settings: self.queue_settings,
         }
     }
 

@@ -5,11 +5,12 @@ use crate::control::Controls;
 use crate::health::Health;
 use crate::resend::Resender;
 use crate::start::prepare_months;
+use crate::tokens::Treasurer;
 use crate::trust;
 use counterfoil_store::{LeaderGuard, Store};
 use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::error::ErrorChain;
-use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::topology::{Names, QueueSettings};
 use counterfoil_toolbox::transport::Transport;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ pub(crate) struct Leader {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) health: Arc<Health>,
     pub(crate) settings: SyncSettings,
+    pub(crate) queue_settings: QueueSettings,
 }
 
 impl Leader {
@@ -88,6 +90,14 @@ impl Leader {
             Arc::clone(&self.store),
             Arc::clone(&self.health),
         );
+        let mut treasurer = Treasurer::new(
+            Arc::clone(&self.transport),
+            self.names.clone(),
+            self.queue_settings,
+            Arc::clone(&self.store),
+            self.settings.token_interval,
+        );
+        let mut tokens = interval(self.settings.token_interval);
         let mut resend = interval(self.settings.unroutable_interval);
         let mut canary = interval(self.settings.canary_interval);
         // As often: both wait for something that may come at any time.
@@ -97,6 +107,7 @@ impl Leader {
             let due = tokio::select! {
                 _ = resend.tick() => Due::Resend,
                 _ = canary.tick() => Due::Canary,
+                _ = tokens.tick() => Due::Tokens,
                 _ = hear_again.tick() => Due::HearAgain,
                 _ = housekeeping.tick() => Due::Housekeeping,
             };
@@ -106,6 +117,7 @@ impl Leader {
             let done = match due {
                 Due::Resend => said(resender.round().await),
                 Due::Canary => said(canaries.round().await),
+                Due::Tokens => said(treasurer.round().await),
                 Due::HearAgain => said(trust::hear_again(&*self.store).await),
                 Due::Housekeeping => {
                     prepare_months(&*self.store).await;
@@ -124,6 +136,7 @@ impl Leader {
 enum Due {
     Resend,
     Canary,
+    Tokens,
     HearAgain,
     Housekeeping,
 }

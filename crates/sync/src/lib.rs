@@ -22,6 +22,7 @@ mod read;
 mod reread;
 mod resend;
 mod start;
+mod tokens;
 mod trust;
 
 pub use daemon::Daemon;

@@ -103,7 +103,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         names,
         Arc::clone(&store),
         config.sync.clone(),
-    );
+    )
+    .queue_settings(config.broker.queue_settings);
     let signals = Signals::listen().context("signals cannot be heard")?;
     let notifier = systemd::notify(daemon.health());
     drop(starting);

@@ -46,6 +46,12 @@ impl TokenId {
         }
     }
 
+    /// Less than every token of `slot` that was ever issued.
+    #[must_use]
+    pub fn first_of(slot: u32) -> Self {
+        Self { slot, issue: 0 }
+    }
+
     /// When it was issued, by the issuer's clock.
     #[must_use]
     pub fn issued_at(self) -> Option<DateTime<Utc>> {

@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 use counterfoil_testkit::{Broker, RabbitNode};
-use counterfoil_toolbox::ServiceName;
 use counterfoil_toolbox::config::{BrokerSettings, QueueOverride};
 use counterfoil_toolbox::topology::{
-    self, Item, ItemState, QueueKind, QueueSettings, delay_levels, platform,
+    self, Item, ItemState, QueueKind, QueueSettings, delay_levels, platform, token_queue,
 };
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_toolbox::{ServiceName, TaskName};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,6 +43,10 @@ fn items(broker: &BrokerSettings) -> anyhow::Result<Vec<Item>> {
     let names = broker.names()?;
     let mut items = platform(&names, broker.queue_settings);
     items.extend(delay_levels(&names));
+    for task in ["demo.limited", "export~high.all"] {
+        let queue = token_queue(&names, &TaskName::new(task)?, broker.queue_settings)?;
+        items.push(Item::Queue(queue));
+    }
     for service in &broker.services {
         items.extend(topology::service(&names, service, &broker.service(service)));
     }

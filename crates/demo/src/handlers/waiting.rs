@@ -1,12 +1,17 @@
 //! Handlers that take their time.
 
-use crate::tasks::{Block, Hang, Progress, Sleep};
+use crate::tasks::{Block, Hang, Limited, Progress, Sleep};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::json;
 use std::time::Duration;
 use tracing::Level;
 
 pub(crate) async fn sleep(task: Sleep, _: Context) -> Result<f64, TaskError> {
+    tokio::time::sleep(duration(task.seconds)?).await;
+    Ok(task.seconds)
+}
+
+pub(crate) async fn limited(task: Limited, _: Context) -> Result<f64, TaskError> {
     tokio::time::sleep(duration(task.seconds)?).await;
     Ok(task.seconds)
 }

@@ -19,6 +19,30 @@ impl Task for Sleep {
     type Output = f64;
 }
 
+/// Sleeps, and at most [`Self::LIMIT`] do so at the same time, over all workers.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Limited {
+    /// How long; at least 0.
+    pub seconds: f64,
+}
+
+impl Limited {
+    /// How many may run at the same time.
+    pub const LIMIT: u32 = 3;
+}
+
+impl Task for Limited {
+    const NAME: &'static str = "demo.limited";
+    type Output = f64;
+
+    fn options() -> TaskOptions {
+        TaskOptions {
+            max_concurrency_global: Some(Self::LIMIT),
+            ..TaskOptions::default()
+        }
+    }
+}
+
 /// Blocks a thread, as code does that was not written for async.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct Block {

@@ -4,7 +4,7 @@ use crate::stage::{Mirror, Stage};
 use anyhow::Result;
 use counterfoil_demo::tasks::{
     Abort, Add, Big, Block, Echo, ExportProject, Fail, FinalizeHarvest, Flaky, Hang,
-    HarvestResource, Panic, Progress, Sleep, Throttled, Tree,
+    HarvestResource, Limited, Panic, Progress, Sleep, Throttled, Tree,
 };
 use counterfoil_toolbox::event::{EventKind, FaultKind};
 use counterfoil_toolbox::{Task, TaskState};
@@ -25,6 +25,7 @@ fn arguments_by_position_come_in_the_documented_order() {
         (arguments::<Add>(), "demo.add x y"),
         (arguments::<Echo>(), "demo.echo value"),
         (arguments::<Sleep>(), "demo.sleep seconds"),
+        (arguments::<Limited>(), "demo.limited seconds"),
         (arguments::<Block>(), "demo.block seconds"),
         (arguments::<Fail>(), "demo.fail message"),
         (arguments::<Flaky>(), "demo.flaky key failures"),

@@ -1,19 +1,20 @@
 -- Records signs of life of workers; tasks that one does not tell stay as they were.
 -- Parameters: one array per column, in the order of the columns.
 INSERT INTO worker AS t (
-    id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
-    started_at, paused, follows_control
+    id, service, host, pid, version, tasks, phase, queues, limits, running, processed,
+    interval_ms, started_at, paused, follows_control
 )
 SELECT
     u.id, u.service, u.host, u.pid, u.version, u.tasks::json, u.phase, u.queues::jsonb,
-    u.running, u.processed, u.interval_ms, u.started_at, u.paused::jsonb, u.follows_control
+    u.limits::jsonb, u.running, u.processed, u.interval_ms, u.started_at, u.paused::jsonb,
+    u.follows_control
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::text[],
-    $8::text[], $9::int8[], $10::int8[], $11::int8[], $12::timestamptz[], $13::text[],
-    $14::bool[]
+    $8::text[], $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::timestamptz[],
+    $14::text[], $15::bool[]
 ) AS u (
-    id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
-    started_at, paused, follows_control
+    id, service, host, pid, version, tasks, phase, queues, limits, running, processed,
+    interval_ms, started_at, paused, follows_control
 )
 ON CONFLICT (id) DO UPDATE SET
     service = excluded.service,
@@ -23,6 +24,7 @@ ON CONFLICT (id) DO UPDATE SET
     tasks = coalesce(excluded.tasks, t.tasks),
     phase = excluded.phase,
     queues = excluded.queues,
+    limits = excluded.limits,
     running = excluded.running,
     processed = excluded.processed,
     interval_ms = excluded.interval_ms,

@@ -1,11 +1,11 @@
 -- Records a sign of life of a worker; tasks that it does not tell stay as they were.
 -- Parameters: the columns, in their order.
 INSERT INTO worker AS t (
-    id, service, host, pid, version, tasks, phase, queues, running, processed, interval_ms,
-    started_at, paused, follows_control
+    id, service, host, pid, version, tasks, phase, queues, limits, running, processed,
+    interval_ms, started_at, paused, follows_control
 )
 VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14
+    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
 )
 ON CONFLICT (id) DO UPDATE SET
     service = excluded.service,
@@ -15,6 +15,7 @@ ON CONFLICT (id) DO UPDATE SET
     tasks = coalesce(excluded.tasks, t.tasks),
     phase = excluded.phase,
     queues = excluded.queues,
+    limits = excluded.limits,
     running = excluded.running,
     processed = excluded.processed,
     interval_ms = excluded.interval_ms,

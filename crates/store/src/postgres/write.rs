@@ -359,6 +359,7 @@ fn workers<'q>(sql: &Statements, rows: &'q [&'q WorkerSeen]) -> Written<'q> {
             .map(|json| json.get())))
         .bind(column!(rows, |row| row.phase_text()))
         .bind(column!(rows, |row| row.queues_json()))
+        .bind(column!(rows, |row| row.limits_json()))
         .bind(column!(rows, |row| row.running))
         .bind(column!(rows, |row| row.processed))
         .bind(column!(rows, |row| row.interval_ms()))

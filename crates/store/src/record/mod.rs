@@ -233,6 +233,8 @@ pub struct WorkerRow {
     pub phase: String,
     /// Names of the queues that it consumes.
     pub queues: JsonText,
+    /// Tasks that it runs by tokens: `{"name": {"limit": …, "tokens": […]}}`.
+    pub limits: JsonText,
     /// How many tasks it ran at the last heartbeat.
     pub running: i64,
     /// How many executions ended since it started.

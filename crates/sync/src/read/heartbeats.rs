@@ -38,6 +38,7 @@ fn understand(message: &StoredMessage) -> Result<WorkerSeen, String> {
         tasks: tasks.and_then(|tasks| JsonText::storable(&tasks.to_string())),
         phase: beat.phase,
         queues: beat.queues,
+        limits: beat.limits,
         running: i64::try_from(beat.running).unwrap_or(i64::MAX),
         processed: i64::try_from(beat.processed).unwrap_or(i64::MAX),
         interval: Duration::from_millis(beat.interval_ms),

@@ -248,6 +248,7 @@ async fn a_worker_that_lives_is_known_with_its_tasks(world: World) -> anyhow::Re
         interval_ms: 10_000,
         queues: Vec::new(),
         tasks: Some(tasks),
+        limits: BTreeMap::new(),
         running: 2,
         processed: 9,
         phase: Phase::Running,

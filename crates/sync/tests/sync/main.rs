@@ -14,4 +14,5 @@ mod mirror;
 mod outages;
 mod several;
 mod start;
+mod tokens;
 mod unroutable;

@@ -12,7 +12,9 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::heartbeat::Phase;
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::message::{Content, HeaderValue, Headers};
-use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::names::{QueueName, TaskName};
+use counterfoil_toolbox::tokens::LimitReport;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -26,6 +28,13 @@ fn sign_of_life(id: &str, tasks: Option<&str>) -> WorkerSeen {
         tasks: tasks.and_then(JsonText::storable),
         phase: Phase::Running,
         queues: vec![QueueName::new("demo").expect("a queue name")],
+        limits: BTreeMap::from([(
+            TaskName::new("demo.limited").expect("a task name"),
+            LimitReport {
+                limit: 3,
+                tokens: vec!["2-a1".parse().expect("a token")],
+            },
+        )]),
         running: 3,
         processed: 40,
         interval: Duration::from_secs(10),
@@ -50,6 +59,7 @@ pub async fn the_last_sign_of_life_counts_and_tasks_are_remembered(
     let mut batch = Batch::new();
     let mut last = sign_of_life("demo@a", None);
     (last.running, last.phase) = (0, Phase::Stopped);
+    last.limits.values_mut().for_each(|limit| limit.limit = 5);
     batch.worker(last);
     site.store().apply(&batch).await?;
     let workers = site.store().workers().await?;
@@ -63,6 +73,8 @@ pub async fn the_last_sign_of_life_counts_and_tasks_are_remembered(
     let worker = &workers[0];
     ensure!((worker.running, &*worker.phase, worker.interval_ms) == (0, "stopped", 10_000));
     ensure!(worker.queues.to_value() == serde_json::json!(["demo"]));
+    let limits = serde_json::json!({"demo.limited": {"limit": 5, "tokens": ["2-a1"]}});
+    ensure!(worker.limits.to_value() == limits);
     let tasks = worker
         .tasks
         .as_ref()

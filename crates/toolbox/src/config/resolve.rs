@@ -180,6 +180,9 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
         unroutable_interval: s
             .duration("unroutable_interval", MILLISECOND)
             .unwrap_or(default.unroutable_interval),
+        token_interval: s
+            .duration("token_interval", MILLISECOND)
+            .unwrap_or(default.token_interval),
         ready_backlog: s
             .number("ready_backlog", 1..=u32::MAX)
             .unwrap_or(default.ready_backlog),

@@ -230,6 +230,9 @@ pub struct SyncSettings {
     pub canary_interval: Duration,
     /// How often tasks without a service are tried again. Default: 5 s.
     pub unroutable_interval: Duration,
+    /// How often the tokens are looked after by which tasks run whose concurrency is limited over all
+    /// workers. Default: 5 s.
+    pub token_interval: Duration,
     /// Most messages that may wait in the tracking queue, or in the queue of events, while `/readyz`
     /// calls the daemon ready. Default: 100,000, some ten to thirty seconds of work.
     pub ready_backlog: u32,
@@ -245,6 +248,7 @@ impl Default for SyncSettings {
             batch_bytes: 4_000_000,
             canary_interval: Duration::from_secs(60),
             unroutable_interval: Duration::from_secs(5),
+            token_interval: Duration::from_secs(5),
             ready_backlog: 100_000,
             health_bind: None,
         }

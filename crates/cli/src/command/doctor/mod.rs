@@ -2,6 +2,7 @@
 
 mod database;
 mod services;
+mod tokens;
 
 use super::topology::wanted;
 use crate::args::Global;
@@ -30,6 +31,12 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
     match &config {
         Some(config) if config.database.is_some() => checks.extend(database::look(config).await),
         _ => checks.push(skipped("database")),
+    }
+    if let Some(config) = config.filter(|config| {
+        let unreachable = |check: &Check| check.name == "broker" && check.outcome == Outcome::Fail;
+        config.database.is_some() && !checks.iter().any(unreachable)
+    }) {
+        checks.extend(tokens::look(&config).await);
     }
     print(&checks, output)?;
     let failed: Vec<_> = checks

@@ -86,6 +86,7 @@ impl World {
         let publisher = transport.publisher(PublisherOptions::default());
         let settings = SyncSettings {
             unroutable_interval: Duration::from_millis(200),
+            token_interval: Duration::from_millis(100),
             ..SyncSettings::default()
         };
         let world = Self {
