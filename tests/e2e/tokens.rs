@@ -82,7 +82,7 @@ async fn never_more_than_three_run_at_once_on_four_workers_of_which_one_is_kille
         Database::fresh().await?,
     );
     let mut platform = Platform::init(&vhost.amqp_url(), database.url())?;
-    let _daemon = platform.daemon()?;
+    let daemon = platform.daemon()?;
     let mut workers = Vec::new();
     for _ in 0..4 {
         workers.push(platform.worker()?);
@@ -133,5 +133,18 @@ async fn never_more_than_three_run_at_once_on_four_workers_of_which_one_is_kille
     for worker in &mut workers {
         worker.assert_running()?;
     }
-    eventually("all tokens to be back", PATIENCE, tokens).await
+    eventually("all tokens to be back", PATIENCE, tokens).await?;
+
+    // An operator sees them, and sees when there are none.
+    let doctor = || anyhow::Ok(String::from_utf8(platform.cli(&["doctor"])?.stdout)?);
+    let told = doctor()?;
+    anyhow::ensure!(
+        told.contains("3 of 3 tokens of demo.limited are free"),
+        "{told}"
+    );
+    daemon.terminate().await?;
+    transport.delete_queue(&queue).await?;
+    let told = doctor()?;
+    anyhow::ensure!(told.contains("so no task demo.limited is run"), "{told}");
+    Ok(())
 }

@@ -290,7 +290,7 @@ async fn the_number_of_tokens_follows_the_limit(world: World) -> anyhow::Result<
             Ok((ready(&world).await? == limit).then_some(()))
         })
         .await?;
-        settles_at(&world, limit).await?;
+        never_more_than(&world, limit, Duration::from_secs(2)).await?;
         has_slots(&world, 1..=limit).await?;
     }
     Ok(daemon.stop().await?)
@@ -301,13 +301,8 @@ async fn a_queue_that_was_deleted_is_declared_and_filled_again(world: World) -> 
     // Some are in hand: whoever runs by them has time to learn of it.
     let hand = Hand::take(&world, 2).await?;
     world.transport.delete_queue(&queue()).await?;
-    let began = Instant::now();
+    never_more_than(&world, 0, Duration::from_secs(4)).await?;
     settles_at(&world, 3).await?;
-    assert!(
-        began.elapsed() > Duration::from_secs(4),
-        "{:?}",
-        began.elapsed()
-    );
     drop(hand);
     has_slots(&world, 1..=3).await?;
     Ok(daemon.stop().await?)

@@ -58,7 +58,7 @@ async fn looked_at(
         checks.push(match transport.depth(&queue).await? {
             Some(depth) => {
                 let free = depth.ready;
-                let what = format!("{free} of {limit} executions of {task} more may run now");
+                let what = format!("{free} of {limit} tokens of {task} are free");
                 Check::ok("tokens", what)
             }
             None => Check::warn(
