@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_store::record::{
-    CanaryRow, ControlRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount,
-    StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
+    CanaryRow, ControlRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow,
+    ServiceCount, StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use counterfoil_store::{
     Applied, Batch, ControlFilter, DeadFilter, FaultClass, JsonText, LeaderGuard, Owners,
