@@ -74,7 +74,7 @@ impl Ended {
     fn is_failure(&self) -> bool {
         match self {
             Self::Error(error) => !matches!(error.verdict, Verdict::Skip),
-            Self::Panicked(_) | Self::TimedOut(_) => true,
+            Self::Panicked(_) | Self::TimedOut(_) | Self::Dispossessed => true,
             Self::Output(_)
             | Self::Unwritable(_)
             | Self::Unknown(_)
@@ -84,6 +84,7 @@ impl Ended {
             | Self::Expired
             | Self::TooEarly(_)
             | Self::Limited(_)
+            | Self::NoToken(_)
             | Self::Revoked(_)
             | Self::HeldBack(_)
             | Self::Lost

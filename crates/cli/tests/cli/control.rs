@@ -362,6 +362,7 @@ fn worker(id: &str, phase: Phase) -> WorkerSeen {
         tasks: None,
         phase,
         queues: Vec::new(),
+        limits: std::collections::BTreeMap::new(),
         running: 0,
         processed: 0,
         interval: Duration::from_secs(600),

@@ -135,6 +135,8 @@ mod tests {
             phase: "running".to_owned(),
             queues: text(&json!([])),
             limits: text(limits),
+            paused: text(&json!([])),
+            follows_control: true,
             running: 0,
             processed: 0,
             interval_ms: 10_000,

@@ -94,6 +94,8 @@ fn heartbeat() -> Heartbeat {
         queues: Vec::new(),
         tasks: None,
         limits: BTreeMap::new(),
+        paused: Vec::new(),
+        follows_control: true,
         running: 0,
         processed: 0,
         phase: Phase::Running,

@@ -225,12 +225,6 @@ impl Store for FaultyStore {
     async fn task_schema(&self, name: &str) -> Result<Option<JsonText>, StoreError> {
         self.inner.task_schema(name).await
     }
-    async fn tasks_with_ids(&self, ids: &[TaskId]) -> Result<Vec<TaskRow>, StoreError> {
-        self.inner.tasks_with_ids(ids).await
-    }
-    async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
-        self.inner.delete_tasks(ids).await
-    }
     async fn dead_records(&self, filter: &DeadFilter) -> Result<Vec<DeadRecord>, StoreError> {
         self.inner.dead_records(filter).await
     }
