@@ -1,5 +1,6 @@
 //! The platform database on a PostgreSQL server.
 
+mod asked;
 mod lead;
 mod write;
 

@@ -1,7 +1,8 @@
 //! A batch as a handful of statements over arrays, in one transaction.
 
+use super::asked::{asked, ended};
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
-use crate::control::{Asked, HeldBack};
+use crate::control::HeldBack;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
@@ -17,7 +18,7 @@ use sqlx::{Connection, PgConnection, query};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-type Written<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+pub(super) type Written<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
 /// One column of `rows` as an array parameter.
 macro_rules! column {
@@ -374,30 +375,4 @@ fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySight>) -> Writ
         .bind(column!(rows, |row| row.1.tracking))
         .bind(column!(rows, |row| row.1.unroutable))
         .bind(column!(rows, |row| row.1.events))
-}
-
-fn ended<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Asked>) -> Written<'q> {
-    let ended = rows.values().flat_map(|asked| {
-        let kinds = asked.ends().iter();
-        kinds.map(move |kind| (*kind, asked.order.subject(), asked.at))
-    });
-    let ended: Vec<_> = ended.collect();
-    let texts = |text: fn(&(&'static str, &'q str, chrono::DateTime<chrono::Utc>)) -> String| {
-        ended.iter().map(text).collect::<Vec<_>>()
-    };
-    query(sql.end_control)
-        .bind(texts(|row| row.0.to_owned()))
-        .bind(texts(|row| row.1.to_owned()))
-        .bind(ended.iter().map(|row| row.2).collect::<Vec<_>>())
-}
-
-fn asked<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Asked>) -> Written<'q> {
-    query(sql.insert_control)
-        .bind(column!(rows, |row| row.0.to_string()))
-        .bind(column!(rows, |row| row.1.order.kind()))
-        .bind(column!(rows, |row| row.1.order.subject()))
-        .bind(column!(rows, |row| row.1.order.run()))
-        .bind(column!(rows, |row| row.1.by.as_deref()))
-        .bind(column!(rows, |row| row.1.at))
-        .bind(column!(rows, |row| row.1.ends_at()))
 }

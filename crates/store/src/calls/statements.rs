@@ -1,0 +1,64 @@
+//! How the calls run their statements, written once for both databases.
+
+/// Gives a store what [`implement_store!`](super::implement_store) runs its statements with.
+macro_rules! run_statements {
+    ($store:ty) => {
+        impl $store {
+            /// Removes tasks that are over, with all that belongs to them.
+            async fn delete_now(
+                connection: &mut <Db as sqlx::Database>::Connection,
+                sql: &Statements,
+                ids: &[TaskId],
+            ) -> Result<HashSet<TaskId>, sqlx::Error> {
+                let mut tx = connection.begin().await?;
+                let ids = Self::texts(ids.iter().map(|id| id.as_str()));
+                let gone: Vec<(String,)> = query_as(sql.delete_tasks)
+                    .bind(ids)
+                    .fetch_all(&mut *tx)
+                    .await?;
+                let gone: HashSet<TaskId> = gone
+                    .iter()
+                    .filter_map(|(id,)| TaskId::new(id).ok())
+                    .collect();
+                for statement in [sql.delete_events, sql.delete_logs, sql.delete_results] {
+                    let ids = Self::texts(gone.iter().map(|id| id.as_str()));
+                    query(statement).bind(ids).execute(&mut *tx).await?;
+                }
+                tx.commit().await?;
+                Ok(gone)
+            }
+
+            /// All rows of a reading statement. It is prepared anew, so that the planner knows the
+            /// parameters.
+            async fn all<'q, T>(
+                &self,
+                operation: &'static str,
+                query: sqlx::query::QueryAs<'q, Db, T, <Db as sqlx::Database>::Arguments>,
+            ) -> Result<Vec<T>, StoreError>
+            where
+                T: Send + Unpin + for<'r> sqlx::FromRow<'r, <Db as sqlx::Database>::Row>,
+            {
+                let mut held = self.limits.acquire(operation, self.readers()).await?;
+                let rows = query.persistent(false).fetch_all(&mut *held);
+                let rows = self.limits.within(operation, rows).await;
+                held.settle(rows)
+            }
+
+            /// Runs one writing statement.
+            async fn execute<'q>(
+                &self,
+                operation: &'static str,
+                query: sqlx::query::Query<'q, Db, <Db as sqlx::Database>::Arguments>,
+            ) -> Result<(), StoreError> {
+                let mut held = self.limits.acquire(operation, self.writers()).await?;
+                let done = self
+                    .limits
+                    .within(operation, query.execute(&mut *held))
+                    .await;
+                held.settle(done).map(drop)
+            }
+        }
+    };
+}
+
+pub(crate) use run_statements;
