@@ -1,6 +1,6 @@
 //! Tasks with a limit over all workers: never more at once, though workers are killed.
 
-use crate::platform::{PATIENCE, Platform, wait_for_count};
+use crate::platform::{PATIENCE, Platform, Process, wait_for_count};
 use anyhow::Context as _;
 use counterfoil_testkit::{Broker, Database, eventually};
 use counterfoil_toolbox::names::QueueName;
@@ -119,7 +119,11 @@ async fn never_more_than_three_run_at_once_on_four_workers_of_which_one_is_kille
     let killed_at = i64::try_from(killed_at)?;
 
     let all = i64::try_from(TASKS)?;
-    wait_for_count(&*store, TaskState::Success, all, PATIENCE).await?;
+    let done = wait_for_count(&*store, TaskState::Success, all, PATIENCE).await;
+    done.with_context(|| {
+        let logs = workers.iter().chain([&daemon]).map(Process::log_tail);
+        logs.collect::<Vec<_>>().join("\n")
+    })?;
     let took = began.elapsed();
     let steps = steps(&platform)?;
     let most = most_at_once(&steps, victim, killed_at);

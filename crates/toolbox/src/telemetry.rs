@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// Names of the fields of spans and log lines, with what they hold. They are public for ever.
-pub const FIELDS: [(&str, &str); 31] = [
+pub const FIELDS: [(&str, &str); 33] = [
     ("task_id", "id of the task, on the wire"),
     ("task_name", "its type"),
     ("attempt", "<rescue>.<retries>.<deliveries>"),
@@ -36,6 +36,8 @@ pub const FIELDS: [(&str, &str); 31] = [
     ("sent", "how many were sent"),
     ("sent_at", "when it was sent"),
     ("count", "how many"),
+    ("limit", "how many there may be"),
+    ("token", "name of a token that a task is run by"),
     ("bytes", "size"),
     ("prefetch", "how many messages are held at a time"),
     ("tries", "tries so far"),

@@ -1,6 +1,7 @@
 //! A task in this worker's hands, from its delivery until that is settled.
 
 use crate::watchdog::OnThread;
+use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::{Content, Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
@@ -13,13 +14,16 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// What tells messages apart: a redelivery of the same one has the same key. The number of its
-/// deliveries is left out, since it rises with each.
+/// deliveries is left out, since it rises with each. The copy of a task that was put off is the same
+/// attempt, but due at another time: it may come before the confirm of its own sending, and must not
+/// be settled with the message that it takes the place of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     id: TaskId,
     run: i32,
     rescue: i32,
     executions: i32,
+    eta: Option<DateTime<Utc>>,
 }
 
 impl Key {
@@ -29,6 +33,7 @@ impl Key {
             run: envelope.lineage.run,
             rescue: envelope.lineage.rescue,
             executions: envelope.lineage.executions,
+            eta: None,
         }
     }
 }

@@ -125,7 +125,7 @@ impl Treasurer {
                 kept,
             };
             if let Err(error) = round.see_to(&known).await {
-                tracing::warn!(%task, error = %ErrorChain(&error), "its tokens could not be seen to; it needs to declare and read the queues platform.tokens.*, and to write to the default exchange");
+                tracing::warn!(task_name = %task, error = %ErrorChain(&error), "its tokens could not be seen to; it needs to declare and read the queues platform.tokens.*, and to write to the default exchange");
             }
             let kept = round.kept;
             self.limits.insert(task, kept);
@@ -193,7 +193,7 @@ impl Round<'_> {
         transport.declare(&queue, Declare::Active).await?;
         let wait = match was_there {
             true => {
-                tracing::error!(task = %self.task, "the queue of its tokens was deleted; it has been declared again");
+                tracing::error!(task_name = %self.task, "the queue of its tokens was deleted; it has been declared again");
                 BEREFT
             }
             false => YOUNG,
@@ -203,14 +203,14 @@ impl Round<'_> {
     }
 
     async fn fill(&mut self, slots: impl IntoIterator<Item = u32>) -> Result<(), TokenError> {
-        let mut added = 0;
+        let mut count = 0;
         for slot in slots {
             self.issue(slot).await?;
-            added += 1;
+            count += 1;
         }
-        if added > 0 {
+        if count > 0 {
             let limit = self.kept.book.limit;
-            tracing::info!(task = %self.task, added, limit, "tokens were put in");
+            tracing::info!(task_name = %self.task, count, limit, "tokens were put in");
         }
         Ok(())
     }
@@ -252,16 +252,16 @@ impl Round<'_> {
             self.kept.book.saw(*token, now);
         }
         for tag in std::mem::take(&mut look.none) {
-            tracing::error!(task = %self.task, "a message that is no token was put among its tokens; it is dropped");
+            tracing::error!(task_name = %self.task, "a message that is no token was put among its tokens; it is dropped");
             look.remove(tag).await?;
         }
-        let mut removed = 0;
+        let mut count = 0;
         for (token, tag) in tokens {
             match self.kept.book.judge(token) {
                 Verdict::Surplus => {
                     look.remove(tag).await?;
                     self.kept.book.removed(token);
-                    removed += 1;
+                    count += 1;
                 }
                 Verdict::Good if is_old(token, Utc::now()) => {
                     // A crash in between leaves two, of which the older will go.
@@ -272,9 +272,9 @@ impl Round<'_> {
                 Verdict::Good => look.put_back(tag).await?,
             }
         }
-        if removed > 0 {
+        if count > 0 {
             let limit = self.kept.book.limit;
-            tracing::info!(task = %self.task, removed, limit, "tokens were taken out");
+            tracing::info!(task_name = %self.task, count, limit, "tokens were taken out");
         }
         Ok(())
     }

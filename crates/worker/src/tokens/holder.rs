@@ -147,10 +147,10 @@ impl Holder {
     async fn look(&mut self) {
         let now = Instant::now();
         self.grants.forget(oneshot::Sender::is_closed);
-        let ended = self.grants.end_bereft(now);
-        if ended > 0 {
+        let count = self.grants.end_bereft(now);
+        if count > 0 {
             let queue = &self.queue;
-            tracing::error!(%queue, ended, "tokens were lost with the connection and are taken: the tasks that ran by them are ended, to run again");
+            tracing::error!(%queue, count, "tokens were lost with the connection and are taken: the tasks that ran by them are ended, to run again");
         }
         while let Some(piece) = now
             .checked_sub(self.longest)

@@ -1,6 +1,7 @@
 //! The same message twice: after broken connections, and from senders that were not sure.
 
 use crate::tasks::{Act, act};
+use crate::tokens::{Gauge, all_succeed, seed, send_limited, sleeper};
 use crate::world::{World, in_time};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::BrokerSettings;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// A handler that counts its runs and waits to be let go.
 #[derive(Clone)]
@@ -182,4 +184,27 @@ async fn a_task_that_waits_while_its_queue_is_deleted_runs_since_nobody_else_get
     }
     assert_eq!(worker.drain().await.code(), 0);
     assert_eq!(gate.runs(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_comes_back_before_its_sending_is_confirmed_is_not_lost_with_the_original() {
+    let world = World::new().await;
+    seed(&world, 0).await;
+    let gauge = Arc::new(Gauge::default());
+    let _worker = sleeper(&world, &gauge, Duration::from_millis(10));
+    world.warm_up().await;
+    send_limited(&world, 1).await;
+    // By now it waits for a token. Nothing else is sent before it goes back.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    world.broker.faults().lose_confirms(1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    seed(&world, 1).await;
+    let began = Instant::now();
+    all_succeed(&world, 1).await;
+    // The worker sends another copy when it has waited for the confirm for ten seconds.
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
 }
