@@ -1,8 +1,8 @@
 //! A task in this worker's hands, from its delivery until that is settled.
 
 use crate::watchdog::OnThread;
-use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::message::names::PASSES;
 use counterfoil_toolbox::message::{Content, Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
@@ -14,26 +14,27 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// What tells messages apart: a redelivery of the same one has the same key. The number of its
-/// deliveries is left out, since it rises with each. The copy of a task that was put off is the same
-/// attempt, but due at another time: it may come before the confirm of its own sending, and must not
-/// be settled with the message that it takes the place of.
+/// deliveries is left out, since it rises with each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     id: TaskId,
     run: i32,
     rescue: i32,
     executions: i32,
-    eta: Option<DateTime<Utc>>,
+    /// How often the task was put off untried. Such a copy is the same attempt, but another message: it
+    /// may come before its own sending is confirmed, and must not be settled with the one whose place it
+    /// takes.
+    pub(crate) passes: i64,
 }
 
 impl Key {
-    pub(crate) fn of(envelope: &Envelope) -> Self {
+    pub(crate) fn of(envelope: &Envelope, content: &Content) -> Self {
         Self {
             id: envelope.id.clone(),
             run: envelope.lineage.run,
             rescue: envelope.lineage.rescue,
             executions: envelope.lineage.executions,
-            eta: None,
+            passes: content.headers.int(PASSES).unwrap_or(0),
         }
     }
 }
@@ -103,7 +104,7 @@ impl Held {
         delivery: Delivery,
     ) -> Self {
         Self {
-            key: Key::of(&envelope),
+            key: Key::of(&envelope, &delivery.content),
             delivered_before: AtomicI32::new(envelope.lineage.deliveries),
             checkpoint: Mutex::new(envelope.checkpoint.clone()),
             envelope,

@@ -37,7 +37,7 @@ pub(crate) async fn take_in(shared: &Shared, delivery: Delivery) -> Option<Arc<H
     let service = shared
         .services
         .speak_for(envelope.name.service(), &delivery);
-    let key = Key::of(&envelope);
+    let key = Key::of(&envelope, &delivery.content);
     shared.guard.enter(&key, delivery, |delivery| {
         Held::new(envelope, payload, service, delivery)
     })

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::{InvalidDelay, delayed_key, without_delay};
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::message::names::PASSES;
 use counterfoil_toolbox::message::{Payload, encode_again};
 use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::topology::Names;
@@ -132,6 +133,9 @@ fn copy(
             .and_then(|delay| now.checked_add_signed(delay));
     }
     let mut content = encode_again(&envelope, payload);
+    content
+        .headers
+        .set(PASSES, held.key.passes.saturating_add(1));
     content.properties.timestamp = u64::try_from(now.timestamp()).ok();
     let own = return_key(names, held);
     let key = match delayed_key(delay, &own) {

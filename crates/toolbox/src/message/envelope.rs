@@ -17,6 +17,9 @@ pub mod names {
     pub const RESCUE: &str = "counterfoil-rescue";
     /// Retries so far, counted and uncounted; absent: as many as `retries`.
     pub const EXECUTIONS: &str = "counterfoil-executions";
+    /// How many copies workers have sent of the message, to have it again later: retries, and tasks that
+    /// were put off untried. It tells the copy of a task from the message that it takes the place of.
+    pub const PASSES: &str = "counterfoil-passes";
     /// How many of those the worker made without a message of their own, right before it sent this
     /// one.
     pub const TRIES_BEFORE: &str = "counterfoil-tries-before";

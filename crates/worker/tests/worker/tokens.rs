@@ -349,9 +349,10 @@ async fn a_task_that_was_started_before_its_worker_was_lost_outranks_that_after_
     seed(&world, 0).await;
     let gauge = Arc::new(Gauge::default());
     let worker = sleeper(&world, &gauge, Duration::from_millis(10));
-    send_limited(&world, 1).await;
     world.warm_up().await;
-    // Given back by its worker, it counts as delivered before.
+    send_limited(&world, 1).await;
+    // It waits for a token. Given back by its worker now, it counts as delivered before.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     world.broker.faults().close_consumers();
     tokio::time::sleep(Duration::from_secs(20)).await;
     seed(&world, 1).await;
