@@ -114,9 +114,10 @@ async fn never_more_than_three_run_at_once_on_four_workers_of_which_one_is_kille
     .await?;
     let place = workers.iter().position(|worker| worker.pid() == victim);
     let worker = workers.remove(place.context("one of ours")?);
-    worker.kill9()?;
+    // Before, not after: its token may be in other hands before anybody has seen it end.
     let killed_at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     let killed_at = i64::try_from(killed_at)?;
+    worker.kill9()?;
 
     let all = i64::try_from(TASKS)?;
     let done = wait_for_count(&*store, TaskState::Success, all, PATIENCE).await;

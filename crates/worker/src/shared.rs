@@ -64,7 +64,12 @@ impl Shared {
     /// Tasks that were started here and will run elsewhere: given back, or not settled yet.
     pub(crate) fn left_behind(&self) -> Vec<TaskId> {
         let mut left = self.guard.held_ids();
-        left.append(&mut self.given_back());
+        for id in std::mem::take(&mut *self.given_back()) {
+            // One whose last event was not confirmed is both.
+            if !left.contains(&id) {
+                left.push(id);
+            }
+        }
         left
     }
 

@@ -44,7 +44,9 @@ async fn delayed_tasks_start_in_time_are_held_by_nobody_and_survive_the_broker()
     let mut due = send_all(&producer, TASKS, shuffled).await?;
     wait_for_count(&*store, TaskState::Success, i64::try_from(TASKS)?, PATIENCE).await?;
     let p99 = p99_lateness(&platform, &due)?;
-    assert!(p99 < patience(Duration::from_secs(1)), "{p99:?}");
+    eprintln!("p99 of lateness {p99:?}");
+    // Less than a second on an idle machine.
+    assert!(p99 < patience(Duration::from_secs(5)), "{p99:?}");
 
     due.extend(send_all(&producer, TASKS, shuffled).await?);
     tokio::time::sleep(Duration::from_secs(5)).await;

@@ -36,11 +36,9 @@ async fn a_blocked_thread_costs_neither_the_connection_nor_the_time_of_other_tas
     );
     took.sort_unstable();
     let p99 = took[took.len() * 99 / 100];
-    assert!(
-        p99 < patience(Duration::from_secs(1)),
-        "{p99:?} of {}",
-        took.len()
-    );
+    eprintln!("p99 {p99:?} of {}", took.len());
+    // Less than a second on an idle machine; behind a blocked thread it would be the 40 s.
+    assert!(p99 < patience(Duration::from_secs(5)), "{p99:?}");
 
     super::eventually("the end of it", PATIENCE, async || {
         Ok(platform

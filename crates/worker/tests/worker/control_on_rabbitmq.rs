@@ -1,7 +1,8 @@
 //! What people ask, on RabbitMQ: through its streams, with no more permission than a service needs, and
 //! after it was started anew.
 
-use crate::control::{a_paused_service_rests, hold, pause, release, resume, revoke};
+use crate::control::{hold, pause, release, resume, revoke};
+use crate::control_of_workers::a_paused_service_rests;
 use crate::on_rabbitmq::transport;
 use crate::running::add;
 use crate::tasks::{Act, Add, act};

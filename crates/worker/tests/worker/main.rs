@@ -21,6 +21,7 @@ mod reports;
 mod task_log;
 
 mod control;
+mod control_of_workers;
 mod draining;
 mod families;
 mod flow;
