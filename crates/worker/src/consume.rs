@@ -75,24 +75,28 @@ async fn consume(
         {
             tracing::warn!(%queue, "the broker did not confirm that a consumer pauses");
         }
-        while let Some(delivery) = subscription.try_next() {
-            let _ = delivery.nack(Requeue::Yes);
-        }
+        give_back(&mut subscription);
     }
     lanes.give_back();
     let cancelled = tokio::time::timeout(FAREWELL, subscription.cancel()).await;
     if cancelled.is_err() {
         tracing::warn!("the broker did not confirm the end of a consumer");
     }
-    while let Some(delivery) = subscription.try_next() {
-        let _ = delivery.nack(Requeue::Yes);
-    }
+    give_back(&mut subscription);
     settled.cancelled().await;
     if tokio::time::timeout(FAREWELL, subscription.close())
         .await
         .is_err()
     {
         tracing::warn!("the broker did not confirm the end of a channel");
+    }
+}
+
+/// Gives back what had come and was not taken yet.
+fn give_back(subscription: &mut Subscription) {
+    while let Some(delivery) = subscription.try_next() {
+        // Stale: it goes back anyway.
+        let _ = delivery.nack(Requeue::Yes);
     }
 }
 

@@ -62,46 +62,46 @@ pub(crate) async fn beat(shared: Arc<Shared>, pulse: Pulse) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut count = 0;
     let draining = shared.stop.draining();
+    // Kept, so that what changes while something is said is not missed.
+    let (mut changes, mut following) = (shared.control.changes(), shared.control.following());
     let mut said = None;
     loop {
-        let due = tokio::select! {
+        let is_time = tokio::select! {
             () = draining.cancelled() => break,
             _ = ticks.tick() => true,
-            () = asked_anew(&shared) => said != Some(Asked::now(&shared, &pulse)),
+            _ = changes.changed() => false,
+            _ = following.changed() => false,
         };
-        if due {
-            said = Some(Asked::now(&shared, &pulse));
+        let asked = Asked::now(&shared, &pulse);
+        if is_time || said.as_ref() != Some(&asked) {
             let with_tasks = count % TASKS_EVERY == 0;
-            let phase = match shared.control.standing() {
+            let phase = match asked.standing {
                 Standing::AtWork => Phase::Running,
                 Standing::Quiet | Standing::Stopped => Phase::Quiet,
             };
-            say(&shared, &pulse, phase, with_tasks).await;
+            say(&shared, &pulse, phase, with_tasks, asked.clone()).await;
+            said = Some(asked);
             count += 1;
         }
     }
     loop {
-        say(&shared, &pulse, Phase::Draining, false).await;
+        say_now(&shared, &pulse, Phase::Draining).await;
         ticks.tick().await;
-    }
-}
-
-async fn asked_anew(shared: &Shared) {
-    let (mut changes, mut following) = (shared.control.changes(), shared.control.following());
-    tokio::select! {
-        _ = changes.changed() => {}
-        _ = following.changed() => {}
     }
 }
 
 /// Tells that this worker is gone; does not wait for long.
 pub(crate) async fn last_words(shared: &Shared, pulse: &Pulse) {
-    let said = say(shared, pulse, Phase::Stopped, false);
+    let said = say_now(shared, pulse, Phase::Stopped);
     // Unsaid, its silence says the same a little later.
     let _ = tokio::time::timeout(LAST_WORDS, said).await;
 }
 
-async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool) {
+async fn say_now(shared: &Shared, pulse: &Pulse, phase: Phase) {
+    say(shared, pulse, phase, false, Asked::now(shared, pulse)).await;
+}
+
+async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, asked: Asked) {
     let Some(first) = pulse.services.first() else {
         return;
     };
@@ -109,7 +109,7 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool) {
         paused,
         follows_control,
         ..
-    } = Asked::now(shared, pulse);
+    } = asked;
     let heartbeat = Heartbeat {
         worker: shared.id.clone(),
         services: pulse.services.clone(),

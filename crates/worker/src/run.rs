@@ -116,12 +116,18 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     if is_left_alone && task.handler.is_blocking() {
         let seeing_off = see_off(shared.clone(), held.clone(), running);
         shared.executions.spawn(seeing_off);
-    } else if let Err(note) = panic::catch(|| drop(running)) {
-        // What a handler leaves behind may panic when it is dropped; its outcome stands.
+    } else {
+        let_go(running);
+    }
+    (ended, Some(began.elapsed()))
+}
+
+/// Drops a handler. What it leaves behind may panic then; its outcome stands.
+fn let_go<T>(running: T) {
+    if let Err(note) = panic::catch(|| drop(running)) {
         let error = note.message;
         tracing::warn!(error, "a handler panicked while it was dropped");
     }
-    (ended, Some(began.elapsed()))
 }
 
 /// Waits for the handler, its time limit, or the end of the worker.
