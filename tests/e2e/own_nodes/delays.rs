@@ -49,6 +49,7 @@ async fn delayed_tasks_start_in_time_are_held_by_nobody_and_survive_the_broker()
     assert!(p99 < patience(Duration::from_secs(5)), "{p99:?}");
 
     due.extend(send_all(&producer, TASKS, shuffled).await?);
+    // By then some have started, some are due, and most wait in the levels.
     tokio::time::sleep(Duration::from_secs(5)).await;
     rabbit.kill9()?;
     rabbit.restart().await?;

@@ -28,6 +28,7 @@ async fn a_blocked_thread_costs_neither_the_connection_nor_the_time_of_other_tas
     let mut took = Vec::new();
     while began.elapsed() < BLOCKED - Duration::from_secs(2) {
         took.push(echo(&producer).await?);
+        // One at a time, a few in each second: what is measured is their wait, not a queue of them.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(

@@ -139,6 +139,7 @@ async fn nothing_is_lost_while_there_is_no_stream(world: World) -> anyhow::Resul
     let daemon = world.daemon();
     daemon.ready().await?;
     world.ask([pause("demo")]).await?;
+    // Some rounds of the leader's; nothing tells of what does not happen.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(world.store.unpublished_controls(0).await?.len(), 1);
     let items = topology::platform(&world.names, Default::default());
@@ -175,6 +176,7 @@ async fn neither_a_cancelled_nor_a_held_task_is_sent_again(world: World) -> anyh
     world.store.apply(&batch).await?;
     let queue = world.serve("nobody").await?;
     world.row_in("free", TaskState::Pending).await?;
+    // Two more rounds of the leader's, in which nothing must happen.
     tokio::time::sleep(world.settings.unroutable_interval * 3).await;
     world.ready(&queue, 1).await?;
     assert_eq!(
