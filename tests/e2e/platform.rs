@@ -248,6 +248,10 @@ pub(crate) struct Step {
     /// `start` or `end`.
     pub(crate) step: String,
     pub(crate) task_id: String,
+    /// As people see it.
+    pub(crate) attempt: String,
+    /// The worker's process.
+    pub(crate) pid: u32,
 }
 
 impl Step {
@@ -258,6 +262,8 @@ impl Step {
             at: next()?.parse()?,
             step: next()?.to_owned(),
             task_id: next()?.to_owned(),
+            attempt: next()?.to_owned(),
+            pid: next()?.parse()?,
         })
     }
 }
@@ -295,6 +301,16 @@ impl Process {
         Ok(())
     }
 
+    /// Stops it in the middle of whatever it does, until it is [thawed](Self::thaw).
+    pub(crate) fn freeze(&self) -> anyhow::Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) -> anyhow::Result<()> {
+        self.signal("-CONT")
+    }
+
     /// Asks it to stop, waits, and returns its exit code.
     pub(crate) async fn terminate(self) -> anyhow::Result<i32> {
         self.ask_to_stop()?;
@@ -303,10 +319,13 @@ impl Process {
 
     /// Sends SIGTERM.
     pub(crate) fn ask_to_stop(&self) -> anyhow::Result<()> {
-        let asked = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()?;
-        anyhow::ensure!(asked.success(), "the process is gone already");
+        self.signal("-TERM")
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status()?;
+        anyhow::ensure!(sent.success(), "the process is gone already");
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Workers as processes: stopped in the middle, replaced, killed by their tasks, blocked by them.
 
 mod blocking;
+mod leases;
 mod poison;
 mod stopping;
 

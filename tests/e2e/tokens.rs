@@ -1,6 +1,6 @@
 //! Tasks with a limit over all workers: never more at once, though workers are killed.
 
-use crate::platform::{PATIENCE, Platform, Process, wait_for_count};
+use crate::platform::{PATIENCE, Platform, Process, Step, wait_for_count};
 use anyhow::Context as _;
 use counterfoil_testkit::{Broker, Database, eventually};
 use counterfoil_toolbox::names::QueueName;
@@ -28,32 +28,6 @@ impl Task for Limited {
     type Output = f64;
 }
 
-/// One line of the ledger.
-#[derive(Debug, Clone)]
-struct Step {
-    at: i64,
-    is_start: bool,
-    execution: String,
-    pid: u32,
-}
-
-fn steps(platform: &Platform) -> anyhow::Result<Vec<Step>> {
-    let text = std::fs::read_to_string(platform.ledger()).unwrap_or_default();
-    let step = |line: &str| {
-        let words: Vec<_> = line.split(' ').collect();
-        let [at, step, id, attempt, pid] = words[..] else {
-            anyhow::bail!("{line}");
-        };
-        Ok(Step {
-            at: at.parse()?,
-            is_start: step == "start",
-            execution: format!("{id} {attempt}"),
-            pid: pid.parse()?,
-        })
-    };
-    text.lines().map(step).collect()
-}
-
 /// Most executions at the same time; those of the killed process end when it was killed. Steps of one
 /// millisecond count in the order in which they were written.
 fn most_at_once(steps: &[Step], killed: u32, killed_at: i64) -> usize {
@@ -63,8 +37,8 @@ fn most_at_once(steps: &[Step], killed: u32, killed_at: i64) -> usize {
         if step.at >= killed_at {
             open.retain(|(_, pid)| *pid != killed);
         }
-        let execution = (step.execution.clone(), step.pid);
-        if step.is_start {
+        let execution = (format!("{} {}", step.task_id, step.attempt), step.pid);
+        if step.step == "start" {
             open.insert(execution);
         } else {
             open.remove(&execution);
@@ -105,10 +79,10 @@ async fn never_more_than_three_run_at_once_on_four_workers_of_which_one_is_kille
 
     // One that has a task in hand is killed while they are at it.
     let victim = eventually("a worker to be at work", PATIENCE, async || {
-        let steps = steps(&platform)?;
+        let steps = platform.steps()?;
         let last = steps
             .last()
-            .filter(|step| step.is_start && steps.len() > 80);
+            .filter(|step| step.step == "start" && steps.len() > 80);
         Ok(last.map(|step| step.pid))
     })
     .await?;
@@ -126,7 +100,7 @@ async fn never_more_than_three_run_at_once_on_four_workers_of_which_one_is_kille
         logs.collect::<Vec<_>>().join("\n")
     })?;
     let took = began.elapsed();
-    let steps = steps(&platform)?;
+    let steps = platform.steps()?;
     let most = most_at_once(&steps, victim, killed_at);
     assert_eq!(most, LIMIT as usize, "{steps:#?}");
     // 200 tasks of 0.1 s, three at a time, are 6.7 s.

@@ -94,6 +94,7 @@ pub fn register(builder: WorkerBuilder, playground: Playground) -> WorkerBuilder
         .handle(|task, cx| noted(task, cx, basic::big))
         .handle(|task, cx| noted(task, cx, waiting::sleep))
         .handle(|task, cx| noted(task, cx, waiting::limited))
+        .handle(|task, cx| noted(task, cx, waiting::long))
         .handle(|task, cx| noted(task, cx, waiting::block))
         .handle(|task, cx| noted(task, cx, waiting::hang))
         .handle(|task, cx| noted(task, cx, waiting::progress))

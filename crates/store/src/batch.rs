@@ -8,13 +8,13 @@ use crate::merge::{
     Fill, ResultChange, StateColumns, TaskChange, change_from_event, result_from_event,
 };
 use crate::owners::Owners;
-use crate::record::UnroutableTask;
+use crate::record::{LostTask, UnroutableTask};
 use crate::set_aside::{DeadLetter, Handled, Parked};
-use crate::text::{LONG, boxed};
+use crate::text::{LINE, LONG, boxed};
 use crate::time::clamped;
 use crate::worker_seen::WorkerSeen;
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::event::Event;
+use counterfoil_toolbox::event::{Event, TaskFault};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::state::{Lineage, StateKey, TaskState};
 use std::collections::btree_map::Entry;
@@ -38,6 +38,7 @@ pub struct Batch {
     pub(crate) forgotten: BTreeSet<Uuid>,
     pub(crate) workers: BTreeMap<WorkerId, WorkerSeen>,
     pub(crate) canaries: BTreeMap<Uuid, CanarySight>,
+    pub(crate) markers: BTreeMap<Uuid, MarkerSight>,
     pub(crate) controls: BTreeMap<Uuid, Asked>,
     pub(crate) held: BTreeMap<TaskId, HeldBack>,
 }
@@ -155,6 +156,15 @@ impl Batch {
         }
     }
 
+    /// Adds that a marker came through.
+    pub fn marker(&mut self, id: Uuid, place: MarkerPlace) {
+        let sight = self.markers.entry(id).or_default();
+        match place {
+            MarkerPlace::Events => sight.events = true,
+            MarkerPlace::Heartbeats => sight.heartbeats = true,
+        }
+    }
+
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -167,6 +177,7 @@ impl Batch {
             && self.forgotten.is_empty()
             && self.workers.is_empty()
             && self.canaries.is_empty()
+            && self.markers.is_empty()
             && self.controls.is_empty()
             && self.held.is_empty()
     }
@@ -198,23 +209,23 @@ impl Batch {
         }
     }
 
-    /// Adds that the platform sends a task again by itself: as its next rescue.
-    pub(crate) fn resent(&mut self, task: &UnroutableTask, now: DateTime<Utc>) {
+    /// Adds that the platform sends a task again by itself, as the attempt `next`.
+    pub(crate) fn resent(&mut self, task: Resent<'_>, now: DateTime<Utc>) {
         let Ok(name) = task.name.parse() else {
             return;
         };
-        let next = task.next();
-        let id = line_id(&task.task_id, next, TaskState::Pending);
-        self.lines.insert(
-            (task.task_id.clone(), id),
-            HistoryLine::of_platform(&task.task_id, id, next, now),
-        );
+        let state = TaskState::Pending;
+        let id = line_id(task.task_id, task.next, state);
+        let key = (task.task_id.clone(), id);
+        self.lines
+            .insert(key, HistoryLine::of_platform(&task, id, now));
         self.change(TaskChange {
             task_id: task.task_id.clone(),
-            state: StateColumns::bare(
-                StateKey::new(next, TaskState::Pending, id),
-                TaskState::Pending,
-            ),
+            state: StateColumns {
+                error_kind: task.why.as_ref().map(|fault| fault.kind.as_str()),
+                error_message: task.why.as_ref().map(|why| boxed(&why.message, LINE)),
+                ..StateColumns::bare(StateKey::new(task.next, state, id), state)
+            },
             copy: None,
             fill: Fill {
                 name,
@@ -223,6 +234,39 @@ impl Batch {
                 session_id: None,
             },
         });
+    }
+}
+
+/// A task that the platform sent again by itself.
+#[derive(Debug)]
+pub(crate) struct Resent<'a> {
+    pub(crate) task_id: &'a TaskId,
+    pub(crate) name: &'a str,
+    /// The attempt that it is now.
+    pub(crate) next: Lineage,
+    /// What happened to the one before.
+    pub(crate) why: Option<TaskFault>,
+}
+
+impl<'a> From<&'a UnroutableTask> for Resent<'a> {
+    fn from(task: &'a UnroutableTask) -> Self {
+        Self {
+            task_id: &task.task_id,
+            name: &task.name,
+            next: task.next(),
+            why: None,
+        }
+    }
+}
+
+impl<'a> From<&'a LostTask> for Resent<'a> {
+    fn from(task: &'a LostTask) -> Self {
+        Self {
+            task_id: &task.task_id,
+            name: &task.name,
+            next: task.next(),
+            why: Some(task.fault()),
+        }
     }
 }
 
@@ -284,4 +328,20 @@ pub(crate) struct CanarySight {
     pub(crate) tracking: bool,
     pub(crate) unroutable: bool,
     pub(crate) events: bool,
+}
+
+/// Where a marker can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MarkerPlace {
+    /// In the queue of events.
+    Events,
+    /// In the queue of signs of life.
+    Heartbeats,
+}
+
+/// Where one batch saw a marker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct MarkerSight {
+    pub(crate) events: bool,
+    pub(crate) heartbeats: bool,
 }

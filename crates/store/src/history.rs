@@ -1,12 +1,13 @@
 //! Lines of a task's history, as they are written.
 
+use crate::batch::Resent;
 use crate::copy::{TrackingCopy, line_id};
 use crate::record::EventRow;
 use crate::text::{INDEXED, LINE, LONG, boxed};
 use crate::time::{clamped, of_uuid_v7, to_text};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::event::{Event, EventKind};
+use counterfoil_toolbox::event::{Event, EventKind, TaskFault};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::state::Lineage;
 use serde_json::{Map, Value};
@@ -86,21 +87,21 @@ impl HistoryLine {
     }
 
     /// The line of a task that the platform sends again.
-    pub(crate) fn of_platform(
-        task_id: &TaskId,
-        event_id: Uuid,
-        lineage: Lineage,
-        at: DateTime<Utc>,
-    ) -> Self {
+    pub(crate) fn of_platform(task: &Resent<'_>, event_id: Uuid, at: DateTime<Utc>) -> Self {
+        let task_id = task.task_id;
         Self {
             event_id,
             task_id: task_id.clone(),
-            lineage,
+            lineage: task.next,
             kind: EventKind::State(TaskState::Pending),
             worker: None,
             at: sent_at(task_id).map_or(FiledAt::Written, FiledAt::Known),
             happened_at: Some(clamped(at)),
-            detail: None,
+            detail: task.why.as_ref().map(|why| {
+                let mut detail = Map::new();
+                add_fault(&mut detail, why);
+                Value::Object(detail).to_string()
+            }),
         }
     }
 
@@ -157,13 +158,8 @@ pub(crate) fn sent_at(task_id: &TaskId) -> Option<DateTime<Utc>> {
 fn detail_of(event: &Event) -> Option<String> {
     let mut detail = Map::new();
     let time = |at: DateTime<Utc>| Value::from(to_text(clamped(at)));
-    let text = |text: &str, max: usize| Value::from(&*boxed(text, max));
     if let Some(error) = &event.error {
-        detail.insert("error_kind".into(), error.kind.as_str().into());
-        detail.insert("error_message".into(), text(&error.message, LINE));
-        if let Some(traceback) = &error.traceback {
-            detail.insert("traceback".into(), text(traceback, LONG));
-        }
+        add_fault(&mut detail, error);
     }
     if let Some(reason) = &event.skipped {
         detail.insert("skipped".into(), text(reason, LINE));
@@ -193,6 +189,18 @@ fn detail_of(event: &Event) -> Option<String> {
         detail.insert("service".into(), text(&event.service, INDEXED));
     }
     (!detail.is_empty()).then(|| Value::Object(detail).to_string())
+}
+
+fn text(text: &str, max: usize) -> Value {
+    Value::from(&*boxed(text, max))
+}
+
+fn add_fault(detail: &mut Map<String, Value>, fault: &TaskFault) {
+    detail.insert("error_kind".into(), fault.kind.as_str().into());
+    detail.insert("error_message".into(), text(&fault.message, LINE));
+    if let Some(traceback) = &fault.traceback {
+        detail.insert("traceback".into(), text(traceback, LONG));
+    }
 }
 
 /// Lines as they are told: in the order of attempts, each thing once.

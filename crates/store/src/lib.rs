@@ -31,7 +31,7 @@ mod time;
 mod values;
 mod worker_seen;
 
-pub use batch::{Applied, Batch, CanaryPlace};
+pub use batch::{Applied, Batch, CanaryPlace, MarkerPlace};
 pub use control::{Cancelling, ControlFilter, HeldBack};
 pub use copy::{Seen, TrackingCopy};
 pub use error::{BoxError, FaultClass, StoreError};

@@ -18,6 +18,7 @@ pub(crate) struct Statements {
     pub(crate) delete_events: &'static str,
     pub(crate) delete_handled_dead: &'static str,
     pub(crate) delete_logs: &'static str,
+    pub(crate) delete_markers: &'static str,
     pub(crate) delete_old_canaries: &'static str,
     pub(crate) delete_old_workers: &'static str,
     pub(crate) delete_parked: &'static str,
@@ -33,14 +34,19 @@ pub(crate) struct Statements {
     pub(crate) insert_control: &'static str,
     pub(crate) insert_event: &'static str,
     pub(crate) insert_log: &'static str,
+    pub(crate) insert_marker: &'static str,
     pub(crate) log: &'static str,
+    pub(crate) lost_tasks: &'static str,
     pub(crate) mark_published: &'static str,
+    pub(crate) marker_seen: &'static str,
     pub(crate) owners: &'static str,
     pub(crate) parked: &'static str,
     pub(crate) probe: &'static str,
+    pub(crate) renew_leases: &'static str,
     pub(crate) result: &'static str,
     pub(crate) services: &'static str,
     pub(crate) set_held: &'static str,
+    pub(crate) shortest_lease: &'static str,
     pub(crate) stored_tasks: &'static str,
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
@@ -50,6 +56,7 @@ pub(crate) struct Statements {
     pub(crate) unroutable: &'static str,
     pub(crate) unroutable_services: &'static str,
     pub(crate) update_canary: &'static str,
+    pub(crate) update_marker: &'static str,
     pub(crate) upsert_dead: &'static str,
     pub(crate) upsert_parked: &'static str,
     pub(crate) upsert_result: &'static str,
@@ -69,12 +76,13 @@ macro_rules! statements {
         statements!($database:
             applied_migrations canaries clock controls controls_to_renew count_unpublished
             counts_by_service counts_by_state dead dead_records dead_services delete_dead
-            delete_events delete_handled_dead delete_logs delete_old_canaries delete_old_workers
-            delete_parked delete_results delete_tasks end_control end_controls family handle_dead
-            has_migrations history insert_canary insert_control insert_event insert_log log
-            mark_published owners parked probe result services set_held stored_tasks task
-            task_schema tasks tasks_with_ids unpublished_controls unroutable unroutable_services
-            update_canary upsert_dead upsert_parked upsert_result upsert_task upsert_worker waiting
+            delete_events delete_handled_dead delete_logs delete_markers delete_old_canaries
+            delete_old_workers delete_parked delete_results delete_tasks end_control end_controls
+            family handle_dead has_migrations history insert_canary insert_control insert_event
+            insert_log insert_marker log lost_tasks mark_published marker_seen owners parked probe
+            renew_leases result services set_held shortest_lease stored_tasks task task_schema tasks
+            tasks_with_ids unpublished_controls unroutable unroutable_services update_canary
+            update_marker upsert_dead upsert_parked upsert_result upsert_task upsert_worker waiting
             workers
         )
     };

@@ -7,7 +7,7 @@ use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::json::JsonText;
 use crate::owners::Owners;
 use crate::record::{
-    CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount,
+    CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use async_trait::async_trait;
@@ -137,6 +137,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Records that the platform sent these tasks again by itself, each as its
     /// [next](UnroutableTask::next) attempt. Recording the same again is harmless.
     async fn mark_resent(&self, tasks: &[UnroutableTask]) -> Result<(), StoreError>;
+
+    /// The shortest [lease](counterfoil_toolbox::event::Lease) of the tasks that workers have taken over from
+    /// the broker; `None`: they have none.
+    async fn shortest_lease(&self) -> Result<Option<Duration>, StoreError>;
+
+    /// Tasks whose lease has ended, longest ago first: at most so many, up to 10,000.
+    async fn lost_tasks(&self, limit: u32) -> Result<Vec<LostTask>, StoreError>;
+
+    /// Records that the platform sent these tasks again, each as its [next](LostTask::next) attempt.
+    /// Recording the same again is harmless.
+    async fn mark_rescued(&self, tasks: &[LostTask]) -> Result<(), StoreError>;
+
+    /// Records that a marker is being sent, and forgets all others.
+    async fn marker_sent(&self, id: Uuid) -> Result<(), StoreError>;
+
+    /// Whether this marker, the last that was sent, [came through](Batch::marker) everywhere.
+    async fn marker_seen(&self, id: Uuid) -> Result<bool, StoreError>;
 
     /// What holds of what was [asked](Batch::ask) of workers, newest first.
     async fn controls(&self, filter: &ControlFilter) -> Result<Vec<ControlRow>, StoreError>;

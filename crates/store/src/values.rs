@@ -6,6 +6,7 @@ use crate::history::sent_at;
 use crate::ids::IdKey;
 use crate::merge::{ResultChange, TaskChange};
 use chrono::{DateTime, Utc};
+use counterfoil_toolbox::event::LONGEST_LEASE;
 use counterfoil_toolbox::message::json::inspect;
 use std::sync::Arc;
 
@@ -34,6 +35,18 @@ impl<'a> TaskValues<'a> {
 
     pub(crate) fn service(&self) -> &'a str {
         self.change.name().service()
+    }
+
+    /// Milliseconds that its worker may be silent, within reason.
+    pub(crate) fn lease_ms(&self) -> Option<i32> {
+        let lease = self.change.state.lease?;
+        let longest = u32::try_from(LONGEST_LEASE.as_millis()).unwrap_or(u32::MAX);
+        i32::try_from(lease.ms.clamp(1, longest)).ok()
+    }
+
+    /// How often workers have vanished with it.
+    pub(crate) fn restarts(&self) -> Option<i32> {
+        self.change.state.lease.map(|lease| lease.restarts)
     }
 
     /// A column of the tracking copy, while there is one.

@@ -5,7 +5,7 @@ use crate::text::{INDEXED, boxed};
 use crate::time::clamped;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::heartbeat::Phase;
-use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::names::{QueueName, ServiceName, TaskName};
 use counterfoil_toolbox::tokens::LimitReport;
 use std::collections::BTreeMap;
@@ -33,6 +33,8 @@ pub struct WorkerSeen {
     pub queues: Vec<QueueName>,
     /// Tasks that it runs by tokens.
     pub limits: BTreeMap<TaskName, LimitReport>,
+    /// Tasks that it has taken over from the broker and still has.
+    pub leases: Vec<TaskId>,
     /// How many tasks it runs right now.
     pub running: i64,
     /// How many executions ended since it started.
@@ -58,6 +60,11 @@ impl WorkerSeen {
             started_at: self.started_at.map(clamped),
             ..self
         }
+    }
+
+    /// The tasks whose leases it renews, each with the worker.
+    pub(crate) fn renewals(&self) -> impl Iterator<Item = (&TaskId, &WorkerId)> {
+        self.leases.iter().map(|task_id| (task_id, &self.id))
     }
 
     pub(crate) fn queues_json(&self) -> String {

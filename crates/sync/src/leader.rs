@@ -3,6 +3,7 @@
 use crate::canary::Canaries;
 use crate::control::Controls;
 use crate::health::Health;
+use crate::rescue::Rescuer;
 use crate::resend::Resender;
 use crate::start::prepare_months;
 use crate::tokens::Treasurer;
@@ -14,6 +15,7 @@ use counterfoil_toolbox::topology::{Names, QueueSettings};
 use counterfoil_toolbox::transport::Transport;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -64,11 +66,14 @@ impl Leader {
 
     /// Works until the leadership is lost. What people ask of workers does not wait for the rounds.
     async fn lead(&self, guard: LeaderGuard) {
-        let store = Arc::clone(&self.store);
-        let controls = Controls::new(&self.transport, self.names.clone(), store);
+        let leading = Leading(Mutex::new(guard));
+        let store = || Arc::clone(&self.store);
+        let controls = Controls::new(&self.transport, self.names.clone(), store());
+        let rescuer = Rescuer::new(&self.transport, self.names.clone(), store());
         tokio::select! {
-            () = self.rounds(guard) => {}
+            () = self.rounds(&leading) => {}
             () = controls.run() => {}
+            () = rescuer.run(&leading) => {}
         }
     }
 
@@ -77,7 +82,7 @@ impl Leader {
     /// # Cancel safety
     /// Cancelled between sending a task and marking it, the task is sent once more by the next
     /// leader.
-    async fn rounds(&self, mut guard: LeaderGuard) {
+    async fn rounds(&self, leading: &Leading) {
         let mut resender = Resender::new(
             Arc::clone(&self.transport),
             self.names.clone(),
@@ -111,7 +116,7 @@ impl Leader {
                 _ = hear_again.tick() => Due::HearAgain,
                 _ = housekeeping.tick() => Due::Housekeeping,
             };
-            if !still_leads(&mut guard).await {
+            if !leading.still().await {
                 return;
             }
             let done = match due {
@@ -146,16 +151,23 @@ fn said(done: Result<(), impl std::error::Error>) -> Result<(), String> {
     done.map_err(|error| ErrorChain(&error).to_string())
 }
 
-async fn still_leads(guard: &mut LeaderGuard) -> bool {
-    match guard.still_leads().await {
-        Ok(true) => true,
-        Ok(false) => {
-            tracing::warn!("another daemon leads now");
-            false
-        }
-        Err(error) => {
-            tracing::warn!(error = %ErrorChain(&error), "this daemon does not lead any more");
-            false
+/// The leadership, for all that goes on under it.
+#[derive(Debug)]
+pub(crate) struct Leading(Mutex<LeaderGuard>);
+
+impl Leading {
+    /// Whether it still holds.
+    pub(crate) async fn still(&self) -> bool {
+        match self.0.lock().await.still_leads().await {
+            Ok(true) => true,
+            Ok(false) => {
+                tracing::warn!("another daemon leads now");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(error = %ErrorChain(&error), "this daemon does not lead any more");
+                false
+            }
         }
     }
 }

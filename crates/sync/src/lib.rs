@@ -20,6 +20,7 @@ mod leader;
 mod pump;
 mod read;
 mod reread;
+mod rescue;
 mod resend;
 mod start;
 mod tokens;

@@ -69,6 +69,10 @@ pub struct Event {
     /// How long the handler ran, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime_ms: Option<i64>,
+    /// The broker has forgotten the task, which is its worker's alone. Absent: a message goes on with it,
+    /// or it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
 }
 
 impl Event {
@@ -103,6 +107,7 @@ impl Event {
             log: None,
             started_at: None,
             runtime_ms: None,
+            lease: None,
         }
     }
 
@@ -115,6 +120,18 @@ impl Event {
         }
     }
 }
+
+/// A worker's promise to show, by signs of life, that it still has a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Milliseconds of silence after which the task is taken for lost: 1 to [`LONGEST_LEASE`].
+    pub ms: u32,
+    /// How often the task was sent again before because its worker vanished with it.
+    pub restarts: i32,
+}
+
+/// Longest lease that a worker may promise.
+pub const LONGEST_LEASE: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 
 /// What an event says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

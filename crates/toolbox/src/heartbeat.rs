@@ -3,7 +3,7 @@
 //! One JSON object per message on the heartbeats exchange, under the worker's first service. A
 //! worker that was not heard of for a while is taken for gone.
 
-use crate::ids::WorkerId;
+use crate::ids::{TaskId, WorkerId};
 use crate::names::{QueueName, ServiceName, TaskName};
 use crate::tokens::LimitReport;
 use chrono::{DateTime, Utc};
@@ -39,6 +39,9 @@ pub struct Heartbeat {
     /// Tasks that it runs by tokens, which hold their concurrency down over all workers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<TaskName, LimitReport>,
+    /// Tasks that it has and that the broker has forgotten: their leases are renewed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<TaskId>,
     /// Tasks whose handlers run now.
     pub running: u64,
     /// Executions that ended since it started, however they ended.
@@ -89,6 +92,7 @@ mod tests {
                     tokens: vec!["1-a".parse().expect("a token")],
                 },
             )]),
+            leases: vec![TaskId::new("t1").expect("valid")],
             running: 3,
             processed: 40,
             phase: Phase::Running,

@@ -45,7 +45,8 @@ pub struct TaskOptions {
     pub backoff: Backoff,
     /// Longest that one execution may take before it is ended and counts as failed. `None`, the
     /// default: as the worker's settings say, 25 min unless changed; that is below the 30 min
-    /// after which RabbitMQ takes an unacknowledged message back.
+    /// after which RabbitMQ takes an unacknowledged message back. A task that is acknowledged
+    /// [early](Ack::Early) has no limit then.
     pub time_limit: Option<Duration>,
     /// When the handler of one execution is told that its time is nearly up, so that it can clean up
     /// or stop half-way: see `Context::soft_time_limit`. It must be shorter than the time limit.
@@ -68,6 +69,29 @@ pub struct TaskOptions {
     /// repeated, which does not count as a retry. A blocking handler cannot be ended: let it look at
     /// its context's `cancelled`.
     pub max_concurrency_global: Option<u32>,
+    /// When a worker acknowledges the task's message. Default: [`Ack::Late`].
+    pub ack: Ack,
+    /// How often a task that is [acknowledged early](Ack::Early) is begun again after its worker vanished.
+    /// Once more, and it fails as `worker_lost` without being begun, and its message is dead. Default: 3.
+    pub max_restarts: u32,
+}
+
+/// When a worker acknowledges a message, and so who begins the task again when the worker dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ack {
+    /// When the task is over and that is recorded: the broker begins it again, at once. It takes messages
+    /// back after its consumer timeout (30 min unless changed), so no execution may take longer.
+    #[default]
+    Late,
+    /// Before its handler begins, once the platform has been told: for tasks that may take longer than
+    /// the broker waits. The worker says with every sign of life that it still has the task, which renews
+    /// its lease (`worker.lease`). When the lease ends, `counterfoil-sync` sends the task again from its
+    /// tracking copy: it needs that daemon, and a worker that dies is noticed one lease later.
+    ///
+    /// A worker that was cut off from the broker for longer than its lease, and a process that was stopped
+    /// and goes on, may run a task beside its successor: what it reports then changes the history only.
+    /// A retry always goes through the broker, after a second at least.
+    Early,
 }
 
 impl Default for TaskOptions {
@@ -80,6 +104,8 @@ impl Default for TaskOptions {
             rate_limit: None,
             max_concurrency: None,
             max_concurrency_global: None,
+            ack: Ack::Late,
+            max_restarts: 3,
         }
     }
 }

@@ -11,9 +11,10 @@ use crate::stop::Stop;
 use crate::task_error::TaskError;
 use crate::worker::Worker;
 use counterfoil_toolbox::config::{BrokerSettings, Declaring, WorkerSettings};
+use counterfoil_toolbox::event::LONGEST_LEASE;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
-use counterfoil_toolbox::task::longest_run;
+use counterfoil_toolbox::task::{Ack, longest_run};
 use counterfoil_toolbox::tokens::MOST_TOKENS;
 use counterfoil_toolbox::topology::{self, Names};
 use counterfoil_toolbox::transport::Transport;
@@ -22,6 +23,9 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Signs of life in one lease, at least: one or two may be lost.
+const BEATS_PER_LEASE: u32 = 3;
 
 /// Largest result that a message of events can carry.
 const MAX_RESULT_BYTES: usize = 15 * 1024 * 1024;
@@ -145,7 +149,8 @@ impl WorkerBuilder {
 
     /// After how long the broker takes an unacknowledged message back. Default: 30 min, RabbitMQ's
     /// own. Time limits must stay below it by a tenth, at most two minutes; those that senders ask
-    /// for are lowered to that, and a task without any gets it.
+    /// for are lowered to that, and a task without any gets it. Tasks that are acknowledged
+    /// [early](Ack::Early) are not bound by it.
     pub fn consumer_timeout(mut self, timeout: Duration) -> Self {
         self.consumer_timeout = timeout;
         self
@@ -229,7 +234,15 @@ impl WorkerBuilder {
                 "must be at most 15 MiB: results travel in messages",
             ),
         ];
-        for (is_broken, setting, why) in rules {
+        let tasks = self.registry.sorted();
+        let any_early = tasks.iter().any(|task| task.options.ack == Ack::Early);
+        let shortest = settings.heartbeat.saturating_mul(BEATS_PER_LEASE);
+        let lease = (
+            any_early && !(shortest..=LONGEST_LEASE).contains(&settings.lease),
+            "lease",
+            "must be at least three times `heartbeat` and at most an hour",
+        );
+        for (is_broken, setting, why) in rules.into_iter().chain([lease]) {
             if is_broken {
                 self.faults.push(BuildFault::Setting { setting, why });
             }
@@ -243,7 +256,9 @@ impl WorkerBuilder {
                 let name = task.name.to_string();
                 self.faults.push(BuildFault::NoConcurrency { name });
             }
-            let limit = task.options.time_limit.or(self.settings.time_limit);
+            let is_late = task.options.ack == Ack::Late;
+            let of_worker = self.settings.time_limit.filter(|_| is_late);
+            let limit = task.options.time_limit.or(of_worker);
             if let (Some(soft), Some(limit)) = (task.options.soft_time_limit, limit)
                 && soft >= limit
             {
@@ -251,7 +266,7 @@ impl WorkerBuilder {
                 self.faults
                     .push(BuildFault::SoftTimeLimit { name, soft, limit });
             }
-            if let Some(limit) = limit.filter(|limit| *limit > longest) {
+            if let Some(limit) = limit.filter(|limit| is_late && *limit > longest) {
                 self.faults.push(BuildFault::TimeLimit {
                     name: task.name.to_string(),
                     limit,
@@ -269,6 +284,12 @@ impl WorkerBuilder {
             if !(1..=MOST_TOKENS).contains(&limit) {
                 let name = task.name.to_string();
                 self.faults.push(BuildFault::GlobalLimit { name, limit });
+            }
+            let time = task.options.time_limit;
+            let longest = longest_run(self.consumer_timeout);
+            if task.options.ack == Ack::Early && time.is_none_or(|time| time > longest) {
+                let name = task.name.to_string();
+                self.faults.push(BuildFault::LongToken { name, longest });
             }
             let queue = self.names.token_queue(&task.name);
             self.faults.extend(queue.err().map(BuildFault::from));

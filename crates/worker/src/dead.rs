@@ -48,7 +48,13 @@ async fn publish(
         routing_key: dead_key(shared.names.service_of(queue)),
         content,
     };
-    until_confirmed(&shared.senders.dead, publication, stop, "a dead letter").await
+    until_confirmed(
+        &shared.senders.mandatory,
+        publication,
+        stop,
+        "a dead letter",
+    )
+    .await
 }
 
 fn add_reason(headers: &mut Headers, fault: &TaskFault) {

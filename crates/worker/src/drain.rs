@@ -44,9 +44,11 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
             .run_until_cancelled(ended_within(LEAVE_TIMEOUT))
             .await;
     }
-    //   Those that did not are dropped.
+    //   Those that did not are dropped. What was taken over is sent to others then.
     stop.kill();
-    ended_within(DROP_TIMEOUT).await;
+    let to_send = !shared.guard.taken_over().is_empty();
+    let dropping = ended_within(if to_send { FLUSH_TIMEOUT } else { DROP_TIMEOUT });
+    at_once.run_until_cancelled(dropping).await;
     // 4 Who reports stops last.
     shared.reporter.close();
     if timeout(FLUSH_TIMEOUT, &mut reporting).await.is_err() {

@@ -91,10 +91,22 @@ pub enum BuildFault {
         /// Its limit.
         limit: u32,
     },
+    /// The broker would take the token back while the task is still running.
+    #[error(
+        "task {name} is limited over all workers and acknowledged early, so it needs a time limit of at \
+         most {longest:?}: the broker takes back the token by which it runs"
+    )]
+    LongToken {
+        /// The task.
+        name: String,
+        /// The longest limit that is possible.
+        longest: Duration,
+    },
     /// The broker would take the message back while the task is still running.
     #[error(
         "the time limit of task {name} is {limit:?}, but the broker takes messages back after \
-         {consumer_timeout:?}: lower the limit or raise the broker's consumer_timeout"
+         {consumer_timeout:?}: acknowledge it early (`ack: Ack::Early` in its options), lower the limit, \
+         or raise the broker's consumer_timeout (and [broker] consumer_timeout with it)"
     )]
     TimeLimit {
         /// The task.

@@ -23,7 +23,10 @@ use counterfoil_toolbox::transport::Delivery;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+/// How long a task stays away that has waited here for a place in vain.
+const COMES_AGAIN: Duration = Duration::from_secs(5);
 
 /// Takes one delivery to its end.
 pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
@@ -120,6 +123,9 @@ impl Execution {
         if self.is_expired() {
             return Ended::Expired;
         }
+        if let Some(restarts) = task.too_often_restarted(&held.envelope) {
+            return Ended::LostTooOften(restarts);
+        }
         if let Some(wait) = self.too_early() {
             return Ended::TooEarly(wait);
         }
@@ -132,6 +138,9 @@ impl Execution {
         }
         if let Some(objection) = shared.control.objection(&held) {
             return objection;
+        }
+        if let Err(ended) = self.take_over(task.options.ack).await {
+            return ended;
         }
         let (live, executions) = (self.live, self.tally.executions);
         let (ended, took) = run(Start {
@@ -217,7 +226,10 @@ impl Execution {
             }
             let slot = match slots.clone().try_acquire_owned() {
                 Ok(slot) => slot,
-                Err(_) => self.wait_in_line().await?,
+                Err(_) => {
+                    let waited = timeout(self.longest_wait(), self.wait_in_line()).await;
+                    waited.unwrap_or(Err(Ended::Limited(COMES_AGAIN)))?
+                }
             };
             if self.held.is_ours() {
                 return Ok(slot);
@@ -231,6 +243,15 @@ impl Execution {
                 None => return Err(Ended::Stopped),
             }
         }
+    }
+
+    /// How long it may wait for a place: the broker must not take it back while it runs.
+    fn longest_wait(&self) -> Duration {
+        let Shared {
+            limits, registry, ..
+        } = &*self.shared;
+        let task = registry.get(&self.held.envelope.name);
+        task.map_or(limits.longest, |task| limits.wait_of(&self.held, task))
     }
 
     async fn wait_in_line(&self) -> Result<OwnedSemaphorePermit, Ended> {

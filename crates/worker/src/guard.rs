@@ -119,6 +119,11 @@ impl Guard {
         self.held(|held| Some(held.envelope.id.clone()))
     }
 
+    /// Ids of the tasks in hand that the broker has forgotten.
+    pub(crate) fn taken_over(&self) -> Vec<TaskId> {
+        self.held(|held| held.lease().map(|_| held.envelope.id.clone()))
+    }
+
     /// What `look` finds among the tasks in hand.
     pub(crate) fn held<T>(&self, look: impl Fn(&Arc<Held>) -> Option<T>) -> Vec<T> {
         let known = self.known();

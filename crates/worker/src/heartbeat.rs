@@ -122,6 +122,7 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
         queues: pulse.queues.clone(),
         tasks: with_tasks.then(|| shared.registry.schemas()),
         limits: shared.tokens.reports(pulse.interval * TOKENS_OF),
+        leases: shared.guard.taken_over(),
         running: shared.counts.running(),
         processed: shared.counts.processed(),
         phase,

@@ -1,7 +1,9 @@
 //! A task in this worker's hands, from its delivery until that is settled.
 
+use crate::stop::Stop;
 use crate::watchdog::OnThread;
 use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::event::Lease;
 use counterfoil_toolbox::message::names::PASSES;
 use counterfoil_toolbox::message::{Content, Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
@@ -12,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 /// What tells messages apart: a redelivery of the same one has the same key. The number of its
 /// deliveries is left out, since it rises with each.
@@ -82,12 +85,29 @@ struct Deliveries {
     more: Vec<Delivery>,
     /// Its queue is gone, so no delivery of it will come again.
     orphaned: bool,
+    /// It was taken over: its messages are acknowledged.
+    taken_over: Option<TakenOver>,
+}
+
+/// A task that is this worker's alone.
+#[derive(Debug)]
+struct TakenOver {
+    lease: Lease,
+    /// The message as it came.
+    content: Content,
 }
 
 impl Deliveries {
     fn is_ours(&self) -> bool {
         let mut all = self.first.iter().chain(&self.more);
-        self.orphaned || all.any(Delivery::is_live)
+        self.orphaned || self.taken_over.is_some() || all.any(Delivery::is_live)
+    }
+
+    fn content(&self) -> Option<Content> {
+        let any = self.first.as_ref().or(self.more.first());
+        let any = any.map(|delivery| &delivery.content);
+        let any = any.or(self.taken_over.as_ref().map(|taken| &taken.content));
+        any.cloned()
     }
 
     fn take(&mut self) -> impl Iterator<Item = Delivery> + use<> {
@@ -117,6 +137,7 @@ impl Held {
                 first: Some(delivery),
                 more: Vec::new(),
                 orphaned: false,
+                taken_over: None,
             }),
             changed: Notify::new(),
             on_thread: OnThread::default(),
@@ -130,6 +151,11 @@ impl Held {
         let count = i32::try_from(delivery.delivery_count()).unwrap_or(0);
         self.delivered_before.fetch_max(count, Ordering::Relaxed);
         let mut deliveries = self.deliveries();
+        if deliveries.taken_over.is_some() {
+            // The acknowledgement was lost with its channel. Stale: this one comes again too.
+            let _ = delivery.ack();
+            return;
+        }
         let before = deliveries.take();
         let mut live = before.filter(Delivery::is_live).collect::<Vec<_>>();
         live.push(delivery);
@@ -169,6 +195,38 @@ impl Held {
             .expect("no code panics while it holds the lock")
     }
 
+    /// Acknowledges its messages before it is done: from now on it is this worker's alone. `false`: the
+    /// broker has taken them back, so it is not.
+    pub(crate) fn take_over(&self, lease: Lease) -> bool {
+        let mut deliveries = self.deliveries();
+        let Some(content) = deliveries.content() else {
+            return false;
+        };
+        let mut is_ours = deliveries.orphaned;
+        for delivery in deliveries.take() {
+            is_ours |= delivery.ack() == Settled::Sent;
+        }
+        if is_ours {
+            deliveries.taken_over = Some(TakenOver { lease, content });
+        }
+        is_ours
+    }
+
+    /// What the worker has promised about it, if it has taken it over.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        let deliveries = self.deliveries();
+        deliveries.taken_over.as_ref().map(|taken| taken.lease)
+    }
+
+    /// How long to try to send what goes on with it. Most tasks are delivered again when their worker
+    /// stops; what it has taken over comes again only when its lease has ended.
+    pub(crate) fn worth_trying_until<'a>(&self, stop: &'a Stop) -> &'a CancellationToken {
+        match self.lease() {
+            Some(_) => stop.is_at_once(),
+            None => stop.killed(),
+        }
+    }
+
     /// Its queue was deleted: nobody else will ever get it.
     pub(crate) fn orphan(&self) {
         self.deliveries().orphaned = true;
@@ -205,9 +263,7 @@ impl Held {
 
     /// The message as it came, to be kept elsewhere.
     pub(crate) fn content(&self) -> Option<Content> {
-        let deliveries = self.deliveries();
-        let any = deliveries.first.as_ref().or(deliveries.more.first());
-        any.map(|delivery| delivery.content.clone())
+        self.deliveries().content()
     }
 
     /// Done: the broker may forget it.

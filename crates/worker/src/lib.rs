@@ -46,6 +46,7 @@ pub mod layer;
 mod execute;
 mod gate;
 mod intake;
+mod lease;
 mod queues;
 mod run;
 

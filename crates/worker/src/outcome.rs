@@ -51,6 +51,8 @@ pub(crate) enum Ended {
     Refused(String),
     /// Not run: its time was over.
     Expired,
+    /// Not run: so many workers have vanished with it, and that is too many.
+    LostTooOften(i32),
     /// Not run: it is due only after this.
     TooEarly(Duration),
     /// Not run: too many of its type run, or have begun lately. It asks again after this.
@@ -82,6 +84,7 @@ impl Ended {
             | Self::Undecodable(_)
             | Self::Refused(_)
             | Self::Expired
+            | Self::LostTooOften(_)
             | Self::TooEarly(_)
             | Self::Limited(_)
             | Self::NoToken(_)
@@ -181,6 +184,10 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
         Ended::Expired => {
             let why = "it expired before it was started";
             Outcome::Revoked(fault(FaultKind::Expired, why))
+        }
+        Ended::LostTooOften(times) => {
+            let why = format!("its worker vanished while it ran, {times} times");
+            Outcome::Dead(fault(FaultKind::WorkerLost, &why))
         }
         Ended::TooEarly(wait) | Ended::Limited(wait) | Ended::NoToken(wait) => {
             Outcome::Later(wait.min(MAX_DELAY))

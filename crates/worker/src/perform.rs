@@ -15,6 +15,7 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// How long a message may have been here for its task to be retried here. The broker takes back
 /// what is unacknowledged for too long, and each execution may use up its whole time limit.
@@ -61,7 +62,8 @@ impl Execution {
         self.tally = self.tally.after(counted);
         let draining = self.shared.stop.draining().clone();
         let is_fresh = self.since.elapsed() < RETRIED_HERE_FOR;
-        if delay < SHORTEST && is_fresh && !draining.is_cancelled() {
+        let stays = is_fresh && self.held.lease().is_none();
+        if delay < SHORTEST && stays && !draining.is_cancelled() {
             let event = self.retry_event(&retry, delay);
             self.shared.reporter.between(self.live, &self.held, event);
             self.again = Some(retry);
@@ -138,7 +140,7 @@ impl Execution {
         let Some(content) = self.held.content() else {
             return self.forget();
         };
-        let stop = self.shared.stop.killed();
+        let stop = self.until();
         match bury(&self.shared, &self.held.queue, content, &fault, stop).await {
             Sent::Confirmed => self.fail(TaskState::Failure, fault),
             Sent::Impossible(reason) => {
@@ -165,7 +167,7 @@ impl Execution {
             Some(retry) if self.may_send() => {
                 self.go_on_elsewhere(retry, self.tally, SHORTEST).await;
             }
-            None if self.held.has_new_checkpoint() && self.may_send() => {
+            None if self.must_send() && self.may_send() => {
                 let retry = Retry {
                     counted: false,
                     fault: TaskFault::new(FaultKind::WorkerLost, "its worker stopped"),
@@ -178,9 +180,19 @@ impl Execution {
         }
     }
 
+    /// Whether its message would not do for the next execution, or is not there any more.
+    fn must_send(&self) -> bool {
+        self.held.has_new_checkpoint() || self.held.lease().is_some()
+    }
+
     /// Whether a copy may go on with it: it is this worker's, and there is time to send one.
     fn may_send(&self) -> bool {
-        self.held.is_ours() && !self.shared.stop.killed().is_cancelled()
+        self.held.is_ours() && !self.until().is_cancelled()
+    }
+
+    /// How long this worker tries to send what goes on with the task.
+    fn until(&self) -> &CancellationToken {
+        self.held.worth_trying_until(&self.shared.stop)
     }
 
     /// Settles the deliveries without a last event.
@@ -206,7 +218,7 @@ impl Execution {
         self.shared.reporter.finish(self.live, held, event);
     }
 
-    fn retry_event(&self, retry: &Retry, delay: Duration) -> Event {
+    pub(crate) fn retry_event(&self, retry: &Retry, delay: Duration) -> Event {
         let kind = EventKind::State(TaskState::Retry);
         let (held, at) = (&self.held, Utc::now());
         let mut event = self.shared.reporter.event(held, retry.executions, kind, at);

@@ -2,7 +2,8 @@
 
 use crate::gate::Gate;
 use crate::handler::Handler;
-use counterfoil_toolbox::task::TaskOptions;
+use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::task::{Ack, TaskOptions};
 use counterfoil_toolbox::{Task, TaskName};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -29,6 +30,13 @@ impl Registered {
             options,
             schema: schemars::schema_for!(T).to_value(),
         }
+    }
+
+    /// How many workers have vanished with a task of this type, if those are too many to begin it again.
+    pub(crate) fn too_often_restarted(&self, task: &Envelope) -> Option<i32> {
+        let is_early = self.options.ack == Ack::Early;
+        let too_often = is_early && task.restarts.unsigned_abs() > self.options.max_restarts;
+        too_often.then_some(task.restarts)
     }
 }
 

@@ -13,6 +13,7 @@ use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publication, TransportError};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Longest pause between two tries to declare the levels.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -75,16 +76,15 @@ pub(crate) async fn send_copy(
         Ok(publication) => publication,
         Err(error) => return Sent::Impossible(error.to_string()),
     };
-    if !declare_levels(shared).await {
+    let stop = held.worth_trying_until(&shared.stop);
+    if !declare_levels(shared, stop).await {
         return Sent::GivenUp;
     }
-    let stop = shared.stop.killed();
     until_confirmed(&shared.senders.copies, publication, stop, "a retry").await
 }
 
 /// `false`: the worker stopped, or the transport was closed, before the broker could be asked.
-async fn declare_levels(shared: &Shared) -> bool {
-    let stop = shared.stop.killed();
+async fn declare_levels(shared: &Shared, stop: &CancellationToken) -> bool {
     let backoff = Backoff::reconnect(LONGEST_PAUSE);
     let mut tries = 0;
     loop {

@@ -81,8 +81,11 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         Err(note) => return (Ended::Panicked(note), None),
     };
     let (began, _counted) = (Instant::now(), shared.counts.begin());
-    let reporter = &shared.reporter;
-    reporter.entered(live, executions, TaskState::Started, Utc::now());
+    // What was taken over was told before.
+    if held.lease().is_none() {
+        let (state, reporter) = (TaskState::Started, &shared.reporter);
+        reporter.entered(live, executions, state, Utc::now());
+    }
     let limits = shared.limits.time_of(held, task);
     let mut running = AssertUnwindSafe(running).catch_unwind();
     let watched = Watched {
@@ -142,22 +145,26 @@ async fn watch(
     let mut running = running;
     let mut called_off = pin!(called_off);
     let began = Instant::now();
-    let mut wait_until = limits.soft.map(|soft| began + soft);
+    let mut soft_at = limits.soft.map(|soft| began + soft);
+    let hard_at = limits.hard.map(|hard| (began + hard, hard));
     loop {
-        let hard = began + limits.hard;
+        let next = soft_at.or(hard_at.map(|(at, _)| at));
         tokio::select! {
             biased;
             returned = &mut running => return match returned {
                 Ok(returned) => ended(returned),
                 Err(payload) => Ended::Panicked(panic::note_of(payload)),
             },
-            () = sleep_until(wait_until.unwrap_or(hard)) => match wait_until.take() {
-                Some(_) => soft.cancel(),
-                None => {
-                    cancelled.cancel();
-                    return Ended::TimedOut(limits.hard);
+            () = sleep_until(next.unwrap_or(began)), if next.is_some() => {
+                match (soft_at.take(), hard_at) {
+                    (Some(_), _) => soft.cancel(),
+                    (None, Some((_, limit))) => {
+                        cancelled.cancel();
+                        return Ended::TimedOut(limit);
+                    }
+                    (None, None) => {}
                 }
-            },
+            }
             () = killed.cancelled() => return Ended::Stopped,
             by = &mut called_off => return Ended::Revoked(by),
         }

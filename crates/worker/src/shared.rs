@@ -15,6 +15,7 @@ use crate::tokens::Tokens;
 use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::task::Ack;
 use counterfoil_toolbox::topology::{DelayLevels, Names};
 use counterfoil_toolbox::transport::{Delivery, Publisher, PublisherOptions, Transport};
 use counterfoil_toolbox::{Producer, TaskId};
@@ -92,9 +93,12 @@ impl Shared {
 pub(crate) struct Limits {
     /// Of tasks that have none of their own.
     pub(crate) time: Option<Duration>,
-    /// No task may run for longer than this: see [`longest_run`](counterfoil_toolbox::task::longest_run).
+    /// No task may run for longer than this before its message is acknowledged: see
+    /// [`longest_run`](counterfoil_toolbox::task::longest_run).
     pub(crate) longest: Duration,
     pub(crate) result_bytes: usize,
+    /// Milliseconds of silence after which a task that the worker has taken over is lost.
+    pub(crate) lease_ms: u32,
     /// Somebody has been told that a time limit was lowered.
     pub(crate) told: Once,
 }
@@ -103,18 +107,30 @@ impl Limits {
     /// How long one execution may take. The sender's word goes before the task's, and that before
     /// the worker's, but none of them can make the broker wait.
     pub(crate) fn time_of(&self, held: &Held, task: &Registered) -> RunFor {
-        let hard = self.hard_limit(held, task);
+        let asked = held.envelope.time_limits.hard;
+        let asked = asked.or(task.options.time_limit);
+        let hard = match task.options.ack {
+            Ack::Early => asked,
+            Ack::Late => Some(self.as_the_broker_allows(asked.or(self.time), held)),
+        };
         let soft = held.envelope.time_limits.soft;
         let soft = soft.or(task.options.soft_time_limit);
         RunFor {
             hard,
-            soft: soft.filter(|soft| *soft < hard),
+            soft: soft.filter(|soft| hard.is_none_or(|hard| *soft < hard)),
         }
     }
 
-    fn hard_limit(&self, held: &Held, task: &Registered) -> Duration {
-        let asked = held.envelope.time_limits.hard;
-        let asked = asked.or(task.options.time_limit).or(self.time);
+    /// How long the task may wait for a place here: then it would be taken back before it is over.
+    pub(crate) fn wait_of(&self, held: &Held, task: &Registered) -> Duration {
+        let runs_for = match task.options.ack {
+            Ack::Early => Duration::ZERO,
+            Ack::Late => self.time_of(held, task).hard.unwrap_or(self.longest),
+        };
+        self.longest.saturating_sub(runs_for).max(SHORTEST_WAIT)
+    }
+
+    fn as_the_broker_allows(&self, asked: Option<Duration>, held: &Held) -> Duration {
         if let Some(asked) = asked.filter(|asked| *asked <= self.longest) {
             return asked;
         }
@@ -128,11 +144,15 @@ impl Limits {
     }
 }
 
+/// How long any task may wait for a place. There is as much between the longest time limit and the time
+/// after which the broker takes messages back.
+const SHORTEST_WAIT: Duration = Duration::from_secs(60);
+
 /// How long one execution may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RunFor {
-    /// Then it is ended.
-    pub(crate) hard: Duration,
+    /// Then it is ended. `None`: it may take as long as it likes.
+    pub(crate) hard: Option<Duration>,
     /// Then its handler is told. `None`: never, or not before the end.
     pub(crate) soft: Option<Duration>,
 }
@@ -145,8 +165,9 @@ pub(crate) struct Senders {
     /// Retry copies and signs of life.
     pub(crate) copies: Publisher,
     pub(crate) levels: DelayLevels,
-    /// Dead letters. Mandatory: a dead letter that no queue wants would be lost.
-    pub(crate) dead: Publisher,
+    /// Dead letters, and what the worker says when it takes a task over. Mandatory: what no queue wants
+    /// would be confirmed and lost.
+    pub(crate) mandatory: Publisher,
 }
 
 impl Senders {
@@ -157,8 +178,7 @@ impl Senders {
                 .build(),
             copies: transport.publisher(PublisherOptions::default()),
             levels: DelayLevels::default(),
-            // What must not be confirmed and gone.
-            dead: transport.publisher(PublisherOptions::mandatory()),
+            mandatory: transport.publisher(PublisherOptions::mandatory()),
         }
     }
 }

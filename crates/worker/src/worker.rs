@@ -220,6 +220,7 @@ impl Worker {
                 time: self.settings.time_limit,
                 longest,
                 result_bytes: self.settings.max_result_bytes,
+                lease_ms: u32::try_from(self.settings.lease.as_millis()).unwrap_or(u32::MAX),
                 told: Once::new(),
             },
             guard: Guard::new(memory),

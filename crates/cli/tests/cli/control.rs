@@ -260,6 +260,7 @@ fn worker(id: &str, phase: Phase) -> WorkerSeen {
         phase,
         queues: Vec::new(),
         limits: std::collections::BTreeMap::new(),
+        leases: Vec::new(),
         running: 0,
         processed: 0,
         interval: Duration::from_secs(600),

@@ -1,6 +1,6 @@
 //! Handlers that take their time.
 
-use crate::tasks::{Block, Hang, Limited, Progress, Sleep};
+use crate::tasks::{Block, Hang, Limited, Long, Progress, Sleep};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::json;
 use std::time::Duration;
@@ -12,6 +12,11 @@ pub(crate) async fn sleep(task: Sleep, _: Context) -> Result<f64, TaskError> {
 }
 
 pub(crate) async fn limited(task: Limited, _: Context) -> Result<f64, TaskError> {
+    tokio::time::sleep(duration(task.seconds)?).await;
+    Ok(task.seconds)
+}
+
+pub(crate) async fn long(task: Long, _: Context) -> Result<f64, TaskError> {
     tokio::time::sleep(duration(task.seconds)?).await;
     Ok(task.seconds)
 }

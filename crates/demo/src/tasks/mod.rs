@@ -12,7 +12,7 @@ pub use export::{ApiKey, ExportProject, Exported, OutputType};
 pub use family::Tree;
 pub use faults::{Abort, Fail, Flaky, Panic, Throttled};
 pub use harvest::{FinalizeHarvest, HarvestReport, HarvestResource, Harvested};
-pub use waiting::{Block, Hang, Limited, Progress, Sleep};
+pub use waiting::{Block, Hang, Limited, Long, Progress, Sleep};
 
 use counterfoil_toolbox::task::TaskOptions;
 

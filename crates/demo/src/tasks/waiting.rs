@@ -2,7 +2,7 @@
 
 use super::no_retry;
 use counterfoil_toolbox::Task;
-use counterfoil_toolbox::task::TaskOptions;
+use counterfoil_toolbox::task::{Ack, TaskOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -38,6 +38,25 @@ impl Task for Limited {
     fn options() -> TaskOptions {
         TaskOptions {
             max_concurrency_global: Some(Self::LIMIT),
+            ..TaskOptions::default()
+        }
+    }
+}
+
+/// Sleeps for as long as it likes: the broker forgets it before it begins.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct Long {
+    /// How long; at least 0.
+    pub seconds: f64,
+}
+
+impl Task for Long {
+    const NAME: &'static str = "demo.long";
+    type Output = f64;
+
+    fn options() -> TaskOptions {
+        TaskOptions {
+            ack: Ack::Early,
             ..TaskOptions::default()
         }
     }

@@ -61,6 +61,10 @@ CREATE TABLE background_task (
     expires timestamptz,
     retry_at timestamptz,
     worker text COLLATE "C",
+    -- Of a task that its worker has taken over from the broker: how long the worker may be silent, how
+    -- often workers have vanished with the task, and when it is taken for lost, by the database's clock.
+    lease_ms integer,
+    restarts integer,
     lease_until timestamptz,
     created_date timestamptz NOT NULL DEFAULT now(),
     last_updated timestamptz NOT NULL DEFAULT now()
@@ -76,6 +80,7 @@ CREATE INDEX background_task_unfinished ON background_task (state, created_date)
     WHERE state <> 'SUCCESS';
 CREATE INDEX background_task_unroutable ON background_task (addressee, created_date)
     WHERE state = 'UNROUTABLE';
+CREATE INDEX background_task_lease ON background_task (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX background_task_root ON background_task (root_id) WHERE root_id <> task_id;
 CREATE INDEX background_task_creator ON background_task (creator_id, created_date)
     WHERE creator_id IS NOT NULL;
@@ -95,7 +100,10 @@ END
 $$;
 
 CREATE TRIGGER background_task_touch BEFORE UPDATE ON background_task
-    FOR EACH ROW EXECUTE FUNCTION counterfoil_touch();
+    FOR EACH ROW
+    -- A lease that is renewed is no news.
+    WHEN (OLD.lease_until IS NOT DISTINCT FROM NEW.lease_until OR OLD.event_id <> NEW.event_id)
+    EXECUTE FUNCTION counterfoil_touch();
 
 -- The outcome of each run. No foreign key: it may arrive before the task.
 CREATE TABLE task_result (

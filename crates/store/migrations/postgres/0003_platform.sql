@@ -89,6 +89,13 @@ CREATE TABLE canary (
 );
 CREATE INDEX canary_sent ON canary (sent_at);
 
+-- The last message by which the leading daemon finds out whether what is told of tasks comes through.
+CREATE TABLE marker (
+    id uuid PRIMARY KEY,
+    events boolean NOT NULL DEFAULT false,
+    heartbeats boolean NOT NULL DEFAULT false
+);
+
 -- A group of subtasks with counters and one finalizer.
 CREATE TABLE session (
     id text COLLATE "C" PRIMARY KEY,

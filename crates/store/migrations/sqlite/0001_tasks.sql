@@ -60,6 +60,10 @@ CREATE TABLE background_task (
     expires text,
     retry_at text,
     worker text,
+    -- Of a task that its worker has taken over from the broker: how long the worker may be silent, how
+    -- often workers have vanished with the task, and when it is taken for lost, by the database's clock.
+    lease_ms integer,
+    restarts integer,
     lease_until text,
     created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     last_updated text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
@@ -75,6 +79,7 @@ CREATE INDEX background_task_unfinished ON background_task (state, created_date)
     WHERE state <> 'SUCCESS';
 CREATE INDEX background_task_unroutable ON background_task (addressee, created_date)
     WHERE state = 'UNROUTABLE';
+CREATE INDEX background_task_lease ON background_task (lease_until) WHERE lease_until IS NOT NULL;
 CREATE INDEX background_task_root ON background_task (root_id) WHERE root_id <> task_id;
 CREATE INDEX background_task_creator ON background_task (creator_id, created_date)
     WHERE creator_id IS NOT NULL;
@@ -88,6 +93,8 @@ CREATE INDEX background_task_session ON background_task (session_id)
 
 CREATE TRIGGER background_task_touch AFTER UPDATE ON background_task
     FOR EACH ROW WHEN NEW.last_updated IS OLD.last_updated
+    -- A lease that is renewed is no news.
+    AND (NEW.lease_until IS OLD.lease_until OR NEW.event_id <> OLD.event_id)
 BEGIN
     UPDATE background_task SET last_updated = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
     WHERE rowid = NEW.rowid;

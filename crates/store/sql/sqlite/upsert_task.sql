@@ -7,14 +7,15 @@ INSERT INTO background_task AS t (
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee, tries
+    created_date, addressee, tries, lease_ms, restarts, lease_until
 )
 VALUES (
     ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39,
     ?40,
     min(coalesce(?41, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
-    ?42, ?43
+    ?42, ?43, ?44, ?45,
+    strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (?44 / 1000.0) || ' seconds')
 )
 ON CONFLICT (task_id) DO UPDATE SET
     -- State: the higher of both.
@@ -50,6 +51,12 @@ ON CONFLICT (task_id) DO UPDATE SET
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.retry_at ELSE t.retry_at END,
     worker = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.worker ELSE t.worker END,
+    lease_ms = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.lease_ms ELSE t.lease_ms END,
+    restarts = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.restarts ELSE t.restarts END,
+    lease_until = CASE WHEN (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id) THEN excluded.lease_until ELSE t.lease_until END,
     -- Description: that of the higher copy.
     copy_run = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.copy_run ELSE t.copy_run END,

@@ -2,12 +2,13 @@
 
 use crate::filter::Cursor;
 use crate::owners::Owners;
-use crate::record::{DeadRow, MessageColumns, ParkedRow, StoredTask, UnroutableTask};
+use crate::record::{DeadRow, LostTask, MessageColumns, ParkedRow, StoredTask, UnroutableTask};
 use crate::stored::StoredMessage;
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::state::Lineage;
 use sqlx::FromRow;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The attempt columns of a row.
@@ -56,6 +57,51 @@ impl From<UnroutableColumns> for UnroutableTask {
                 created_date: columns.created_date,
                 id: columns.id,
             },
+        }
+    }
+}
+
+#[derive(Debug, FromRow)]
+pub(crate) struct LostTaskColumns {
+    #[sqlx(try_from = "String")]
+    task_id: TaskId,
+    #[sqlx(rename = "type")]
+    name: String,
+    #[sqlx(flatten)]
+    lineage: LineageColumns,
+    tries: i32,
+    restarts: Option<i32>,
+    worker: Option<String>,
+    lease_ms: i32,
+    exchange: Option<String>,
+    routing_key: Option<String>,
+    message: Option<Vec<u8>>,
+    headers: Option<String>,
+    properties: Option<String>,
+}
+
+impl From<LostTaskColumns> for LostTask {
+    fn from(columns: LostTaskColumns) -> Self {
+        let message = || {
+            Some(MessageColumns {
+                exchange: columns.exchange?,
+                routing_key: columns.routing_key?,
+                message: columns.message?,
+                headers: columns.headers?,
+                properties: columns.properties?,
+            })
+        };
+        Self {
+            task_id: columns.task_id,
+            name: columns.name,
+            lineage: Lineage {
+                tries: columns.tries,
+                ..columns.lineage.into()
+            },
+            restarts: columns.restarts.unwrap_or(0),
+            worker: columns.worker.and_then(|id| WorkerId::new(&id).ok()),
+            lease: Duration::from_millis(columns.lease_ms.unsigned_abs().into()),
+            message: message().map(StoredMessage::from),
         }
     }
 }

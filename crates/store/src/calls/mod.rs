@@ -6,7 +6,8 @@ mod statements;
 pub(crate) use statements::run_statements;
 
 pub(crate) use columns::{
-    DeadColumns, OwnersColumns, ParkedColumns, StoredTaskColumns, UnroutableColumns,
+    DeadColumns, LostTaskColumns, OwnersColumns, ParkedColumns, StoredTaskColumns,
+    UnroutableColumns,
 };
 
 /// How many rows a list may have: what was asked for, within reason.
@@ -239,10 +240,27 @@ macro_rules! implement_store {
             }
 
             async fn mark_resent(&self, tasks: &[UnroutableTask]) -> Result<(), StoreError> {
-                let now = self.clock().await?;
-                let mut batch = Batch::new();
-                tasks.iter().for_each(|task| batch.resent(task, now));
-                self.write(&batch).await.map(drop)
+                self.mark_now(tasks.iter().map(Into::into).collect()).await
+            }
+
+            async fn shortest_lease(&self) -> Result<Option<Duration>, StoreError> {
+                self.shortest_lease_now().await
+            }
+
+            async fn lost_tasks(&self, limit: u32) -> Result<Vec<LostTask>, StoreError> {
+                self.lost_tasks_now(limit).await
+            }
+
+            async fn mark_rescued(&self, tasks: &[LostTask]) -> Result<(), StoreError> {
+                self.mark_now(tasks.iter().map(Into::into).collect()).await
+            }
+
+            async fn marker_sent(&self, id: Uuid) -> Result<(), StoreError> {
+                self.marker_sent_now(id).await
+            }
+
+            async fn marker_seen(&self, id: Uuid) -> Result<bool, StoreError> {
+                self.marker_seen_now(id).await
             }
 
             async fn owners(

@@ -28,6 +28,40 @@ macro_rules! run_statements {
                 Ok(gone)
             }
 
+            /// Records that the platform sent tasks again by itself.
+            async fn mark_now(&self, tasks: Vec<Resent<'_>>) -> Result<(), StoreError> {
+                let now = self.clock().await?;
+                let mut batch = Batch::new();
+                tasks.into_iter().for_each(|task| batch.resent(task, now));
+                self.write(&batch).await.map(drop)
+            }
+
+            async fn shortest_lease_now(&self) -> Result<Option<Duration>, StoreError> {
+                let shortest = query_as::<_, (Option<i32>,)>(self.sql.shortest_lease);
+                let shortest = self.all("look for leases", shortest).await?;
+                let ms = shortest.first().and_then(|(ms,)| *ms);
+                Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs().into())))
+            }
+
+            async fn lost_tasks_now(&self, limit: u32) -> Result<Vec<LostTask>, StoreError> {
+                let rows = query_as(self.sql.lost_tasks).bind(row_limit(limit));
+                let rows: Vec<LostTaskColumns> = self.all("look for lost tasks", rows).await?;
+                Ok(rows.into_iter().map(LostTask::from).collect())
+            }
+
+            async fn marker_sent_now(&self, id: Uuid) -> Result<(), StoreError> {
+                self.execute("forget markers", query(self.sql.delete_markers))
+                    .await?;
+                let marker = query(self.sql.insert_marker).bind(id.to_string());
+                self.execute("record a marker", marker).await
+            }
+
+            async fn marker_seen_now(&self, id: Uuid) -> Result<bool, StoreError> {
+                let seen = query_as::<_, (bool,)>(self.sql.marker_seen).bind(id.to_string());
+                let seen = self.all("look for a marker", seen).await?;
+                Ok(seen.first().is_some_and(|(seen,)| *seen))
+            }
+
             /// All rows of a reading statement. It is prepared anew, so that the planner knows the
             /// parameters.
             async fn all<'q, T>(

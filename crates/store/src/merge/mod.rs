@@ -13,7 +13,7 @@ use crate::text::{INDEXED, LINE, LONG, boxed};
 use crate::time::clamped;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::event::{Event, Progress};
+use counterfoil_toolbox::event::{Event, Lease, Progress};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::names::TaskName;
 use counterfoil_toolbox::state::StateKey;
@@ -101,6 +101,8 @@ pub struct StateColumns {
     pub worker: Option<WorkerId>,
     /// How far the task is.
     pub progress: Option<Progress>,
+    /// What its worker has promised that took it over from the broker.
+    pub lease: Option<Lease>,
 }
 
 impl StateColumns {
@@ -115,6 +117,7 @@ impl StateColumns {
             retry_at: None,
             worker: None,
             progress: None,
+            lease: None,
         }
     }
 }
@@ -177,6 +180,7 @@ pub fn change_from_event(event: &Event) -> Option<TaskChange> {
                     .as_deref()
                     .map(|text| boxed(text, LINE).into()),
             }),
+            lease: event.lease,
         },
         copy: None,
         fill: Fill {

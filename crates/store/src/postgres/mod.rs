@@ -2,12 +2,13 @@
 
 mod asked;
 mod lead;
+mod signs;
 mod write;
 
-use crate::batch::{Applied, Batch};
+use crate::batch::{Applied, Batch, Resent};
 use crate::calls::{
-    DeadColumns, OwnersColumns, ParkedColumns, StoredTaskColumns, UnroutableColumns,
-    implement_store, row_limit,
+    DeadColumns, LostTaskColumns, OwnersColumns, ParkedColumns, StoredTaskColumns,
+    UnroutableColumns, implement_store, row_limit,
 };
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::{StoreError, class_of_migration, postgres_class};
@@ -18,7 +19,7 @@ use crate::options::StoreOptions;
 use crate::owners::Owners;
 use crate::pool::Limits;
 use crate::record::{
-    CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow, ServiceCount,
+    CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use crate::sql::postgres::PREPARE_MONTHS;

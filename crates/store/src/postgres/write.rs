@@ -1,7 +1,8 @@
 //! A batch as a handful of statements over arrays, in one transaction.
 
 use super::asked::{asked, ended};
-use crate::batch::{Applied, Batch, CanarySight, LogRecord};
+use super::signs::{canaries, markers, renewals, workers};
+use crate::batch::{Applied, Batch, LogRecord};
 use crate::control::HeldBack;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
@@ -11,7 +12,6 @@ use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::values::TaskValues;
-use crate::worker_seen::WorkerSeen;
 use sqlx::postgres::{PgArguments, PgBindIterExt};
 use sqlx::query::Query;
 use sqlx::{Connection, PgConnection, query};
@@ -26,6 +26,7 @@ macro_rules! column {
         $rows.iter().map(|$row| $value).bind_iter()
     };
 }
+pub(super) use column;
 
 /// Writes everything that `batch` holds, or nothing. Tasks come first: the locks on their rows keep
 /// others from writing history and results of the same tasks at the same time.
@@ -97,9 +98,16 @@ pub(super) async fn batch(
     if !batch.workers.is_empty() {
         let rows: Vec<_> = batch.workers.values().collect();
         workers(sql, &rows).execute(&mut *tx).await?;
+        let leases: Vec<_> = rows.iter().flat_map(|seen| seen.renewals()).collect();
+        if !leases.is_empty() {
+            renewals(sql, &leases).execute(&mut *tx).await?;
+        }
     }
     if !batch.canaries.is_empty() {
         canaries(sql, &batch.canaries).execute(&mut *tx).await?;
+    }
+    if !batch.markers.is_empty() {
+        markers(sql, &batch.markers).execute(&mut *tx).await?;
     }
     if !batch.controls.is_empty() {
         let (ended, asked) = (ended(sql, &batch.controls), asked(sql, &batch.controls));
@@ -198,6 +206,8 @@ fn tasks<'q>(sql: &Statements, rows: &'q [TaskValues<'q>]) -> Written<'q> {
         .bind(column!(rows, |row| row.sent_at))
         .bind(column!(rows, |row| row.copy(|copy| &*copy.addressee)))
         .bind(column!(rows, |row| row.change.state.key.tries))
+        .bind(column!(rows, |row| row.lease_ms()))
+        .bind(column!(rows, |row| row.restarts()))
 }
 
 fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {
@@ -345,34 +355,4 @@ fn letters<'q>(statement: &'static str, rows: &[(&'q Uuid, &'q DeadLetter)]) -> 
         .bind(column!(rows, |row| &*row.1.message.exchange))
         .bind(column!(rows, |row| &*row.1.message.routing_key))
         .bind(column!(rows, |row| row.1.died_at))
-}
-
-fn workers<'q>(sql: &Statements, rows: &'q [&'q WorkerSeen]) -> Written<'q> {
-    query(sql.upsert_worker)
-        .bind(column!(rows, |row| row.id.as_str()))
-        .bind(column!(rows, |row| &*row.service))
-        .bind(column!(rows, |row| &*row.host))
-        .bind(column!(rows, |row| row.pid))
-        .bind(column!(rows, |row| row.version.as_deref()))
-        .bind(column!(rows, |row| row
-            .tasks
-            .as_ref()
-            .map(|json| json.get())))
-        .bind(column!(rows, |row| row.phase_text()))
-        .bind(column!(rows, |row| row.queues_json()))
-        .bind(column!(rows, |row| row.limits_json()))
-        .bind(column!(rows, |row| row.running))
-        .bind(column!(rows, |row| row.processed))
-        .bind(column!(rows, |row| row.interval_ms()))
-        .bind(column!(rows, |row| row.started_at))
-        .bind(column!(rows, |row| row.paused_json()))
-        .bind(column!(rows, |row| row.follows_control))
-}
-
-fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySight>) -> Written<'q> {
-    query(sql.update_canary)
-        .bind(column!(rows, |row| row.0.to_string()))
-        .bind(column!(rows, |row| row.1.tracking))
-        .bind(column!(rows, |row| row.1.unroutable))
-        .bind(column!(rows, |row| row.1.events))
 }

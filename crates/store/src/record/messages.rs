@@ -3,11 +3,13 @@
 use crate::filter::Cursor;
 use crate::stored::{StoredMessage, headers_from_json, properties_from_json};
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::event::{FaultKind, TaskFault};
+use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::state::Lineage;
 use serde::Serialize;
 use sqlx::FromRow;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A row of `dead`: a message in the dead queue of a service.
@@ -112,6 +114,47 @@ impl UnroutableTask {
             deliveries: 0,
             ..self.lineage
         }
+    }
+}
+
+/// A task whose worker vanished after it had taken the task over from the broker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LostTask {
+    /// Id of the task.
+    pub task_id: TaskId,
+    /// Type of the task.
+    pub name: String,
+    /// The attempt that the worker had.
+    pub lineage: Lineage,
+    /// How often workers had vanished with it before.
+    pub restarts: i32,
+    /// The worker.
+    pub worker: Option<WorkerId>,
+    /// How long that may be silent.
+    pub lease: Duration,
+    /// The message as it was published. `None`: it is not known, so it cannot be sent again.
+    pub message: Option<StoredMessage>,
+}
+
+impl LostTask {
+    /// The attempt that it is when the platform sends it again.
+    #[must_use]
+    pub const fn next(&self) -> Lineage {
+        Lineage {
+            run: self.lineage.run,
+            rescue: self.lineage.rescue.saturating_add(1),
+            executions: self.lineage.retries(),
+            deliveries: 0,
+            tries: 0,
+        }
+    }
+
+    /// What happened to it.
+    #[must_use]
+    pub fn fault(&self) -> TaskFault {
+        let worker = self.worker.as_ref().map_or("its worker", |id| id.as_str());
+        let message = format!("{worker} was silent for longer than {:?}", self.lease);
+        TaskFault::new(FaultKind::WorkerLost, message)
     }
 }
 

@@ -4,7 +4,7 @@ mod messages;
 
 pub use crate::control::ControlRow;
 pub(crate) use messages::MessageColumns;
-pub use messages::{DeadRecord, DeadRow, ParkedRow, StoredTask, UnroutableTask};
+pub use messages::{DeadRecord, DeadRow, LostTask, ParkedRow, StoredTask, UnroutableTask};
 
 use crate::json::JsonText;
 use chrono::{DateTime, Utc};

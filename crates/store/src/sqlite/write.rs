@@ -59,9 +59,18 @@ pub(super) async fn batch(
     }
     for seen in batch.workers.values() {
         worker(&mut tx, sql, seen).await?;
+        for (task_id, worker) in seen.renewals() {
+            let renewed = query(sql.renew_leases).bind(task_id.as_str());
+            renewed.bind(worker.as_str()).execute(&mut *tx).await?;
+        }
     }
     for (id, sight) in &batch.canaries {
         canary(&mut tx, sql, *id, *sight).await?;
+    }
+    for (id, sight) in &batch.markers {
+        let seen = query(sql.update_marker).bind(id.to_string());
+        let seen = seen.bind(sight.events).bind(sight.heartbeats);
+        seen.execute(&mut *tx).await?;
     }
     for (id, asked) in &batch.controls {
         control(&mut tx, sql, *id, asked).await?;
@@ -123,7 +132,9 @@ async fn task(tx: &mut SqliteConnection, sql: &Statements, row: &TaskValues<'_>)
         .bind(state.worker.as_ref().map(|worker| worker.as_str()))
         .bind(row.sent_at.map(to_text))
         .bind(row.copy(|copy| &*copy.addressee))
-        .bind(key.tries);
+        .bind(key.tries)
+        .bind(row.lease_ms())
+        .bind(row.restarts());
     Ok(done.execute(tx).await?.rows_affected())
 }
 

@@ -273,7 +273,8 @@ mod tests {
                 other @ (Record::Copy(_)
                 | Record::Parked(_)
                 | Record::Worker(_)
-                | Record::Canary(..)) => panic!("{other:?}"),
+                | Record::Canary(..)
+                | Record::Marker(..)) => panic!("{other:?}"),
             }
         }
         (event, letter.expect("always a dead letter"))

@@ -1,7 +1,7 @@
 //! Batches of events. What is wrong with one of them does not touch the others.
 
-use super::{CANARY, RESERVED, Record, parked, parked_event};
-use counterfoil_store::{CanaryPlace, StoredMessage};
+use super::{CANARY, RESERVED, Record, marker, parked, parked_event};
+use counterfoil_store::{CanaryPlace, MarkerPlace, StoredMessage};
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::message::json::{MAX_DEPTH, inspect};
@@ -21,6 +21,10 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
         out.push(parked(queue, reason, None, message));
         return;
     };
+    if let Some(id) = marker::read(service, &message.content) {
+        out.push(Record::Marker(id, MarkerPlace::Events));
+        return;
+    }
     // Nearly always all of a batch is good, and then it is read in one go.
     if let Some(events) = whole(&message.content) {
         if events.is_empty() {

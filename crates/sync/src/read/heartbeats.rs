@@ -1,12 +1,16 @@
 //! Signs of life of workers. An unreadable one is not kept: the next comes in a few seconds.
 
-use super::Record;
-use counterfoil_store::{JsonText, StoredMessage, WorkerSeen};
+use super::{Record, marker};
+use counterfoil_store::{JsonText, MarkerPlace, StoredMessage, WorkerSeen};
 use counterfoil_toolbox::heartbeat::Heartbeat;
 use serde_json::json;
 use std::time::Duration;
 
 pub(super) fn read(message: &StoredMessage, out: &mut Vec<Record>) {
+    let service = message.routing_key.strip_prefix("heartbeat.").unwrap_or("");
+    if let Some(id) = marker::read(service, &message.content) {
+        return out.push(Record::Marker(id, MarkerPlace::Heartbeats));
+    }
     match understand(message) {
         Ok(worker) => out.push(Record::Worker(Box::new(worker))),
         Err(reason) => {
@@ -39,6 +43,7 @@ fn understand(message: &StoredMessage) -> Result<WorkerSeen, String> {
         phase: beat.phase,
         queues: beat.queues,
         limits: beat.limits,
+        leases: beat.leases,
         running: i64::try_from(beat.running).unwrap_or(i64::MAX),
         processed: i64::try_from(beat.processed).unwrap_or(i64::MAX),
         interval: Duration::from_millis(beat.interval_ms),

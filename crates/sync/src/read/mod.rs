@@ -5,13 +5,15 @@ mod copies;
 mod deaths;
 mod events;
 mod heartbeats;
+pub(crate) mod marker;
 
 pub use deaths::dead_letter;
 pub(crate) use events::read as events;
 
 use crate::feeds::Feed;
 use counterfoil_store::{
-    Batch, CanaryPlace, DeadLetter, Parked, Seen, StoredMessage, TrackingCopy, WorkerSeen,
+    Batch, CanaryPlace, DeadLetter, MarkerPlace, Parked, Seen, StoredMessage, TrackingCopy,
+    WorkerSeen,
 };
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::names::DELIVERY_COUNT;
@@ -43,6 +45,8 @@ pub(crate) enum Record {
     Worker(Box<WorkerSeen>),
     /// A canary came through.
     Canary(Uuid, CanaryPlace),
+    /// A marker came through.
+    Marker(Uuid, MarkerPlace),
 }
 
 impl Record {
@@ -55,6 +59,7 @@ impl Record {
             Self::Parked(parked) => batch.park((**parked).clone()),
             Self::Worker(worker) => batch.worker((**worker).clone()),
             Self::Canary(id, place) => batch.canary(*id, *place),
+            Self::Marker(id, place) => batch.marker(*id, *place),
         }
     }
 
@@ -70,7 +75,7 @@ impl Record {
             Self::Dead(dead) => (dead.task_id, None, dead.message),
             Self::Parked(parked) => (None, None, parked.message),
             // Another sign of life follows, and a canary that is not seen is reported anyway.
-            Self::Worker(_) | Self::Canary(..) => return None,
+            Self::Worker(_) | Self::Canary(..) | Self::Marker(..) => return None,
         };
         Some(Parked {
             queue: queue.into(),
@@ -86,9 +91,12 @@ impl Record {
     pub(crate) fn parked(&self) -> Option<&Parked> {
         match self {
             Self::Parked(parked) => Some(parked),
-            Self::Copy(_) | Self::Event(_) | Self::Dead(_) | Self::Worker(_) | Self::Canary(..) => {
-                None
-            }
+            Self::Copy(_)
+            | Self::Event(_)
+            | Self::Dead(_)
+            | Self::Worker(_)
+            | Self::Canary(..)
+            | Self::Marker(..) => None,
         }
     }
 
@@ -100,7 +108,8 @@ impl Record {
             | Self::Dead(_)
             | Self::Parked(_)
             | Self::Worker(_)
-            | Self::Canary(..) => None,
+            | Self::Canary(..)
+            | Self::Marker(..) => None,
         }
     }
 }

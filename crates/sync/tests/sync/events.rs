@@ -249,6 +249,7 @@ async fn a_worker_that_lives_is_known_with_its_tasks(world: World) -> anyhow::Re
         queues: Vec::new(),
         tasks: Some(tasks),
         limits: BTreeMap::new(),
+        leases: Vec::new(),
         running: 2,
         processed: 9,
         phase: Phase::Running,

@@ -12,6 +12,7 @@ mod health;
 mod hostile;
 mod mirror;
 mod outages;
+mod rescue;
 mod several;
 mod start;
 mod tokens;

@@ -1,17 +1,16 @@
 //! Tokens: as many as there should be, whatever happens to them.
 
-use crate::support::{Running, SOON, World, on_both_pairs};
+use crate::support::{Running, SOON, World, heartbeat, on_both_pairs};
 use anyhow::Context;
 use chrono::Utc;
 use counterfoil_testkit::eventually;
-use counterfoil_toolbox::heartbeat::{Heartbeat, Phase};
-use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::TaskName;
+use counterfoil_toolbox::heartbeat::Heartbeat;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::tokens::{LimitReport, TokenId};
 use counterfoil_toolbox::transport::link::{Arrival, Frame, Link, Settlement};
 use counterfoil_toolbox::transport::{Publication, PublisherOptions, Requeue};
-use counterfoil_toolbox::{ServiceName, TaskName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -78,27 +77,6 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.beating.abort();
-    }
-}
-
-fn heartbeat() -> Heartbeat {
-    Heartbeat {
-        worker: WorkerId::new("demo@here.7.1").expect("an id"),
-        services: vec![ServiceName::new("demo").expect("a name")],
-        host: "here".to_owned(),
-        pid: 7,
-        version: "1".to_owned(),
-        started_at: Utc::now(),
-        at: Utc::now(),
-        interval_ms: 1000,
-        queues: Vec::new(),
-        tasks: None,
-        limits: BTreeMap::new(),
-        paused: Vec::new(),
-        follows_control: true,
-        running: 0,
-        processed: 0,
-        phase: Phase::Running,
     }
 }
 

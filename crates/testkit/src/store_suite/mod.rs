@@ -11,6 +11,7 @@ pub mod control;
 pub mod filters;
 pub mod history;
 pub mod hostile;
+pub mod leases;
 pub mod merging;
 pub mod records;
 mod samples;
@@ -54,6 +55,10 @@ macro_rules! store_suite {
             records::workers_that_were_silent_for_long_are_forgotten,
             records::a_report_waits_until_the_copy_tells_who_was_asked,
             records::canaries_are_seen_where_they_were_seen,
+            leases::a_lease_holds_while_the_state_that_came_with_it_does,
+            leases::a_task_whose_lease_has_ended_is_found_and_marked_as_sent_again,
+            leases::a_sign_of_life_renews_the_leases_of_its_worker_only,
+            leases::a_marker_is_seen_when_it_came_both_ways,
             again::tasks_that_are_over_are_deleted_whole,
             again::a_new_run_begins_where_the_last_one_ended,
             again::dead_letters_are_found_by_why_what_and_when,

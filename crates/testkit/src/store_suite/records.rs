@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-fn sign_of_life(id: &str, tasks: Option<&str>) -> WorkerSeen {
+pub(super) fn sign_of_life(id: &str, tasks: Option<&str>) -> WorkerSeen {
     WorkerSeen {
         id: WorkerId::new(id).expect("a worker id"),
         service: "demo".into(),
@@ -35,6 +35,7 @@ fn sign_of_life(id: &str, tasks: Option<&str>) -> WorkerSeen {
                 tokens: vec!["2-a1".parse().expect("a token")],
             },
         )]),
+        leases: Vec::new(),
         running: 3,
         processed: 40,
         interval: Duration::from_secs(10),

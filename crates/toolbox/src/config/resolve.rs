@@ -160,6 +160,7 @@ pub(super) fn worker(mut s: Section<'_>) -> WorkerSettings {
             .bytes("max_result_bytes")
             .unwrap_or(default.max_result_bytes),
         heartbeat: s.duration("heartbeat", SECOND).unwrap_or(default.heartbeat),
+        lease: s.duration("lease", SECOND).unwrap_or(default.lease),
     };
     s.finish();
     settings

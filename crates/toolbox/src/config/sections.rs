@@ -190,7 +190,8 @@ pub struct WorkerSettings {
     /// Deliveries held at the same time, per queue. Default: as many as `concurrency`.
     pub prefetch: Option<u16>,
     /// Longest that a handler may run when neither its task nor the sender says. Default: 25 min.
-    /// `None`: as long as the broker waits for an acknowledgement, less a margin.
+    /// `None`: as long as the broker waits for an acknowledgement, less a margin. It does not hold for
+    /// tasks that are acknowledged [early](crate::task::Ack::Early).
     pub time_limit: Option<Duration>,
     /// How long running handlers may take to finish after the first signal. Default: 30 s.
     pub drain_timeout: Duration,
@@ -200,6 +201,10 @@ pub struct WorkerSettings {
     pub max_result_bytes: usize,
     /// How often the worker says that it is alive. Default: 10 s.
     pub heartbeat: Duration,
+    /// How long the worker may be silent before a task that it acknowledged
+    /// [early](crate::task::Ack::Early) is begun elsewhere: at least three times `heartbeat`, at most an
+    /// hour. Default: 60 s.
+    pub lease: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -213,6 +218,7 @@ impl Default for WorkerSettings {
             cancel_grace: Duration::from_secs(5),
             max_result_bytes: 1024 * 1024,
             heartbeat: Duration::from_secs(10),
+            lease: Duration::from_secs(60),
         }
     }
 }

@@ -86,6 +86,7 @@ fn push_own(headers: &mut Headers, envelope: &Envelope) {
         (names::RESCUE, lineage.rescue, 0),
         (names::EXECUTIONS, lineage.executions, envelope.retries),
         (names::TRIES_BEFORE, envelope.tries_before, 0),
+        (names::RESTARTS, envelope.restarts, 0),
     ] {
         if count != default {
             headers.push(name, count);

@@ -25,6 +25,8 @@ pub mod names {
     pub const TRIES_BEFORE: &str = "counterfoil-tries-before";
     /// Counted retries that this task may have, instead of as many as its type.
     pub const MAX_RETRIES: &str = "counterfoil-max-retries";
+    /// How often the platform sent the task again because its worker vanished with it.
+    pub const RESTARTS: &str = "counterfoil-restarts";
     /// What an earlier execution left for the next one: JSON.
     pub const CHECKPOINT: &str = "counterfoil-checkpoint";
     /// Session that the task is part of.
@@ -73,6 +75,8 @@ pub struct Envelope {
     pub retries: i32,
     /// See [`names::MAX_RETRIES`].
     pub max_retries: Option<u32>,
+    /// See [`names::RESTARTS`].
+    pub restarts: i32,
     /// See [`names::CHECKPOINT`].
     pub checkpoint: Option<Box<str>>,
     /// Not before this time.
@@ -116,6 +120,7 @@ impl Envelope {
             tries_before: 0,
             retries: 0,
             max_retries: None,
+            restarts: 0,
             checkpoint: None,
             eta: None,
             expires: None,
@@ -204,6 +209,7 @@ impl Envelope {
         self.tries_before = count(headers, names::TRIES_BEFORE)?.unwrap_or(0);
         let max_retries = count(headers, names::MAX_RETRIES)?;
         self.max_retries = max_retries.map(i32::unsigned_abs);
+        self.restarts = count(headers, names::RESTARTS)?.unwrap_or(0);
         self.checkpoint = headers.text(names::CHECKPOINT).map(Into::into);
         self.lineage.deliveries = count(headers, names::DELIVERY_COUNT)?.unwrap_or(0);
         self.session_id = headers.text(names::SESSION).map(Into::into);
@@ -224,7 +230,7 @@ impl Envelope {
 }
 
 /// Headers that have a field of their own, or that are written anew on every send.
-const KNOWN: [&str; 28] = [
+const KNOWN: [&str; 29] = [
     "task",
     "id",
     "correlation_id",
@@ -245,6 +251,7 @@ const KNOWN: [&str; 28] = [
     names::EXECUTIONS,
     names::TRIES_BEFORE,
     names::MAX_RETRIES,
+    names::RESTARTS,
     names::CHECKPOINT,
     names::SESSION,
     names::CREATOR,

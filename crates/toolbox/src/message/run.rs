@@ -12,7 +12,7 @@ const OF_THE_BODY: [&str; 3] = ["argsrepr", "kwargsrepr", "compression"];
 
 /// The task of `content` as its run `run`, byte for byte the same body.
 ///
-/// Nothing is behind the new run: no retries, rescues or deliveries, and no checkpoint, so that it does
+/// Nothing is behind the new run: no retries, rescues, restarts or deliveries, and no checkpoint, so that it does
 /// all of the work. Headers are written from scratch,
 /// without the traces of brokers and the reason of a death; what the sender set is kept: family,
 /// session, creator, priority, limits, its own headers. `eta` and `expires` are kept while they lie
@@ -64,6 +64,7 @@ fn renewed(mut envelope: Envelope, run: i32, now: DateTime<Utc>) -> Envelope {
     };
     envelope.retries = 0;
     envelope.tries_before = 0;
+    envelope.restarts = 0;
     envelope.checkpoint = None;
     envelope.eta = envelope.eta.filter(|eta| *eta > now);
     envelope.expires = envelope.expires.filter(|expires| *expires > now);

@@ -124,6 +124,7 @@ impl Reporter {
     pub(crate) fn finish(&self, live: Live, held: Arc<Held>, mut event: Event) {
         let mut pending = self.pending();
         event.started_at = self.write_before_end(&mut pending, live);
+        event.lease = None;
         pending.lives.close(live);
         let service = held.service.clone();
         pending.batches.push(&service, &event, Some(held));
@@ -143,7 +144,8 @@ impl Reporter {
         self.pending().lives.close(live);
     }
 
-    /// An event about `held`, in the name of this worker.
+    /// An event about `held`, in the name of this worker. With the worker's promise, if it has taken the
+    /// task over: any but the last one.
     pub(crate) fn event(
         &self,
         held: &Held,
@@ -160,6 +162,7 @@ impl Reporter {
         event.parent_id.clone_from(&envelope.parent_id);
         event.root_id = Some(envelope.root_id.clone());
         event.session_id.clone_from(&envelope.session_id);
+        event.lease = held.lease();
         event
     }
 

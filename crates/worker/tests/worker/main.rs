@@ -15,6 +15,7 @@ mod retries;
 mod time;
 
 mod duplicates;
+mod early;
 mod layers;
 mod refusals;
 mod reports;

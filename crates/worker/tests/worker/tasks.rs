@@ -1,7 +1,7 @@
 //! Tasks that the tests send.
 
 use counterfoil_toolbox::backoff::Backoff;
-use counterfoil_toolbox::task::{Task, TaskOptions};
+use counterfoil_toolbox::task::{Ack, Task, TaskOptions};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -79,6 +79,25 @@ impl Task for Limited {
     }
 }
 
+/// A task that is acknowledged early.
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub(crate) struct Long {}
+
+impl Task for Long {
+    const NAME: &'static str = "demo.long";
+    type Output = Value;
+
+    fn options() -> TaskOptions {
+        TaskOptions {
+            max_retries: 1,
+            backoff: Backoff::fixed(Duration::from_millis(100)),
+            ack: Ack::Early,
+            max_restarts: 1,
+            ..TaskOptions::default()
+        }
+    }
+}
+
 /// A task of another service.
 #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct Export {}
@@ -96,4 +115,8 @@ pub(crate) fn act(what: &str) -> Act {
 pub(crate) fn patient(what: &str) -> Patient {
     let what = what.to_owned();
     Patient { what }
+}
+
+pub(crate) fn long() -> Long {
+    Long {}
 }

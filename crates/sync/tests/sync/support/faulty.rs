@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_store::record::{
-    CanaryRow, ControlRow, DeadRecord, DeadRow, EventRow, LogRow, ParkedRow, ResultRow,
+    CanaryRow, ControlRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow,
     ServiceCount, StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use counterfoil_store::{
@@ -77,6 +77,14 @@ impl FaultyStore {
 
     fn is_away(&self) -> bool {
         self.away.load(Ordering::SeqCst) > 0
+    }
+
+    /// Fails while the database is away.
+    fn answers(&self) -> Result<(), StoreError> {
+        match self.is_away() {
+            true => Err(self.fault(FaultClass::Transient)),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn refuse(&self, task_id: &TaskId) {
@@ -254,6 +262,28 @@ impl Store for FaultyStore {
             return Err(self.fault(FaultClass::Transient));
         }
         self.inner.mark_resent(tasks).await
+    }
+    async fn shortest_lease(&self) -> Result<Option<Duration>, StoreError> {
+        self.answers()?;
+        self.inner.shortest_lease().await
+    }
+    async fn lost_tasks(&self, limit: u32) -> Result<Vec<LostTask>, StoreError> {
+        self.answers()?;
+        self.inner.lost_tasks(limit).await
+    }
+    async fn mark_rescued(&self, tasks: &[LostTask]) -> Result<(), StoreError> {
+        if takes_one(&self.marks) {
+            return Err(self.fault(FaultClass::Transient));
+        }
+        self.inner.mark_rescued(tasks).await
+    }
+    async fn marker_sent(&self, id: Uuid) -> Result<(), StoreError> {
+        self.answers()?;
+        self.inner.marker_sent(id).await
+    }
+    async fn marker_seen(&self, id: Uuid) -> Result<bool, StoreError> {
+        self.answers()?;
+        self.inner.marker_seen(id).await
     }
     async fn owners(&self, task_ids: &[TaskId]) -> Result<HashMap<TaskId, Owners>, StoreError> {
         self.inner.owners(task_ids).await

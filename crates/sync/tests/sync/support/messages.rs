@@ -3,10 +3,12 @@
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind};
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::heartbeat::{Heartbeat, Phase};
+use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::message::{Content, Envelope, encode};
-use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::names::{ServiceName, TaskName};
 use counterfoil_toolbox::state::Lineage;
+use std::collections::BTreeMap;
 
 pub(crate) fn id(text: &str) -> TaskId {
     TaskId::new(text).expect("the tests' ids are valid")
@@ -50,4 +52,27 @@ pub(crate) fn settled(task_id: &str, task_name: &str, result: &str) -> Event {
 /// Events as a worker sends them.
 pub(crate) fn batch(events: &[Event]) -> Content {
     Content::json(serde_json::to_vec(events).expect("events are JSON"))
+}
+
+/// A sign of life of the worker `demo@here.7.1`.
+pub(crate) fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        worker: WorkerId::new("demo@here.7.1").expect("an id"),
+        services: vec![ServiceName::new("demo").expect("a name")],
+        host: "here".to_owned(),
+        pid: 7,
+        version: "1".to_owned(),
+        started_at: Utc::now(),
+        at: Utc::now(),
+        interval_ms: 1000,
+        queues: Vec::new(),
+        tasks: None,
+        limits: BTreeMap::new(),
+        paused: Vec::new(),
+        follows_control: true,
+        leases: Vec::new(),
+        running: 0,
+        processed: 0,
+        phase: Phase::Running,
+    }
 }

@@ -13,7 +13,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) use daemon::Running;
 pub(crate) use faulty::FaultyStore;
-pub(crate) use messages::{batch, event, id, name, scheduled, settled, task};
+pub(crate) use messages::{batch, event, heartbeat, id, name, scheduled, settled, task};
 pub(crate) use world::World;
 
 /// Declares tests that run on both pairs of broker and database.

@@ -1,0 +1,2 @@
+-- Forgets all markers.
+DELETE FROM marker

@@ -1,0 +1,6 @@
+-- Renews the lease of a task that its worker still has; one of which little has passed is left alone.
+-- Parameters: 1 task id, 2 worker.
+UPDATE background_task
+SET lease_until = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (lease_ms / 1000.0) || ' seconds')
+WHERE task_id = ?1 AND worker = ?2
+    AND lease_until < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (lease_ms * 0.75 / 1000.0) || ' seconds')

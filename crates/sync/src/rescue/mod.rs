@@ -1,0 +1,212 @@
+//! Tasks that their workers have taken over from the broker are sent again when those workers vanish.
+//!
+//! Workers name such tasks in every sign of life, which renews their leases, by the database's clock. A
+//! lease that has ended means nothing while signs of life do not come through. So the daemon sends markers
+//! the same ways, and sends a task again only when they have come through promptly for a whole lease. While
+//! no worker has taken anything over, there are none.
+
+mod flow;
+
+use crate::leader::Leading;
+use crate::read::marker;
+use counterfoil_store::record::LostTask;
+use counterfoil_store::{Batch, Store, StoreError};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::delay::without_delay;
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::event::{Event, EventKind};
+use counterfoil_toolbox::message::{TaskMessage, encode_again};
+use counterfoil_toolbox::names::RoutingKey;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{
+    Publication, PublishError, Publisher, PublisherOptions, Transport,
+};
+use flow::Flow;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+/// Tasks that are sent again in one go.
+const AT_ONCE: u32 = 500;
+
+/// Longest time between two looks.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How often a marker that is under way is looked for.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Sends lost tasks again. Only the leader does it, so that each is sent once.
+#[derive(Debug)]
+pub(crate) struct Rescuer {
+    names: Names,
+    store: Arc<dyn Store>,
+    publisher: Publisher,
+    flow: Flow,
+    /// Tasks that were sent and not marked, since the database went away in between. They must not be sent
+    /// twice.
+    unmarked: Vec<LostTask>,
+}
+
+/// What stopped a round.
+#[derive(Debug, thiserror::Error)]
+enum RescueError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the broker does not take what the daemon sends")]
+    Publish(#[from] PublishError),
+    #[error("what the daemon sent did not come through within {0:?}")]
+    Late(Duration),
+}
+
+impl Rescuer {
+    pub(crate) fn new(transport: &Arc<dyn Transport>, names: Names, store: Arc<dyn Store>) -> Self {
+        Self {
+            names,
+            store,
+            // What no queue takes must not be taken for sent.
+            publisher: transport.publisher(PublisherOptions::mandatory()),
+            flow: Flow::default(),
+            unmarked: Vec::new(),
+        }
+    }
+
+    /// Looks after leases until it is dropped, or this daemon does not lead any more.
+    ///
+    /// # Cancel safety
+    /// Cancelled between sending a task and marking it, the task is sent once more by the next leader.
+    pub(crate) async fn run(mut self, leading: &Leading) {
+        let mut is_told = false;
+        loop {
+            let pause = match self.round(leading).await {
+                Ok(Some(shortest)) => {
+                    is_told = false;
+                    (shortest / 5).min(LOOK)
+                }
+                Ok(None) => LOOK,
+                Err(error) => {
+                    self.flow.broke_off();
+                    if !is_told {
+                        let error = ErrorChain(&error);
+                        tracing::warn!(%error, "nobody can tell lost workers from ones that are not heard; no task is sent again until that changes");
+                    }
+                    is_told = true;
+                    Duration::from_secs(1)
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// One look; the shortest lease, if there is any.
+    async fn round(&mut self, leading: &Leading) -> Result<Option<Duration>, RescueError> {
+        self.mark().await?;
+        let Some(shortest) = self.store.shortest_lease().await? else {
+            self.flow.broke_off();
+            return Ok(None);
+        };
+        self.sound(shortest).await?;
+        let lost = self.store.lost_tasks(AT_ONCE).await?;
+        let now = Instant::now();
+        let (lost, doubtful): (Vec<_>, Vec<_>) = lost
+            .into_iter()
+            .partition(|task| self.flow.is_steady_for(task.lease, now));
+        if !doubtful.is_empty() {
+            let count = doubtful.len();
+            tracing::debug!(
+                count,
+                "leases have ended, but it is too early to trust that"
+            );
+        }
+        if !lost.is_empty() && leading.still().await {
+            self.rescue(lost).await?;
+        }
+        Ok(Some(shortest))
+    }
+
+    /// Sends a marker the ways that events and signs of life go, and waits until both came through.
+    async fn sound(&mut self, shortest: Duration) -> Result<(), RescueError> {
+        let patience = (shortest / 4).min(LOOK);
+        let sent_at = Instant::now();
+        let id = Uuid::now_v7();
+        let there_and_back = async {
+            self.store.marker_sent(id).await?;
+            for publication in marker::publications(&self.names, id) {
+                self.publisher.publish(publication).await?;
+            }
+            while !self.store.marker_seen(id).await? {
+                sleep(GLANCE).await;
+            }
+            Ok::<_, RescueError>(())
+        };
+        timeout(patience, there_and_back)
+            .await
+            .map_err(|_| RescueError::Late(patience))??;
+        self.flow.came_through(sent_at, sent_at.elapsed());
+        Ok(())
+    }
+
+    async fn rescue(&mut self, lost: Vec<LostTask>) -> Result<(), RescueError> {
+        let mut hopeless = Batch::new();
+        let mut failed = None;
+        for task in lost {
+            let Some(publication) = self.again(&task) else {
+                tracing::error!(task_id = %task.task_id, task_name = task.name, "a worker vanished with a task, and its message is not known");
+                give_up(&mut hopeless, &task);
+                continue;
+            };
+            let reason = task.fault().message;
+            let rescue = task.next().rescue;
+            tracing::warn!(task_id = %task.task_id, task_name = task.name, reason, rescue, "a worker vanished with a task; it is sent again");
+            if let Err(error) = self.publisher.publish(publication).await {
+                // It may be there all the same: the next round sends it as the same attempt, unless a worker
+                // has begun it by then.
+                failed = Some(error);
+                break;
+            }
+            self.unmarked.push(task);
+        }
+        self.mark().await?;
+        if !hopeless.is_empty() {
+            self.store.apply(&hopeless).await?;
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The task as its next attempt, on the way that leaves no second tracking copy.
+    fn again(&self, task: &LostTask) -> Option<Publication> {
+        let message = task.message.as_ref()?;
+        let key = RoutingKey::new(&message.routing_key).ok()?;
+        let mut message = TaskMessage::decode(&message.content).ok()?;
+        message.envelope.lineage = task.next();
+        message.envelope.restarts = task.restarts.saturating_add(1);
+        Some(Publication {
+            exchange: self.names.requeue.clone(),
+            routing_key: without_delay(&key),
+            content: encode_again(&message.envelope, &message.payload),
+        })
+    }
+
+    /// Writes down what was sent. Nothing else is sent before that worked.
+    async fn mark(&mut self) -> Result<(), StoreError> {
+        if !self.unmarked.is_empty() {
+            self.store.mark_rescued(&self.unmarked).await?;
+            self.unmarked.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Nobody can send it again.
+fn give_up(batch: &mut Batch, task: &LostTask) {
+    let Ok(name) = task.name.parse() else {
+        return;
+    };
+    let kind = EventKind::State(TaskState::Failure);
+    let now = chrono::Utc::now();
+    let mut event = Event::new(task.task_id.clone(), name, task.lineage, kind, now);
+    let mut fault = task.fault();
+    fault.message += ", and the platform does not know its message";
+    event.error = Some(fault);
+    batch.event(&event);
+}
