@@ -1,5 +1,6 @@
 //! Sending tasks again as their next run, on the way that leaves no second tracking copy.
 
+use crate::asking::who;
 use crate::failure::{Code, Failure};
 use chrono::{DateTime, Utc};
 use counterfoil_store::{Deed, Seen, StoredMessage, TrackingCopy};
@@ -30,12 +31,7 @@ impl Doer {
 
     /// The same with the user of this machine where nobody was named.
     pub(crate) fn or_user(mut self) -> Self {
-        let user = || {
-            ["USER", "LOGNAME"]
-                .into_iter()
-                .find_map(|name| std::env::var(name).ok())
-        };
-        self.by = self.by.or_else(user).filter(|by| !by.is_empty());
+        self.by = self.by.filter(|by| !by.is_empty()).or_else(who);
         self
     }
 }
