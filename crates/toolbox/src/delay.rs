@@ -4,6 +4,7 @@
 //! holds a message for its power of two or passes it on, so nothing waits behind a longer delay.
 
 use crate::names::RoutingKey;
+use crate::priority::Priority;
 use crate::topology::names::DELAY_LEVELS;
 use std::time::Duration;
 
@@ -60,9 +61,15 @@ pub fn without_delay(key: &RoutingKey) -> RoutingKey {
     }
 }
 
-/// Service whose queue a key leads to: its first segment, after the bits of a delay.
+/// Service to one of whose queues a key leads: its first segment, after the bits of a delay and
+/// without a class.
 #[must_use]
 pub fn addressee(key: &str) -> &str {
+    Priority::split(first_word(key)).0
+}
+
+/// First segment of a key, after the bits of a delay.
+pub(crate) fn first_word(key: &str) -> &str {
     let key = behind_delay(key).unwrap_or(key);
     key.split('.').next().unwrap_or_default()
 }
@@ -114,12 +121,15 @@ mod tests {
     }
 
     #[test]
-    fn the_key_leads_to_a_service_delayed_or_not() {
+    fn the_key_leads_to_a_service_delayed_or_not_whatever_the_class() {
         let delayed = format!("{}proj.default", "0.1.".repeat(14));
         for (key, service) in [
             ("demo.add", "demo"),
             ("celery", "celery"),
             (&*delayed, "proj"),
+            ("demo~high.add", "demo"),
+            (&*delayed.replace("proj", "proj~low"), "proj"),
+            ("demo~urgent.add", "demo~urgent"),
             ("", ""),
         ] {
             assert_eq!(addressee(key), service);

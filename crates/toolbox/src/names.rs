@@ -12,8 +12,9 @@ checked_text! {
 checked_text! {
     /// First segment of a task's name and name of the queue that serves it, `export`.
     ///
-    /// 1–100 bytes of ASCII letters, digits, `_` and `-`; `~` sets a priority class apart
-    /// (`export~high`). `platform` belongs to the platform's own queues.
+    /// 1–100 bytes of ASCII letters, digits, `_` and `-`. `~` sets a class of
+    /// [priority](crate::Priority) apart (`export~high`) and is in no service's own name. `platform`
+    /// belongs to the platform's own queues.
     ServiceName, "service name", check_service_name
 }
 
@@ -81,12 +82,13 @@ fn check_task_name(text: &str) -> Result<(), &'static str> {
 }
 
 fn check_service_name(text: &str) -> Result<(), &'static str> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '~');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     match text.len() {
         0 => Err("it is empty"),
         101.. => Err("it is longer than 100 bytes"),
+        _ if text.contains('~') => Err("'~' sets a class of priority apart"),
         _ if !text.chars().all(allowed) => {
-            Err("only ASCII letters, digits, '_', '-' and '~' are allowed")
+            Err("only ASCII letters, digits, '_' and '-' are allowed")
         }
         _ if text == "platform" => Err("'platform' is reserved for the platform's own queues"),
         _ => Ok(()),
@@ -136,6 +138,7 @@ mod tests {
         assert!(TaskName::new("export project").is_err());
         assert!(ServiceName::new("platform").is_err());
         assert!(ServiceName::new("export.dead").is_err());
+        assert!(ServiceName::new("export~high").is_err());
         assert!(ServiceName::new("*").is_err());
         assert!(QueueName::new("amq.gen-1").is_err());
         assert!(RoutingKey::new(&"k".repeat(256)).is_err());
@@ -148,7 +151,7 @@ mod tests {
             .to_string();
         assert_eq!(
             error,
-            "service name \"a.b\" is not valid: only ASCII letters, digits, '_', '-' and '~' are allowed"
+            "service name \"a.b\" is not valid: only ASCII letters, digits, '_' and '-' are allowed"
         );
     }
 }

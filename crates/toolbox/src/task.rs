@@ -1,6 +1,7 @@
 //! What a task is to those who send it and those who run it.
 
 use crate::backoff::Backoff;
+use crate::priority::Priority;
 use crate::rate::Rate;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -41,6 +42,8 @@ pub trait Task: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
 pub struct TaskOptions {
     /// Counted retries after the first attempt. Default: 3.
     pub max_retries: u32,
+    /// The class of tasks of this type, where the service has classes. Default: normal.
+    pub priority: Priority,
     /// How long to wait before a retry. Default: 1 s, doubled each time, at most 10 min, jittered.
     pub backoff: Backoff,
     /// Longest that one execution may take before it is ended and counts as failed. `None`, the
@@ -98,6 +101,7 @@ impl Default for TaskOptions {
     fn default() -> Self {
         Self {
             max_retries: 3,
+            priority: Priority::default(),
             backoff: Backoff::default(),
             time_limit: None,
             soft_time_limit: None,

@@ -18,7 +18,7 @@ use counterfoil_toolbox::task::{Ack, longest_run};
 use counterfoil_toolbox::tokens::MOST_TOKENS;
 use counterfoil_toolbox::topology::{self, Names};
 use counterfoil_toolbox::transport::Transport;
-use counterfoil_toolbox::{ServiceName, Task, TaskName};
+use counterfoil_toolbox::{Priority, ServiceName, Task, TaskName};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -169,7 +169,7 @@ impl WorkerBuilder {
         self.check_limits();
         self.check_tokens();
         let queues = self.queues();
-        let queues = self.with_late(queues);
+        let queues = self.with_beside(queues);
         if !self.faults.is_empty() {
             return Err(BuildError {
                 faults: self.faults,
@@ -323,20 +323,30 @@ impl WorkerBuilder {
         services.iter().map(queue).collect()
     }
 
-    /// With the queues of delayed tasks, which those have whose own length is limited.
-    fn with_late(&self, mut queues: Vec<QueueName>) -> Vec<QueueName> {
+    /// With the queues beside them: those of a service's classes beside its own, and those of delayed
+    /// tasks, which those have whose length is limited.
+    fn with_beside(&self, mut queues: Vec<QueueName>) -> Vec<QueueName> {
         let Some(broker) = &self.broker else {
             return queues;
         };
-        let late = |queue: &QueueName| {
-            let service = ServiceName::new(self.names.service_of(queue)).ok()?;
-            let has_late = *queue == self.names.service_queue(&service)
-                && broker.service(&service).max_length.is_some()
-                && broker.declaring(&service) != Declaring::Off;
-            has_late.then(|| self.names.late_queue(&service))
+        let beside = |queue: &QueueName| {
+            let (names, class) = (&self.names, self.names.class_of(queue));
+            let service = ServiceName::new(names.service_of(queue)).ok()?;
+            if *queue != names.class_queue(&service, class) {
+                return None;
+            }
+            let mut settings = broker.service(&service);
+            // Whoever else declares its queues knows nothing of those for delayed tasks.
+            if broker.declaring(&service) == Declaring::Off {
+                settings.max_length = None;
+            }
+            let mut all = topology::work_queues(names, &service, &settings);
+            // A worker for one class has asked for no other.
+            all.retain(|queue| class == Priority::Normal || names.class_of(queue) == class);
+            Some(all)
         };
-        let late: Vec<_> = queues.iter().filter_map(late).collect();
-        for queue in late {
+        let beside: Vec<_> = queues.iter().filter_map(beside).flatten().collect();
+        for queue in beside {
             if !queues.contains(&queue) {
                 queues.push(queue);
             }

@@ -158,7 +158,8 @@ fn return_key(names: &Names, held: &Held) -> RoutingKey {
     }
 }
 
-/// The bare name of a service matches the binding of its queue.
+/// The bare name of a service, with that of its class, matches the binding of its queue.
 fn queue_key(names: &Names, held: &Held) -> RoutingKey {
-    RoutingKey::new(names.service_of(&held.queue)).expect("part of a queue's name")
+    let (service, class) = (names.service_of(&held.queue), names.class_of(&held.queue));
+    RoutingKey::new(&format!("{service}{}", class.suffix())).expect("part of a queue's name")
 }

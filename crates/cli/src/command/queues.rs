@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use counterfoil_toolbox::config::{Config, Needs};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::{QueueName, ServiceName};
-use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::topology::{Names, work_queues};
 use counterfoil_toolbox::transport::{QueueDepth, Transport};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
@@ -52,7 +52,7 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
     }
     for queue in of_platform(&names) {
         let depth = transport.depth(queue).await?;
-        lines.push(line(queue.clone(), None, depth, None));
+        lines.push(line(queue.clone(), None, depth));
     }
     transport.close().await;
     let columns = [
@@ -94,29 +94,23 @@ async fn of_service(
 ) -> Result<Vec<Line>, Failure> {
     let dead = transport.depth(&names.dead_queue(&service)).await?;
     let dead = dead.map(|depth| depth.ready);
-    let queue = names.service_queue(&service);
-    let depth = transport.depth(&queue).await?;
-    let mut lines = vec![line(queue, Some(service.clone()), depth, dead)];
-    if config.broker.service(&service).max_length.is_some() {
-        let late = names.late_queue(&service);
-        let depth = transport.depth(&late).await?;
-        lines.push(line(late, Some(service), depth, None));
+    let mut lines = Vec::new();
+    for queue in work_queues(names, &service, &config.broker.service(&service)) {
+        let depth = transport.depth(&queue).await?;
+        lines.push(line(queue, Some(service.clone()), depth));
     }
+    // It has one dead queue, told of beside its own.
+    lines[0].dead = dead;
     Ok(lines)
 }
 
-fn line(
-    queue: QueueName,
-    service: Option<ServiceName>,
-    depth: Option<QueueDepth>,
-    dead: Option<u32>,
-) -> Line {
+fn line(queue: QueueName, service: Option<ServiceName>, depth: Option<QueueDepth>) -> Line {
     Line {
         queue,
         service,
         ready: depth.map(|depth| depth.ready),
         consumers: depth.map(|depth| depth.consumers),
-        dead,
+        dead: None,
         sent_per_minute: None,
         paused: None,
     }

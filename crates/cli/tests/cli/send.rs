@@ -47,8 +47,6 @@ async fn standard_output_is_the_id_alone_and_the_task_is_queued_and_tracked() ->
             "project:17",
             "--identifier",
             "one",
-            "--priority",
-            "3",
             "--expires",
             "1h",
             "--max-retries",
@@ -83,6 +81,44 @@ async fn standard_output_is_the_id_alone_and_the_task_is_queued_and_tracked() ->
         assert_eq!(headers["counterfoil-max-retries"], 0);
         assert_eq!(headers["timelimit"], json!([120.0, 90.0]));
         assert!(body.contains(r#""y": 2.50"#), "as it was typed: {body}");
+    }
+    vhost.close().await
+}
+
+#[tokio::test]
+async fn each_class_of_a_service_with_priorities_has_its_queue_and_the_name_stays()
+-> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
+    program.set("COUNTERFOIL_BROKER__SERVICES", "demo");
+    program.set("COUNTERFOIL_BROKER__QUEUES__DEMO__PRIORITIES", "true");
+    program.run(&["topology", "apply"]).await.ends_with(0);
+    program.run(&["topology", "verify"]).await.ends_with(0);
+    program.run(&["send", "demo.add"]).await.ends_with(0);
+    for class in ["high", "high", "normal", "low"] {
+        let send = ["send", "demo.add", "--priority", class];
+        program.run(&send).await.ends_with(0);
+    }
+    let ran = program.run(&["queues", "--json"]).await.ends_with(0);
+    let lines: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a document"))
+        .filter(|line: &Value| line["service"] == "demo")
+        .collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| (&line["queue"], &line["ready"], &line["dead"]))
+        .collect();
+    let wanted = [
+        (&json!("demo"), &json!(2), &json!(0)),
+        (&json!("demo~high"), &json!(2), &Value::Null),
+        (&json!("demo~low"), &json!(1), &Value::Null),
+    ];
+    assert_eq!(told, wanted);
+    for (headers, _) in messages(&vhost, "demo~high").await? {
+        assert_eq!(headers["task"], "demo.add");
     }
     vhost.close().await
 }

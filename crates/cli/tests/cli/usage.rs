@@ -23,7 +23,10 @@ async fn wrong_arguments_end_with_code_2_and_say_what_is_expected() {
             "2026-01-31T12:00:00Z",
         ),
         (&["send", "demo.add", "--related", "project"], "TYPE:ID"),
-        (&["send", "demo.add", "--priority", "300"], "0..=255"),
+        (
+            &["send", "demo.add", "--priority", "300"],
+            "write high, normal or low",
+        ),
         (
             &["send", "demo.add", "--from", "gone.jsonl"],
             "gone.jsonl cannot be read",

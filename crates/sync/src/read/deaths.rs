@@ -183,14 +183,12 @@ impl Cause {
     }
 }
 
-/// The broker's entry about the death in the service's own queue. A delayed task has others, of
+/// The broker's entry about the death in one of the service's own queues. A delayed task has others, of
 /// the levels that it came through, in any order; `x-first-death-*` tells of one of those.
 fn entry_of<'a>(headers: &'a Headers, service: &str, names: &Names) -> Option<&'a Headers> {
     let Some(HeaderValue::List(deaths)) = headers.get("x-death") else {
         return None;
     };
-    let own = format!("{}{service}", names.prefix());
-    let late = format!("{own}.late");
     let entries = deaths.iter().filter_map(|death| match death {
         HeaderValue::Table(entry) => Some(entry),
         HeaderValue::Null
@@ -202,8 +200,9 @@ fn entry_of<'a>(headers: &'a Headers, service: &str, names: &Names) -> Option<&'
         | HeaderValue::Timestamp(_)
         | HeaderValue::List(_) => None,
     });
+    let is_own = |queue| names.is_queue_of(service, queue);
     entries
-        .filter(|entry| matches!(entry.text("queue"), Some(queue) if queue == own || queue == late))
+        .filter(|entry| entry.text("queue").is_some_and(is_own))
         .max_by_key(|entry| time_of(entry))
 }
 
@@ -307,6 +306,8 @@ mod tests {
         for deaths in [
             vec![levels(), entry("demo.late", "delivery_limit", 100)],
             vec![entry("demo.late", "delivery_limit", 100), levels()],
+            vec![levels(), entry("demo~high", "delivery_limit", 100)],
+            vec![entry("demo~low.late", "delivery_limit", 100), levels()],
         ] {
             let (_, letter) = read_all(dead(deaths, &[("x-first-death-reason", "expired")]));
             assert_eq!(&*letter.reason, "delivery_limit");

@@ -3,12 +3,13 @@
 use super::awaiting::next;
 use super::stage::Stage;
 use anyhow::{Context as _, ensure};
-use counterfoil_toolbox::Task;
+use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind};
 use counterfoil_toolbox::names::{ServiceName, TaskName};
 use counterfoil_toolbox::producer::{Producer, RawTask, SendError, SendOptions};
 use counterfoil_toolbox::state::TaskState;
 use counterfoil_toolbox::topology::{self, QueueKind, ServiceSettings};
+use counterfoil_toolbox::{Priority, Task, TaskOptions};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -113,10 +114,99 @@ pub async fn a_full_queue_refuses_every_way_of_sending_and_delayed_tasks_go_besi
     );
     let soon = options().countdown(Duration::from_secs(1));
     let delayed = producer.send_with(Add {}, soon).await?;
-    let late = stage.drain(&names.late_queue(&name), 1).await?;
+    let late = stage
+        .drain(&names.late_queue(&name, Priority::Normal), 1)
+        .await?;
     ensure!(late[0].header("id") == Some(delayed.id().as_str()));
     ensure!(stage.ready(&names.events_queue).await? == 0);
     Ok(())
+}
+
+/// A task that somebody waits for, unless the sender says otherwise.
+#[derive(Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+struct Urgent {}
+
+impl Task for Urgent {
+    const NAME: &'static str = "full.urgent";
+    type Output = i64;
+
+    fn options() -> TaskOptions {
+        TaskOptions {
+            priority: Priority::High,
+            ..TaskOptions::default()
+        }
+    }
+}
+
+pub async fn each_class_of_a_service_with_priorities_has_queues_of_its_own(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    stage.platform().await?;
+    let (service, names) = (ServiceName::new("full")?, &stage.names);
+    let producer = Producer::new(stage.transport.clone(), names.clone());
+    for max_length in [None, Some(100)] {
+        let settings = ServiceSettings {
+            max_length,
+            priorities: true,
+            ..ServiceSettings::default()
+        };
+        for queue in topology::work_queues(names, &service, &settings) {
+            stage.transport.delete_queue(&queue).await?;
+        }
+        stage
+            .apply(topology::service(names, &service, &settings))
+            .await?;
+
+        // What the type says, the sender, and a sender of a task by name.
+        producer.send(Urgent {}).await?;
+        for class in Priority::ALL {
+            let options = || SendOptions::new().priority(class);
+            let soon = options().countdown(Duration::from_secs(1));
+            producer.send_with(Urgent {}, options()).await?;
+            producer.send_raw(raw()?, options()).await?;
+            producer.send_with(Urgent {}, soon).await?;
+        }
+        producer.send_raw(raw()?, SendOptions::new()).await?;
+        for (class, at_once) in [
+            (Priority::High, 3),
+            (Priority::Normal, 3),
+            (Priority::Low, 2),
+        ] {
+            let queue = names.class_queue(&service, class);
+            let late = match max_length {
+                Some(_) => names.late_queue(&service, class),
+                None => queue.clone(),
+            };
+            let mut received = stage.drain(&queue, at_once).await?;
+            received.extend(stage.drain(&late, 1).await?);
+            let word = format!("full{}.", class.suffix());
+            for task in received {
+                let key = without_delay(&task.routing_key);
+                ensure!(key.as_str().starts_with(&word), "{class}: {task:?}");
+                ensure!(
+                    task.header("task")
+                        .is_some_and(|name| name.starts_with("full."))
+                );
+            }
+            ensure!(stage.ready(&queue).await? == 0 && stage.ready(&late).await? == 0);
+        }
+    }
+    ensure!(stage.ready(&names.unroutable_queue).await? == 0);
+    Ok(())
+}
+
+pub async fn a_class_that_its_service_has_no_queue_for_is_unroutable(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    stage.platform().await?;
+    let queue = stage.service("full").await?;
+    let producer = Producer::new(stage.transport.clone(), stage.names.clone());
+    producer.send(Urgent {}).await?;
+    producer.send(Add {}).await?;
+    let lost = stage.drain(&stage.names.unroutable_queue, 1).await?;
+    ensure!(lost[0].routing_key == "full~high.urgent", "{lost:?}");
+    ensure!(lost[0].header("task") == Some("full.urgent"), "{lost:?}");
+    stage.wait_ready(&queue, 1).await
 }
 
 /// The ids of so many tasks that are reported as rejected.

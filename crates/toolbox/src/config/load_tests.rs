@@ -70,6 +70,7 @@ fn the_environment_goes_before_the_file_and_lists_are_separated_by_commas() {
         [broker.queues.export]
         type = "classic"
         max_length = 10
+        priorities = true
         declare = "passive"
         [breaker]
         fail_max = 2
@@ -84,6 +85,7 @@ fn the_environment_goes_before_the_file_and_lists_are_separated_by_commas() {
         ("COUNTERFOIL_WORKER__CONCURRENCY", "64"),
         ("COUNTERFOIL_WORKER__MAX_RESULT_BYTES", "2 MiB"),
         ("COUNTERFOIL_BROKER__QUEUES__EXPORT__MAX_LENGTH", "20"),
+        ("COUNTERFOIL_BROKER__QUEUES__DEMO__PRIORITIES", "true"),
         ("COUNTERFOIL_BREAKER__FAIL_MAX", "3"),
         ("COUNTERFOIL_SYNC__BATCH_MS", ""),
     ];
@@ -102,6 +104,7 @@ fn the_environment_goes_before_the_file_and_lists_are_separated_by_commas() {
     let export = &config.broker.queues["export"];
     assert_eq!(export.kind, Some(QueueKind::Classic));
     assert_eq!(export.max_length, Some(20));
+    assert!(export.priorities && config.broker.queues["demo"].priorities);
     assert_eq!(export.declare, Declaring::Passive);
 }
 
@@ -147,6 +150,7 @@ fn all_faults_are_reported_at_once_with_field_form_and_remedy() {
         queue_type = "stream"
         [broker.queues.platform]
         max_length = 0
+        priorities = "some"
         [breaker]
         fail_max = 0
         reset_timeout = "99ms"
@@ -165,8 +169,9 @@ fn all_faults_are_reported_at_once_with_field_form_and_remedy() {
         r#"profile: "staging" is not one of "development", "production""#,
         r#"broker.heartbeat: "10 parsecs" is not a duration of at least 1s; write for example "10s", "1h 30m", or seconds"#,
         r#"broker.queue_type: "stream" is not one of "quorum", "classic""#,
-        r#"broker.services: service name "a.b" is not valid: only ASCII letters, digits, '_', '-' and '~' are allowed"#,
+        r#"broker.services: service name "a.b" is not valid: only ASCII letters, digits, '_' and '-' are allowed"#,
         r#"broker.queues.platform.max_length: "0" is not a whole number from 1 to 4294967295"#,
+        r#"broker.queues.platform.priorities: "some" is not one of "false", "true""#,
         r#"broker.queues.platform: service name "platform" is not valid: 'platform' is reserved for the platform's own queues"#,
         "broker.conect_timeout: unknown setting; did you mean broker.connect_timeout?",
         r#"breaker.fail_max: "0" is not a whole number from 1 to 1000"#,

@@ -82,6 +82,9 @@ fn with_queues(mut settings: BrokerSettings, s: &mut Section<'_>) -> BrokerSetti
         let special = QueueOverride {
             kind: queue.one_of("type", &KINDS),
             max_length: queue.number("max_length", 1..=u32::MAX),
+            priorities: queue
+                .one_of("priorities", &[("false", false), ("true", true)])
+                .unwrap_or_default(),
             declare: queue.one_of("declare", &Declaring::ALL).unwrap_or_default(),
         };
         match service {

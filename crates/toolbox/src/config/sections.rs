@@ -46,8 +46,11 @@ pub struct BrokerSettings {
 pub struct QueueOverride {
     /// How it stores. `None`: as `queue_type` says.
     pub kind: Option<QueueKind>,
-    /// Messages that may wait. `None`: no limit.
+    /// Messages that may wait, in the queue of each class. `None`: no limit.
     pub max_length: Option<u32>,
+    /// Whether each class of priority has a queue of its own, `<service>~high` and `<service>~low`
+    /// beside `<service>`. Default: no.
+    pub priorities: bool,
     /// Who creates it. Default: `topology apply`.
     pub declare: Declaring,
 }
@@ -116,6 +119,7 @@ impl BrokerSettings {
         ServiceSettings {
             kind: special.kind.unwrap_or(self.queue_type),
             max_length: special.max_length,
+            priorities: special.priorities,
             settings: self.queue_settings,
         }
     }

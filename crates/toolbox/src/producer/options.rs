@@ -2,6 +2,8 @@
 
 use crate::ids::TaskId;
 use crate::message::{Envelope, TimeLimits};
+use crate::priority::Priority;
+use crate::task::Task;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ pub struct SendOptions {
     pub(super) expires: Option<DateTime<Utc>>,
     pub(super) time_limits: TimeLimits,
     pub(super) max_retries: Option<u32>,
-    pub(super) priority: Option<u8>,
+    pub(super) priority: Option<Priority>,
     pub(super) parent: Option<(TaskId, TaskId)>,
     pub(super) session_id: Option<String>,
     pub(super) creator: Option<String>,
@@ -78,8 +80,10 @@ impl SendOptions {
         self
     }
 
-    /// Priority, 0–255, for workers and brokers that look at it.
-    pub fn priority(mut self, priority: u8) -> Self {
+    /// The class of the task, instead of its type's own. Of a service without classes
+    /// (`broker.queues.<service>.priorities`) only [`Normal`](Priority::Normal) reaches a queue at once:
+    /// `counterfoil-sync` has to send the others on.
+    pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
         self
     }
@@ -120,6 +124,12 @@ impl SendOptions {
         self
     }
 
+    /// With what is left unsaid as the type `T` has it, where the message has to tell it.
+    pub(super) fn of_type<T: Task>(mut self) -> Self {
+        self.priority = self.priority.or_else(|| Some(T::options().priority));
+        self
+    }
+
     /// When the task is due; `None`: at once.
     pub(super) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let from_now = |wait| {
@@ -137,7 +147,6 @@ impl SendOptions {
         envelope.expires = self.expires;
         envelope.time_limits = self.time_limits;
         envelope.max_retries = self.max_retries;
-        envelope.priority = self.priority;
         if let Some((parent, root)) = self.parent {
             envelope.parent_id = Some(parent);
             envelope.root_id = root;

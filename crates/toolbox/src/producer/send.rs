@@ -128,6 +128,7 @@ impl Producer {
         task: T,
         options: SendOptions,
     ) -> Result<TaskHandle<T>, SendError> {
+        let options = options.of_type::<T>();
         let sent = self.begin(raw(&task)?, options).await?.confirmed().await?;
         Ok(TaskHandle::new(sent))
     }
@@ -153,7 +154,7 @@ impl Producer {
                     source,
                 });
             }
-            let sent = match self.begin(raw, SendOptions::default()).await {
+            let sent = match self.begin(raw, SendOptions::default().of_type::<T>()).await {
                 Ok(sending) => sending.confirmed().await,
                 Err(error) => Err(error),
             };
@@ -257,7 +258,7 @@ impl Producer {
         options: SendOptions,
     ) -> Result<(TaskName, TaskId, Publication), SendError> {
         let now = Utc::now();
-        let due = options.due(now);
+        let (due, class) = (options.due(now), options.priority.unwrap_or_default());
         let mut envelope =
             Envelope::new(options.id.clone().unwrap_or_else(TaskId::random), task.name);
         options.fill(&mut envelope, now);
@@ -273,7 +274,7 @@ impl Producer {
         }
         let mut publication = Publication {
             exchange: self.inner.names.tasks.clone(),
-            routing_key: task.routing_key(),
+            routing_key: class.route(&task),
             content,
         };
         let delay = due

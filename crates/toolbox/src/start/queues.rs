@@ -7,6 +7,7 @@ use crate::error::ErrorChain;
 use crate::names::{QueueName, ServiceName};
 use crate::topology::{self, Finding, Item, ItemState, Names};
 use crate::transport::{Transport, TransportError};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Longest pause between two tries to reach the broker.
@@ -108,6 +109,9 @@ fn declared(config: &Config, names: &Names, queue: &QueueName) -> Option<Item> {
 fn to_declare(config: &Config, names: &Names, queues: &[QueueName]) -> Vec<Item> {
     let mut items = topology::platform(names, config.broker.queue_settings);
     let services = queues.iter().map(|queue| names.service_of(queue));
+    // A service may have several of the queues.
+    let services: BTreeSet<_> = services.collect();
+    let services = services.into_iter();
     for service in services.filter_map(|name| ServiceName::new(name).ok()) {
         if config.broker.declaring(&service) == Declaring::Active {
             let settings = config.broker.service(&service);

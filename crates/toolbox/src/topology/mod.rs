@@ -15,7 +15,7 @@ pub use levels::DelayLevels;
 pub use names::Names;
 pub use plan::{Finding, ItemState, apply, not_applied, plan};
 pub use platform::{delay_levels, platform, token_queue};
-pub use service::{QueueSettings, SERVICE_DELIVERY_LIMIT, ServiceSettings, service};
+pub use service::{QueueSettings, SERVICE_DELIVERY_LIMIT, ServiceSettings, service, work_queues};
 
 use crate::message::Headers;
 use crate::names::{ExchangeName, QueueName, RoutingKey};

@@ -1,6 +1,7 @@
 //! Names of everything that counterfoil declares, with the prefix of those who share a vhost.
 
 use crate::names::{ExchangeName, QueueName, RoutingKey, ServiceName, TaskName};
+use crate::priority::Priority;
 use crate::text::InvalidText;
 
 /// Number of delay levels: 2^0 to 2^27 seconds, as Celery ≥ 5.5 declares them.
@@ -98,10 +99,16 @@ impl Names {
         format!("{}celery_delayed_{level}", self.prefix)
     }
 
-    /// Queue of a service.
+    /// Queue of a service: of its class [`Normal`](Priority::Normal), if it has classes.
     #[must_use]
     pub fn service_queue(&self, service: &ServiceName) -> QueueName {
-        self.queue(service.as_str())
+        self.class_queue(service, Priority::Normal)
+    }
+
+    /// Queue of one class of a service.
+    #[must_use]
+    pub fn class_queue(&self, service: &ServiceName, class: Priority) -> QueueName {
+        self.queue(&format!("{service}{}", class.suffix()))
     }
 
     /// Queue of a service's dead tasks.
@@ -110,10 +117,10 @@ impl Names {
         self.queue(&format!("{service}.dead"))
     }
 
-    /// Queue of a service's delayed tasks when its own queue has a maximum length.
+    /// Queue of the delayed tasks of one class of a service, when its queues have a maximum length.
     #[must_use]
-    pub fn late_queue(&self, service: &ServiceName) -> QueueName {
-        self.queue(&format!("{service}.late"))
+    pub fn late_queue(&self, service: &ServiceName, class: Priority) -> QueueName {
+        self.queue(&format!("{service}{}.late", class.suffix()))
     }
 
     /// Queue of the tokens by which `task` is run.
@@ -130,11 +137,30 @@ impl Names {
         &self.prefix
     }
 
-    /// The service whose queue this is: `export` for `staging-export` and `staging-export.late`.
+    /// The service whose queue this is: `export` for `staging-export`, `staging-export.late` and
+    /// `staging-export~high`.
     #[must_use]
     pub fn service_of<'a>(&self, queue: &'a QueueName) -> &'a str {
-        let name = queue.as_str();
-        let name = name.strip_prefix(&self.prefix).unwrap_or(name);
+        Priority::split(self.word_of(queue.as_str())).0
+    }
+
+    /// The class of the tasks in this queue.
+    #[must_use]
+    pub fn class_of(&self, queue: &QueueName) -> Priority {
+        Priority::split(self.word_of(queue.as_str())).1
+    }
+
+    /// Whether the tasks of `service` wait in the queue of this name, or those of one of its classes,
+    /// or the delayed ones: everywhere but in its dead queue.
+    #[must_use]
+    pub fn is_queue_of(&self, service: &str, queue: &str) -> bool {
+        let is_below = queue.starts_with(&self.prefix) && !queue.ends_with(".dead");
+        is_below && Priority::split(self.word_of(queue)).0 == service
+    }
+
+    /// The first word of the keys that lead to a queue.
+    fn word_of<'a>(&self, queue: &'a str) -> &'a str {
+        let name = queue.strip_prefix(&self.prefix).unwrap_or(queue);
         name.strip_suffix(".late")
             .or_else(|| name.strip_suffix(".dead"))
             .unwrap_or(name)
@@ -171,4 +197,34 @@ fn key(text: &str) -> RoutingKey {
         .find(|i| text.is_char_boundary(*i))
         .unwrap_or(0);
     RoutingKey::new(&text[..end]).expect("cut at 255 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_queue_tells_its_service_and_its_class() {
+        let names = Names::new("staging-", "task_exchange", "platform.fifo").expect("valid");
+        let service = ServiceName::new("export").expect("valid");
+        for class in Priority::ALL {
+            let queue = names.class_queue(&service, class);
+            let late = names.late_queue(&service, class);
+            for queue in [queue, late] {
+                assert_eq!(names.service_of(&queue), "export", "{queue}");
+                assert_eq!(names.class_of(&queue), class, "{queue}");
+                assert!(names.is_queue_of("export", queue.as_str()), "{queue}");
+            }
+        }
+        let high = names.late_queue(&service, Priority::High);
+        assert_eq!(high, "staging-export~high.late");
+        for other in [
+            "staging-export.dead",
+            "staging-exports",
+            "export",
+            "staging-export~x",
+        ] {
+            assert!(!names.is_queue_of("export", other), "{other}");
+        }
+    }
 }

@@ -4,6 +4,7 @@ use super::names::{DELAY_LEVELS, dead_key};
 use super::{Item, Names, Queue, QueueKind, to_queue};
 use crate::message::Headers;
 use crate::names::{QueueName, ServiceName};
+use crate::priority::Priority;
 use serde::{Deserialize, Serialize};
 
 /// How often a task may be returned (crashes, lost connections) before it is dead.
@@ -33,14 +34,17 @@ impl QueueSettings {
     }
 }
 
-/// What is special about one service's queue.
+/// What is special about one service's queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSettings {
     /// How the queue stores. Default: quorum.
     pub kind: QueueKind,
     /// Messages that may wait before publishers are refused; the limit is soft by one. Default:
-    /// none. With one, delayed tasks get a queue of their own, `<service>.late`.
+    /// none. With one, delayed tasks get a queue of their own, `<service>.late`. With classes, each
+    /// class may have so many waiting and has such a queue, `<service>~high.late`.
     pub max_length: Option<u32>,
+    /// Whether each class of [priority](Priority) has a queue of its own. Default: no.
+    pub priorities: bool,
     /// Where the arguments come from.
     pub settings: QueueSettings,
 }
@@ -50,32 +54,69 @@ impl Default for ServiceSettings {
         Self {
             kind: QueueKind::Quorum,
             max_length: None,
+            priorities: false,
             settings: QueueSettings::default(),
         }
     }
 }
 
-/// Queues and bindings of one service, in the order in which they can be declared.
+impl ServiceSettings {
+    /// The classes that have a queue, the one without a suffix first.
+    fn classes(&self) -> &'static [Priority] {
+        match self.priorities {
+            true => &[Priority::Normal, Priority::High, Priority::Low],
+            false => &[Priority::Normal],
+        }
+    }
+}
+
+/// The queues in which tasks of a service wait for a worker, its own first.
+#[must_use]
+pub fn work_queues(
+    names: &Names,
+    service: &ServiceName,
+    settings: &ServiceSettings,
+) -> Vec<QueueName> {
+    let is_limited = settings.max_length.is_some();
+    let of_class = |class: &Priority| {
+        let late = is_limited.then(|| names.late_queue(service, *class));
+        std::iter::once(names.class_queue(service, *class)).chain(late)
+    };
+    settings.classes().iter().flat_map(of_class).collect()
+}
+
+/// Queues and bindings of one service, in the order in which they can be declared: all queues first,
+/// so that nobody takes a class that is about to be bound for one that there is not.
 #[must_use]
 pub fn service(names: &Names, service: &ServiceName, settings: &ServiceSettings) -> Vec<Item> {
-    let queue = names.service_queue(service);
     let dead = names.dead_queue(service);
-    let mut items = vec![
-        service_queue(names, service, &queue, settings, settings.max_length),
-        dead_queue(&dead, settings),
-        to_queue(&names.work, &queue, &format!("{service}.#")),
-        to_queue(&names.dead, &dead, dead_key(service.as_str()).as_str()),
-    ];
-    // A delayed task keeps its 28 bits in the key.
-    let delayed = format!("{}{service}.#", "*.".repeat(DELAY_LEVELS as usize));
-    if settings.max_length.is_some() {
-        // A full queue would block its delay level for everyone.
-        let late = names.late_queue(service);
-        items.push(service_queue(names, service, &late, settings, None));
-        items.push(to_queue(&names.work, &late, &delayed));
-    } else {
-        items.push(to_queue(&names.work, &queue, &delayed));
+    let dead_key = dead_key(service.as_str());
+    let mut items = Vec::new();
+    let mut bindings = vec![to_queue(&names.dead, &dead, dead_key.as_str())];
+    for class in settings.classes() {
+        let queue = names.class_queue(service, *class);
+        let key = format!("{service}{}.#", class.suffix());
+        // A delayed task keeps its 28 bits in the key.
+        let delayed = format!("{}{key}", "*.".repeat(DELAY_LEVELS as usize));
+        items.push(service_queue(
+            names,
+            service,
+            &queue,
+            settings,
+            settings.max_length,
+        ));
+        bindings.push(to_queue(&names.work, &queue, &key));
+        if settings.max_length.is_some() {
+            // A full queue would block its delay level for everyone.
+            let late = names.late_queue(service, *class);
+            items.push(service_queue(names, service, &late, settings, None));
+            bindings.push(to_queue(&names.work, &late, &delayed));
+        } else {
+            bindings.push(to_queue(&names.work, &queue, &delayed));
+        }
     }
+    items.push(dead_queue(&dead, settings));
+    items.extend(bindings);
     items
 }
 
@@ -121,4 +162,47 @@ pub(super) fn delivery_limit(limit: i64) -> Headers {
     let mut arguments = Headers::new();
     arguments.push("x-delivery-limit", limit);
     arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_classes_of_a_service_have_the_same_arguments_and_one_dead_queue() {
+        let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+        let export = ServiceName::new("export").expect("valid");
+        let settings = ServiceSettings {
+            max_length: Some(10),
+            priorities: true,
+            ..ServiceSettings::default()
+        };
+        let queues = service(&names, &export, &settings).into_iter();
+        let queues = queues.filter_map(|item| match item {
+            Item::Queue(queue) => Some((queue.name.to_string(), queue.arguments)),
+            Item::Exchange(_) | Item::Binding(_) => None,
+        });
+        let mut queues: Vec<_> = queues.collect();
+        let dead = queues.pop().expect("the last one");
+        assert_eq!(dead.0, "export.dead");
+        let named: Vec<_> = queues.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            named,
+            [
+                "export",
+                "export.late",
+                "export~high",
+                "export~high.late",
+                "export~low",
+                "export~low.late",
+            ]
+        );
+        for (name, arguments) in &queues {
+            assert_eq!(arguments.text("x-dead-letter-routing-key"), Some("export"));
+            let limit = arguments.int("x-max-length");
+            assert_eq!(limit.is_some(), !name.ends_with(".late"), "{name}");
+        }
+        let all = work_queues(&names, &export, &settings);
+        assert_eq!(all.iter().map(QueueName::as_str).collect::<Vec<_>>(), named);
+    }
 }

@@ -4,11 +4,11 @@ use crate::command::again::Anew;
 use chrono::{DateTime, Utc};
 use counterfoil_store::DeadLetter;
 use counterfoil_store::record::TaskRow;
-use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::names::{RoutingKey, ServiceName, TaskName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::topology::names::dead_key;
+use counterfoil_toolbox::{Priority, TaskState};
 
 /// What a redrive does with a message.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) fn plan(
     now: DateTime<Utc>,
 ) -> Plan {
     let content = &letter.message.content;
-    let key = key(letter, service);
+    let key = key(letter, service, row);
     if letter.task_id.is_none() {
         return Plan::Send(Box::new(Anew::unread(names, content, key)));
     }
@@ -72,14 +72,17 @@ fn objection(row: &TaskRow, service: &ServiceName, run: i32) -> Option<String> {
     })
 }
 
-/// The way back into the queue of the service: by the task's name where that leads there.
-fn key(letter: &DeadLetter, service: &ServiceName) -> RoutingKey {
+/// The way back into the queue of the service: by the task's name where that leads there. The key of
+/// a dead message tells no class; that which the task was sent by does.
+fn key(letter: &DeadLetter, service: &ServiceName, row: Option<&TaskRow>) -> RoutingKey {
+    let sent_to = row.and_then(|row| row.routing_key.as_deref());
+    let class = sent_to.map(Priority::of_key).unwrap_or_default();
     let name = letter
         .name
         .as_deref()
         .and_then(|name| TaskName::new(name).ok());
     match name {
-        Some(name) if name.service() == service.as_str() => name.routing_key(),
-        Some(_) | None => dead_key(service.as_str()),
+        Some(name) if name.service() == service.as_str() => class.route(&name),
+        Some(_) | None => dead_key(&format!("{service}{}", class.suffix())),
     }
 }

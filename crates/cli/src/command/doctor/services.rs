@@ -1,8 +1,10 @@
 //! Whether the services of the configuration have workers.
 
+use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::doctor::{Check, broker_fault};
-use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::names::{QueueName, ServiceName};
+use counterfoil_toolbox::topology::{Names, work_queues};
 use counterfoil_toolbox::transport::{QueueDepth, Transport, TransportError};
 
 /// Looks who consumes the queues of services. That they exist is a question of the topology.
@@ -30,12 +32,8 @@ async fn looked_at(
     };
     let (mut checks, mut consumed) = (Vec::new(), Vec::new());
     for service in &settings.services {
-        let queue = names.service_queue(service);
-        // Where delayed tasks come out when the length of the queue is limited.
-        let limited = settings.service(service).max_length.is_some();
-        let late = limited.then(|| names.late_queue(service));
         let mut all_are = true;
-        for queue in std::iter::once(queue).chain(late) {
+        for queue in work_queues(&names, service, &settings.service(service)) {
             match transport.depth(&queue).await? {
                 Some(QueueDepth {
                     ready,
@@ -49,6 +47,7 @@ async fn looked_at(
         if all_are {
             consumed.push(service.as_str());
         }
+        checks.extend(left_over(transport, &names, settings, service).await?);
     }
     for queue in [&names.tracking_queue, &names.events_queue] {
         if let Some(QueueDepth {
@@ -65,6 +64,33 @@ async fn looked_at(
             0,
             Check::ok("consumers", format!("workers consume {services}")),
         );
+    }
+    Ok(checks)
+}
+
+/// Queues of classes of a service that has none by its configuration: whoever sends with a class sends
+/// into them, and no worker looks there.
+async fn left_over(
+    transport: &dyn Transport,
+    names: &Names,
+    settings: &BrokerSettings,
+    service: &ServiceName,
+) -> Result<Vec<Check>, TransportError> {
+    let mut checks = Vec::new();
+    if settings.service(service).priorities {
+        return Ok(checks);
+    }
+    for class in [Priority::High, Priority::Low] {
+        let queue = names.class_queue(service, class);
+        if let Some(QueueDepth { ready, .. }) = transport.depth(&queue).await? {
+            let what = format!(
+                "the queue {queue} is there, in which {ready} messages wait, and {service} has no priorities here"
+            );
+            let remedy = format!(
+                "set broker.queues.{service}.priorities = true, for its workers too, or empty and delete the queue"
+            );
+            checks.push(Check::warn("priorities", what, &remedy));
+        }
     }
     Ok(checks)
 }

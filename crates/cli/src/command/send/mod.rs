@@ -8,6 +8,7 @@ use crate::failure::{Code, Failure};
 use crate::output::Output;
 use crate::{open, when};
 use chrono::{DateTime, Utc};
+use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::config::Needs;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::names::{QueueName, ServiceName, TaskName};
@@ -51,9 +52,9 @@ pub(crate) struct SendArgs {
     /// Do not run it after this time (or duration from now)
     #[arg(long, value_name = "T", value_parser = when::ahead)]
     expires: Option<DateTime<Utc>>,
-    /// 0-255, for workers and queues that look at it
-    #[arg(long)]
-    priority: Option<u8>,
+    /// high, normal or low: which of the tasks of a service that has priorities begins first
+    #[arg(long, value_name = "CLASS", default_value_t)]
+    priority: Priority,
     /// Retries after failures [default: as its type says]
     #[arg(long, value_name = "N")]
     max_retries: Option<u32>,
@@ -119,7 +120,7 @@ pub(crate) async fn run(
 
 impl SendArgs {
     fn options(&self) -> SendOptions {
-        let mut options = SendOptions::new();
+        let mut options = SendOptions::new().priority(self.priority);
         if let Some(id) = &self.id {
             options = options.id(id.clone());
         }
@@ -131,9 +132,6 @@ impl SendArgs {
         }
         if let Some(expires) = self.expires {
             options = options.expires(expires);
-        }
-        if let Some(priority) = self.priority {
-            options = options.priority(priority);
         }
         if let Some(retries) = self.max_retries {
             options = options.max_retries(retries);
@@ -235,7 +233,7 @@ async fn wait(
     orders: Vec<Order>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let queue = names.service_queue(&ServiceName::new(args.name.service())?);
+    let queue = names.class_queue(&ServiceName::new(args.name.service())?, args.priority);
     let producer = Producer::builder(transport.clone(), names)
         .patient()
         .listening("counterfoil")
