@@ -14,6 +14,7 @@ use crate::report::Live;
 use crate::retry::Tally;
 use crate::run::{Start, run};
 use crate::shared::Shared;
+use crate::slots::Permit;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::delay::without_delay;
@@ -22,7 +23,6 @@ use counterfoil_toolbox::task::TaskOptions;
 use counterfoil_toolbox::transport::Delivery;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 
 /// How long a task stays away that has waited here for a place in vain.
@@ -218,15 +218,15 @@ impl Execution {
         }
     }
 
-    pub(crate) async fn wait_for_place(&self) -> Result<OwnedSemaphorePermit, Ended> {
+    pub(crate) async fn wait_for_place(&self) -> Result<Permit, Ended> {
         let Shared { stop, slots, .. } = &*self.shared;
         loop {
             if stop.draining().is_cancelled() {
                 return Err(Ended::Stopped);
             }
-            let slot = match slots.clone().try_acquire_owned() {
-                Ok(slot) => slot,
-                Err(_) => {
+            let slot = match slots.try_take() {
+                Some(slot) => slot,
+                None => {
                     let waited = timeout(self.longest_wait(), self.wait_in_line()).await;
                     waited.unwrap_or(Err(Ended::Limited(COMES_AGAIN)))?
                 }
@@ -254,7 +254,7 @@ impl Execution {
         task.map_or(limits.longest, |task| limits.wait_of(&self.held, task))
     }
 
-    async fn wait_in_line(&self) -> Result<OwnedSemaphorePermit, Ended> {
+    async fn wait_in_line(&self) -> Result<Permit, Ended> {
         let Shared {
             stop,
             slots,
@@ -264,12 +264,9 @@ impl Execution {
         let (live, executions) = (self.live, self.tally.executions);
         let (state, reporter) = (TaskState::Received, &self.shared.reporter);
         reporter.entered(live, executions, state, Utc::now());
-        let slot = slots.clone().acquire_owned();
+        let slot = slots.take(self.shared.names.class_of(&self.held.queue));
         tokio::select! {
-            slot = stop.draining().run_until_cancelled(slot) => match slot {
-                Some(Ok(slot)) => Ok(slot),
-                Some(Err(_)) | None => Err(Ended::Stopped),
-            },
+            slot = stop.draining().run_until_cancelled(slot) => slot.ok_or(Ended::Stopped),
             objection = control.until_objection(&self.held) => Err(objection),
         }
     }

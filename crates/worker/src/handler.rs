@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::gate::Place;
 use crate::panic::{self, PanicNote};
+use crate::slots::Permit;
 use crate::task_error::TaskError;
 use crate::tokens::Token;
 use counterfoil_toolbox::Task;
@@ -13,13 +14,12 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 /// A place among the handlers that run at the same time, and among those of its type.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub(crate) _any: OwnedSemaphorePermit,
+    pub(crate) _any: Permit,
     pub(crate) _of_type: Option<Place>,
     /// What it runs by, if its concurrency is limited over all workers.
     pub(crate) token: Option<Token>,

@@ -32,7 +32,8 @@
 //! # Reading this crate
 //! `worker` starts everything · `consume` is the loop of one queue, `queues`
 //! watches over them · `lanes` is where executions begin · `execute` takes one delivery
-//! to its end, with `intake` (message → task), `tokens` (whether it may run), `run` (handler),
+//! to its end, with `intake` (message → task), `tokens` (whether it may run), `slots` (who runs next,
+//! by priority), `run` (handler),
 //! `outcome` (what follows) and `perform` (doing it) · `control` is what people ask of the worker ·
 //! `report` tells the platform · `drain` stops everything.
 
@@ -49,6 +50,7 @@ mod intake;
 mod lease;
 mod queues;
 mod run;
+mod slots;
 
 mod control;
 

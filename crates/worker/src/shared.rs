@@ -8,6 +8,7 @@ use crate::hung::Hung;
 use crate::layer::HandlerService;
 use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
+use crate::slots::Slots;
 use crate::states::States;
 use crate::stop::Stop;
 use crate::threads::Threads;
@@ -23,7 +24,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, SetOnce};
+use tokio::sync::SetOnce;
 use tokio_util::task::TaskTracker;
 
 /// One running worker.
@@ -43,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) tokens: Tokens,
     /// Places for handlers that run at the same time.
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots: Arc<Slots>,
     pub(crate) stop: Stop,
     /// Where handlers run.
     pub(crate) threads: Threads,

@@ -13,6 +13,7 @@ use crate::queues::{Declarations, first_lost};
 use crate::registry::Registry;
 use crate::report::{Reporter, send_batches};
 use crate::shared::{Counts, Limits, Senders, Services, Shared};
+use crate::slots::Slots;
 use crate::states::States;
 use crate::stop::{Stop, StopOnDrop, Stopper, stop_on_signals};
 use crate::threads::Threads;
@@ -30,7 +31,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, SetOnce};
+use tokio::sync::SetOnce;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
@@ -224,7 +225,7 @@ impl Worker {
                 told: Once::new(),
             },
             guard: Guard::new(memory),
-            slots: Arc::new(Semaphore::new(self.settings.concurrency.into())),
+            slots: Slots::new(self.settings.concurrency),
             stop: self.stop,
             threads: Threads::new(handlers),
             began: Instant::now(),

@@ -2,6 +2,7 @@
 
 use counterfoil_store::StoredMessage;
 use counterfoil_store::record::UnroutableTask;
+use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::message::names::{REASON, REASON_TEXT, RESCUE, RUN};
 use counterfoil_toolbox::message::{Content, TaskMessage, encode_again};
@@ -10,10 +11,18 @@ use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Publication;
 
-/// The task as its next attempt, on the way that leaves no second tracking copy.
-pub(super) fn again(names: &Names, task: &UnroutableTask) -> Result<Publication, &'static str> {
+/// The task as its next attempt, on the way that leaves no second tracking copy. It loses a class for
+/// which its service has no queue: those are `missing`.
+pub(super) fn again(
+    names: &Names,
+    task: &UnroutableTask,
+    missing: &[Priority],
+) -> Result<Publication, &'static str> {
     let key = RoutingKey::new(&task.message.routing_key);
-    let key = key.map_err(|_| "its routing key is too long")?;
+    let mut key = without_delay(&key.map_err(|_| "its routing key is too long")?);
+    if missing.contains(&class_of(task)) {
+        key = Priority::without(&key);
+    }
     let lineage = Lineage {
         rescue: task.lineage.rescue + 1,
         deliveries: 0,
@@ -21,9 +30,14 @@ pub(super) fn again(names: &Names, task: &UnroutableTask) -> Result<Publication,
     };
     Ok(Publication {
         exchange: names.requeue.clone(),
-        routing_key: without_delay(&key),
+        routing_key: key,
         content: content(&task.message, lineage),
     })
+}
+
+/// The class that the task was sent with.
+pub(super) fn class_of(task: &UnroutableTask) -> Priority {
+    Priority::of_key(&task.message.routing_key)
 }
 
 fn content(message: &StoredMessage, lineage: Lineage) -> Content {
@@ -83,7 +97,7 @@ mod tests {
     #[test]
     fn a_task_is_sent_again_as_its_next_rescue_without_delay_and_traces_of_the_broker() {
         let delayed = format!("{}nobody.add", "0.".repeat(28));
-        let sent = again(&names(), &task(&delayed, "[[1, 2], {}, {}]")).expect("sent");
+        let sent = again(&names(), &task(&delayed, "[[1, 2], {}, {}]"), &[]).expect("sent");
         assert_eq!(sent.exchange, "task_exchange.requeue");
         assert_eq!(sent.routing_key, "nobody.add");
         let read = TaskMessage::decode(&sent.content).expect("a task");
@@ -106,8 +120,25 @@ mod tests {
     }
 
     #[test]
+    fn a_class_is_kept_unless_the_service_has_no_queue_for_it() {
+        let missing = &[Priority::High][..];
+        for (key, missing, wanted) in [
+            ("nobody~high.add", &[][..], "nobody~high.add"),
+            ("nobody~high.add", missing, "nobody.add"),
+            ("nobody~low.add", missing, "nobody~low.add"),
+            ("nobody.add", missing, "nobody.add"),
+        ] {
+            for delay in [String::new(), "0.".repeat(28)] {
+                let task = task(&format!("{delay}{key}"), "[[], {}, {}]");
+                let sent = again(&names(), &task, missing).expect("sent");
+                assert_eq!(sent.routing_key, wanted);
+            }
+        }
+    }
+
+    #[test]
     fn a_body_that_is_no_tasks_is_sent_as_it_is() {
-        let sent = again(&names(), &task("nobody.add", "{ not JSON")).expect("sent");
+        let sent = again(&names(), &task("nobody.add", "{ not JSON"), &[]).expect("sent");
         assert_eq!(&sent.content.body[..], b"{ not JSON");
         assert_eq!(sent.content.headers.int(RESCUE), Some(3));
         assert_eq!(sent.content.properties.expiration, None);

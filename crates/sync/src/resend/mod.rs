@@ -1,11 +1,13 @@
 //! Tasks that no service owned are sent again when their service appears: the one whose queue their
-//! key leads to, whatever they are called.
+//! key leads to, whatever they are called. One that was sent with a class to a service that has none
+//! runs all the same, as one of no class.
 
 mod again;
 
-use again::again;
+use again::{again, class_of};
 use counterfoil_store::record::UnroutableTask;
 use counterfoil_store::{Store, StoreError, UnroutableFilter};
+use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
@@ -115,6 +117,31 @@ impl Resender {
         Ok(self.transport.depth(&queue).await?.is_some())
     }
 
+    /// The classes of these tasks for which their service has no queue. Whoever has to, is told.
+    async fn missing_classes(
+        &self,
+        service: &str,
+        tasks: &[UnroutableTask],
+    ) -> Result<Vec<Priority>, TransportError> {
+        let mut missing = Vec::new();
+        for class in [Priority::High, Priority::Low] {
+            let count = tasks.iter().filter(|task| class_of(task) == class).count();
+            let Some(service) = ServiceName::new(service).ok().filter(|_| count > 0) else {
+                continue;
+            };
+            let queue = self.names.class_queue(&service, class);
+            if self.transport.depth(&queue).await?.is_none() {
+                missing.push(class);
+                let reason = format!(
+                    "there is no queue {queue}: set broker.queues.{service}.priorities = true, \
+                     then run `counterfoil topology apply`"
+                );
+                tracing::warn!(%service, count, reason, "tasks are sent again without their class");
+            }
+        }
+        Ok(missing)
+    }
+
     async fn send_all_of(&mut self, service: &str) -> Result<(), ResendError> {
         let now = Instant::now();
         // Sent again before, and back: not at every round, and not in the way of others.
@@ -134,7 +161,8 @@ impl Resender {
             let is_last = page.len() < AT_ONCE as usize;
             came_back |= page.iter().any(|task| task.lineage.rescue > 0);
             wanted.after = page.last().map(|task| task.place.clone());
-            let taken = self.send(page).await;
+            let missing = self.missing_classes(service, &page).await?;
+            let taken = self.send(page, &missing).await;
             self.mark().await?;
             sent += taken;
             if is_last || taken == 0 {
@@ -155,11 +183,11 @@ impl Resender {
     }
 
     /// Publishes the tasks and returns how many were confirmed.
-    async fn send(&mut self, tasks: Vec<UnroutableTask>) -> usize {
+    async fn send(&mut self, tasks: Vec<UnroutableTask>, missing: &[Priority]) -> usize {
         let mut under_way = Vec::with_capacity(tasks.len());
         let mut failed = None;
         for task in tasks {
-            let publication = match again(&self.names, &task) {
+            let publication = match again(&self.names, &task, missing) {
                 Ok(publication) => publication,
                 Err(reason) => {
                     tracing::warn!(task_id = %task.task_id, reason, "task cannot be sent again");

@@ -4,8 +4,8 @@ use super::{AT_ONCE, Limit, PATIENCE, Token};
 use crate::execute::Execution;
 use crate::outcome::Ended;
 use crate::registry::Registered;
+use crate::slots::Permit;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 
 impl Execution {
     /// A token for the task, or why it gets none; `None`: it needs none.
@@ -22,12 +22,12 @@ impl Execution {
         &self,
         task: &Registered,
         token: Option<Token>,
-    ) -> Result<(OwnedSemaphorePermit, Option<Token>), Ended> {
+    ) -> Result<(Permit, Option<Token>), Ended> {
         let (Some(limit), Some(mut token)) = (self.limit_of(task), token) else {
             return Ok((self.wait_for_place().await?, None));
         };
         loop {
-            if let Ok(slot) = self.shared.slots.clone().try_acquire_owned()
+            if let Some(slot) = self.shared.slots.try_take()
                 && self.held.is_ours()
             {
                 return Ok((slot, Some(token)));

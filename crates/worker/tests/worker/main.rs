@@ -27,6 +27,7 @@ mod draining;
 mod families;
 mod flow;
 mod heartbeats;
+mod priorities;
 mod queues;
 mod tokens;
 
