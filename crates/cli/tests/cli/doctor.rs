@@ -149,3 +149,39 @@ async fn services_without_a_worker_and_variables_that_are_no_settings_are_told()
     }
     vhost.close().await
 }
+
+#[tokio::test]
+async fn queues_of_classes_that_are_missing_or_left_over_are_told() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
+    program.set("COUNTERFOIL_BROKER__SERVICES", "demo,export");
+    program.set("COUNTERFOIL_DATABASE__URL", "sqlite://own.db");
+    program.run(&["init"]).await.ends_with(0);
+    let with = |program: &mut Program, priorities: &str| {
+        program.set("COUNTERFOIL_BROKER__QUEUES__DEMO__PRIORITIES", priorities);
+    };
+    with(&mut program, "true");
+    let ran = program.run(&["doctor", "--json"]).await.ends_with(1);
+    for queue in ["queue demo~high", "queue demo~low"] {
+        assert_eq!(check(&ran, queue), ("fail".into(), "it is missing".into()));
+    }
+    program.run(&["topology", "apply"]).await.ends_with(0);
+    let send = ["send", "demo.add", "--priority", "low"];
+    program.run(&send).await.ends_with(0);
+    let ran = program.run(&["doctor", "--json"]).await.ends_with(0);
+    assert!(checks(&ran, "priorities").is_empty(), "{ran:?}");
+    let nobody = "nobody consumes the queue demo~low, in which 1 messages wait";
+    assert!(checks(&ran, "consumers").contains(&("warn".into(), nobody.into())));
+
+    with(&mut program, "false");
+    let ran = program.run(&["doctor", "--json"]).await.ends_with(0);
+    let told = checks(&ran, "priorities");
+    for ((outcome, detail), queue) in told.iter().zip(["demo~high", "demo~low"]) {
+        let is_named = detail.starts_with(&format!("the queue {queue} is there"));
+        assert!(outcome == "warn" && is_named, "{told:?}");
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(ran.stdout.contains("broker.queues.demo.priorities = true"));
+    vhost.close().await
+}

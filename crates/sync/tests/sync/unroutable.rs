@@ -3,11 +3,12 @@
 use crate::support::{FaultyStore, SOON, World, id, on_both_pairs, task};
 use counterfoil_store::{Store, UnroutableFilter};
 use counterfoil_testkit::eventually;
-use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::delay::delayed_key;
 use counterfoil_toolbox::message::TaskMessage;
-use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::names::{ServiceName, TaskName};
+use counterfoil_toolbox::topology::{self, Item, ServiceSettings};
 use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
+use counterfoil_toolbox::{Priority, TaskState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ on_both_pairs!(
     it_runs_once_when_its_service_appears_though_two_daemons_look,
     tasks_that_were_sent_again_are_not_sent_twice_because_that_could_not_be_written,
     a_service_whose_binding_is_missing_does_not_make_a_loop,
+    a_class_of_a_service_that_has_none_runs_all_the_same,
+    a_class_is_kept_when_its_queue_is_there,
 );
 
 async fn a_task_that_nobody_owns_says_so_within_a_second_and_keeps_its_message(
@@ -114,15 +117,13 @@ async fn tasks_that_were_sent_again_are_not_sent_twice_because_that_could_not_be
 async fn a_service_whose_binding_is_missing_does_not_make_a_loop(
     world: World,
 ) -> anyhow::Result<()> {
-    use counterfoil_toolbox::names::ServiceName;
-    use counterfoil_toolbox::topology::{Item, service};
     let daemon = world.daemon();
     world
         .publish(&world.names.tasks, "nobody.task", task("t1", "nobody.task"))
         .await?;
     world.row_in("t1", TaskState::Unroutable).await?;
     let name = ServiceName::new("nobody")?;
-    let mut items = service(&world.names, &name, &Default::default());
+    let mut items = topology::service(&world.names, &name, &ServiceSettings::default());
     items.retain(|item| matches!(item, Item::Queue(_)));
     let since = tokio::time::Instant::now();
     world.declare(items).await?;
@@ -171,5 +172,55 @@ async fn a_task_waits_for_the_service_of_its_key_whatever_it_is_called(
     world.ready(&queue, 2).await?;
     let row = world.row_in("t3", TaskState::Unroutable).await?;
     assert_eq!(row.rescue, 0, "nobody has a queue for it");
+    Ok(daemon.stop().await?)
+}
+
+/// Sends a task of each class that is not the usual one, the second one as it leaves the levels.
+async fn send_classes(world: &World) -> anyhow::Result<()> {
+    let key = TaskName::new("nobody~low.task")?.routing_key();
+    let delayed = delayed_key(Duration::from_secs(1), &key)?;
+    for (id, key) in [("t1", "nobody~high.task"), ("t2", delayed.as_str())] {
+        let message = task(id, "nobody.task");
+        world.publish(&world.names.tasks, key, message).await?;
+        world.row_in(id, TaskState::Unroutable).await?;
+    }
+    assert_eq!(world.store.unroutable_services().await?, ["nobody"]);
+    Ok(())
+}
+
+async fn a_class_of_a_service_that_has_none_runs_all_the_same(world: World) -> anyhow::Result<()> {
+    let queue = world.serve("nobody").await?;
+    let daemon = world.daemon();
+    daemon.ready().await?;
+    send_classes(&world).await?;
+    for id in ["t1", "t2"] {
+        let row = world.row_in(id, TaskState::Pending).await?;
+        assert_eq!(row.rescue, 1);
+    }
+    world.ready(&queue, 2).await?;
+    Ok(daemon.stop().await?)
+}
+
+async fn a_class_is_kept_when_its_queue_is_there(world: World) -> anyhow::Result<()> {
+    let daemon = world.daemon();
+    send_classes(&world).await?;
+    let service = ServiceName::new("nobody")?;
+    let settings = ServiceSettings {
+        priorities: true,
+        ..ServiceSettings::default()
+    };
+    world
+        .declare(topology::service(&world.names, &service, &settings))
+        .await?;
+    for (id, class, waiting) in [
+        ("t1", Priority::High, 1),
+        ("t2", Priority::Low, 1),
+        ("t2", Priority::Normal, 0),
+    ] {
+        let row = world.row_in(id, TaskState::Pending).await?;
+        assert_eq!(row.rescue, 1);
+        let queue = world.names.class_queue(&service, class);
+        world.ready(&queue, waiting).await?;
+    }
     Ok(daemon.stop().await?)
 }

@@ -129,6 +129,21 @@ fn a_dead_task_is_sent_as_the_next_run_also_when_nothing_is_known_of_it() {
 }
 
 #[test]
+fn a_dead_task_keeps_the_class_that_it_was_sent_with() {
+    let mut failed = row(TaskState::Failure, 0);
+    for (sent_to, name, wanted) in [
+        ("demo~high.add", "demo.add", "send demo~high.add 1"),
+        ("demo~low.add", "foreign.add", "send demo~low 1"),
+        ("demo.add", "demo.add", "send demo.add 1"),
+    ] {
+        failed.routing_key = Some(format!("{}{sent_to}", "0.1.".repeat(14)));
+        assert_eq!(planned(&letter(name, 0), Some(&failed), None), wanted);
+        failed.routing_key = Some(sent_to.to_owned());
+        assert_eq!(planned(&letter(name, 0), Some(&failed), None), wanted);
+    }
+}
+
+#[test]
 fn a_task_of_another_name_goes_back_to_the_queue_that_it_came_from() {
     assert_eq!(
         planned(&letter("foreign.add", 0), None, None),
