@@ -21,8 +21,9 @@ type Settings = BTreeMap<String, Map<String, Value>>;
 
 /// One service of each kind, below a prefix.
 fn settings(prefix: &str, queue_settings: QueueSettings) -> anyhow::Result<BrokerSettings> {
-    let special = |max_length, kind| QueueOverride {
+    let special = |max_length, priorities, kind| QueueOverride {
         max_length,
+        priorities,
         kind,
         ..QueueOverride::default()
     };
@@ -30,10 +31,17 @@ fn settings(prefix: &str, queue_settings: QueueSettings) -> anyhow::Result<Broke
     Ok(BrokerSettings {
         queue_settings,
         queue_prefix: prefix.to_owned(),
-        services: vec![name("demo")?, name("export~high")?, name("celery")?],
+        services: ["demo", "export", "harvest", "celery"]
+            .map(name)
+            .into_iter()
+            .collect::<Result<_, _>>()?,
         queues: BTreeMap::from([
-            (name("export~high")?, special(Some(1000), None)),
-            (name("celery")?, special(None, Some(QueueKind::Classic))),
+            (name("export")?, special(Some(1000), true, None)),
+            (name("harvest")?, special(None, true, None)),
+            (
+                name("celery")?,
+                special(None, false, Some(QueueKind::Classic)),
+            ),
         ]),
         ..BrokerSettings::default()
     })
@@ -43,7 +51,7 @@ fn items(broker: &BrokerSettings) -> anyhow::Result<Vec<Item>> {
     let names = broker.names()?;
     let mut items = platform(&names, broker.queue_settings);
     items.extend(delay_levels(&names));
-    for task in ["demo.limited", "export~high.all"] {
+    for task in ["demo.limited", "export.all"] {
         let queue = token_queue(&names, &TaskName::new(task)?, broker.queue_settings)?;
         items.push(Item::Queue(queue));
     }
@@ -134,7 +142,12 @@ async fn policies_give_every_queue_what_arguments_would_have_declared() -> anyho
         node.control(&["set_policy", "-p", vhost.name(), "other", "demo", other])
             .await?;
         let options = ["--vhost", vhost.name(), "--prefix", prefix];
-        let services = ["demo", "export~high=1000", "celery=classic"];
+        let services = [
+            "demo",
+            "export=1000,priorities",
+            "harvest=priorities",
+            "celery=classic",
+        ];
         set_policies(&node, &[&options[..], &services].concat()).await?;
 
         let mut found = effective(&node, vhost.name()).await?;
