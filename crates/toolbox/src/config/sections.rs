@@ -187,11 +187,15 @@ impl Default for DatabaseSettings {
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// Queues to consume. Default: those of the services of the registered tasks. Where
-    /// `broker.queues.<service>.max_length` limits one, `<service>.late` is consumed with it.
+    /// `broker.queues.<service>.max_length` limits one, `<service>.late` is consumed with it, and where
+    /// `priorities` is true, so are `<service>~high` and `<service>~low`; listed alone, a class is
+    /// consumed alone.
     pub queues: Vec<QueueName>,
     /// Handlers that run at the same time. Default: 64.
     pub concurrency: u16,
-    /// Deliveries held at the same time, per queue. Default: as many as `concurrency`.
+    /// Deliveries held at the same time, per queue. Default: as many as `concurrency`. Classes of
+    /// priority get their shares of the places while some of each wait in the worker: where
+    /// `concurrency` is 1 or 2, more than that is needed here.
     pub prefetch: Option<u16>,
     /// Longest that a handler may run when neither its task nor the sender says. Default: 25 min.
     /// `None`: as long as the broker waits for an acknowledgement, less a margin. It does not hold for

@@ -23,8 +23,13 @@ async fn rabbitmq() -> anyhow::Result<(Vhost, World)> {
     Ok((vhost, world))
 }
 
-/// A worker of service `demo` whose user may do what topology.md gives to a service, and read `read`.
-async fn as_service(vhost: &Vhost, world: &World, read: &str) -> anyhow::Result<WorkerBuilder> {
+/// A worker of service `demo` whose user may do what deploy/README.md gives to a service, and read
+/// `read`.
+pub(crate) async fn as_service(
+    vhost: &Vhost,
+    world: &World,
+    read: &str,
+) -> anyhow::Result<WorkerBuilder> {
     let permissions = Permissions {
         configure: "^$",
         write: r"^(task_exchange|task_events|task_heartbeats|task_exchange\.dead|celery_delayed_27)$",
@@ -32,8 +37,11 @@ async fn as_service(vhost: &Vhost, world: &World, read: &str) -> anyhow::Result<
     };
     let user = vhost.user(permissions).await?;
     for (exchange, keys) in [
-        ("task_exchange", r"^demo(\..+)?$"),
-        ("celery_delayed_27", r"^([01]\.){28}demo(\..+)?$"),
+        ("task_exchange", r"^demo(~(high|low))?(\..+)?$"),
+        (
+            "celery_delayed_27",
+            r"^([01]\.){28}demo(~(high|low))?(\..+)?$",
+        ),
         ("task_events", r"^event\.demo\.batch$"),
         ("task_heartbeats", r"^heartbeat\.demo$"),
         ("task_exchange.dead", "^demo$"),

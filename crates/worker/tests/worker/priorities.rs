@@ -1,13 +1,15 @@
 //! Classes of tasks: each in a queue of its own, and turns among them when places are short.
 
 use crate::control::{pause, resume};
+use crate::control_on_rabbitmq::as_service;
+use crate::on_rabbitmq::rabbitmq;
 use crate::running::add;
 use crate::tasks::{Act, Add, Patient, act, patient};
-use crate::world::{World, in_time};
+use crate::world::{Started, World, in_time};
 use counterfoil_toolbox::config::{BrokerSettings, Declaring, QueueOverride, WorkerSettings};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::producer::SendOptions;
-use counterfoil_toolbox::topology::{apply, service};
+use counterfoil_toolbox::topology::{apply, delay_levels, service};
 use counterfoil_toolbox::{Priority, ServiceName, TaskId, TaskState};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::Value;
@@ -58,7 +60,7 @@ fn of(class: Priority) -> SendOptions {
 /// A worker with one place, which the first task of each test keeps until the gate is open, and what
 /// begins behind it. Meanwhile its consumers fill up, cautious as they begin.
 struct Saturated {
-    _worker: crate::world::Started,
+    _worker: Started,
     gate: Arc<Semaphore>,
     begun: Arc<Mutex<Vec<String>>>,
 }
@@ -220,6 +222,27 @@ async fn a_paused_service_is_paused_in_all_its_classes(world: World) {
     for id in ids {
         world.told_of(&id, TaskState::Success).await;
     }
+}
+
+#[tokio::test]
+async fn the_user_of_a_service_may_do_all_that_its_classes_need() -> anyhow::Result<()> {
+    let (vhost, world) = rabbitmq().await?;
+    let transport = world.transport();
+    apply(&*transport, delay_levels(&world.names)).await?;
+    let settings = with_classes(&world).await;
+    let read = r"^(demo(~(high|low))?(\.late)?|platform\.control)$";
+    let builder = as_service(&vhost, &world, read).await?;
+    let handler = async |_: Patient, cx: Context| match cx.attempt() {
+        1 => Err(TaskError::retry_after("later", Duration::from_secs(1))),
+        _ => Ok(Value::Null),
+    };
+    let _worker = Started::run(builder.broker(&settings).handle(handler));
+    for class in Priority::ALL {
+        let id = world.send_with(patient(""), of(class)).await;
+        let done = world.told_of(&id, TaskState::Success).await;
+        assert_eq!(done.lineage.retries(), 1);
+    }
+    vhost.close().await
 }
 
 #[tokio::test]
