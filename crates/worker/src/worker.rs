@@ -20,13 +20,13 @@ use crate::threads::Threads;
 use crate::tokens::Tokens;
 use crate::watchdog::watch;
 use chrono::Utc;
-use counterfoil_toolbox::ServiceName;
 use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::task::longest_run;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{PublisherOptions, Transport, spawn_beside};
+use counterfoil_toolbox::{Priority, ServiceName};
 use std::future::Future;
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
@@ -163,7 +163,7 @@ impl Worker {
     /// Starts everything that goes on in the background.
     fn start(self, handlers: Handle) -> Running {
         crate::panic::install_hook();
-        let prefetch = self.settings.prefetch.unwrap_or(self.settings.concurrency);
+        let prefetch = self.prefetch();
         let pulse = Pulse {
             services: self.services.clone(),
             queues: self.queues.clone(),
@@ -190,6 +190,15 @@ impl Worker {
             holders,
             pulse,
         }
+    }
+
+    /// Deliveries in hand, per queue. Classes of priority can only take turns while somebody of each waits
+    /// here, so there is one more where they do.
+    fn prefetch(&self) -> u16 {
+        let is_class = |queue| self.names.class_of(queue) != Priority::Normal;
+        let waits = u16::from(self.queues.iter().any(is_class));
+        let default = self.settings.concurrency.saturating_add(waits);
+        self.settings.prefetch.unwrap_or(default)
     }
 
     fn into_shared(self, prefetch: u16, handlers: Handle, holders: &mut JoinSet<()>) -> Shared {

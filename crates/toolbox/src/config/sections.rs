@@ -193,7 +193,8 @@ pub struct WorkerSettings {
     pub queues: Vec<QueueName>,
     /// Handlers that run at the same time. Default: 64.
     pub concurrency: u16,
-    /// Deliveries held at the same time, per queue. Default: as many as `concurrency`. Classes of
+    /// Deliveries held at the same time, per queue. Default: as many as `concurrency`, and one more with
+    /// priorities. Classes of
     /// priority get their shares of the places while some of each wait in the worker: where
     /// `concurrency` is 1 or 2, more than that is needed here.
     pub prefetch: Option<u16>,

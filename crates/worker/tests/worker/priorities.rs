@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 on_both_transports!(
     a_saturated_worker_gives_the_classes_their_shares_and_starves_none,
+    a_worker_with_one_place_keeps_the_shares_without_being_told_how,
     a_class_alone_gets_all_places,
     whatever_comes_again_comes_again_in_its_class,
     a_queue_of_a_class_that_is_deleted_is_declared_again_and_consumed,
@@ -67,6 +68,10 @@ struct Saturated {
 
 impl Saturated {
     async fn start(world: &World, settings: &BrokerSettings) -> Self {
+        Self::start_with(World::one_at_a_time(), world, settings).await
+    }
+
+    async fn start_with(worker: WorkerSettings, world: &World, settings: &BrokerSettings) -> Self {
         let (gate, begun) = (
             Arc::new(Semaphore::new(0)),
             Arc::new(Mutex::new(Vec::new())),
@@ -80,13 +85,13 @@ impl Saturated {
                     return Ok(Value::Null);
                 }
                 seen.lock().expect("nothing panics").push(task.what);
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 Ok(Value::Null)
             }
         };
         let add =
             |builder: counterfoil_worker::WorkerBuilder| builder.broker(settings).handle(handler);
-        let worker = world.start_with(World::one_at_a_time(), add);
+        let worker = world.start_with(worker, add);
         let first = world.send(act("first")).await;
         world.told_of(&first, TaskState::Started).await;
         Self {
@@ -117,8 +122,20 @@ impl Saturated {
 }
 
 async fn a_saturated_worker_gives_the_classes_their_shares_and_starves_none(world: World) {
+    keeps_the_shares(World::one_at_a_time(), world).await;
+}
+
+async fn a_worker_with_one_place_keeps_the_shares_without_being_told_how(world: World) {
+    let settings = WorkerSettings {
+        concurrency: 1,
+        ..WorkerSettings::default()
+    };
+    keeps_the_shares(settings, world).await;
+}
+
+async fn keeps_the_shares(worker: WorkerSettings, world: World) {
     let settings = with_classes(&world).await;
-    let worker = Saturated::start(&world, &settings).await;
+    let worker = Saturated::start_with(worker, &world, &settings).await;
     let mut ids = Vec::new();
     // The least urgent first, so that whoever only looks at who came first gets it wrong.
     for (class, count) in [
