@@ -19,7 +19,7 @@ use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::event::TaskFault;
-use counterfoil_toolbox::task::TaskOptions;
+use counterfoil_toolbox::task::{Ack, TaskOptions};
 use counterfoil_toolbox::transport::Delivery;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,7 +139,10 @@ impl Execution {
         if let Some(objection) = shared.control.objection(&held) {
             return objection;
         }
-        if let Err(ended) = self.take_over(task.options.ack).await {
+        // Boxed, as is the wait in line: most tasks need neither, and their futures are copied about.
+        if task.options.ack == Ack::Early
+            && let Err(ended) = Box::pin(self.take_over()).await
+        {
             return ended;
         }
         let (live, executions) = (self.live, self.tally.executions);
@@ -227,7 +230,8 @@ impl Execution {
             let slot = match slots.try_take() {
                 Some(slot) => slot,
                 None => {
-                    let waited = timeout(self.longest_wait(), self.wait_in_line()).await;
+                    let waits = timeout(self.longest_wait(), self.wait_in_line());
+                    let waited = Box::pin(waits).await;
                     waited.unwrap_or(Err(Ended::Limited(COMES_AGAIN)))?
                 }
             };

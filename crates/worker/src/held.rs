@@ -86,7 +86,7 @@ struct Deliveries {
     /// Its queue is gone, so no delivery of it will come again.
     orphaned: bool,
     /// It was taken over: its messages are acknowledged.
-    taken_over: Option<TakenOver>,
+    taken_over: Option<Box<TakenOver>>,
 }
 
 /// A task that is this worker's alone.
@@ -207,7 +207,7 @@ impl Held {
             is_ours |= delivery.ack() == Settled::Sent;
         }
         if is_ours {
-            deliveries.taken_over = Some(TakenOver { lease, content });
+            deliveries.taken_over = Some(Box::new(TakenOver { lease, content }));
         }
         is_ours
     }

@@ -21,7 +21,7 @@ pub(crate) async fn take_in(shared: &Shared, delivery: Delivery) -> Option<Arc<H
             reason,
             envelope: None,
         }) => {
-            bury_nameless(shared, delivery, &reason).await;
+            Box::pin(bury_nameless(shared, delivery, &reason)).await;
             return None;
         }
     };

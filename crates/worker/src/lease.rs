@@ -10,18 +10,14 @@ use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{EventKind, FaultKind, Lease, TaskFault};
 use counterfoil_toolbox::message::Content;
-use counterfoil_toolbox::task::Ack;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::Publication;
 use std::time::Duration;
 
 impl Execution {
-    /// Takes the task over, if it is one that is acknowledged early.
-    pub(crate) async fn take_over(&self, ack: Ack) -> Result<(), Ended> {
+    /// Takes the task over.
+    pub(crate) async fn take_over(&self) -> Result<(), Ended> {
         let (shared, held) = (&self.shared, &self.held);
-        if ack == Ack::Late || held.lease().is_some() {
-            return Ok(());
-        }
         let lease = Lease {
             ms: shared.limits.lease_ms,
             restarts: held.envelope.restarts,

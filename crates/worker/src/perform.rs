@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 const RETRIED_HERE_FOR: Duration = Duration::from_secs(60);
 
 impl Execution {
-    /// Acts on a decision.
+    /// Acts on a decision. What needs the broker is boxed: most tasks end without, and carry no room for it.
     pub(crate) async fn perform(&mut self, outcome: Outcome) -> Next {
         match outcome {
             Outcome::Done(output) => {
@@ -39,13 +39,13 @@ impl Execution {
                 delay,
                 counted,
                 fault,
-            } => return self.retry(delay, counted, fault).await,
-            Outcome::Later(wait) => return self.wait_for_its_time(wait).await,
-            Outcome::HeldBack(wait) => self.come_again(wait, Due::AsBefore).await,
-            Outcome::Dead(fault) => self.die(fault).await,
+            } => return Box::pin(self.retry(delay, counted, fault)).await,
+            Outcome::Later(wait) => return Box::pin(self.wait_for_its_time(wait)).await,
+            Outcome::HeldBack(wait) => Box::pin(self.come_again(wait, Due::AsBefore)).await,
+            Outcome::Dead(fault) => Box::pin(self.die(fault)).await,
             Outcome::Failed(fault) => self.fail(TaskState::Failure, fault),
             Outcome::Revoked(fault) => self.fail(TaskState::Revoked, fault),
-            Outcome::HandBack => self.hand_back().await,
+            Outcome::HandBack => Box::pin(self.hand_back()).await,
             Outcome::LetGo => self.release(Held::hand_back),
         }
         Next::Over
