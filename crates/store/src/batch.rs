@@ -160,6 +160,7 @@ impl Batch {
     pub fn marker(&mut self, id: Uuid, place: MarkerPlace) {
         let sight = self.markers.entry(id).or_default();
         match place {
+            MarkerPlace::Tracking => sight.tracking = true,
             MarkerPlace::Events => sight.events = true,
             MarkerPlace::Heartbeats => sight.heartbeats = true,
         }
@@ -333,6 +334,8 @@ pub(crate) struct CanarySight {
 /// Where a marker can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MarkerPlace {
+    /// In the tracking queue.
+    Tracking,
     /// In the queue of events.
     Events,
     /// In the queue of signs of life.
@@ -342,6 +345,7 @@ pub enum MarkerPlace {
 /// Where one batch saw a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct MarkerSight {
+    pub(crate) tracking: bool,
     pub(crate) events: bool,
     pub(crate) heartbeats: bool,
 }

@@ -142,17 +142,22 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// the broker; `None`: they have none.
     async fn shortest_lease(&self) -> Result<Option<Duration>, StoreError>;
 
-    /// Tasks whose lease has ended, longest ago first: at most so many, up to 10,000.
-    async fn lost_tasks(&self, limit: u32) -> Result<Vec<LostTask>, StoreError>;
+    /// Tasks whose lease has ended, in the order of their ids: those after `after`, at most so many, up to
+    /// 10,000.
+    async fn lost_tasks(
+        &self,
+        after: Option<&TaskId>,
+        limit: u32,
+    ) -> Result<Vec<LostTask>, StoreError>;
 
     /// Records that the platform sent these tasks again, each as its [next](LostTask::next) attempt.
     /// Recording the same again is harmless.
     async fn mark_rescued(&self, tasks: &[LostTask]) -> Result<(), StoreError>;
 
-    /// Records that a marker is being sent, and forgets all others.
+    /// Records that a marker is being sent, and forgets those of more than a minute ago.
     async fn marker_sent(&self, id: Uuid) -> Result<(), StoreError>;
 
-    /// Whether this marker, the last that was sent, [came through](Batch::marker) everywhere.
+    /// Whether this marker [came through](Batch::marker) everywhere.
     async fn marker_seen(&self, id: Uuid) -> Result<bool, StoreError>;
 
     /// What holds of what was [asked](Batch::ask) of workers, newest first.

@@ -6,9 +6,10 @@ use crate::history::sent_at;
 use crate::ids::IdKey;
 use crate::merge::{ResultChange, TaskChange};
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::event::LONGEST_LEASE;
+use counterfoil_toolbox::event::{LONGEST_LEASE, SHORTEST_LEASE};
 use counterfoil_toolbox::message::json::inspect;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A row of `background_task`, as one batch would write it.
 #[derive(Debug)]
@@ -40,8 +41,9 @@ impl<'a> TaskValues<'a> {
     /// Milliseconds that its worker may be silent, within reason.
     pub(crate) fn lease_ms(&self) -> Option<i32> {
         let lease = self.change.state.lease?;
-        let longest = u32::try_from(LONGEST_LEASE.as_millis()).unwrap_or(u32::MAX);
-        i32::try_from(lease.ms.clamp(1, longest)).ok()
+        let ms = |lease: Duration| u32::try_from(lease.as_millis()).unwrap_or(u32::MAX);
+        let within = lease.ms.clamp(ms(SHORTEST_LEASE), ms(LONGEST_LEASE));
+        i32::try_from(within).ok()
     }
 
     /// How often workers have vanished with it.

@@ -124,11 +124,15 @@ impl Event {
 /// A worker's promise to show, by signs of life, that it still has a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Milliseconds of silence after which the task is taken for lost: 1 to [`LONGEST_LEASE`].
+    /// Milliseconds of silence after which the task is taken for lost: [`SHORTEST_LEASE`] to
+    /// [`LONGEST_LEASE`].
     pub ms: u32,
     /// How often the task was sent again before because its worker vanished with it.
     pub restarts: i32,
 }
+
+/// Shortest lease that a worker may promise: what it says has to come through in a quarter of that.
+pub const SHORTEST_LEASE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Longest lease that a worker may promise.
 pub const LONGEST_LEASE: std::time::Duration = std::time::Duration::from_secs(60 * 60);

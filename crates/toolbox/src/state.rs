@@ -104,10 +104,12 @@ impl TaskState {
             S::Unroutable => matches!(next, S::Pending | S::Revoked),
             // Failure before a start: unknown task, bad arguments.
             S::Received => matches!(next, S::Started | S::Failure | S::Revoked | S::Received),
-            // Back to Received or Started: the worker died and the broker delivered again.
+            // Back to Received or Started: the worker died and the broker delivered again. Back to
+            // Pending: it died with a task that only it had, and the platform sent that again.
             S::Started | S::Progress => matches!(
                 next,
-                S::Progress
+                S::Pending
+                    | S::Progress
                     | S::Success
                     | S::Failure
                     | S::Retry

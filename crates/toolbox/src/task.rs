@@ -42,7 +42,8 @@ pub trait Task: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
 pub struct TaskOptions {
     /// Counted retries after the first attempt. Default: 3.
     pub max_retries: u32,
-    /// The class of tasks of this type, where the service has classes. Default: normal.
+    /// The class of tasks of this type, where the service has classes. Default: normal. Classes take
+    /// turns for the places of workers; limits of a type (rate, concurrency) know no classes.
     pub priority: Priority,
     /// How long to wait before a retry. Default: 1 s, doubled each time, at most 10 min, jittered.
     pub backoff: Backoff,
@@ -93,7 +94,8 @@ pub enum Ack {
     ///
     /// A worker that was cut off from the broker for longer than its lease, and a process that was stopped
     /// and goes on, may run a task beside its successor: what it reports then changes the history only.
-    /// A retry always goes through the broker, after a second at least.
+    /// A retry always goes through the broker, after a second at least. A task that was published straight
+    /// to its queue, past the task exchange, has no tracking copy: it is acknowledged late all the same.
     Early,
 }
 

@@ -11,7 +11,7 @@ use crate::stop::Stop;
 use crate::task_error::TaskError;
 use crate::worker::Worker;
 use counterfoil_toolbox::config::{BrokerSettings, Declaring, WorkerSettings};
-use counterfoil_toolbox::event::LONGEST_LEASE;
+use counterfoil_toolbox::event::{LONGEST_LEASE, SHORTEST_LEASE};
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::task::{Ack, longest_run};
@@ -139,6 +139,9 @@ impl WorkerBuilder {
     /// Tells the worker what the configuration says of its broker: how long it waits for an
     /// acknowledgement ([`Self::consumer_timeout`]), and how its queues are declared.
     ///
+    /// Without it the worker consumes the plain queues of its services only: no queues of classes of
+    /// priority, and none of delayed tasks where a length is limited.
+    ///
     /// A queue that is deleted while the worker runs is then declared again, with its bindings,
     /// unless its `declare` is `passive` or `off`. A worker that may not declare its queue, or was
     /// not told how, ends: see [`Exit::NoQueue`](crate::Exit::NoQueue).
@@ -236,11 +239,12 @@ impl WorkerBuilder {
         ];
         let tasks = self.registry.sorted();
         let any_early = tasks.iter().any(|task| task.options.ack == Ack::Early);
-        let shortest = settings.heartbeat.saturating_mul(BEATS_PER_LEASE);
+        let beats = settings.heartbeat.saturating_mul(BEATS_PER_LEASE);
+        let shortest = beats.max(SHORTEST_LEASE);
         let lease = (
             any_early && !(shortest..=LONGEST_LEASE).contains(&settings.lease),
             "lease",
-            "must be at least three times `heartbeat` and at most an hour",
+            "must be at least three times `heartbeat`, at least 3 s and at most an hour",
         );
         for (is_broken, setting, why) in rules.into_iter().chain([lease]) {
             if is_broken {

@@ -140,7 +140,7 @@ impl Execution {
             return objection;
         }
         // Boxed, as is the wait in line: most tasks need neither, and their futures are copied about.
-        if task.options.ack == Ack::Early
+        if shared.limits.ack_of(&held, task) == Ack::Early
             && let Err(ended) = Box::pin(self.take_over()).await
         {
             return ended;
@@ -167,7 +167,7 @@ impl Execution {
         ended
     }
 
-    fn is_expired(&self) -> bool {
+    pub(crate) fn is_expired(&self) -> bool {
         let expires = self.held.envelope.expires;
         expires.is_some_and(|expires| expires <= Utc::now())
     }

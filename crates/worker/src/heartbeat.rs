@@ -13,6 +13,7 @@ use counterfoil_toolbox::topology::names::heartbeat_key;
 use counterfoil_toolbox::transport::Publication;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Every so many signs of life tell the tasks too, for those who have missed the first.
 const TASKS_EVERY: u64 = 10;
@@ -110,6 +111,7 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
         follows_control,
         ..
     } = asked;
+    let begun = Instant::now();
     let heartbeat = Heartbeat {
         worker: shared.id.clone(),
         services: pulse.services.clone(),
@@ -122,7 +124,11 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
         queues: pulse.queues.clone(),
         tasks: with_tasks.then(|| shared.registry.schemas()),
         limits: shared.tokens.reports(pulse.interval * TOKENS_OF),
-        leases: shared.guard.taken_over(),
+        // Whoever goes has nothing any more.
+        leases: match phase {
+            Phase::Stopped => Vec::new(),
+            Phase::Running | Phase::Quiet | Phase::Draining => shared.guard.taken_over(),
+        },
         running: shared.counts.running(),
         processed: shared.counts.processed(),
         phase,
@@ -138,7 +144,8 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
         routing_key: heartbeat_key(first.as_str()),
         content,
     };
-    if let Err(error) = shared.senders.copies.publish(publication).await {
-        tracing::debug!(%error, "a sign of life was not heard");
+    match shared.senders.copies.publish(publication).await {
+        Ok(()) => shared.was_heard(begun),
+        Err(error) => tracing::debug!(%error, "a sign of life was not heard"),
     }
 }

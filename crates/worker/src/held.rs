@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What tells messages apart: a redelivery of the same one has the same key. The number of its
@@ -40,6 +40,12 @@ impl Key {
             passes: content.headers.int(PASSES).unwrap_or(0),
         }
     }
+}
+
+/// How often a message had been delivered before. Classic queues do not count, but say that it was.
+fn delivered_before(delivery: &Delivery) -> i32 {
+    let count = i32::try_from(delivery.delivery_count()).unwrap_or(0);
+    count.max(i32::from(delivery.redelivered))
 }
 
 /// How long a task whose deliveries are lost waits to be delivered here again. It is time enough to
@@ -92,9 +98,16 @@ struct Deliveries {
 /// A task that is this worker's alone.
 #[derive(Debug)]
 struct TakenOver {
-    lease: Lease,
+    since: Since,
     /// The message as it came.
     content: Content,
+}
+
+/// What a worker has promised about a task, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Since {
+    pub(crate) since: Instant,
+    pub(crate) lease: Lease,
 }
 
 impl Deliveries {
@@ -125,7 +138,7 @@ impl Held {
     ) -> Self {
         Self {
             key: Key::of(&envelope, &delivery.content),
-            delivered_before: AtomicI32::new(envelope.lineage.deliveries),
+            delivered_before: AtomicI32::new(delivered_before(&delivery)),
             checkpoint: Mutex::new(envelope.checkpoint.clone()),
             envelope,
             payload,
@@ -148,7 +161,7 @@ impl Held {
     /// gone are forgotten: the broker has taken them back.
     pub(crate) fn adopt(&self, delivery: Delivery) {
         // What is told from now on must come after what others told of the deliveries between.
-        let count = i32::try_from(delivery.delivery_count()).unwrap_or(0);
+        let count = delivered_before(&delivery);
         self.delivered_before.fetch_max(count, Ordering::Relaxed);
         let mut deliveries = self.deliveries();
         if deliveries.taken_over.is_some() {
@@ -197,7 +210,7 @@ impl Held {
 
     /// Acknowledges its messages before it is done: from now on it is this worker's alone. `false`: the
     /// broker has taken them back, so it is not.
-    pub(crate) fn take_over(&self, lease: Lease) -> bool {
+    pub(crate) fn take_over(&self, since: Since) -> bool {
         let mut deliveries = self.deliveries();
         let Some(content) = deliveries.content() else {
             return false;
@@ -207,15 +220,20 @@ impl Held {
             is_ours |= delivery.ack() == Settled::Sent;
         }
         if is_ours {
-            deliveries.taken_over = Some(Box::new(TakenOver { lease, content }));
+            deliveries.taken_over = Some(Box::new(TakenOver { since, content }));
         }
         is_ours
     }
 
     /// What the worker has promised about it, if it has taken it over.
     pub(crate) fn lease(&self) -> Option<Lease> {
+        self.taken_over().map(|taken| taken.lease)
+    }
+
+    /// The same, and when it was promised.
+    pub(crate) fn taken_over(&self) -> Option<Since> {
         let deliveries = self.deliveries();
-        deliveries.taken_over.as_ref().map(|taken| taken.lease)
+        deliveries.taken_over.as_ref().map(|taken| taken.since)
     }
 
     /// How long to try to send what goes on with it. Most tasks are delivered again when their worker

@@ -4,47 +4,87 @@
 //! this worker's alone: every sign of life names it, and when those end the daemon sends it again.
 
 use crate::execute::{Execution, Retry};
+use crate::held::Since;
 use crate::outcome::Ended;
-use crate::publish::{Sent, until_confirmed};
+use crate::publish::{Refused, Sent, until_answered};
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{EventKind, FaultKind, Lease, TaskFault};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::Publication;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// Pause before what was refused is told again.
+const PAUSE: Duration = Duration::from_secs(2);
 
 impl Execution {
-    /// Takes the task over.
+    /// Takes the task over. Afterwards it must be run: it was told that it begins.
     pub(crate) async fn take_over(&self) -> Result<(), Ended> {
         let (shared, held) = (&self.shared, &self.held);
         let lease = Lease {
             ms: shared.limits.lease_ms,
             restarts: held.envelope.restarts,
         };
-        let publication = self.started(lease);
-        let stop = shared.stop.killed();
-        let publisher = &shared.senders.mandatory;
-        match until_confirmed(publisher, publication, stop, "the start of a task").await {
-            Sent::Confirmed => {}
-            Sent::Impossible(why) => return Err(Ended::Undecodable(why)),
-            Sent::GivenUp => return Err(Ended::Stopped),
+        let since = Instant::now();
+        let told = self.tell(lease).await;
+        let draining = shared.stop.draining();
+        let taken = match told {
+            Ok(()) if draining.is_cancelled() => Err(Ended::Stopped),
+            Ok(()) if self.is_expired() => Err(Ended::Expired),
+            Ok(()) => self.acknowledge(Since { since, lease }).await,
+            Err(ended) => Err(ended),
+        };
+        // Expired, it is over, and that is told. Whatever else keeps it from beginning, somebody has it.
+        if matches!(taken, Err(Ended::Stopped | Ended::Lost)) {
+            self.take_back();
         }
+        taken
+    }
+
+    /// Tells that the handler begins, until that is confirmed.
+    async fn tell(&self, lease: Lease) -> Result<(), Ended> {
+        let shared = &self.shared;
+        let publication = Arc::new(self.started(lease));
+        let (publisher, stop) = (&shared.senders.mandatory, shared.stop.killed());
         loop {
-            if held.take_over(lease) {
-                return Ok(());
-            }
-            // The delivery was lost meanwhile, and the broker has the task.
-            if !held.is_ours_soon().await {
-                self.take_back();
-                return Err(Ended::Lost);
+            let what = "the start of a task";
+            match until_answered(publisher, &publication, stop, what).await {
+                Ok(Sent::Confirmed) => return Ok(()),
+                Ok(Sent::Impossible(why)) => return Err(Ended::Undecodable(why)),
+                Ok(Sent::GivenUp) => return Err(Ended::Stopped),
+                Err(Refused(reason)) => {
+                    // The reporter learns of it too, and ends the worker if nobody mends it.
+                    tracing::error!(reason, "the broker refuses that a task begins");
+                    let (state, executions) = (TaskState::Received, self.tally.executions);
+                    let reporter = &shared.reporter;
+                    reporter.entered(self.live, executions, state, Utc::now());
+                    let pause = tokio::time::sleep(PAUSE);
+                    let draining = shared.stop.draining();
+                    if draining.run_until_cancelled(pause).await.is_none() {
+                        return Err(Ended::Stopped);
+                    }
+                }
             }
         }
     }
 
-    /// It was told that the handler begins, and it does not.
+    /// Acknowledges it, on whichever delivery of it there is.
+    async fn acknowledge(&self, since: Since) -> Result<(), Ended> {
+        while !self.held.take_over(since) {
+            // The delivery was lost meanwhile, and the broker has the task.
+            if !self.held.is_ours_soon().await {
+                return Err(Ended::Lost);
+            }
+        }
+        Ok(())
+    }
+
+    /// It may have been told that the handler begins, and it does not: the broker has the task.
     fn take_back(&self) {
-        let why = "its delivery was lost before it began";
+        let why = "its worker could not begin it";
         let retry = Retry {
             counted: false,
             fault: TaskFault::new(FaultKind::WorkerLost, why),
@@ -54,7 +94,7 @@ impl Execution {
         self.shared.reporter.between(self.live, &self.held, event);
     }
 
-    /// Tells that the handler begins, and that from now on the worker answers for the task.
+    /// That the handler begins, and that from now on the worker answers for the task.
     fn started(&self, lease: Lease) -> Publication {
         let held = &self.held;
         let kind = EventKind::State(TaskState::Started);

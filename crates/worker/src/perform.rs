@@ -25,6 +25,13 @@ impl Execution {
     /// Acts on a decision. What needs the broker is boxed: most tasks end without, and carry no room for it.
     pub(crate) async fn perform(&mut self, outcome: Outcome) -> Next {
         match outcome {
+            Outcome::RetryIn { .. } | Outcome::Dead(_) | Outcome::HandBack
+                if self.shared.may_be_lost(&self.held) =>
+            {
+                let id = &self.held.envelope.id;
+                tracing::warn!(task_id = %id, "nobody has heard for a whole lease that a task is here: whoever has it by now goes on with it");
+                self.release(|_| ());
+            }
             Outcome::Done(output) => {
                 let mut event = self.event(TaskState::Success);
                 event.result = output;

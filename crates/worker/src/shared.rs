@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) ending: SetOnce<Exit>,
     /// Tasks that were started here and given back unfinished, because the worker stops.
     pub(crate) given_back: Mutex<Vec<TaskId>>,
+    /// When the last sign of life that was heard was begun.
+    pub(crate) heard: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Shared {
@@ -73,6 +75,28 @@ impl Shared {
             }
         }
         left
+    }
+
+    /// A sign of life was heard that was begun then.
+    pub(crate) fn was_heard(&self, begun: tokio::time::Instant) {
+        *self
+            .heard
+            .lock()
+            .expect("no code panics while it holds the lock") = Some(begun);
+    }
+
+    /// Whether a task that this worker has taken over may be somebody else's by now: nobody has heard of it
+    /// for its whole lease.
+    pub(crate) fn may_be_lost(&self, held: &Held) -> bool {
+        let Some(taken) = held.taken_over() else {
+            return false;
+        };
+        let heard = *self
+            .heard
+            .lock()
+            .expect("no code panics while it holds the lock");
+        let last = heard.map_or(taken.since, |heard| heard.max(taken.since));
+        last.elapsed() >= Duration::from_millis(taken.lease.ms.into())
     }
 
     /// The worker cannot go on: it drains, and ends like this. The first reason counts.
@@ -97,11 +121,15 @@ pub(crate) struct Limits {
     /// No task may run for longer than this before its message is acknowledged: see
     /// [`longest_run`](counterfoil_toolbox::task::longest_run).
     pub(crate) longest: Duration,
+    /// How long any task may wait here for a place. With `longest`, it stays below what the broker allows.
+    pub(crate) shortest_wait: Duration,
     pub(crate) result_bytes: usize,
     /// Milliseconds of silence after which a task that the worker has taken over is lost.
     pub(crate) lease_ms: u32,
     /// Somebody has been told that a time limit was lowered.
     pub(crate) told: Once,
+    /// Somebody has been told that a task is acknowledged late although its type says early.
+    pub(crate) told_late: Once,
 }
 
 impl Limits {
@@ -110,8 +138,11 @@ impl Limits {
     pub(crate) fn time_of(&self, held: &Held, task: &Registered) -> RunFor {
         let asked = held.envelope.time_limits.hard;
         let asked = asked.or(task.options.time_limit);
-        let hard = match task.options.ack {
-            Ack::Early => asked,
+        // The broker takes tokens back too.
+        let by_token = task.options.max_concurrency_global.is_some();
+        let hard = match self.ack_of(held, task) {
+            Ack::Early if !by_token => asked,
+            Ack::Early => Some(self.as_the_broker_allows(asked, held)),
             Ack::Late => Some(self.as_the_broker_allows(asked.or(self.time), held)),
         };
         let soft = held.envelope.time_limits.soft;
@@ -122,13 +153,29 @@ impl Limits {
         }
     }
 
+    /// When the task's message is acknowledged. One that was put straight into its queue has no tracking
+    /// copy from which the platform could send it again, so it stays the broker's until it is over.
+    pub(crate) fn ack_of(&self, held: &Held, task: &Registered) -> Ack {
+        if task.options.ack == Ack::Early && held.exchange.is_default() {
+            self.told_late.call_once(|| {
+                let Envelope { id, name, .. } = &held.envelope;
+                let reason = "it was published to its queue and not to the task exchange";
+                tracing::warn!(task_id = %id, task_name = %name, reason, "a task is acknowledged late, and its time limit is lowered: nobody could send it again");
+            });
+            return Ack::Late;
+        }
+        task.options.ack
+    }
+
     /// How long the task may wait for a place here: then it would be taken back before it is over.
     pub(crate) fn wait_of(&self, held: &Held, task: &Registered) -> Duration {
-        let runs_for = match task.options.ack {
+        let runs_for = match self.ack_of(held, task) {
             Ack::Early => Duration::ZERO,
             Ack::Late => self.time_of(held, task).hard.unwrap_or(self.longest),
         };
-        self.longest.saturating_sub(runs_for).max(SHORTEST_WAIT)
+        self.longest
+            .saturating_sub(runs_for)
+            .max(self.shortest_wait)
     }
 
     fn as_the_broker_allows(&self, asked: Option<Duration>, held: &Held) -> Duration {
@@ -144,10 +191,6 @@ impl Limits {
         self.longest
     }
 }
-
-/// How long any task may wait for a place. There is as much between the longest time limit and the time
-/// after which the broker takes messages back.
-const SHORTEST_WAIT: Duration = Duration::from_secs(60);
 
 /// How long one execution may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -229,9 +229,11 @@ impl Worker {
             limits: Limits {
                 time: self.settings.time_limit,
                 longest,
+                shortest_wait: (self.consumer_timeout - longest) / 2,
                 result_bytes: self.settings.max_result_bytes,
                 lease_ms: u32::try_from(self.settings.lease.as_millis()).unwrap_or(u32::MAX),
                 told: Once::new(),
+                told_late: Once::new(),
             },
             guard: Guard::new(memory),
             slots: Slots::new(self.settings.concurrency),
@@ -243,6 +245,7 @@ impl Worker {
             hung: Hung::new(self.settings.concurrency),
             ending: SetOnce::new(),
             given_back: Mutex::default(),
+            heard: Mutex::default(),
         }
     }
 }

@@ -89,9 +89,11 @@ CREATE TABLE canary (
 );
 CREATE INDEX canary_sent ON canary (sent_at);
 
--- The last message by which the leading daemon finds out whether what is told of tasks comes through.
+-- The last messages by which the leading daemon finds out whether what is told of tasks comes through.
 CREATE TABLE marker (
     id uuid PRIMARY KEY,
+    sent_at timestamptz NOT NULL DEFAULT now(),
+    tracking boolean NOT NULL DEFAULT false,
     events boolean NOT NULL DEFAULT false,
     heartbeats boolean NOT NULL DEFAULT false
 );

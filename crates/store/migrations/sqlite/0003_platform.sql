@@ -88,9 +88,11 @@ CREATE TABLE canary (
 );
 CREATE INDEX canary_sent ON canary (sent_at);
 
--- The last message by which the leading daemon finds out whether what is told of tasks comes through.
+-- The last messages by which the leading daemon finds out whether what is told of tasks comes through.
 CREATE TABLE marker (
     id text NOT NULL PRIMARY KEY,
+    sent_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    tracking boolean NOT NULL DEFAULT false,
     events boolean NOT NULL DEFAULT false,
     heartbeats boolean NOT NULL DEFAULT false
 );

@@ -1,2 +1,2 @@
--- Forgets all markers.
-DELETE FROM marker
+-- Forgets markers of more than a minute ago.
+DELETE FROM marker WHERE sent_at < now() - interval '1 minute'

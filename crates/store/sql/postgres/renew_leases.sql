@@ -7,6 +7,6 @@ WHERE task_id IN (
     FROM background_task AS t
     JOIN unnest($1::text[], $2::text[]) AS u (task_id, worker)
         ON t.task_id = u.task_id AND t.worker = u.worker
-    WHERE t.lease_until < now() + lease_ms * interval '0.75 millisecond'
+    WHERE t.lease_until < now() + lease_ms * interval '0.95 millisecond'
     FOR UPDATE OF t SKIP LOCKED
 )

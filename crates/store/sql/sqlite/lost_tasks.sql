@@ -1,9 +1,9 @@
--- Tasks whose lease has ended, longest ago first, with what is needed to send them again.
--- Parameters: 1 limit.
+-- Tasks whose lease has ended, in the order of their ids, with what is needed to send them again.
+-- Parameters: 1 task id after which they come, 2 limit.
 SELECT
     task_id, type, run, rescue, executions, deliveries, tries, restarts, worker, lease_ms, exchange,
     routing_key, message, headers, properties
 FROM background_task
-WHERE lease_until < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
-ORDER BY lease_until
-LIMIT ?1
+WHERE lease_until < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') AND task_id > ?1
+ORDER BY task_id
+LIMIT ?2

@@ -1,3 +1,3 @@
 -- Whether a marker was seen everywhere.
 -- Parameters: 1 its id.
-SELECT events AND heartbeats FROM marker WHERE id = ?1
+SELECT tracking AND events AND heartbeats FROM marker WHERE id = ?1

@@ -3,4 +3,4 @@
 UPDATE background_task
 SET lease_until = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (lease_ms / 1000.0) || ' seconds')
 WHERE task_id = ?1 AND worker = ?2
-    AND lease_until < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (lease_ms * 0.75 / 1000.0) || ' seconds')
+    AND lease_until < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (lease_ms * 0.95 / 1000.0) || ' seconds')

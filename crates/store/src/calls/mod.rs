@@ -247,8 +247,12 @@ macro_rules! implement_store {
                 self.shortest_lease_now().await
             }
 
-            async fn lost_tasks(&self, limit: u32) -> Result<Vec<LostTask>, StoreError> {
-                self.lost_tasks_now(limit).await
+            async fn lost_tasks(
+                &self,
+                after: Option<&TaskId>,
+                limit: u32,
+            ) -> Result<Vec<LostTask>, StoreError> {
+                self.lost_tasks_now(after, limit).await
             }
 
             async fn mark_rescued(&self, tasks: &[LostTask]) -> Result<(), StoreError> {

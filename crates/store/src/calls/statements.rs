@@ -43,8 +43,14 @@ macro_rules! run_statements {
                 Ok(ms.map(|ms| Duration::from_millis(ms.unsigned_abs().into())))
             }
 
-            async fn lost_tasks_now(&self, limit: u32) -> Result<Vec<LostTask>, StoreError> {
-                let rows = query_as(self.sql.lost_tasks).bind(row_limit(limit));
+            async fn lost_tasks_now(
+                &self,
+                after: Option<&TaskId>,
+                limit: u32,
+            ) -> Result<Vec<LostTask>, StoreError> {
+                let rows = query_as(self.sql.lost_tasks)
+                    .bind(after.map_or("", |after| after.as_str()))
+                    .bind(row_limit(limit));
                 let rows: Vec<LostTaskColumns> = self.all("look for lost tasks", rows).await?;
                 Ok(rows.into_iter().map(LostTask::from).collect())
             }

@@ -43,6 +43,7 @@ pub(super) fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySigh
 pub(super) fn markers<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, MarkerSight>) -> Written<'q> {
     query(sql.update_marker)
         .bind(column!(rows, |row| row.0.to_string()))
+        .bind(column!(rows, |row| row.1.tracking))
         .bind(column!(rows, |row| row.1.events))
         .bind(column!(rows, |row| row.1.heartbeats))
 }

@@ -69,7 +69,8 @@ pub(super) async fn batch(
     }
     for (id, sight) in &batch.markers {
         let seen = query(sql.update_marker).bind(id.to_string());
-        let seen = seen.bind(sight.events).bind(sight.heartbeats);
+        let seen = seen.bind(sight.tracking).bind(sight.events);
+        let seen = seen.bind(sight.heartbeats);
         seen.execute(&mut *tx).await?;
     }
     for (id, asked) in &batch.controls {

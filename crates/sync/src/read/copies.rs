@@ -1,8 +1,9 @@
 //! Copies of tasks: from the tracking queue, from that of expired copies, from that of tasks that
 //! no service owns.
 
+use super::marker::MARKER;
 use super::{CANARY, RESERVED, Record, parked};
-use counterfoil_store::{CanaryPlace, Seen, StoredMessage, TrackingCopy};
+use counterfoil_store::{CanaryPlace, MarkerPlace, Seen, StoredMessage, TrackingCopy};
 use counterfoil_toolbox::message::{Envelope, TaskMessage};
 
 pub(super) fn read(queue: &str, message: StoredMessage, seen: Seen, out: &mut Vec<Record>) {
@@ -13,6 +14,12 @@ pub(super) fn read(queue: &str, message: StoredMessage, seen: Seen, out: &mut Ve
                     .unwrap_or_else(|| parked(queue, RESERVED, Some(&task.envelope), message)),
             );
         }
+        Ok(task) if task.envelope.name == MARKER => match (task.envelope.id.as_uuid(), seen) {
+            (Some(id), Seen::Scheduled) => out.push(Record::Marker(id, MarkerPlace::Tracking)),
+            // No service owns it, and nobody waits for that copy.
+            (Some(_), Seen::Unroutable) => {}
+            (None, _) => out.push(parked(queue, RESERVED, Some(&task.envelope), message)),
+        },
         Ok(task) => {
             let input = Some(task.payload.to_input());
             out.push(copy(task.envelope, input, message, seen));

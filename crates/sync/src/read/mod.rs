@@ -27,8 +27,8 @@ use uuid::Uuid;
 /// Name of the task that canaries pretend to be. No service can be called `platform`.
 pub(crate) const CANARY: &str = "platform.canary";
 
-/// Why a task of that name that is no canary is refused.
-const RESERVED: &str = "the name platform.canary is reserved";
+/// Why a task of such a name that is no canary and no marker is refused.
+const RESERVED: &str = "names that begin with platform are reserved";
 
 /// One thing that a message tells.
 #[derive(Debug)]

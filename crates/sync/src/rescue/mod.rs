@@ -5,6 +5,7 @@
 //! the same ways, and sends a task again only when they have come through promptly for a whole lease. While
 //! no worker has taken anything over, there are none.
 
+mod ended;
 mod flow;
 
 use crate::leader::Leading;
@@ -21,7 +22,9 @@ use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
+use ended::{Ended, long_enough};
 use flow::Flow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -33,6 +36,12 @@ const AT_ONCE: u32 = 500;
 /// Longest time between two looks.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// Time between two looks while no worker has taken anything over: one look into an index that is empty.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// A marker that takes longer than this does not count for any lease.
+const LATE: Duration = Duration::from_secs(60);
+
 /// How often a marker that is under way is looked for.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -43,6 +52,7 @@ pub(crate) struct Rescuer {
     store: Arc<dyn Store>,
     publisher: Publisher,
     flow: Flow,
+    ended: Ended,
     /// Tasks that were sent and not marked, since the database went away in between. They must not be sent
     /// twice.
     unmarked: Vec<LostTask>,
@@ -67,11 +77,12 @@ impl Rescuer {
             // What no queue takes must not be taken for sent.
             publisher: transport.publisher(PublisherOptions::mandatory()),
             flow: Flow::default(),
+            ended: Ended::default(),
             unmarked: Vec::new(),
         }
     }
 
-    /// Looks after leases until it is dropped, or this daemon does not lead any more.
+    /// Looks after leases until it is dropped.
     ///
     /// # Cancel safety
     /// Cancelled between sending a task and marking it, the task is sent once more by the next leader.
@@ -83,7 +94,7 @@ impl Rescuer {
                     is_told = false;
                     (shortest / 5).min(LOOK)
                 }
-                Ok(None) => LOOK,
+                Ok(None) => IDLE,
                 Err(error) => {
                     self.flow.broke_off();
                     if !is_told {
@@ -91,7 +102,7 @@ impl Rescuer {
                         tracing::warn!(%error, "nobody can tell lost workers from ones that are not heard; no task is sent again until that changes");
                     }
                     is_told = true;
-                    Duration::from_secs(1)
+                    IDLE
                 }
             };
             sleep(pause).await;
@@ -105,28 +116,40 @@ impl Rescuer {
             self.flow.broke_off();
             return Ok(None);
         };
-        self.sound(shortest).await?;
-        let lost = self.store.lost_tasks(AT_ONCE).await?;
-        let now = Instant::now();
-        let (lost, doubtful): (Vec<_>, Vec<_>) = lost
-            .into_iter()
-            .partition(|task| self.flow.is_steady_for(task.lease, now));
-        if !doubtful.is_empty() {
-            let count = doubtful.len();
-            tracing::debug!(
-                count,
-                "leases have ended, but it is too early to trust that"
-            );
+        self.sound().await?;
+        let (now, mut seen, mut after) = (Instant::now(), HashSet::new(), None);
+        loop {
+            let page = self.store.lost_tasks(after.as_ref(), AT_ONCE).await?;
+            let is_last = page.len() < AT_ONCE as usize;
+            after = page.last().map(|task| task.task_id.clone());
+            seen.extend(page.iter().map(|task| task.task_id.clone()));
+            let lost: Vec<_> = page
+                .into_iter()
+                .filter(|task| self.is_lost(task, now))
+                .collect();
+            if !lost.is_empty() {
+                if !leading.still().await {
+                    return Ok(Some(shortest));
+                }
+                self.rescue(lost).await?;
+            }
+            if is_last {
+                break;
+            }
         }
-        if !lost.is_empty() && leading.still().await {
-            self.rescue(lost).await?;
-        }
+        self.ended.keep(|task_id| seen.contains(task_id));
         Ok(Some(shortest))
     }
 
-    /// Sends a marker the ways that events and signs of life go, and waits until both came through.
-    async fn sound(&mut self, shortest: Duration) -> Result<(), RescueError> {
-        let patience = (shortest / 4).min(LOOK);
+    /// Whether a lease that has ended means that its worker is gone.
+    fn is_lost(&mut self, task: &LostTask, now: Instant) -> bool {
+        let ended_for = self.ended.see(task, now);
+        ended_for >= long_enough(task.lease) && self.flow.is_steady_for(task.lease, now)
+    }
+
+    /// Sends a marker the ways that tracking copies, events and signs of life go, and waits until all came
+    /// through.
+    async fn sound(&mut self) -> Result<(), RescueError> {
         let sent_at = Instant::now();
         let id = Uuid::now_v7();
         let there_and_back = async {
@@ -139,9 +162,9 @@ impl Rescuer {
             }
             Ok::<_, RescueError>(())
         };
-        timeout(patience, there_and_back)
+        timeout(LATE, there_and_back)
             .await
-            .map_err(|_| RescueError::Late(patience))??;
+            .map_err(|_| RescueError::Late(LATE))??;
         self.flow.came_through(sent_at, sent_at.elapsed());
         Ok(())
     }
@@ -156,15 +179,21 @@ impl Rescuer {
                 continue;
             };
             let reason = task.fault().message;
-            let rescue = task.next().rescue;
-            tracing::warn!(task_id = %task.task_id, task_name = task.name, reason, rescue, "a worker vanished with a task; it is sent again");
-            if let Err(error) = self.publisher.publish(publication).await {
-                // It may be there all the same: the next round sends it as the same attempt, unless a worker
-                // has begun it by then.
-                failed = Some(error);
-                break;
+            let attempt = task.next();
+            tracing::warn!(task_id = %task.task_id, task_name = task.name, reason, %attempt, "a worker vanished with a task; it is sent again");
+            // What failed may be there all the same: the next round sends it as the same attempt, unless a
+            // worker has begun it by then.
+            match self.publisher.publish(publication).await {
+                Ok(()) => self.unmarked.push(task),
+                // Its queue is full; others are not.
+                Err(PublishError::Nacked) => {
+                    tracing::warn!(task_id = %task.task_id, "its queue takes nothing now; it is tried again");
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
-            self.unmarked.push(task);
         }
         self.mark().await?;
         if !hopeless.is_empty() {

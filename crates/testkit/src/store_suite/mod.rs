@@ -58,7 +58,7 @@ macro_rules! store_suite {
             leases::a_lease_holds_while_the_state_that_came_with_it_does,
             leases::a_task_whose_lease_has_ended_is_found_and_marked_as_sent_again,
             leases::a_sign_of_life_renews_the_leases_of_its_worker_only,
-            leases::a_marker_is_seen_when_it_came_both_ways,
+            leases::a_marker_is_seen_when_it_came_every_way,
             again::tasks_that_are_over_are_deleted_whole,
             again::a_new_run_begins_where_the_last_one_ended,
             again::dead_letters_are_found_by_why_what_and_when,

@@ -211,8 +211,8 @@ pub struct WorkerSettings {
     /// How often the worker says that it is alive. Default: 10 s.
     pub heartbeat: Duration,
     /// How long the worker may be silent before a task that it acknowledged
-    /// [early](crate::task::Ack::Early) is begun elsewhere: at least three times `heartbeat`, at most an
-    /// hour. Default: 60 s.
+    /// [early](crate::task::Ack::Early) is begun elsewhere: at least three times `heartbeat`, at
+    /// least 3 s, at most an hour. Default: 60 s.
     pub lease: Duration,
 }
 

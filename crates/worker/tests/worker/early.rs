@@ -1,12 +1,15 @@
 //! Tasks that are acknowledged before their handler begins.
 
+use crate::control::revoke;
 use crate::tasks::{Act, Export, Long, act, long};
 use crate::world::{World, in_time};
+use chrono::Utc;
 use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::heartbeat::Heartbeat;
 use counterfoil_toolbox::message::names::{REASON, RESTARTS};
 use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::task::{Ack, TaskOptions};
 use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
 use counterfoil_toolbox::{Task, TaskId, TaskState};
@@ -23,6 +26,8 @@ on_both_transports!(
     a_retry_goes_through_the_broker_and_the_last_one_leaves_the_message_dead,
     a_worker_that_stops_sends_what_it_could_not_finish,
     a_task_with_which_too_many_workers_vanished_is_dead,
+    a_running_one_is_cancelled_like_any_other,
+    one_that_the_platform_has_no_copy_of_stays_the_brokers_until_it_is_over,
 );
 
 /// Runs until it is let go, and does not listen.
@@ -115,6 +120,94 @@ async fn a_task_with_which_too_many_workers_vanished_is_dead(world: World) {
     assert_eq!(world.states_of(&id("t2")), ["FAILURE"]);
     let dead = world.take_from("demo.dead").await;
     assert_eq!(dead.headers.text(REASON), Some("worker_lost"));
+}
+
+async fn a_running_one_is_cancelled_like_any_other(world: World) {
+    let handler = async |_: Long, cx: Context| {
+        cx.cancelled().cancelled().await;
+        Err::<Value, _>(TaskError::retry("asked to end"))
+    };
+    let worker = world.start(|builder| builder.handle(handler));
+    let id = world.send(long()).await;
+    world.told_of(&id, TaskState::Started).await;
+    world.ask([revoke(&id)]).await;
+    let revoked = world.told_of(&id, TaskState::Revoked).await;
+    assert_eq!(revoked.lease, None);
+    assert!(world.is_empty_after(worker, "demo").await);
+}
+
+async fn one_that_the_platform_has_no_copy_of_stays_the_brokers_until_it_is_over(world: World) {
+    let open = Arc::new(Semaphore::new(0));
+    let worker = world.start_with(one_in_hand(), |builder| builder.handle(deaf(&open)));
+    for id in ["t1", "t2"] {
+        let message = world.message(Long::NAME, id, "[[], {}, {}]");
+        world.publish_to_queue("demo", message).await;
+    }
+    let ids = ["t1", "t2"].map(|id| TaskId::new(id).expect("valid"));
+    let started = world.told_of(&ids[0], TaskState::Started).await;
+    assert_eq!(started.lease, None);
+    world.until_waiting("demo", 1).await;
+    open.add_permits(2);
+    for id in &ids {
+        world.told_of(id, TaskState::Success).await;
+    }
+    assert!(world.is_empty_after(worker, "demo").await);
+}
+
+#[tokio::test]
+async fn one_whose_time_is_over_before_its_start_was_told_is_not_begun() {
+    let world = World::new().await;
+    let expires = Utc::now() + Duration::from_millis(500);
+    let options = SendOptions::new().expires(expires);
+    let id = world.send_with(long(), options).await;
+    world
+        .broker
+        .faults()
+        .block_publishers(Duration::from_secs(2));
+    let _worker = world.start(|builder| builder.handle(async |_: Long, _| Ok(json!("done"))));
+    let revoked = world.told_of(&id, TaskState::Revoked).await;
+    assert_eq!(revoked.error.expect("a fault").kind, FaultKind::Expired);
+    assert!(!world.states_of(&id).contains(&"SUCCESS"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_drains_before_its_start_was_told_gives_it_back() {
+    let world = World::new().await;
+    let id = world.send(long()).await;
+    world
+        .broker
+        .faults()
+        .block_publishers(Duration::from_secs(5));
+    let never = Arc::new(Semaphore::new(0));
+    let first = world.start(|builder| builder.handle(deaf(&never)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(first.drain().await, Exit::Drained);
+    let retry = world.told_of(&id, TaskState::Retry).await;
+    assert_eq!((retry.counted, retry.lease), (Some(false), None));
+    let _second = world.start(|builder| builder.handle(async |_: Long, _| Ok(json!("done"))));
+    let done = world.told_of(&id, TaskState::Success).await;
+    assert!(done.lineage > retry.lineage, "{retry:?}: {done:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_has_heard_of_for_a_lease_is_not_sent_on() {
+    let world = World::new().await;
+    let handler = async |_: Long, _: Context| {
+        tokio::time::sleep(Duration::from_secs(90)).await;
+        Err::<Value, _>(TaskError::retry("no luck"))
+    };
+    let worker = world.start(|builder| builder.handle(handler));
+    let id = world.send(long()).await;
+    world.told_of(&id, TaskState::Started).await;
+    world
+        .broker
+        .faults()
+        .block_publishers(Duration::from_secs(100));
+    // By then another worker may have it, so it is neither retried nor told to be.
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    assert_eq!(worker.drain().await, Exit::Drained);
+    assert_eq!(world.states_of(&id), ["STARTED"]);
+    assert_eq!(world.waiting_in("demo").await, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use crate::families::{assert_sent_at_once, start_with_gate};
 use crate::on_rabbitmq::transport;
-use crate::tasks::{Act, act};
+use crate::tasks::{Act, Long, act, long};
 use crate::world::{World, in_time};
 use counterfoil_testkit::{Broker, RabbitNode, RabbitOptions};
 use counterfoil_toolbox::TaskState;
@@ -113,6 +113,31 @@ async fn a_task_that_the_broker_takes_back_runs_once_and_its_worker_goes_on() ->
     world.told_of(&next, TaskState::Success).await;
     assert!(world.is_empty_after(worker, "demo").await);
     assert_eq!(runs.load(Ordering::Relaxed), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_that_is_acknowledged_early_outlasts_the_patience_of_the_broker()
+-> anyhow::Result<()> {
+    let options = RabbitOptions {
+        consumer_timeout: Some(Duration::from_secs(3)),
+        channel_tick_interval: Some(Duration::from_secs(1)),
+        ..RabbitOptions::default()
+    };
+    let node = RabbitNode::start_with(options).await?;
+    let vhost = Broker::of(&node)?.vhost().await?;
+    let world = World::on(transport(vhost.amqp_url())?).await;
+    let handler = async |_: Long, _: Context| {
+        // Three times what the broker waits.
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        Ok(Value::Null)
+    };
+    let timeout = Duration::from_secs(3);
+    let worker = world.start(|builder| builder.consumer_timeout(timeout).handle(handler));
+    let id = world.send(long()).await;
+    world.told_of(&id, TaskState::Success).await;
+    assert_eq!(world.states_of(&id), ["STARTED", "SUCCESS"]);
+    assert!(world.is_empty_after(worker, "demo").await);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::doctor::{Check, broker_fault};
 use counterfoil_toolbox::names::{QueueName, ServiceName};
-use counterfoil_toolbox::topology::{Names, work_queues};
+use counterfoil_toolbox::topology::{Names, ServiceSettings, work_queues};
 use counterfoil_toolbox::transport::{QueueDepth, Transport, TransportError};
 
 /// Looks who consumes the queues of services. That they exist is a question of the topology.
@@ -77,11 +77,18 @@ async fn left_over(
     service: &ServiceName,
 ) -> Result<Vec<Check>, TransportError> {
     let mut checks = Vec::new();
-    if settings.service(service).priorities {
+    let settings = settings.service(service);
+    if settings.priorities {
         return Ok(checks);
     }
-    for class in [Priority::High, Priority::Low] {
-        let queue = names.class_queue(service, class);
+    // Those of delayed tasks too, whatever the configuration says of lengths by now.
+    let as_it_was = ServiceSettings {
+        priorities: true,
+        max_length: Some(1),
+        ..settings
+    };
+    let queues = work_queues(names, service, &as_it_was).into_iter();
+    for queue in queues.filter(|queue| names.class_of(queue) != Priority::Normal) {
         if let Some(QueueDepth { ready, .. }) = transport.depth(&queue).await? {
             let what = format!(
                 "the queue {queue} is there, in which {ready} messages wait, and {service} has no priorities here"

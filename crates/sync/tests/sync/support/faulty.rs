@@ -267,9 +267,13 @@ impl Store for FaultyStore {
         self.answers()?;
         self.inner.shortest_lease().await
     }
-    async fn lost_tasks(&self, limit: u32) -> Result<Vec<LostTask>, StoreError> {
+    async fn lost_tasks(
+        &self,
+        after: Option<&TaskId>,
+        limit: u32,
+    ) -> Result<Vec<LostTask>, StoreError> {
         self.answers()?;
-        self.inner.lost_tasks(limit).await
+        self.inner.lost_tasks(after, limit).await
     }
     async fn mark_rescued(&self, tasks: &[LostTask]) -> Result<(), StoreError> {
         if takes_one(&self.marks) {
