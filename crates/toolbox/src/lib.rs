@@ -31,10 +31,12 @@ pub mod tokens;
 pub mod topology;
 pub mod transport;
 
+pub use backoff::Backoff;
 pub use big_stack::ensure_big_stack;
 pub use ids::TaskId;
 pub use names::{ServiceName, TaskName};
 pub use priority::Priority;
 pub use producer::Producer;
+pub use rate::Rate;
 pub use state::TaskState;
-pub use task::{Task, TaskOptions};
+pub use task::{Ack, Task, TaskOptions};

@@ -42,7 +42,9 @@ pub trait Task: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
 pub struct TaskOptions {
     /// Counted retries after the first attempt. Default: 3.
     pub max_retries: u32,
-    /// The class of tasks of this type, where the service has classes. Default: normal. Classes take
+    /// The class of tasks of this type, where the service has classes, unless the sender says otherwise:
+    /// those that are sent from Rust under this type; Python and `counterfoil send` do not know it.
+    /// Default: normal. Classes take
     /// turns for the places of workers; limits of a type (rate, concurrency) know no classes.
     pub priority: Priority,
     /// How long to wait before a retry. Default: 1 s, doubled each time, at most 10 min, jittered.

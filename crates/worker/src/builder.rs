@@ -273,7 +273,12 @@ impl WorkerBuilder {
             if let Some(limit) = limit.filter(|limit| is_late && *limit > longest) {
                 self.faults.push(BuildFault::TimeLimit {
                     name: task.name.to_string(),
+                    whose: match task.options.time_limit {
+                        Some(_) => "in its options",
+                        None => "worker.time_limit",
+                    },
                     limit,
+                    longest,
                     consumer_timeout: self.consumer_timeout,
                 });
             }

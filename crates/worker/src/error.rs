@@ -104,15 +104,19 @@ pub enum BuildFault {
     },
     /// The broker would take the message back while the task is still running.
     #[error(
-        "the time limit of task {name} is {limit:?}, but the broker takes messages back after \
-         {consumer_timeout:?}: acknowledge it early (`ack: Ack::Early` in its options), lower the limit, \
+        "the time limit of task {name} ({whose}) is {limit:?}, and at most {longest:?} is possible where \
+         the broker takes messages back after {consumer_timeout:?}: acknowledge it early (`ack: Ack::Early` in its options), lower the limit, \
          or raise the broker's consumer_timeout (and [broker] consumer_timeout with it)"
     )]
     TimeLimit {
         /// The task.
         name: String,
-        /// Its limit.
+        /// Where the limit comes from.
+        whose: &'static str,
+        /// The limit.
         limit: Duration,
+        /// The longest limit that is possible.
+        longest: Duration,
         /// The broker's limit.
         consumer_timeout: Duration,
     },

@@ -93,7 +93,9 @@ async fn a_time_limit_beyond_the_patience_of_the_broker_is_refused() {
     let builder = || world.builder(WorkerSettings::default()).handle(slow);
     let text = builder().build().expect_err("too slow").to_string();
     assert!(
-        text.contains("the time limit of task demo.slow is 3600s"),
+        text.contains(
+            "the time limit of task demo.slow (in its options) is 3600s, and at most 1680s"
+        ),
         "{text}"
     );
     let patient = |seconds| builder().consumer_timeout(Duration::from_secs(seconds));

@@ -38,7 +38,17 @@ async fn looked_at(
                 Some(QueueDepth {
                     ready,
                     consumers: 0,
-                }) => checks.push(nobody(&queue, ready, "start a worker of that service")),
+                }) => {
+                    let remedy = match names.class_of(&queue) {
+                        Priority::Normal => {
+                            "start a worker of that service, unless it is paused (`counterfoil workers`)".to_owned()
+                        }
+                        Priority::High | Priority::Low => format!(
+                            "restart its workers with broker.queues.{service}.priorities = true: they look at the start"
+                        ),
+                    };
+                    checks.push(Check::warn("consumers", nobody(&queue, ready), &remedy));
+                }
                 Some(_) => continue,
                 None => {}
             }
@@ -55,7 +65,14 @@ async fn looked_at(
             consumers: 0,
         }) = transport.depth(queue).await?
         {
-            checks.push(nobody(queue, ready, "start counterfoil-sync"));
+            let (what, remedy) = (nobody(queue, ready), "start counterfoil-sync");
+            checks.push(match ready {
+                0 => Check::warn("consumers", what, remedy),
+                _ => {
+                    let what = what + ": the database does not know what happens now";
+                    Check::fail("consumers", what, remedy)
+                }
+            });
         }
     }
     if !consumed.is_empty() {
@@ -102,7 +119,6 @@ async fn left_over(
     Ok(checks)
 }
 
-fn nobody(queue: &QueueName, ready: u32, remedy: &str) -> Check {
-    let what = format!("nobody consumes the queue {queue}, in which {ready} messages wait");
-    Check::warn("consumers", what, remedy)
+fn nobody(queue: &QueueName, ready: u32) -> String {
+    format!("nobody consumes the queue {queue}, in which {ready} messages wait")
 }

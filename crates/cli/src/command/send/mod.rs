@@ -52,7 +52,8 @@ pub(crate) struct SendArgs {
     /// Do not run it after this time (or duration from now)
     #[arg(long, value_name = "T", value_parser = when::ahead)]
     expires: Option<DateTime<Utc>>,
-    /// high, normal or low: which of the tasks of a service that has priorities begins first
+    /// high, normal or low: the share that it gets of the places of its service's workers, 6 : 3 : 1, where
+    /// the service has priorities. What its type says in Rust is not known here
     #[arg(long, value_name = "CLASS", default_value_t)]
     priority: Priority,
     /// Retries after failures [default: as its type says]
@@ -93,6 +94,13 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let config = open::config(global, Needs::BROKER)?;
+    if let (Some(soft), Some(hard)) = (args.soft_time_limit, args.time_limit)
+        && soft >= hard
+    {
+        return Err(Failure::usage(
+            "--soft-time-limit must be shorter than --time-limit: the handler would be told when it is over",
+        ));
+    }
     let orders = match &args.from {
         Some(file) => input::from_file(file)?,
         None => vec![input::from_arguments(
