@@ -105,8 +105,8 @@ pub enum BuildFault {
     /// The broker would take the message back while the task is still running.
     #[error(
         "the time limit of task {name} ({whose}) is {limit:?}, and at most {longest:?} is possible where \
-         the broker takes messages back after {consumer_timeout:?}: acknowledge it early (`ack: Ack::Early` in its options), lower the limit, \
-         or raise the broker's consumer_timeout (and [broker] consumer_timeout with it)"
+         the broker takes messages back after {consumer_timeout:?}: acknowledge it early \
+         (`ack: Ack::Early` in its options), lower the limit, or raise the broker's consumer_timeout (and [broker] consumer_timeout with it)"
     )]
     TimeLimit {
         /// The task.

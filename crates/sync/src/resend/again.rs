@@ -23,15 +23,10 @@ pub(super) fn again(
     if missing.contains(&class_of(task)) {
         key = Priority::without(&key);
     }
-    let lineage = Lineage {
-        rescue: task.lineage.rescue + 1,
-        deliveries: 0,
-        ..task.lineage
-    };
     Ok(Publication {
         exchange: names.requeue.clone(),
         routing_key: key,
-        content: content(&task.message, lineage),
+        content: content(&task.message, task.next()),
     })
 }
 

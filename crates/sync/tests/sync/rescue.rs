@@ -10,14 +10,12 @@ use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::names::RESTARTS;
 use counterfoil_toolbox::message::{Content, TaskMessage};
 use counterfoil_toolbox::names::QueueName;
-use counterfoil_toolbox::topology::names::{event_key, heartbeat_key};
-use counterfoil_toolbox::transport::{
-    Publication, PublisherOptions, SubscribeOptions, Subscription,
-};
+use counterfoil_toolbox::topology::names::event_key;
+use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 on_both_pairs!(
     a_task_whose_worker_vanished_is_sent_again_once_though_two_daemons_look,
@@ -28,43 +26,19 @@ on_both_pairs!(
 
 const TASK: &str = "demo.long";
 
+/// Between two looks at what must not happen: nothing tells of that.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Long enough for a busy machine: markers must come through in a quarter of it.
 const LEASE: Duration = Duration::from_secs(4);
 
-/// A worker that takes tasks over, and says so until it is dropped.
-struct Worker {
-    beating: JoinHandle<()>,
-}
-
-impl Worker {
-    /// It has the task `task_id`.
-    fn with(world: &World, task_id: &str) -> Self {
-        let publisher = world.transport.publisher(PublisherOptions::default());
-        let exchange = world.names.heartbeats.clone();
-        let beat = Heartbeat {
-            leases: vec![id(task_id)],
-            ..heartbeat()
-        };
-        let beating = tokio::spawn(async move {
-            loop {
-                let publication = Publication {
-                    exchange: exchange.clone(),
-                    routing_key: heartbeat_key("demo"),
-                    content: Content::json(serde_json::to_vec(&beat).expect("JSON")),
-                };
-                // Unheard: the next one is.
-                let _ = publisher.publish(publication).await;
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        });
-        Self { beating }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.beating.abort();
-    }
+/// A worker that has taken a task over, and says so until it is dropped.
+fn worker_with(world: &World, task_id: &str) -> AbortOnDropHandle<()> {
+    let task_id = id(task_id);
+    world.beats(move || Heartbeat {
+        leases: vec![task_id.clone()],
+        ..heartbeat()
+    })
 }
 
 /// Tells that the worker has taken the first attempt of a task over.
@@ -114,7 +88,7 @@ async fn a_task_whose_worker_vanished_is_sent_again_once_though_two_daemons_look
 ) -> anyhow::Result<()> {
     let (one, other) = (world.daemon(), world.daemon());
     one.ready().await?;
-    let worker = Worker::with(&world, "t1");
+    let worker = worker_with(&world, "t1");
     begun(&world, "t1").await?;
     drop(worker);
     let again = row_of_rescue(&world, "t1", 1).await?;
@@ -146,13 +120,13 @@ async fn row_of_rescue(world: &World, task_id: &str, rescue: i32) -> anyhow::Res
 async fn a_task_whose_worker_is_heard_is_left_alone(world: World) -> anyhow::Result<()> {
     let daemon = world.daemon();
     daemon.ready().await?;
-    let worker = Worker::with(&world, "t1");
+    let worker = worker_with(&world, "t1");
     begun(&world, "t1").await?;
     let since = Instant::now();
     while since.elapsed() < LEASE * 3 {
         let row = row(&world, "t1").await?;
         assert_eq!((row.state, row.rescue), (TaskState::Started, 0));
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(LOOK).await;
     }
     drop(worker);
     row_of_rescue(&world, "t1", 1).await?;
@@ -163,20 +137,21 @@ async fn nothing_is_sent_again_because_the_database_was_away(world: World) -> an
     let store = FaultyStore::new(&world.store);
     let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
     daemon.ready().await?;
-    let worker = Worker::with(&world, "t1");
+    let worker = worker_with(&world, "t1");
     begun(&world, "t1").await?;
     // What takes the database away may take the worker's voice too, a little before and after.
     drop(worker);
     tokio::time::sleep(LEASE / 4).await;
     store.fail_next(usize::MAX);
+    // The lease ends in that time, and the worker is heard before another has passed.
     tokio::time::sleep(LEASE * 2).await;
     store.fail_next(0);
     tokio::time::sleep(LEASE / 2).await;
-    let worker = Worker::with(&world, "t1");
+    let worker = worker_with(&world, "t1");
     let since = Instant::now();
     while since.elapsed() < LEASE * 2 {
         assert_eq!(row(&world, "t1").await?.rescue, 0);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(LOOK).await;
     }
     drop(worker);
     row_of_rescue(&world, "t1", 1).await?;

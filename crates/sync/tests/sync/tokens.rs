@@ -9,14 +9,14 @@ use counterfoil_toolbox::heartbeat::Heartbeat;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::tokens::{LimitReport, TokenId};
+use counterfoil_toolbox::transport::Requeue;
 use counterfoil_toolbox::transport::link::{Arrival, Frame, Link, Settlement};
-use counterfoil_toolbox::transport::{Publication, PublisherOptions, Requeue};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+use tokio_util::task::AbortOnDropHandle;
 
 on_both_pairs!(
     tokens_are_put_in_once_however_many_daemons_there_are,
@@ -38,45 +38,30 @@ const WHILE: Duration = Duration::from_secs(12);
 /// A worker that keeps a limit and says what it has in hand.
 struct Worker {
     report: Arc<Mutex<LimitReport>>,
-    beating: JoinHandle<()>,
+    _beating: AbortOnDropHandle<()>,
 }
 
 impl Worker {
     fn start(world: &World, limit: u32) -> Self {
         let tokens = Vec::new();
         let report = Arc::new(Mutex::new(LimitReport { limit, tokens }));
-        let publisher = world.transport.publisher(PublisherOptions::default());
-        let (exchange, said) = (world.names.heartbeats.clone(), report.clone());
-        let beating = tokio::spawn(async move {
-            let started_at = Utc::now();
-            loop {
-                let limit = said.lock().expect("sound").clone();
-                let beat = Heartbeat {
-                    limits: BTreeMap::from([(TASK.parse().expect("a name"), limit)]),
-                    started_at,
-                    ..heartbeat()
-                };
-                let publication = Publication {
-                    exchange: exchange.clone(),
-                    routing_key: "heartbeat.demo".parse().expect("a key"),
-                    content: Content::json(serde_json::to_vec(&beat).expect("JSON")),
-                };
-                // Unheard: the next one is.
-                let _ = publisher.publish(publication).await;
-                tokio::time::sleep(Duration::from_millis(200)).await;
+        let (said, started_at) = (report.clone(), Utc::now());
+        let beating = world.beats(move || {
+            let limit = said.lock().expect("sound").clone();
+            Heartbeat {
+                limits: BTreeMap::from([(TASK.parse().expect("a name"), limit)]),
+                started_at,
+                ..heartbeat()
             }
         });
-        Self { report, beating }
+        Self {
+            report,
+            _beating: beating,
+        }
     }
 
     fn says(&self, change: impl FnOnce(&mut LimitReport)) {
         change(&mut self.report.lock().expect("sound"));
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.beating.abort();
     }
 }
 

@@ -194,9 +194,7 @@ pub struct WorkerSettings {
     /// Handlers that run at the same time. Default: 64.
     pub concurrency: u16,
     /// Deliveries held at the same time, per queue. Default: as many as `concurrency`, and one more with
-    /// priorities. Classes of
-    /// priority get their shares of the places while some of each wait in the worker: where
-    /// `concurrency` is 1 or 2, more than that is needed here.
+    /// priorities: classes get their shares of the places while one of each waits in the worker.
     pub prefetch: Option<u16>,
     /// Longest that a handler may run when neither its task nor the sender says. Default: 25 min.
     /// `None`: as long as the broker waits for an acknowledgement, less a margin. It does not hold for

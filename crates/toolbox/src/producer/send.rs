@@ -145,6 +145,7 @@ impl Producer {
     ) -> Vec<Result<TaskHandle<T>, SendError>> {
         let trouble = Mutex::new(None);
         let trouble = &trouble;
+        let options = &SendOptions::default().of_type::<T>();
         let send = |task: T| async move {
             let raw = raw(&task)?;
             let known = lock(trouble).clone();
@@ -154,7 +155,7 @@ impl Producer {
                     source,
                 });
             }
-            let sent = match self.begin(raw, SendOptions::default().of_type::<T>()).await {
+            let sent = match self.begin(raw, options.clone()).await {
                 Ok(sending) => sending.confirmed().await,
                 Err(error) => Err(error),
             };

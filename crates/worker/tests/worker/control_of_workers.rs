@@ -122,7 +122,7 @@ async fn until_phase(heartbeats: &mut Subscription, phase: Phase) -> Heartbeat {
     until_heard(heartbeats, |heartbeat| heartbeat.phase == phase).await
 }
 
-async fn until_heard(
+pub(crate) async fn until_heard(
     heartbeats: &mut Subscription,
     wanted: impl Fn(&Heartbeat) -> bool,
 ) -> Heartbeat {
@@ -185,15 +185,18 @@ async fn what_is_not_understood_is_left_out_and_what_comes_with_it_is_done() {
     world.told_of(&cancelled, TaskState::Revoked).await;
 }
 
+/// A platform whose stream of what is asked is gone.
+async fn without_stream() -> World {
+    let world = World::new().await;
+    let stream = &world.names.control_queue;
+    let deleted = world.transport().delete_queue(stream).await;
+    deleted.expect("deleted");
+    world
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_there_is_no_stream_a_worker_works_without_and_says_so() {
-    let world = World::new().await;
-    let stream = world.names.control_queue.clone();
-    world
-        .transport()
-        .delete_queue(&stream)
-        .await
-        .expect("deleted");
+    let world = without_stream().await;
     let mut heartbeats = world.heartbeats();
     let began = Instant::now();
     let _worker = world.start(|builder| builder.handle(add));
@@ -216,13 +219,7 @@ async fn where_there_is_no_stream_a_worker_works_without_and_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_stopped_before_it_has_begun_ends() {
-    let world = World::new().await;
-    let stream = world.names.control_queue.clone();
-    world
-        .transport()
-        .delete_queue(&stream)
-        .await
-        .expect("deleted");
+    let world = without_stream().await;
     let worker = world.start(|builder| builder.handle(add));
     assert_eq!(worker.drain().await, Exit::Drained);
 }

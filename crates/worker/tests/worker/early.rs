@@ -1,17 +1,16 @@
 //! Tasks that are acknowledged before their handler begins.
 
 use crate::control::revoke;
+use crate::control_of_workers::until_heard;
 use crate::tasks::{Act, Export, Long, act, long};
 use crate::world::{World, in_time};
 use chrono::Utc;
 use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::event::FaultKind;
-use counterfoil_toolbox::heartbeat::Heartbeat;
 use counterfoil_toolbox::message::names::{REASON, RESTARTS};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::task::{Ack, TaskOptions};
-use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
 use counterfoil_toolbox::{Task, TaskId, TaskState};
 use counterfoil_worker::{BuildFault, Context, Exit, TaskError};
 use futures::future::BoxFuture;
@@ -213,30 +212,16 @@ async fn what_nobody_has_heard_of_for_a_lease_is_not_sent_on() {
 #[tokio::test(start_paused = true)]
 async fn signs_of_life_name_it_until_it_is_over() {
     let world = World::new().await;
-    let queue = world.names.heartbeats_queue.clone();
-    let mut beats = Subscription::open(world.transport(), SubscribeOptions::new(queue, 1));
+    let mut beats = world.heartbeats();
     let open = Arc::new(Semaphore::new(0));
     let settings = WorkerSettings::default();
     let _worker = world.start_with(settings, |builder| builder.handle(deaf(&open)));
     let id = world.send(long()).await;
-    let until = async |beats: &mut Subscription, wanted: &[TaskId]| {
-        in_time("being named", async {
-            loop {
-                let delivery = beats.next().await.expect("the transport lives");
-                let beat: Heartbeat =
-                    serde_json::from_slice(&delivery.content.body).expect("a sign of life");
-                let _ = delivery.ack();
-                if beat.leases == wanted {
-                    return;
-                }
-            }
-        })
-        .await;
-    };
-    until(&mut beats, std::slice::from_ref(&id)).await;
+    let named = std::slice::from_ref(&id);
+    until_heard(&mut beats, |beat| beat.leases == named).await;
     open.add_permits(1);
     world.told_of(&id, TaskState::Success).await;
-    until(&mut beats, &[]).await;
+    until_heard(&mut beats, |beat| beat.leases.is_empty()).await;
 }
 
 #[tokio::test(start_paused = true)]

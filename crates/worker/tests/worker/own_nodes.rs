@@ -22,6 +22,17 @@ fn small_messages() -> RabbitOptions {
     }
 }
 
+/// How long the impatient broker waits for an acknowledgement.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+fn impatient() -> RabbitOptions {
+    RabbitOptions {
+        consumer_timeout: Some(PATIENCE),
+        channel_tick_interval: Some(Duration::from_secs(1)),
+        ..RabbitOptions::default()
+    }
+}
+
 #[tokio::test]
 async fn a_result_that_is_too_large_for_the_broker_fails_its_task_and_holds_up_no_other()
 -> anyhow::Result<()> {
@@ -79,12 +90,7 @@ async fn a_last_result_that_is_too_large_for_the_broker_fails_its_task_before_th
 #[tokio::test]
 async fn a_task_that_the_broker_takes_back_runs_once_and_its_worker_goes_on() -> anyhow::Result<()>
 {
-    let options = RabbitOptions {
-        consumer_timeout: Some(Duration::from_secs(3)),
-        channel_tick_interval: Some(Duration::from_secs(1)),
-        ..RabbitOptions::default()
-    };
-    let node = RabbitNode::start_with(options).await?;
+    let node = RabbitNode::start_with(impatient()).await?;
     let vhost = Broker::of(&node)?.vhost().await?;
     let world = World::on(transport(vhost.amqp_url())?).await;
     let (runs, go) = (Arc::new(AtomicU32::new(0)), Arc::new(Semaphore::new(0)));
@@ -119,21 +125,14 @@ async fn a_task_that_the_broker_takes_back_runs_once_and_its_worker_goes_on() ->
 #[tokio::test]
 async fn a_task_that_is_acknowledged_early_outlasts_the_patience_of_the_broker()
 -> anyhow::Result<()> {
-    let options = RabbitOptions {
-        consumer_timeout: Some(Duration::from_secs(3)),
-        channel_tick_interval: Some(Duration::from_secs(1)),
-        ..RabbitOptions::default()
-    };
-    let node = RabbitNode::start_with(options).await?;
+    let node = RabbitNode::start_with(impatient()).await?;
     let vhost = Broker::of(&node)?.vhost().await?;
     let world = World::on(transport(vhost.amqp_url())?).await;
     let handler = async |_: Long, _: Context| {
-        // Three times what the broker waits.
-        tokio::time::sleep(Duration::from_secs(9)).await;
+        tokio::time::sleep(PATIENCE * 3).await;
         Ok(Value::Null)
     };
-    let timeout = Duration::from_secs(3);
-    let worker = world.start(|builder| builder.consumer_timeout(timeout).handle(handler));
+    let worker = world.start(|builder| builder.consumer_timeout(PATIENCE).handle(handler));
     let id = world.send(long()).await;
     world.told_of(&id, TaskState::Success).await;
     assert_eq!(world.states_of(&id), ["STARTED", "SUCCESS"]);

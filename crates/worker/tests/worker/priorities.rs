@@ -85,6 +85,7 @@ impl Saturated {
                     return Ok(Value::Null);
                 }
                 seen.lock().expect("nothing panics").push(task.what);
+                // Time for the next message of its class to come.
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Ok(Value::Null)
             }

@@ -1,5 +1,6 @@
 //! What the tests share: a broker and a database of their own, daemons, messages.
 
+mod beats;
 mod daemon;
 mod faulty;
 mod messages;
