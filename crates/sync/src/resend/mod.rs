@@ -90,7 +90,11 @@ impl Resender {
     pub(crate) async fn round(&mut self) -> Result<(), ResendError> {
         self.mark().await?;
         let services = self.store.unroutable_services().await?;
-        self.pauses.retain(|service, _| services.contains(service));
+        let now = Instant::now();
+        // Between its sending and its coming back a task is nobody's here: that does not end a pause.
+        self.pauses.retain(|service, pause| {
+            services.contains(service) || now < pause.until + pause.length
+        });
         let mut served = Vec::new();
         for service in services {
             if self.has_queue(&service).await? {
