@@ -9,13 +9,15 @@ use crate::merge::{
 };
 use crate::owners::Owners;
 use crate::record::{LostTask, UnroutableTask};
+use crate::sessions::{Ending, Opened};
 use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::text::{LINE, LONG, boxed};
 use crate::time::clamped;
 use crate::worker_seen::WorkerSeen;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::{Event, TaskFault};
-use counterfoil_toolbox::ids::{TaskId, WorkerId};
+use counterfoil_toolbox::ids::{SessionId, TaskId, WorkerId};
+use counterfoil_toolbox::session::SessionStatus;
 use counterfoil_toolbox::state::{Lineage, StateKey, TaskState};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +43,8 @@ pub struct Batch {
     pub(crate) markers: BTreeMap<Uuid, MarkerSight>,
     pub(crate) controls: BTreeMap<Uuid, Asked>,
     pub(crate) held: BTreeMap<TaskId, HeldBack>,
+    pub(crate) openings: BTreeMap<SessionId, Opened>,
+    pub(crate) endings: BTreeMap<SessionId, Ending>,
 }
 
 impl Batch {
@@ -181,6 +185,8 @@ impl Batch {
             && self.markers.is_empty()
             && self.controls.is_empty()
             && self.held.is_empty()
+            && self.openings.is_empty()
+            && self.endings.is_empty()
     }
 
     /// Who was asked to run this task, if its tracking copy is in the batch.
@@ -272,7 +278,7 @@ impl<'a> From<&'a LostTask> for Resent<'a> {
 }
 
 /// What a batch changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
     /// Rows of tasks that are new or changed; repeated and outdated inputs change none.
     pub tasks: u64,
@@ -280,6 +286,10 @@ pub struct Applied {
     pub lines: u64,
     /// Results that are new or replaced a lower one.
     pub results: u64,
+    /// Sessions that are over now, and how they ended.
+    pub finished_sessions: Vec<(SessionId, SessionStatus)>,
+    /// Tasks that call themselves subtasks of open sessions which do not list them. They count for nothing there.
+    pub strange_subtasks: Vec<(SessionId, TaskId)>,
 }
 
 /// A line that a handler wrote.

@@ -31,6 +31,7 @@ impl Asked {
             // Who is cancelled has nothing to wait for.
             Order::Revoke { .. } => &["revoke", "hold"],
             Order::RevokeFamily { .. } => &["revoke_family"],
+            Order::RevokeSession { .. } => &["revoke_session"],
             Order::Hold { .. } | Order::Release { .. } => &["hold"],
             Order::PauseService { .. } | Order::ResumeService { .. } => &["pause_service"],
             Order::Quiet { .. } | Order::Stop { .. } => &[],
@@ -46,7 +47,7 @@ pub struct ControlRow {
     pub id: Uuid,
     /// What is asked: see [`Order::kind`].
     pub kind: String,
-    /// Of whom: a task, the first task of a family, a service or a worker.
+    /// Of whom: a task, the first task of a family, a session, a service or a worker.
     pub subject: String,
     /// Revocations: the run of the task up to which it is meant.
     pub run: Option<i32>,

@@ -6,8 +6,10 @@ pub(crate) struct Statements {
     pub(crate) applied_migrations: &'static str,
     pub(crate) canaries: &'static str,
     pub(crate) clock: &'static str,
+    pub(crate) complete_sessions: &'static str,
     pub(crate) controls: &'static str,
     pub(crate) controls_to_renew: &'static str,
+    pub(crate) count_sessions: &'static str,
     pub(crate) count_unpublished: &'static str,
     pub(crate) counts_by_service: &'static str,
     pub(crate) counts_by_state: &'static str,
@@ -26,7 +28,9 @@ pub(crate) struct Statements {
     pub(crate) delete_tasks: &'static str,
     pub(crate) end_control: &'static str,
     pub(crate) end_controls: &'static str,
+    pub(crate) end_sessions: &'static str,
     pub(crate) family: &'static str,
+    pub(crate) finish_session: &'static str,
     pub(crate) handle_dead: &'static str,
     pub(crate) has_migrations: &'static str,
     pub(crate) history: &'static str,
@@ -35,19 +39,28 @@ pub(crate) struct Statements {
     pub(crate) insert_event: &'static str,
     pub(crate) insert_log: &'static str,
     pub(crate) insert_marker: &'static str,
+    pub(crate) insert_session: &'static str,
+    pub(crate) insert_subtasks: &'static str,
+    pub(crate) lock_sessions: &'static str,
     pub(crate) log: &'static str,
     pub(crate) lost_tasks: &'static str,
     pub(crate) mark_published: &'static str,
     pub(crate) marker_seen: &'static str,
+    pub(crate) overdue_sessions: &'static str,
     pub(crate) owners: &'static str,
     pub(crate) parked: &'static str,
     pub(crate) probe: &'static str,
     pub(crate) renew_leases: &'static str,
     pub(crate) result: &'static str,
     pub(crate) services: &'static str,
+    pub(crate) sessions: &'static str,
     pub(crate) set_held: &'static str,
     pub(crate) shortest_lease: &'static str,
     pub(crate) stored_tasks: &'static str,
+    pub(crate) strange_subtasks: &'static str,
+    pub(crate) subtask_ends: &'static str,
+    pub(crate) subtask_news: &'static str,
+    pub(crate) subtasks: &'static str,
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
     pub(crate) tasks: &'static str,
@@ -57,6 +70,7 @@ pub(crate) struct Statements {
     pub(crate) unroutable_services: &'static str,
     pub(crate) update_canary: &'static str,
     pub(crate) update_marker: &'static str,
+    pub(crate) update_subtasks: &'static str,
     pub(crate) upsert_dead: &'static str,
     pub(crate) upsert_parked: &'static str,
     pub(crate) upsert_result: &'static str,
@@ -74,16 +88,18 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            applied_migrations canaries clock controls controls_to_renew count_unpublished
-            counts_by_service counts_by_state dead dead_records dead_services delete_dead
-            delete_events delete_handled_dead delete_logs delete_markers delete_old_canaries
-            delete_old_workers delete_parked delete_results delete_tasks end_control end_controls
-            family handle_dead has_migrations history insert_canary insert_control insert_event
-            insert_log insert_marker log lost_tasks mark_published marker_seen owners parked probe
-            renew_leases result services set_held shortest_lease stored_tasks task task_schema tasks
-            tasks_with_ids unpublished_controls unroutable unroutable_services update_canary
-            update_marker upsert_dead upsert_parked upsert_result upsert_task upsert_worker waiting
-            workers
+            applied_migrations canaries clock complete_sessions controls controls_to_renew
+            count_sessions count_unpublished counts_by_service counts_by_state dead dead_records
+            dead_services delete_dead delete_events delete_handled_dead delete_logs delete_markers
+            delete_old_canaries delete_old_workers delete_parked delete_results delete_tasks
+            end_control end_controls end_sessions family finish_session handle_dead has_migrations
+            history insert_canary insert_control insert_event insert_log insert_marker
+            insert_session insert_subtasks lock_sessions log lost_tasks mark_published marker_seen
+            overdue_sessions owners parked probe renew_leases result services sessions set_held
+            shortest_lease stored_tasks strange_subtasks subtask_ends subtask_news subtasks task
+            task_schema tasks tasks_with_ids unpublished_controls unroutable unroutable_services
+            update_canary update_marker update_subtasks upsert_dead upsert_parked upsert_result
+            upsert_task upsert_worker waiting workers
         )
     };
 }

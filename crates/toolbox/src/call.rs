@@ -65,6 +65,12 @@ impl Signature {
         }
     }
 
+    /// Whether the struct has a field of this name.
+    #[must_use]
+    pub fn takes(&self, name: &str) -> bool {
+        self.parameters.iter().any(|known| known.name == name)
+    }
+
     /// Builds the task's struct from `args`, a JSON array, and `kwargs`, a JSON object.
     ///
     /// Values that kombu wrote as `{"__type__": …, "__value__": …}` are read as plain JSON.

@@ -1,4 +1,4 @@
-//! Ids of tasks and workers.
+//! Ids of tasks, sessions and workers.
 
 use crate::text::checked_text;
 use uuid::Uuid;
@@ -14,6 +14,11 @@ checked_text! {
 checked_text! {
     /// Id of one running worker or daemon process: `<service>@<host>.<pid>.<random>`.
     WorkerId, "worker id", check_id
+}
+
+checked_text! {
+    /// Id of one session, under the same rules as a [`TaskId`].
+    SessionId, "session id", check_id
 }
 
 fn check_id(text: &str) -> Result<(), &'static str> {
@@ -36,6 +41,15 @@ impl TaskId {
     #[must_use]
     pub fn as_uuid(&self) -> Option<Uuid> {
         Uuid::try_parse(self.as_str()).ok()
+    }
+}
+
+impl SessionId {
+    /// A new id: UUID v7, so ids sort by the time at which they were made.
+    #[must_use]
+    pub fn random() -> Self {
+        let id = Uuid::now_v7();
+        Self((&*id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer())).into())
     }
 }
 

@@ -22,6 +22,7 @@ pub mod names;
 pub mod priority;
 pub mod producer;
 pub mod rate;
+pub mod session;
 pub mod start;
 pub mod state;
 pub mod task;
@@ -33,7 +34,7 @@ pub mod transport;
 
 pub use backoff::Backoff;
 pub use big_stack::ensure_big_stack;
-pub use ids::TaskId;
+pub use ids::{SessionId, TaskId};
 pub use names::{ServiceName, TaskName};
 pub use priority::Priority;
 pub use producer::Producer;

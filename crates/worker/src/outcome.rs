@@ -101,8 +101,19 @@ impl Ended {
 pub(crate) struct Revocation {
     /// Who, if that is known.
     pub(crate) by: Option<Box<str>>,
+    /// What was cancelled.
+    pub(crate) what: Cancelled,
     /// Whether its handler had been started.
     pub(crate) ran: bool,
+}
+
+/// What somebody cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cancelled {
+    /// The task, or its family.
+    Task,
+    /// The session that it is part of.
+    Session,
 }
 
 /// What the decision depends on, beside how the execution ended.
@@ -285,10 +296,11 @@ fn revoked(revocation: &Revocation) -> TaskFault {
     } else {
         "before it was started"
     };
-    fault(
-        FaultKind::Cancelled,
-        &format!("it was cancelled{by} {when}"),
-    )
+    let (kind, what) = match revocation.what {
+        Cancelled::Task => (FaultKind::Cancelled, "it was cancelled"),
+        Cancelled::Session => (FaultKind::Aborted, "its session was ended"),
+    };
+    fault(kind, &format!("{what}{by} {when}"))
 }
 
 fn fault(kind: FaultKind, text: &str) -> TaskFault {

@@ -58,33 +58,45 @@ fn waits_double_until_the_retries_are_used_up() {
 fn by_ana(ran: bool) -> Revocation {
     Revocation {
         by: Some("ana".into()),
+        what: Cancelled::Task,
         ran,
     }
 }
 
 #[test]
 fn a_task_that_was_cancelled_is_revoked_and_it_is_told_by_whom_and_when() {
-    for (revocation, told) in [
+    for (revocation, kind, told) in [
         (
             by_ana(false),
+            FaultKind::Cancelled,
             "it was cancelled by ana before it was started",
         ),
-        (by_ana(true), "it was cancelled by ana while it ran"),
+        (
+            by_ana(true),
+            FaultKind::Cancelled,
+            "it was cancelled by ana while it ran",
+        ),
+        (
+            Revocation {
+                what: Cancelled::Session,
+                ..by_ana(false)
+            },
+            FaultKind::Aborted,
+            "its session was ended by ana before it was started",
+        ),
         (
             Revocation {
                 by: None,
-                ran: true,
+                ..by_ana(true)
             },
+            FaultKind::Cancelled,
             "it was cancelled while it ran",
         ),
     ] {
         let Outcome::Revoked(fault) = after(Ended::Revoked(revocation), |_| {}) else {
             panic!("not revoked");
         };
-        assert_eq!(
-            (fault.kind, fault.message.as_str()),
-            (FaultKind::Cancelled, told)
-        );
+        assert_eq!((fault.kind, fault.message.as_str()), (kind, told));
     }
 }
 

@@ -102,11 +102,16 @@ CREATE TABLE marker (
 CREATE TABLE session (
     id text COLLATE "C" PRIMARY KEY,
     action text NOT NULL,
-    status text COLLATE "C" NOT NULL
+    status text COLLATE "C" NOT NULL DEFAULT 'ONGOING'
         CONSTRAINT session_status_known CHECK (status IN (
             'ONGOING', 'ABORTING', 'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'ABORTED',
             'TIMED_OUT'
         )),
+    policy text COLLATE "C" NOT NULL
+        CONSTRAINT session_policy_known CHECK (policy IN ('complete', 'fail')),
+    -- Its time is over: what is missing counts as failed.
+    timed_out boolean NOT NULL DEFAULT false,
+    aborted_by text,
     total integer NOT NULL,
     succeeded integer NOT NULL DEFAULT 0,
     failed integer NOT NULL DEFAULT 0,
@@ -114,23 +119,36 @@ CREATE TABLE session (
     retried_counted integer NOT NULL DEFAULT 0,
     retried_uncounted integer NOT NULL DEFAULT 0,
     duration_ms bigint NOT NULL DEFAULT 0,
-    finalizer jsonb NOT NULL,
-    workflow_time_ms bigint NOT NULL,
+    -- Null: as the daemon's settings say.
+    estimated_ms bigint,
+    buffer_ms bigint,
+    finalizer_id text COLLATE "C" NOT NULL,
+    finalizer_type text COLLATE "C" NOT NULL,
+    -- Not jsonb: that could not hold all arguments.
+    finalizer json NOT NULL,
+    creator_id text COLLATE "C",
+    related_content_type text COLLATE "C",
+    related_object_id text COLLATE "C",
     started_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
     last_updated timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX session_open ON session (started_at) WHERE status IN ('ONGOING', 'ABORTING');
+CREATE INDEX session_started ON session (started_at, id);
 CREATE TRIGGER session_touch BEFORE UPDATE ON session
     FOR EACH ROW EXECUTE FUNCTION counterfoil_touch();
 
+-- Which tasks a session waits for. Their status follows background_task until the session is over.
 CREATE TABLE session_subtask (
     session_id text COLLATE "C" NOT NULL,
     task_id text COLLATE "C" NOT NULL,
-    status text COLLATE "C" NOT NULL,
+    -- From 0, in the order of the opening.
+    position integer NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL DEFAULT 'PENDING',
+    skipped boolean NOT NULL DEFAULT false,
     retried_counted integer NOT NULL DEFAULT 0,
     retried_uncounted integer NOT NULL DEFAULT 0,
-    skipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (session_id, task_id)
 );
 CREATE INDEX session_subtask_task ON session_subtask (task_id);
@@ -174,10 +192,10 @@ CREATE TABLE control (
     id uuid PRIMARY KEY,
     kind text COLLATE "C" NOT NULL
         CONSTRAINT control_kind_known CHECK (kind IN (
-            'revoke', 'revoke_family', 'hold', 'release', 'pause_service', 'resume_service', 'quiet',
-            'stop'
+            'revoke', 'revoke_family', 'revoke_session', 'hold', 'release', 'pause_service',
+            'resume_service', 'quiet', 'stop'
         )),
-    -- Id of the task, the family's first task or the worker, or name of the service.
+    -- Id of the task, the family's first task, the session or the worker, or name of the service.
     subject text COLLATE "C" NOT NULL,
     -- Revocations: the run of the task up to which it is meant.
     run integer,

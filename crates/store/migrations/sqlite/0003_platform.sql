@@ -101,11 +101,16 @@ CREATE TABLE marker (
 CREATE TABLE session (
     id text NOT NULL PRIMARY KEY,
     action text NOT NULL,
-    status text NOT NULL
+    status text NOT NULL DEFAULT 'ONGOING'
         CONSTRAINT session_status_known CHECK (status IN (
             'ONGOING', 'ABORTING', 'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'ABORTED',
             'TIMED_OUT'
         )),
+    policy text NOT NULL
+        CONSTRAINT session_policy_known CHECK (policy IN ('complete', 'fail')),
+    -- Its time is over: what is missing counts as failed.
+    timed_out boolean NOT NULL DEFAULT false,
+    aborted_by text,
     total integer NOT NULL,
     succeeded integer NOT NULL DEFAULT 0,
     failed integer NOT NULL DEFAULT 0,
@@ -113,13 +118,21 @@ CREATE TABLE session (
     retried_counted integer NOT NULL DEFAULT 0,
     retried_uncounted integer NOT NULL DEFAULT 0,
     duration_ms integer NOT NULL DEFAULT 0,
+    -- Null: as the daemon's settings say.
+    estimated_ms integer,
+    buffer_ms integer,
+    finalizer_id text NOT NULL,
+    finalizer_type text NOT NULL,
     finalizer text NOT NULL,
-    workflow_time_ms integer NOT NULL,
+    creator_id text,
+    related_content_type text,
+    related_object_id text,
     started_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     finished_at text,
     last_updated text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
 CREATE INDEX session_open ON session (started_at) WHERE status IN ('ONGOING', 'ABORTING');
+CREATE INDEX session_started ON session (started_at, id);
 CREATE TRIGGER session_touch AFTER UPDATE ON session
     FOR EACH ROW WHEN NEW.last_updated IS OLD.last_updated
 BEGIN
@@ -127,13 +140,17 @@ BEGIN
     WHERE rowid = NEW.rowid;
 END;
 
+-- Which tasks a session waits for. Their status follows background_task until the session is over.
 CREATE TABLE session_subtask (
     session_id text NOT NULL,
     task_id text NOT NULL,
-    status text NOT NULL,
+    -- From 0, in the order of the opening.
+    position integer NOT NULL,
+    type text NOT NULL,
+    status text NOT NULL DEFAULT 'PENDING',
+    skipped boolean NOT NULL DEFAULT false,
     retried_counted integer NOT NULL DEFAULT 0,
     retried_uncounted integer NOT NULL DEFAULT 0,
-    skipped boolean NOT NULL DEFAULT false,
     PRIMARY KEY (session_id, task_id)
 );
 CREATE INDEX session_subtask_task ON session_subtask (task_id);
@@ -181,10 +198,10 @@ CREATE TABLE control (
     id text NOT NULL PRIMARY KEY,
     kind text NOT NULL
         CONSTRAINT control_kind_known CHECK (kind IN (
-            'revoke', 'revoke_family', 'hold', 'release', 'pause_service', 'resume_service', 'quiet',
-            'stop'
+            'revoke', 'revoke_family', 'revoke_session', 'hold', 'release', 'pause_service',
+            'resume_service', 'quiet', 'stop'
         )),
-    -- Id of the task, the family's first task or the worker, or name of the service.
+    -- Id of the task, the family's first task, the session or the worker, or name of the service.
     subject text NOT NULL,
     -- Revocations: the run of the task up to which it is meant.
     run integer,

@@ -2,6 +2,7 @@
 -- those that are there. Rows that would stay the same are not touched.
 -- Parameters: one array per column, in the order of the columns; rows in the order of task_id, so
 -- that two writers lock them in the same order. created_date is null where the id does not tell it.
+WITH changed AS (
 INSERT INTO background_task AS t (
     id, task_id, type, service, state, run, rescue, sticky, executions, deliveries, rank,
     event_id, copy_run, copy_rescue, copy_executions, copy_digest, input, options, message,
@@ -140,3 +141,10 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         OR LEAST(t.root_id, excluded.root_id) IS DISTINCT FROM t.root_id
         OR LEAST(t.session_id, excluded.session_id) IS DISTINCT FROM t.session_id
     )
+RETURNING task_id, session_id
+)
+-- How many rows changed, and which of them are subtasks of sessions.
+SELECT
+    count(*), array_agg(task_id) FILTER (WHERE session_id IS NOT NULL),
+    array_agg(session_id) FILTER (WHERE session_id IS NOT NULL)
+FROM changed

@@ -14,6 +14,10 @@ WHERE ends_at IS NULL AND published_at < ?1
                 OR t.state = 'REVOKED' AND t.worker IS NULL AND t.error_kind = 'cancelled'
             )
         )
+        WHEN 'revoke_session' THEN NOT EXISTS (
+            SELECT 1 FROM session AS s
+            WHERE s.id = control.subject AND (s.finished_at IS NULL OR s.finished_at >= ?2)
+        )
         ELSE NOT EXISTS (
             SELECT 1 FROM background_task AS t
             WHERE t.task_id = control.subject AND (

@@ -123,3 +123,4 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         OR coalesce(min(t.root_id, excluded.root_id), t.root_id, excluded.root_id) IS NOT t.root_id
         OR coalesce(min(t.session_id, excluded.session_id), t.session_id, excluded.session_id) IS NOT t.session_id
     )
+RETURNING session_id

@@ -152,6 +152,15 @@ fn least<T: Ord>(mine: &mut Option<T>, other: Option<T>) {
     };
 }
 
+/// Stands where the kind of an error would: the task succeeded because there was nothing to do.
+const SKIPPED: &str = "skipped";
+
+/// One line about an error, or about why there was nothing to do.
+fn why(event: &Event) -> Option<&str> {
+    let error = event.error.as_ref().map(|error| error.message.as_str());
+    error.or(event.skipped.as_deref())
+}
+
 /// Reads an event as a change of its task; `None` for a log line.
 #[must_use]
 pub fn change_from_event(event: &Event) -> Option<TaskChange> {
@@ -165,11 +174,12 @@ pub fn change_from_event(event: &Event) -> Option<TaskChange> {
         state: StateColumns {
             key,
             state,
-            error_kind: event.error.as_ref().map(|error| error.kind.as_str()),
-            error_message: event
-                .error
-                .as_ref()
-                .map(|error| boxed(&error.message, LINE)),
+            error_kind: match (&event.error, &event.skipped) {
+                (Some(error), _) => Some(error.kind.as_str()),
+                (None, Some(_)) => Some(SKIPPED),
+                (None, None) => None,
+            },
+            error_message: why(event).map(|why| boxed(why, LINE)),
             retry_at: event.retry_at.map(clamped),
             worker: event.worker.clone(),
             progress: event.progress.as_ref().map(|progress| Progress {

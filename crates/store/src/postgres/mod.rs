@@ -22,13 +22,14 @@ use crate::record::{
     CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
+use crate::sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions};
 use crate::sql::postgres::PREPARE_MONTHS;
 use crate::sql::{POSTGRES, Statements};
 use crate::store::{LeaderGuard, Store};
 use crate::text::{INDEXED, cleaned};
 use crate::values::required;
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::ids::{SessionId, TaskId};
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -57,6 +58,7 @@ pub(crate) struct Postgres {
     ids: Option<IdKey>,
 }
 
+implement_sessions!(Postgres);
 implement_store!(Postgres);
 
 impl std::fmt::Debug for Postgres {

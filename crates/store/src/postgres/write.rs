@@ -7,15 +7,23 @@ use crate::control::HeldBack;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
+use crate::sessions::{
+    Complete, End, Ending, MOST_RESULT_BYTES, News, Touched, count, end_of, session_steps,
+};
 use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::values::TaskValues;
+use counterfoil_toolbox::ids::SessionId;
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::names::RoutingKey;
+use counterfoil_toolbox::session::SessionSummary;
+use serde_json::json;
 use sqlx::postgres::{PgArguments, PgBindIterExt};
-use sqlx::query::Query;
-use sqlx::{Connection, PgConnection, query};
-use std::collections::BTreeMap;
+use sqlx::query::{Query, QueryAs};
+use sqlx::{Connection, PgConnection, query, query_as};
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 pub(super) type Written<'q> = Query<'q, sqlx::Postgres, PgArguments>;
@@ -28,6 +36,26 @@ macro_rules! column {
 }
 pub(super) use column;
 
+session_steps!(sqlx::Postgres);
+
+/// Puts a task into the outbox, once.
+async fn hand_over(
+    tx: &mut PgConnection,
+    sql: &Statements,
+    name: &str,
+    key: &RoutingKey,
+    content: &Content,
+) -> Result<(), sqlx::Error> {
+    let task = query(sql.insert_outbox)
+        .bind(vec![name.to_owned()])
+        .bind(vec![""])
+        .bind(vec![key.as_str()])
+        .bind(vec![&content.body[..]])
+        .bind(vec![headers_to_json(&content.headers)])
+        .bind(vec![properties_to_json(&content.properties)]);
+    task.execute(tx).await.map(drop)
+}
+
 /// Writes everything that `batch` holds, or nothing. Tasks come first: the locks on their rows keep
 /// others from writing history and results of the same tasks at the same time.
 pub(super) async fn batch(
@@ -38,13 +66,21 @@ pub(super) async fn batch(
 ) -> Result<Applied, sqlx::Error> {
     let mut tx = connection.begin().await?;
     let mut applied = Applied::default();
+    let mut touched = Vec::new();
     if !batch.tasks.is_empty() {
         let rows: Vec<_> = batch
             .tasks
             .values()
             .map(|c| TaskValues::new(c, ids))
             .collect();
-        applied.tasks = tasks(sql, &rows).execute(&mut *tx).await?.rows_affected();
+        let (changed, subtasks, sessions) = tasks(sql, &rows).fetch_one(&mut *tx).await?;
+        applied.tasks = changed.unsigned_abs();
+        let pairs = subtasks.into_iter().flatten();
+        let pairs = pairs.zip(sessions.into_iter().flatten());
+        touched.extend(pairs.map(|(task_id, session_id)| Touched {
+            session_id,
+            task_id,
+        }));
     }
     let (dated, undated): (Vec<_>, Vec<_>) = batch
         .lines
@@ -121,12 +157,19 @@ pub(super) async fn batch(
             .bind(column!(rows, |row| *row.1 == HeldBack::Yes));
         held.execute(&mut *tx).await?;
     }
+    write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
     tx.commit().await?;
     Ok(applied)
 }
 
-fn tasks<'q>(sql: &Statements, rows: &'q [TaskValues<'q>]) -> Written<'q> {
-    query(sql.upsert_task)
+/// How many rows changed; ids and sessions of those that are subtasks.
+type Changed = (i64, Option<Vec<String>>, Option<Vec<String>>);
+
+fn tasks<'q>(
+    sql: &Statements,
+    rows: &'q [TaskValues<'q>],
+) -> QueryAs<'q, sqlx::Postgres, Changed, PgArguments> {
+    query_as(sql.upsert_task)
         .bind(column!(rows, |row| row.id.as_str()))
         .bind(column!(rows, |row| row.change.task_id.as_str()))
         .bind(column!(rows, |row| row.name()))

@@ -20,13 +20,14 @@ use crate::record::{
     CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
+use crate::sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions};
 use crate::sql::{SQLITE, Statements};
 use crate::store::{LeaderGuard, Store};
 use crate::text::{INDEXED, cleaned};
 use crate::time::to_text;
 use crate::values::required;
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::ids::{SessionId, TaskId};
 use file_lock::FileLock;
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
@@ -55,6 +56,7 @@ pub(crate) struct Sqlite {
     ids: Option<IdKey>,
 }
 
+implement_sessions!(Sqlite);
 implement_store!(Sqlite);
 
 impl std::fmt::Debug for Sqlite {

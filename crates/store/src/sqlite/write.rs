@@ -5,17 +5,46 @@ use crate::control::{Asked, HeldBack};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
+use crate::sessions::{
+    Complete, End, Ending, MOST_RESULT_BYTES, News, Touched, count, end_of, session_steps,
+};
 use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::sql::Statements;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::to_text;
 use crate::values::TaskValues;
 use crate::worker_seen::WorkerSeen;
-use sqlx::{Connection, SqliteConnection, query};
+use counterfoil_toolbox::ids::SessionId;
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::names::RoutingKey;
+use counterfoil_toolbox::session::SessionSummary;
+use serde_json::json;
+use sqlx::{Connection, SqliteConnection, query, query_as};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 type Done = Result<u64, sqlx::Error>;
 type Written<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+session_steps!(sqlx::Sqlite);
+
+/// Puts a task into the outbox, once.
+async fn hand_over(
+    tx: &mut SqliteConnection,
+    sql: &Statements,
+    name: &str,
+    key: &RoutingKey,
+    content: &Content,
+) -> Result<(), sqlx::Error> {
+    let task = query(sql.insert_outbox)
+        .bind(name)
+        .bind("")
+        .bind(key.as_str())
+        .bind(&content.body[..])
+        .bind(headers_to_json(&content.headers))
+        .bind(properties_to_json(&content.properties));
+    task.execute(tx).await.map(drop)
+}
 
 /// Writes everything that `batch` holds, or nothing.
 pub(super) async fn batch(
@@ -28,8 +57,16 @@ pub(super) async fn batch(
     // process writes.
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut applied = Applied::default();
+    let mut touched = Vec::new();
     for change in batch.tasks.values() {
-        applied.tasks += task(&mut tx, sql, &TaskValues::new(change, ids)).await?;
+        let Some((session_id,)) = task(&mut tx, sql, &TaskValues::new(change, ids)).await? else {
+            continue;
+        };
+        applied.tasks += 1;
+        touched.extend(session_id.map(|session_id| Touched {
+            session_id,
+            task_id: change.task_id.to_string(),
+        }));
     }
     for line in batch.lines.values() {
         applied.lines += history(&mut tx, sql, line).await?;
@@ -82,15 +119,21 @@ pub(super) async fn batch(
             .bind(*held == HeldBack::Yes);
         held.execute(&mut *tx).await?;
     }
+    write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
     tx.commit().await?;
     Ok(applied)
 }
 
-async fn task(tx: &mut SqliteConnection, sql: &Statements, row: &TaskValues<'_>) -> Done {
+/// Writes a row, and returns the session of one that changed.
+async fn task(
+    tx: &mut SqliteConnection,
+    sql: &Statements,
+    row: &TaskValues<'_>,
+) -> Result<Option<(Option<String>,)>, sqlx::Error> {
     let (change, state) = (row.change, &row.change.state);
     let key = state.key;
     let progress = state.progress.as_ref();
-    let done = query(sql.upsert_task)
+    let done = query_as(sql.upsert_task)
         .bind(&row.id)
         .bind(change.task_id.as_str())
         .bind(row.name())
@@ -136,7 +179,7 @@ async fn task(tx: &mut SqliteConnection, sql: &Statements, row: &TaskValues<'_>)
         .bind(key.tries)
         .bind(row.lease_ms())
         .bind(row.restarts());
-    Ok(done.execute(tx).await?.rows_affected())
+    done.fetch_optional(tx).await
 }
 
 async fn history(tx: &mut SqliteConnection, sql: &Statements, line: &HistoryLine) -> Done {

@@ -15,6 +15,7 @@ pub mod leases;
 pub mod merging;
 pub mod records;
 mod samples;
+pub mod sessions;
 mod site;
 pub mod upkeep;
 
@@ -68,6 +69,14 @@ macro_rules! store_suite {
             control::a_task_that_was_cancelled_before_it_started_is_revoked_at_once,
             control::a_held_task_is_not_sent_again_until_it_is_released,
             control::what_holds_is_published_again_until_its_tasks_are_over,
+            sessions::every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer,
+            sessions::a_finalizer_is_told_how_every_subtask_ended,
+            sessions::results_that_are_large_together_are_left_out_of_the_summary,
+            sessions::a_task_that_a_session_does_not_list_counts_for_nothing_there,
+            sessions::a_session_without_subtasks_is_over_at_once_and_opened_once,
+            sessions::an_aborted_session_is_over_when_its_running_subtasks_are,
+            sessions::a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
+            sessions::the_session_of_a_task_is_known_from_its_copy_too,
             upkeep::the_database_touches_last_updated,
             upkeep::migrating_again_or_all_at_once_does_no_harm,
             upkeep::one_leads_at_a_time,

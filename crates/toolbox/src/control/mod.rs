@@ -8,7 +8,7 @@ mod state;
 
 pub use state::{ControlState, Mark, Standing};
 
-use crate::ids::{TaskId, WorkerId};
+use crate::ids::{SessionId, TaskId, WorkerId};
 use crate::names::ServiceName;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,11 @@ pub enum Order {
         root_id: TaskId,
         /// Later runs of its members are not meant.
         run: i32,
+    },
+    /// No subtask of this session may start, and those that run must stop: also those that are sent later.
+    RevokeSession {
+        /// The session.
+        session_id: SessionId,
     },
     /// The task must not start until it is released.
     Hold {
@@ -107,6 +112,9 @@ impl Order {
                 root_id: task_id()?,
                 run,
             },
+            ("revoke_session", None) => Self::RevokeSession {
+                session_id: SessionId::new(subject).ok()?,
+            },
             ("hold", None) => Self::Hold {
                 task_id: task_id()?,
             },
@@ -131,6 +139,7 @@ impl Order {
         match self {
             Self::Revoke { .. } => "revoke",
             Self::RevokeFamily { .. } => "revoke_family",
+            Self::RevokeSession { .. } => "revoke_session",
             Self::Hold { .. } => "hold",
             Self::Release { .. } => "release",
             Self::PauseService { .. } => "pause_service",
@@ -148,6 +157,7 @@ impl Order {
                 task_id.as_str()
             }
             Self::RevokeFamily { root_id, .. } => root_id.as_str(),
+            Self::RevokeSession { session_id } => session_id.as_str(),
             Self::PauseService { service } | Self::ResumeService { service } => service.as_str(),
             Self::Quiet { worker } | Self::Stop { worker } => worker.as_str(),
         }
@@ -158,7 +168,8 @@ impl Order {
     pub const fn run(&self) -> Option<i32> {
         match self {
             Self::Revoke { run, .. } | Self::RevokeFamily { run, .. } => Some(*run),
-            Self::Hold { .. }
+            Self::RevokeSession { .. }
+            | Self::Hold { .. }
             | Self::Release { .. }
             | Self::PauseService { .. }
             | Self::ResumeService { .. }
@@ -173,6 +184,7 @@ impl Order {
         match self {
             Self::Revoke { .. }
             | Self::RevokeFamily { .. }
+            | Self::RevokeSession { .. }
             | Self::Hold { .. }
             | Self::PauseService { .. } => true,
             // They take something back, or are said to one process.

@@ -4,18 +4,20 @@ use super::{Instruction, KEPT, Order};
 use crate::ids::{TaskId, WorkerId};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What a worker has been asked and has to do.
 ///
 /// It is bounded: what was not written to the stream for [`KEPT`] is forgotten, and of revocations, of
-/// revoked families and of held tasks no more than a million each are remembered, those that were written
-/// last. A remembered one takes some 200 bytes.
+/// revoked families and sessions and of held tasks no more than a million each are remembered, those that
+/// were written last. A remembered one takes some 200 bytes.
 #[derive(Debug)]
 pub struct ControlState {
     me: WorkerId,
     revoked: Marks,
     families: Marks,
+    sessions: Marks,
     held: Marks,
     /// Few: one for each service that was ever paused.
     services: HashMap<Box<str>, Mark>,
@@ -67,6 +69,7 @@ impl ControlState {
             me,
             revoked: Marks::new(most),
             families: Marks::new(most),
+            sessions: Marks::new(most),
             held: Marks::new(most),
             services: HashMap::new(),
             standing: Standing::AtWork,
@@ -83,11 +86,13 @@ impl ControlState {
             run: instruction.order.run().unwrap_or(0),
             holds,
         };
+        let subject = instruction.order.subject();
         match &instruction.order {
-            Order::Revoke { task_id, .. } => self.revoked.put(task_id, mark(Holds::Yes)),
-            Order::RevokeFamily { root_id, .. } => self.families.put(root_id, mark(Holds::Yes)),
-            Order::Hold { task_id } => self.held.put(task_id, mark(Holds::Yes)),
-            Order::Release { task_id } => self.held.put(task_id, mark(Holds::TakenBack)),
+            Order::Revoke { .. } => self.revoked.put(subject, mark(Holds::Yes)),
+            Order::RevokeFamily { .. } => self.families.put(subject, mark(Holds::Yes)),
+            Order::RevokeSession { .. } => self.sessions.put(subject, mark(Holds::Yes)),
+            Order::Hold { .. } => self.held.put(subject, mark(Holds::Yes)),
+            Order::Release { .. } => self.held.put(subject, mark(Holds::TakenBack)),
             Order::PauseService { service } => self.service(service.as_str(), mark(Holds::Yes)),
             Order::ResumeService { service } => {
                 self.service(service.as_str(), mark(Holds::TakenBack));
@@ -100,7 +105,12 @@ impl ControlState {
     /// Forgets what was not written to the stream for so long that nobody reads it any more.
     pub fn forget(&mut self, now: DateTime<Utc>) {
         let kept = TimeDelta::from_std(KEPT).expect("a week");
-        for marks in [&mut self.revoked, &mut self.families, &mut self.held] {
+        for marks in [
+            &mut self.revoked,
+            &mut self.families,
+            &mut self.sessions,
+            &mut self.held,
+        ] {
             marks.forget_before(now - kept);
         }
     }
@@ -108,21 +118,34 @@ impl ControlState {
     /// Whether there is nothing to know about any task.
     #[must_use]
     pub fn spares_all_tasks(&self) -> bool {
-        self.revoked.is_empty() && self.families.is_empty() && self.held.is_empty()
+        self.revoked.is_empty()
+            && self.families.is_empty()
+            && self.sessions.is_empty()
+            && self.held.is_empty()
     }
 
     /// Who cancelled this run of the task, alone or with its family.
     #[must_use]
     pub fn revocation(&self, task_id: &TaskId, root_id: &TaskId, run: i32) -> Option<&Mark> {
-        let of_task = self.revoked.get(task_id);
-        let of_family = || self.families.get(root_id).filter(|mark| run <= mark.run);
+        let of_task = self.revoked.get(task_id.as_str());
+        let of_family = || {
+            self.families
+                .get(root_id.as_str())
+                .filter(|mark| run <= mark.run)
+        };
         of_task.filter(|mark| run <= mark.run).or_else(of_family)
+    }
+
+    /// Who ended the session that a task is part of.
+    #[must_use]
+    pub fn session_revocation(&self, session_id: &str) -> Option<&Mark> {
+        self.sessions.get(session_id)
     }
 
     /// Who holds the task back.
     #[must_use]
     pub fn hold(&self, task_id: &TaskId) -> Option<&Mark> {
-        let mark = self.held.get(task_id)?;
+        let mark = self.held.get(task_id.as_str())?;
         (mark.holds == Holds::Yes).then_some(mark)
     }
 
@@ -173,11 +196,11 @@ impl Mark {
     }
 }
 
-/// Marks of tasks, and which of them were written first.
+/// Marks of tasks, families or sessions, and which of them were written first.
 #[derive(Debug)]
 struct Marks {
-    of: HashMap<TaskId, Mark>,
-    by_age: BTreeSet<(DateTime<Utc>, TaskId)>,
+    of: HashMap<Arc<str>, Mark>,
+    by_age: BTreeSet<(DateTime<Utc>, Arc<str>)>,
     most: usize,
 }
 
@@ -190,28 +213,30 @@ impl Marks {
         }
     }
 
-    fn get(&self, task_id: &TaskId) -> Option<&Mark> {
-        self.of.get(task_id)
+    fn get(&self, subject: &str) -> Option<&Mark> {
+        self.of.get(subject)
     }
 
     fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
 
-    fn put(&mut self, task_id: &TaskId, mark: Mark) {
-        let sent_at = match self.of.get_mut(task_id) {
-            Some(known) => {
-                self.by_age.remove(&(known.sent_at, task_id.clone()));
+    fn put(&mut self, subject: &str, mark: Mark) {
+        let (subject, sent_at) = match self.of.remove_entry(subject) {
+            Some((subject, mut known)) => {
+                self.by_age.remove(&(known.sent_at, subject.clone()));
                 known.join(mark);
-                known.sent_at
+                let sent_at = known.sent_at;
+                self.of.insert(subject.clone(), known);
+                (subject, sent_at)
             }
             None => {
-                let sent_at = mark.sent_at;
-                self.of.insert(task_id.clone(), mark);
-                sent_at
+                let (subject, sent_at) = (Arc::<str>::from(subject), mark.sent_at);
+                self.of.insert(subject.clone(), mark);
+                (subject, sent_at)
             }
         };
-        self.by_age.insert((sent_at, task_id.clone()));
+        self.by_age.insert((sent_at, subject));
         while self.of.len() > self.most {
             self.forget_oldest();
         }
@@ -228,8 +253,8 @@ impl Marks {
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, task_id)) = self.by_age.pop_first() {
-            self.of.remove(&task_id);
+        if let Some((_, subject)) = self.by_age.pop_first() {
+            self.of.remove(&subject);
         }
     }
 }

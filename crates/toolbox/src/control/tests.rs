@@ -173,6 +173,16 @@ fn a_revoked_family_covers_members_that_nobody_has_heard_of_yet() {
 }
 
 #[test]
+fn a_revoked_session_covers_its_subtasks_and_spares_tasks_of_its_id() {
+    let session_id = SessionId::new("s1").expect("an id");
+    let state = after([asked(1, Order::RevokeSession { session_id })]);
+    assert!(!state.spares_all_tasks());
+    assert!(state.session_revocation("s1").is_some());
+    assert!(state.session_revocation("s2").is_none());
+    assert!(state.revocation(&task("s1"), &task("s1"), 0).is_none());
+}
+
+#[test]
 fn the_end_is_the_same_in_whatever_order_and_however_often_it_is_read() {
     let all = [
         hold(1, "a"),

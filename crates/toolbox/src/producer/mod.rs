@@ -28,6 +28,7 @@ mod replies;
 mod result;
 mod send;
 mod sending;
+mod sessions;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,6 @@
 //! What a sender can say about one task, beyond its arguments.
 
-use crate::ids::TaskId;
+use crate::ids::{SessionId, TaskId};
 use crate::message::{Envelope, TimeLimits};
 use crate::priority::Priority;
 use crate::task::Task;
@@ -14,19 +14,19 @@ const MAX_RETRIES: u32 = 1_000_000;
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct SendOptions {
-    pub(super) id: Option<TaskId>,
-    pub(super) countdown: Option<Duration>,
-    pub(super) eta: Option<DateTime<Utc>>,
-    pub(super) expires: Option<DateTime<Utc>>,
-    pub(super) time_limits: TimeLimits,
-    pub(super) max_retries: Option<u32>,
-    pub(super) priority: Option<Priority>,
-    pub(super) parent: Option<(TaskId, TaskId)>,
-    pub(super) session_id: Option<String>,
-    pub(super) creator: Option<String>,
-    pub(super) related: Option<(String, String)>,
-    pub(super) identifier: Option<String>,
-    pub(super) is_result: bool,
+    pub(crate) id: Option<TaskId>,
+    pub(crate) countdown: Option<Duration>,
+    pub(crate) eta: Option<DateTime<Utc>>,
+    pub(crate) expires: Option<DateTime<Utc>>,
+    pub(crate) time_limits: TimeLimits,
+    pub(crate) max_retries: Option<u32>,
+    pub(crate) priority: Option<Priority>,
+    pub(crate) parent: Option<(TaskId, TaskId)>,
+    pub(crate) session_id: Option<SessionId>,
+    pub(crate) creator: Option<String>,
+    pub(crate) related: Option<(String, String)>,
+    pub(crate) identifier: Option<String>,
+    pub(crate) is_result: bool,
 }
 
 impl SendOptions {
@@ -94,10 +94,17 @@ impl SendOptions {
         self
     }
 
-    /// Session that the task is part of.
-    pub fn session(mut self, id: impl Into<String>) -> Self {
-        self.session_id = Some(id.into());
+    /// Session that the task is part of: one that lists its id. Only for subtasks that are sent once more;
+    /// [`Session`](crate::session::Session) does this by itself.
+    pub fn session(mut self, id: &SessionId) -> Self {
+        self.session_id = Some(id.clone());
         self
+    }
+
+    /// As a subtask of a session, under an id that the session's opening can list.
+    pub(crate) fn in_session(mut self, session: &SessionId) -> Self {
+        self.id.get_or_insert_with(TaskId::random);
+        self.session(session)
     }
 
     /// Who wants the task, as the platform names its users.
@@ -125,13 +132,13 @@ impl SendOptions {
     }
 
     /// With what is left unsaid as the type `T` has it, where the message has to tell it.
-    pub(super) fn of_type<T: Task>(mut self) -> Self {
+    pub(crate) fn of_type<T: Task>(mut self) -> Self {
         self.priority = self.priority.or_else(|| Some(T::options().priority));
         self
     }
 
     /// When the task is due; `None`: at once.
-    pub(super) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(crate) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let from_now = |wait| {
             let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
             // Further off than the calendar reaches: refused later, as a delay that is too long.
@@ -142,7 +149,7 @@ impl SendOptions {
     }
 
     /// Writes what was said into the envelope.
-    pub(super) fn fill(self, envelope: &mut Envelope, now: DateTime<Utc>) {
+    pub(crate) fn fill(self, envelope: &mut Envelope, now: DateTime<Utc>) {
         envelope.eta = self.due(now);
         envelope.expires = self.expires;
         envelope.time_limits = self.time_limits;
@@ -151,7 +158,7 @@ impl SendOptions {
             envelope.parent_id = Some(parent);
             envelope.root_id = root;
         }
-        envelope.session_id = self.session_id.map(Into::into);
+        envelope.session_id = self.session_id.map(|id| id.as_str().into());
         envelope.creator_id = self.creator.map(Into::into);
         envelope.related = self.related.map(|(kind, id)| format!("{kind}:{id}").into());
         envelope.identifier = self.identifier.map(Into::into);

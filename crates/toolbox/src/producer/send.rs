@@ -24,10 +24,10 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Largest body that is sent. Default limit of every reader too.
-const MAX_BODY: usize = 16 * 1024 * 1024;
+pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// Sends of one call to [`Producer::send_all`] that are under way at a time.
-const UNDER_WAY: usize = 1000;
+pub(super) const UNDER_WAY: usize = 1000;
 
 /// Confirm time-outs after which a send gives up: a broker that starts again has time to.
 const TIMEOUTS: u32 = 3;
@@ -44,6 +44,29 @@ pub struct RawTask {
     pub args: String,
     /// Arguments by keyword: a JSON object.
     pub kwargs: String,
+}
+
+impl RawTask {
+    /// A typed task as JSON text.
+    ///
+    /// # Errors
+    /// [`SendError`] when it cannot be written as JSON.
+    pub fn of<T: Task>(task: &T) -> Result<Self, SendError> {
+        let name = TaskName::new(T::NAME)?;
+        match serde_json::to_string(task) {
+            Ok(kwargs) => Ok(Self {
+                name,
+                args: "[]".to_owned(),
+                // A struct without fields may write itself as null.
+                kwargs: if kwargs == "null" {
+                    "{}".to_owned()
+                } else {
+                    kwargs
+                },
+            }),
+            Err(source) => Err(SendError::Arguments { task: name, source }),
+        }
+    }
 }
 
 /// Sends tasks. Cheap to clone; all clones share one channel in confirm mode.
@@ -129,7 +152,11 @@ impl Producer {
         options: SendOptions,
     ) -> Result<TaskHandle<T>, SendError> {
         let options = options.of_type::<T>();
-        let sent = self.begin(raw(&task)?, options).await?.confirmed().await?;
+        let sent = self
+            .begin(RawTask::of(&task)?, options)
+            .await?
+            .confirmed()
+            .await?;
         Ok(TaskHandle::new(sent))
     }
 
@@ -147,7 +174,7 @@ impl Producer {
         let trouble = &trouble;
         let options = &SendOptions::default().of_type::<T>();
         let send = |task: T| async move {
-            let raw = raw(&task)?;
+            let raw = RawTask::of(&task)?;
             let known = lock(trouble).clone();
             if let Some(source) = known {
                 return Err(SendError::Refused {
@@ -309,23 +336,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()
         .expect("no code panics while it holds the lock")
-}
-
-/// A typed task as JSON text.
-fn raw<T: Task>(task: &T) -> Result<RawTask, SendError> {
-    let name = TaskName::new(T::NAME)?;
-    match serde_json::to_string(task) {
-        // A struct without fields may write itself as null.
-        Ok(kwargs) if kwargs == "null" => Ok(RawTask {
-            name,
-            args: "[]".to_owned(),
-            kwargs: "{}".to_owned(),
-        }),
-        Ok(kwargs) => Ok(RawTask {
-            name,
-            args: "[]".to_owned(),
-            kwargs,
-        }),
-        Err(source) => Err(SendError::Arguments { task: name, source }),
-    }
 }

@@ -9,7 +9,7 @@ mod progress;
 pub(crate) use follow::follow;
 
 use crate::held::Held;
-use crate::outcome::{Ended, Revocation};
+use crate::outcome::{Cancelled, Ended, Revocation};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::control::{ControlState, Instruction, Standing};
 use counterfoil_toolbox::ids::WorkerId;
@@ -77,8 +77,8 @@ impl Control {
     /// Why the task must not be started now, if so.
     pub(crate) fn objection(&self, held: &Held) -> Option<Ended> {
         let state = self.unless_calm()?;
-        if let Some(by) = revoked(&state, held) {
-            return Some(Ended::Revoked(Revocation { by, ran: false }));
+        if let Some(revocation) = revoked(&state, held, false) {
+            return Some(Ended::Revoked(revocation));
         }
         if let Some(hold) = state.hold(&held.envelope.id) {
             return Some(Ended::HeldBack(wait_of_held(Utc::now() - hold.at)));
@@ -95,8 +95,7 @@ impl Control {
 
     /// Who cancelled a task that has been started.
     pub(crate) fn revocation(&self, held: &Held) -> Option<Revocation> {
-        let by = revoked(&*self.unless_calm()?, held)?;
-        Some(Revocation { by, ran: true })
+        revoked(&*self.unless_calm()?, held, true)
     }
 
     /// When the running task is cancelled: asks its handler to leave, and completes when it has had time
@@ -189,10 +188,18 @@ enum Taking {
 }
 
 /// Who cancelled the task, if somebody did.
-fn revoked(state: &ControlState, held: &Held) -> Option<Option<Box<str>>> {
+fn revoked(state: &ControlState, held: &Held, ran: bool) -> Option<Revocation> {
     let envelope = &held.envelope;
-    let mark = state.revocation(&envelope.id, &envelope.root_id, envelope.lineage.run)?;
-    Some(mark.by.clone())
+    let run = envelope.lineage.run;
+    let of_task = state.revocation(&envelope.id, &envelope.root_id, run);
+    let of_session = || state.session_revocation(envelope.session_id.as_deref()?);
+    let (mark, what) = match of_task {
+        Some(mark) => (mark, Cancelled::Task),
+        // A run that people asked for since is no part of the session any more.
+        None => (of_session().filter(|_| run == 0)?, Cancelled::Session),
+    };
+    let by = mark.by.clone();
+    Some(Revocation { by, what, ran })
 }
 
 /// How long a task that was held back so long ago waits before somebody looks again: about a quarter of

@@ -1,0 +1,13 @@
+-- Subtasks of a session with their tasks, in order: those after a place.
+-- Parameters: 1 session id, 2 place (-1: from the first), 3 unfinished ones only, 4 limit.
+SELECT
+    s.task_id, t.id, s.position, s.type, s.status, s.skipped, s.retried_counted, s.retried_uncounted,
+    t.state, coalesce(t.run, 0) AS run, coalesce(t.rescue, 0) AS rescue,
+    coalesce(t.executions, 0) AS executions, coalesce(t.deliveries, 0) AS deliveries,
+    coalesce(t.tries, 0) AS tries, t.worker, t.error_kind, t.error_message
+FROM session_subtask AS s
+LEFT JOIN background_task AS t ON t.task_id = s.task_id
+WHERE s.session_id = ?1 AND s.position > ?2
+    AND (NOT ?3 OR s.status NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED'))
+ORDER BY s.position
+LIMIT ?4

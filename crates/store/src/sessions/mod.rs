@@ -1,0 +1,65 @@
+//! Sessions: groups of subtasks with counters and one finalizer.
+//!
+//! Their counters follow the rows of their subtasks, in the transaction that changes those. So they need no
+//! event to arrive once or in order: whatever a batch changes is compared with what the session knew, under a
+//! lock on the session, and the difference is added.
+
+mod change;
+mod count;
+mod end;
+mod rows;
+mod steps;
+
+pub(crate) use change::{Ending, Opened};
+pub(crate) use count::{News, count};
+pub(crate) use end::{Complete, End, MOST_RESULT_BYTES, end_of};
+pub use rows::{SessionFilter, SessionRow, SubtaskRow};
+pub(crate) use steps::{Touched, implement_sessions, session_steps};
+
+use crate::error::StoreError;
+use async_trait::async_trait;
+use counterfoil_toolbox::ids::SessionId;
+use std::time::Duration;
+
+/// Reading sessions. They are written by [`apply`](crate::Store::apply): see
+/// [`Batch::open_session`](crate::Batch::open_session).
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// Sessions, newest first.
+    async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, StoreError>;
+
+    /// The session with this id.
+    async fn session(&self, id: &SessionId) -> Result<Option<SessionRow>, StoreError> {
+        let filter = SessionFilter {
+            id: Some(id.clone()),
+            limit: 1,
+            ..SessionFilter::default()
+        };
+        Ok(self.sessions(&filter).await?.pop())
+    }
+
+    /// Subtasks of a session in order, those after the place `after`, at most so many, up to 10,000.
+    async fn subtasks(
+        &self,
+        session: &SessionId,
+        after: Option<i32>,
+        limit: u32,
+    ) -> Result<Vec<SubtaskRow>, StoreError>;
+
+    /// The same without those that are over.
+    async fn unfinished_subtasks(
+        &self,
+        session: &SessionId,
+        after: Option<i32>,
+        limit: u32,
+    ) -> Result<Vec<SubtaskRow>, StoreError>;
+
+    /// Open sessions whose time is over, the oldest first: at most so many, up to 10,000. Those that do not say
+    /// themselves what they take have `estimate` for each subtask, and `buffer`.
+    async fn overdue_sessions(
+        &self,
+        estimate: Duration,
+        buffer: Duration,
+        limit: u32,
+    ) -> Result<Vec<SessionId>, StoreError>;
+}

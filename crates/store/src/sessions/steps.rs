@@ -1,0 +1,237 @@
+//! What a transaction does about sessions, written once for both databases: lists go in as JSON texts.
+
+use counterfoil_toolbox::ids::{SessionId, TaskId};
+use serde::Serialize;
+
+/// A subtask whose row a batch has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Touched {
+    pub(crate) session_id: String,
+    pub(crate) task_id: String,
+}
+
+impl Touched {
+    pub(crate) fn ids(&self) -> Option<(SessionId, TaskId)> {
+        let session = SessionId::new(&self.session_id).ok()?;
+        Some((session, TaskId::new(&self.task_id).ok()?))
+    }
+}
+
+/// Declares `write_sessions`, the last step of a batch's transaction.
+macro_rules! session_steps {
+    ($db:ty) => {
+        type Tx<'a> = &'a mut <$db as sqlx::Database>::Connection;
+
+        /// Counts what the batch changed, opens and ends sessions, and hands over the finalizers of those
+        /// that are over.
+        async fn write_sessions(
+            tx: Tx<'_>,
+            sql: &Statements,
+            batch: &Batch,
+            touched: Vec<Touched>,
+            applied: &mut Applied,
+        ) -> Result<(), sqlx::Error> {
+            let changed = touched.iter().map(|subtask| subtask.session_id.as_str());
+            let opened = batch.openings.keys().map(|id| id.as_str());
+            let ended = batch.endings.keys().map(|id| id.as_str());
+            let ids: BTreeSet<&str> = changed.chain(opened).chain(ended).collect();
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let ids = json(&ids);
+            query(sql.lock_sessions)
+                .bind(ids.as_str())
+                .fetch_all(&mut *tx)
+                .await?;
+            let opened = json(&open_sessions(tx, sql, batch).await?);
+            end_sessions(tx, sql, batch).await?;
+            let touched = json(&touched);
+            let news = query_as::<_, News>(sql.subtask_news)
+                .bind(touched.as_str())
+                .bind(opened.as_str());
+            let (changes, counts) = count(news.fetch_all(&mut *tx).await?);
+            if !changes.is_empty() {
+                let changes = query(sql.update_subtasks).bind(json(&changes));
+                changes.execute(&mut *tx).await?;
+                let counts = query(sql.count_sessions).bind(json(&counts));
+                counts.execute(&mut *tx).await?;
+            }
+            let strange = query_as::<_, (String, String)>(sql.strange_subtasks).bind(touched);
+            for (session_id, task_id) in strange.fetch_all(&mut *tx).await? {
+                let subtask = Touched {
+                    session_id,
+                    task_id,
+                };
+                applied.strange_subtasks.extend(subtask.ids());
+            }
+            finish_sessions(tx, sql, &ids, applied).await
+        }
+
+        /// Opens those that are not known yet, and returns their ids.
+        async fn open_sessions<'b>(
+            tx: Tx<'_>,
+            sql: &Statements,
+            batch: &'b Batch,
+        ) -> Result<Vec<&'b str>, sqlx::Error> {
+            let mut opened = Vec::new();
+            for (id, session) in &batch.openings {
+                let (opening, related) = (&session.opening, session.related());
+                let ms = |ms: Option<u64>| Some(i64::try_from(ms?).unwrap_or(i64::MAX));
+                let total = i32::try_from(opening.subtasks.len()).unwrap_or(i32::MAX);
+                let inserted = query(sql.insert_session)
+                    .bind(id.as_str())
+                    .bind(session.action())
+                    .bind(opening.policy.as_str())
+                    .bind(total)
+                    .bind(ms(opening.estimated_ms))
+                    .bind(ms(opening.buffer_ms))
+                    .bind(opening.finalizer.id.as_str())
+                    .bind(opening.finalizer.task.as_str())
+                    .bind(json(&opening.finalizer))
+                    .bind(session.creator())
+                    .bind(related.as_ref().map(|related| &*related.0))
+                    .bind(related.as_ref().map(|related| &*related.1));
+                if inserted.execute(&mut *tx).await?.rows_affected() == 0 {
+                    continue;
+                }
+                let subtasks = query(sql.insert_subtasks).bind(id.as_str());
+                let subtasks = subtasks.bind(json(&opening.subtasks));
+                subtasks.execute(&mut *tx).await?;
+                opened.push(id.as_str());
+            }
+            Ok(opened)
+        }
+
+        async fn end_sessions(
+            tx: Tx<'_>,
+            sql: &Statements,
+            batch: &Batch,
+        ) -> Result<(), sqlx::Error> {
+            if batch.endings.is_empty() {
+                return Ok(());
+            }
+            let endings = batch.endings.iter().map(|(id, ending)| match ending {
+                Ending::Aborted { by } => json!({"id": id, "timed_out": false, "by": by}),
+                Ending::TimedOut => json!({"id": id, "timed_out": true, "by": null}),
+            });
+            let endings = query(sql.end_sessions).bind(json(&endings.collect::<Vec<_>>()));
+            endings.execute(&mut *tx).await.map(drop)
+        }
+
+        /// Ends those of these sessions that are complete. The lock on them makes it happen once.
+        async fn finish_sessions(
+            tx: Tx<'_>,
+            sql: &Statements,
+            ids: &str,
+            applied: &mut Applied,
+        ) -> Result<(), sqlx::Error> {
+            let complete = query_as::<_, Complete>(sql.complete_sessions).bind(ids);
+            for session in complete.fetch_all(&mut *tx).await? {
+                let most = SessionSummary::MOST_LISTED + 1;
+                let ends = query_as::<_, End>(sql.subtask_ends)
+                    .bind(session.id.as_str())
+                    .bind(MOST_RESULT_BYTES)
+                    .bind(i64::try_from(most).unwrap_or(i64::MAX));
+                let (status, finalizer) = end_of(&session, ends.fetch_all(&mut *tx).await?);
+                query(sql.finish_session)
+                    .bind(session.id.as_str())
+                    .bind(status.as_str())
+                    .bind(session.duration_ms)
+                    .execute(&mut *tx)
+                    .await?;
+                if let Some((key, content)) = finalizer {
+                    let name = format!("finalizer:{}", session.id);
+                    hand_over(tx, sql, &name, &key, &content).await?;
+                }
+                if let Ok(id) = SessionId::new(&session.id) {
+                    applied.finished_sessions.push((id, status));
+                }
+            }
+            Ok(())
+        }
+
+        fn json(value: &impl serde::Serialize) -> String {
+            serde_json::to_string(value).expect("lists of ids and numbers are JSON")
+        }
+    };
+}
+
+/// Implements [`Sessions`](super::Sessions).
+macro_rules! implement_sessions {
+    ($store:ty) => {
+        #[async_trait::async_trait]
+        impl Sessions for $store {
+            async fn sessions(
+                &self,
+                filter: &SessionFilter,
+            ) -> Result<Vec<SessionRow>, StoreError> {
+                let after = filter.after.as_ref();
+                let rows = query_as(self.sql.sessions)
+                    .bind(filter.status.map(|status| status.as_str()))
+                    .bind(filter.action.as_deref())
+                    .bind(filter.open)
+                    .bind(filter.since.map(Self::time))
+                    .bind(after.map(|after| Self::time(after.created_date)))
+                    .bind(after.map(|after| after.id.as_str()))
+                    .bind(filter.id.as_ref().map(|id| id.as_str()))
+                    .bind(row_limit(filter.limit));
+                self.all("list sessions", rows).await
+            }
+
+            async fn subtasks(
+                &self,
+                session: &SessionId,
+                after: Option<i32>,
+                limit: u32,
+            ) -> Result<Vec<SubtaskRow>, StoreError> {
+                self.subtasks_now(session, after, false, limit).await
+            }
+
+            async fn unfinished_subtasks(
+                &self,
+                session: &SessionId,
+                after: Option<i32>,
+                limit: u32,
+            ) -> Result<Vec<SubtaskRow>, StoreError> {
+                self.subtasks_now(session, after, true, limit).await
+            }
+
+            async fn overdue_sessions(
+                &self,
+                estimate: Duration,
+                buffer: Duration,
+                limit: u32,
+            ) -> Result<Vec<SessionId>, StoreError> {
+                let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+                let ids = query_as::<_, (String,)>(self.sql.overdue_sessions)
+                    .bind(ms(estimate))
+                    .bind(ms(buffer))
+                    .bind(row_limit(limit));
+                let ids = self
+                    .all("look for sessions whose time is over", ids)
+                    .await?;
+                let ids = ids.iter().filter_map(|(id,)| SessionId::new(id).ok());
+                Ok(ids.collect())
+            }
+        }
+
+        impl $store {
+            async fn subtasks_now(
+                &self,
+                session: &SessionId,
+                after: Option<i32>,
+                unfinished_only: bool,
+                limit: u32,
+            ) -> Result<Vec<SubtaskRow>, StoreError> {
+                let rows = query_as(self.sql.subtasks)
+                    .bind(session.as_str())
+                    .bind(after.unwrap_or(-1))
+                    .bind(unfinished_only)
+                    .bind(row_limit(limit));
+                self.all("list the subtasks of a session", rows).await
+            }
+        }
+    };
+}
+
+pub(crate) use {implement_sessions, session_steps};

@@ -1,0 +1,118 @@
+//! Starting a session: the platform is told before anything is sent.
+
+use super::error::SendError;
+use super::send::{MAX_BODY, Producer, UNDER_WAY};
+use crate::backoff::Backoff;
+use crate::ids::TaskId;
+use crate::session::{Opening, Part, Session, SessionError, StartedSession};
+use crate::topology::names::event_key;
+use crate::transport::{Publication, PublishError, PublisherOptions};
+use futures::StreamExt as _;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long the platform's queue may refuse an opening before the session is given up: three confirm
+/// time-outs.
+const OPENING: u32 = 3;
+
+impl Producer {
+    /// Opens a session and sends its subtasks. `Ok`: the platform knows the session, so its finalizer will
+    /// run; see [`StartedSession::unsent`] for subtasks that could not be sent.
+    ///
+    /// Its user must be allowed to publish events of the finalizer's service, and needs `counterfoil-sync`.
+    ///
+    /// # Errors
+    /// [`SessionError`]: no subtask was sent. A session of which nobody knows whether it was
+    /// [opened](SessionError::NotOpened) times out by itself, and its finalizer runs then.
+    ///
+    /// # Cancel safety
+    /// Cancelled, the session may be open, and some of its subtasks sent: then it times out.
+    pub async fn start_session(&self, session: Session) -> Result<StartedSession, SessionError> {
+        let (opening, parts) = session.into_parts()?;
+        let content = opening.write();
+        if content.body.len() > MAX_BODY {
+            return Err(SessionError::TooLarge(content.body.len()));
+        }
+        let key = event_key(opening.finalizer.task.service());
+        self.open(
+            &opening,
+            Publication {
+                exchange: self.inner.names.events.clone(),
+                routing_key: key,
+                content,
+            },
+        )
+        .await?;
+        let unsent = self.send_parts(parts).await;
+        Ok(StartedSession {
+            id: opening.id,
+            finalizer: opening.finalizer.id,
+            subtasks: opening
+                .subtasks
+                .into_iter()
+                .map(|subtask| subtask.id)
+                .collect(),
+            unsent,
+        })
+    }
+
+    async fn open(&self, opening: &Opening, publication: Publication) -> Result<(), SessionError> {
+        let publication = Arc::new(publication);
+        let open = || {
+            self.inner
+                .transport
+                .publisher(PublisherOptions::mandatory())
+        };
+        let reporter = self.inner.reporter.get_or_init(open);
+        let deadline = Instant::now() + reporter.confirm_timeout() * OPENING;
+        let backoff = Backoff::reconnect(Duration::from_secs(1));
+        for tries in 1.. {
+            // The breaker knows best whether there is any use in waiting.
+            if let Some(refusal) = self.inner.guard.refusal(&opening.finalizer.task) {
+                return Err(refusal.into());
+            }
+            let error = match reporter.publish(publication.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let again = Instant::now() + backoff.random_wait(tries);
+            if !error.is_transient() || again >= deadline {
+                return Err(SessionError::NotOpened {
+                    id: opening.id.clone(),
+                    source: error,
+                });
+            }
+            tokio::time::sleep_until(again).await;
+        }
+        unreachable!("the deadline ends it")
+    }
+
+    /// Sends the subtasks, and returns those that were not confirmed.
+    async fn send_parts(&self, parts: Vec<Part>) -> Vec<(TaskId, SendError)> {
+        let trouble = OnceLock::<PublishError>::new();
+        let trouble = &trouble;
+        let send = |part: Part| async move {
+            let id = part.options.id.clone()?;
+            let sent = match trouble.get() {
+                // The broker takes none any more: those that are left need not wait for it each.
+                Some(source) => Err(SendError::Refused {
+                    task: part.task.name,
+                    source: source.clone(),
+                }),
+                None => match self.begin(part.task, part.options).await {
+                    Ok(sending) => sending.confirmed().await.map(drop),
+                    Err(error) => Err(error),
+                },
+            };
+            let error = sent.err()?;
+            if let Some(found) = error.trouble() {
+                let _ = trouble.set(found);
+            }
+            Some((id, error))
+        };
+        let parts = futures::stream::iter(parts);
+        let sent = parts.map(send).buffered(UNDER_WAY);
+        sent.filter_map(std::future::ready).collect().await
+    }
+}

@@ -1,0 +1,244 @@
+//! Putting a session together.
+
+use super::opening::{Finalizer, MOST_SUBTASKS, Opening, Subtask};
+use super::status::ErrorPolicy;
+use crate::call::Signature;
+use crate::ids::{SessionId, TaskId};
+use crate::producer::{RawTask, SendError, SendOptions};
+use crate::task::Task;
+use crate::transport::PublishError;
+use serde_json::value::RawValue;
+use std::time::Duration;
+
+/// A session before it is started: see [the module](super).
+#[derive(Debug, Clone)]
+#[must_use = "a session does nothing until a producer or a context starts it"]
+pub struct Session {
+    id: SessionId,
+    action: Box<str>,
+    finalizer: RawTask,
+    takes_summary: bool,
+    finalizer_options: SendOptions,
+    policy: ErrorPolicy,
+    estimated: Option<Duration>,
+    buffer: Option<Duration>,
+    parts: Vec<Part>,
+}
+
+/// A subtask with its options.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) task: RawTask,
+    pub(crate) options: SendOptions,
+}
+
+/// A session that was not started: nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The finalizer or a subtask cannot be sent as it is, or the broker is away.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// There are too many subtasks.
+    #[error(
+        "a session may have {MOST_SUBTASKS} subtasks at most, and this one has {0}; split it up"
+    )]
+    TooMany(usize),
+    /// The finalizer and all ids together are too large for one message.
+    #[error("the session's opening is {0} bytes long; at most 16 MiB can be sent")]
+    TooLarge(usize),
+    /// The platform was not told of the session, so no subtask was sent.
+    #[error("session {id} was not opened, and nothing of it was sent")]
+    NotOpened {
+        /// Id of the session.
+        id: SessionId,
+        /// What the broker said.
+        source: PublishError,
+    },
+}
+
+/// A session that the platform knows of.
+#[derive(Debug)]
+pub struct StartedSession {
+    /// Id of the session.
+    pub id: SessionId,
+    /// Id of its finalizer, which has not been sent yet.
+    pub finalizer: TaskId,
+    /// Ids of its subtasks, in order.
+    pub subtasks: Vec<TaskId>,
+    /// Subtasks that were not sent, or of which nobody knows. The session waits for them until its time
+    /// is over, then they count as failed. Sending one again under its id and
+    /// [`SendOptions::session`] is safe.
+    pub unsent: Vec<(TaskId, SendError)>,
+}
+
+impl Session {
+    /// A session without subtasks for `action`, a word or two for people, that ends with `finalizer`. A
+    /// finalizer with a field `session` gets a [`SessionSummary`](super::SessionSummary) there.
+    ///
+    /// # Errors
+    /// [`SendError`] when the finalizer cannot be written as JSON.
+    pub fn new<T: Task>(action: &str, finalizer: T) -> Result<Self, SendError> {
+        let takes_summary = Signature::of::<T>().takes("session");
+        let session = Self::raw(action, RawTask::of(&finalizer)?, takes_summary);
+        Ok(session.finalizer_options(SendOptions::new().of_type::<T>()))
+    }
+
+    /// The same with a finalizer that is not known as a Rust type. `takes_summary`: whether it has an
+    /// argument `session`.
+    pub fn raw(action: &str, finalizer: RawTask, takes_summary: bool) -> Self {
+        Self {
+            id: SessionId::random(),
+            action: action.into(),
+            finalizer,
+            takes_summary,
+            finalizer_options: SendOptions::new(),
+            policy: ErrorPolicy::default(),
+            estimated: None,
+            buffer: None,
+            parts: Vec::new(),
+        }
+    }
+
+    /// Id of the session.
+    #[must_use]
+    pub fn id(&self) -> &SessionId {
+        &self.id
+    }
+
+    /// Options of the finalizer: its id, creator, related object, identifier, limits, retries and priority.
+    /// The others mean nothing for it.
+    pub fn finalizer_options(mut self, options: SendOptions) -> Self {
+        self.finalizer_options = options;
+        self
+    }
+
+    /// What it comes to with failed subtasks. Default: [`ErrorPolicy::Complete`].
+    pub fn policy(mut self, policy: ErrorPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// How long a subtask is expected to take, its wait included. The session may take that for each of
+    /// them, one after the other, and the [buffer](Self::buffer); then it is timed out. Default: the daemon's
+    /// `sync.session_estimate`, 60 s.
+    pub fn estimated(mut self, estimated: Duration) -> Self {
+        self.estimated = Some(estimated);
+        self
+    }
+
+    /// How much longer than estimated all of it may take. Default: the daemon's `sync.session_buffer`,
+    /// 10 min.
+    pub fn buffer(mut self, buffer: Duration) -> Self {
+        self.buffer = Some(buffer);
+        self
+    }
+
+    /// Adds a subtask.
+    ///
+    /// # Errors
+    /// [`SendError`] when it cannot be written as JSON.
+    pub fn subtask<T: Task>(self, task: T) -> Result<Self, SendError> {
+        self.subtask_with(task, SendOptions::new())
+    }
+
+    /// Adds a subtask with options.
+    ///
+    /// # Errors
+    /// [`SendError`] when it cannot be written as JSON.
+    pub fn subtask_with<T: Task>(self, task: T, options: SendOptions) -> Result<Self, SendError> {
+        Ok(self.subtask_raw(RawTask::of(&task)?, options.of_type::<T>()))
+    }
+
+    /// Adds subtasks.
+    ///
+    /// # Errors
+    /// [`SendError`] when one cannot be written as JSON.
+    pub fn subtasks<T: Task>(
+        mut self,
+        tasks: impl IntoIterator<Item = T>,
+    ) -> Result<Self, SendError> {
+        for task in tasks {
+            self = self.subtask(task)?;
+        }
+        Ok(self)
+    }
+
+    /// Adds a subtask that is not known as a Rust type.
+    pub fn subtask_raw(mut self, task: RawTask, options: SendOptions) -> Self {
+        let options = options.in_session(&self.id);
+        self.parts.push(Part { task, options });
+        self
+    }
+
+    /// Makes all of it children of the task `parent` in the family of `root`. A worker's context does this by
+    /// itself.
+    pub fn child_of(mut self, parent: &TaskId, root: &TaskId) -> Self {
+        for part in &mut self.parts {
+            let options = std::mem::take(&mut part.options);
+            part.options = options.child_of(parent.clone(), root.clone());
+        }
+        let options = self.finalizer_options;
+        self.finalizer_options = options.child_of(parent.clone(), root.clone());
+        self
+    }
+
+    /// What tells the platform, and what is sent then.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it cannot be sent as it is.
+    pub(crate) fn into_parts(self) -> Result<(Opening, Vec<Part>), SessionError> {
+        if self.parts.len() > MOST_SUBTASKS {
+            return Err(SessionError::TooMany(self.parts.len()));
+        }
+        let subtasks = self.parts.iter().map(|part| Subtask {
+            id: part.options.id.clone().expect("given when it was added"),
+            task: part.task.name.clone(),
+        });
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let opening = Opening {
+            subtasks: subtasks.collect(),
+            id: self.id,
+            action: self.action,
+            policy: self.policy,
+            estimated_ms: self.estimated.map(ms),
+            buffer_ms: self.buffer.map(ms),
+            finalizer: finalizer(self.finalizer, self.takes_summary, self.finalizer_options)?,
+        };
+        Ok((opening, self.parts))
+    }
+}
+
+fn finalizer(
+    task: RawTask,
+    takes_summary: bool,
+    options: SendOptions,
+) -> Result<Finalizer, SendError> {
+    let name = task.name;
+    let json = |text: String| {
+        RawValue::from_string(text).map_err(|source| SendError::Arguments {
+            task: name.clone(),
+            source,
+        })
+    };
+    let ms = |time: Option<Duration>| Some(u64::try_from(time?.as_millis()).unwrap_or(u64::MAX));
+    let (parent_id, root_id) = options.parent.unzip();
+    Ok(Finalizer {
+        args: json(task.args)?,
+        kwargs: json(task.kwargs)?,
+        id: options.id.unwrap_or_else(TaskId::random),
+        task: name,
+        takes_summary,
+        max_retries: options.max_retries,
+        time_limit_ms: ms(options.time_limits.hard),
+        soft_time_limit_ms: ms(options.time_limits.soft),
+        priority: options.priority.unwrap_or_default(),
+        parent_id,
+        root_id,
+        creator: options.creator.map(Into::into),
+        related: options
+            .related
+            .map(|(kind, id)| format!("{kind}:{id}").into()),
+        identifier: options.identifier.map(Into::into),
+    })
+}
