@@ -5,6 +5,7 @@ mod bench;
 mod celery;
 mod chart;
 mod control;
+mod crashes;
 mod family;
 mod hostile;
 mod listener;

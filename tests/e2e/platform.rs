@@ -82,6 +82,11 @@ impl Platform {
         self.start("counterfoil-sync")
     }
 
+    /// Starts a daemon with settings of its own.
+    pub(crate) fn daemon_with(&mut self, env: &[(&str, &str)]) -> anyhow::Result<Process> {
+        self.start_with("counterfoil-sync", env)
+    }
+
     /// Starts a demo worker.
     pub(crate) fn worker(&mut self) -> anyhow::Result<Process> {
         self.start("counterfoil-demo-worker")

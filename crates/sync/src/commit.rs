@@ -7,6 +7,7 @@ use crate::trust::Known;
 use counterfoil_store::{Batch, FaultClass, Store, StoreError};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::topology::Names;
 use futures::future::BoxFuture;
@@ -53,6 +54,7 @@ impl Committer {
     /// # Cancel safety
     /// Cancelled, it may or may not be written; writing it again is safe.
     pub(crate) async fn write(&self, mut gathered: Gathered) -> Result<Gathered, Unwritten> {
+        hit(Point::Buffered).await;
         self.judge(&mut gathered).await?;
         let batch = std::mem::take(&mut gathered.batch);
         if batch.is_empty() {
@@ -156,6 +158,7 @@ impl Committer {
     async fn persist(&self, batch: &Batch, slow: Slow) -> Result<(), Denied> {
         let started = Instant::now();
         let applied = self.insist(slow, || self.store.apply(batch)).await?;
+        hit(Point::Committed).await;
         self.health.committed();
         let elapsed_ms = started.elapsed().as_millis();
         tracing::debug!(?applied, elapsed_ms, "batch written");

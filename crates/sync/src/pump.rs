@@ -12,6 +12,7 @@ use crate::health::Health;
 use counterfoil_store::Store;
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Transport;
 use std::sync::Arc;
@@ -151,7 +152,7 @@ impl Shift<'_> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                written = finished(&mut self.writing) => self.settle(written)?,
+                written = finished(&mut self.writing) => self.settle(written).await?,
                 () = sleep_until(due) => self.write(),
                 arrival = self.feeds.next(), if has_room => {
                     let Some((feed, delivery)) = arrival else {
@@ -177,7 +178,7 @@ impl Shift<'_> {
         self.writing = Some(AbortOnDropHandle::new(writing));
     }
 
-    fn settle(
+    async fn settle(
         &mut self,
         written: Result<Result<Gathered, Unwritten>, tokio::task::JoinError>,
     ) -> Result<(), Interruption> {
@@ -186,6 +187,7 @@ impl Shift<'_> {
             // A crash before this line delivers the batch again.
             Ok(Ok(gathered)) => {
                 self.pump.health.settled(gathered.settle());
+                hit(Point::Acked).await;
                 Ok(())
             }
             Ok(Err(Unwritten::Held(error))) => {
@@ -214,7 +216,7 @@ impl Shift<'_> {
             loop {
                 if self.writing.is_some() {
                     let written = finished(&mut self.writing).await;
-                    self.settle(written)?;
+                    self.settle(written).await?;
                 }
                 while !self.gathered.is_full(self.pump.rhythm.appetite)
                     && let Some((feed, delivery)) = self.feeds.try_next()

@@ -15,6 +15,7 @@ pub mod delay;
 pub mod doctor;
 pub mod error;
 pub mod event;
+pub mod failpoint;
 pub mod heartbeat;
 pub mod ids;
 pub mod message;

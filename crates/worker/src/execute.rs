@@ -19,6 +19,7 @@ use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::task::{Ack, TaskOptions};
 use counterfoil_toolbox::transport::Delivery;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ const COMES_AGAIN: Duration = Duration::from_secs(5);
 
 /// Takes one delivery to its end.
 pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
+    hit(Point::Delivered).await;
     let Some(held) = take_in(&shared, delivery).await else {
         return;
     };
@@ -156,6 +158,7 @@ impl Execution {
             slot,
         })
         .await;
+        hit(Point::HandlerDone).await;
         self.ran_for = took;
         if let (Some(gate), Some(took)) = (&task.gate, took) {
             gate.ran_for(took);

@@ -10,6 +10,7 @@ use crate::publish::{Refused, Sent, until_answered};
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{EventKind, FaultKind, Lease, TaskFault};
+use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::Publication;
@@ -30,6 +31,9 @@ impl Execution {
         };
         let since = Instant::now();
         let told = self.tell(lease).await;
+        if told.is_ok() {
+            hit(Point::StartedReported).await;
+        }
         let draining = shared.stop.draining();
         let taken = match told {
             Ok(()) if draining.is_cancelled() => Err(Ended::Stopped),

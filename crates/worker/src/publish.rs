@@ -2,6 +2,7 @@
 
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::transport::{Publication, PublishError, Publisher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,11 @@ pub(crate) async fn until_answered(
     let backoff = Backoff::reconnect(LONGEST_PAUSE);
     let mut tries = 0;
     loop {
-        let sent = publisher.publish(publication.clone());
+        let sent = async {
+            let confirm = publisher.enqueue(publication.clone()).await?;
+            hit(Point::EventWritten).await;
+            confirm.await
+        };
         let error = match stop.run_until_cancelled(sent).await {
             Some(Ok(())) => return Ok(Sent::Confirmed),
             None | Some(Err(PublishError::Closed)) => return Ok(Sent::GivenUp),

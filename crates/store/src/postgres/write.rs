@@ -15,6 +15,7 @@ use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::values::TaskValues;
+use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::RoutingKey;
@@ -158,6 +159,7 @@ pub(super) async fn batch(
         held.execute(&mut *tx).await?;
     }
     write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
+    hit(Point::TxOpen).await;
     tx.commit().await?;
     Ok(applied)
 }

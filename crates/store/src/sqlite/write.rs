@@ -14,6 +14,7 @@ use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::to_text;
 use crate::values::TaskValues;
 use crate::worker_seen::WorkerSeen;
+use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::RoutingKey;
@@ -120,6 +121,7 @@ pub(super) async fn batch(
         held.execute(&mut *tx).await?;
     }
     write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
+    hit(Point::TxOpen).await;
     tx.commit().await?;
     Ok(applied)
 }

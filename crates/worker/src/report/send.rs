@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::held::Held;
 use crate::publish::{Refused, Sent, until_answered};
 use crate::shared::Shared;
+use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::{Publication, Publisher};
@@ -133,7 +134,9 @@ impl Outbox<'_> {
         let (publisher, stop) = (self.publisher, self.shared.stop.is_at_once());
         match until_answered(publisher, &parcel.publication, stop, "events").await {
             Ok(Sent::Confirmed) => {
+                hit(Point::EventConfirmed).await;
                 self.shared.guard.finish(&parcel.finished);
+                hit(Point::AckWritten).await;
                 self.end_refusal(&parcel.service);
             }
             Ok(Sent::Impossible(reason)) => {
