@@ -39,6 +39,7 @@ pub(crate) struct Statements {
     pub(crate) insert_event: &'static str,
     pub(crate) insert_log: &'static str,
     pub(crate) insert_marker: &'static str,
+    pub(crate) insert_outbox: &'static str,
     pub(crate) insert_session: &'static str,
     pub(crate) insert_subtasks: &'static str,
     pub(crate) lock_sessions: &'static str,
@@ -93,7 +94,7 @@ macro_rules! statements {
             dead_services delete_dead delete_events delete_handled_dead delete_logs delete_markers
             delete_old_canaries delete_old_workers delete_parked delete_results delete_tasks
             end_control end_controls end_sessions family finish_session handle_dead has_migrations
-            history insert_canary insert_control insert_event insert_log insert_marker
+            history insert_canary insert_control insert_event insert_log insert_marker insert_outbox
             insert_session insert_subtasks lock_sessions log lost_tasks mark_published marker_seen
             overdue_sessions owners parked probe renew_leases result services sessions set_held
             shortest_lease stored_tasks strange_subtasks subtask_ends subtask_news subtasks task

@@ -153,21 +153,39 @@ CREATE TABLE session_subtask (
 );
 CREATE INDEX session_subtask_task ON session_subtask (task_id);
 
--- Tasks to be published by the platform, in order.
+-- Messages that the leading daemon is to publish, in the order of due_at and position.
 CREATE TABLE outbox (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- Writing the same thing twice is publishing it once.
     key text COLLATE "C" NOT NULL UNIQUE,
+    -- Empty: that of tasks.
     exchange text COLLATE "C" NOT NULL,
     routing_key text COLLATE "C" NOT NULL,
+    -- The queue that it goes to, as far as the key tells: one that takes nothing holds up no others.
+    queue text COLLATE "C" NOT NULL GENERATED ALWAYS AS (split_part(routing_key, '.', 1)) STORED,
     message bytea NOT NULL,
     headers jsonb NOT NULL,
     properties jsonb NOT NULL,
     due_at timestamptz NOT NULL DEFAULT now(),
     sent_at timestamptz,
+    -- Why it can never be published: it is tried no more.
+    refusal text,
     created_date timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX outbox_due ON outbox (due_at, position) WHERE sent_at IS NULL;
+CREATE INDEX outbox_due ON outbox (queue, due_at, position)
+    WHERE sent_at IS NULL AND refusal IS NULL;
+CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
+CREATE INDEX outbox_refused ON outbox (position) WHERE refusal IS NOT NULL;
+
+-- Wakes whoever publishes it.
+CREATE FUNCTION counterfoil_outbox_wake() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('counterfoil_outbox', '');
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER outbox_wake AFTER INSERT ON outbox
+    FOR EACH STATEMENT EXECUTE FUNCTION counterfoil_outbox_wake();
 
 -- Tasks that are sent at fixed times.
 CREATE TABLE schedule (

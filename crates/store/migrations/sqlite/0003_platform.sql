@@ -155,21 +155,29 @@ CREATE TABLE session_subtask (
 );
 CREATE INDEX session_subtask_task ON session_subtask (task_id);
 
--- Tasks to be published by the platform, in order.
+-- Messages that the leading daemon is to publish, in the order of due_at and position.
 CREATE TABLE outbox (
     position integer PRIMARY KEY AUTOINCREMENT,
     -- Writing the same thing twice is publishing it once.
     key text NOT NULL UNIQUE,
+    -- Empty: that of tasks.
     exchange text NOT NULL,
     routing_key text NOT NULL,
+    -- The queue that it goes to, as far as the key tells: one that takes nothing holds up no others.
+    queue text NOT NULL GENERATED ALWAYS AS (substr(routing_key, 1, instr(routing_key || '.', '.') - 1)) STORED,
     message blob NOT NULL,
     headers text NOT NULL,
     properties text NOT NULL,
     due_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     sent_at text,
+    -- Why it can never be published: it is tried no more.
+    refusal text,
     created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
-CREATE INDEX outbox_due ON outbox (due_at, position) WHERE sent_at IS NULL;
+CREATE INDEX outbox_due ON outbox (queue, due_at, position)
+    WHERE sent_at IS NULL AND refusal IS NULL;
+CREATE INDEX outbox_sent ON outbox (sent_at) WHERE sent_at IS NOT NULL;
+CREATE INDEX outbox_refused ON outbox (position) WHERE refusal IS NOT NULL;
 
 -- Tasks that are sent at fixed times.
 CREATE TABLE schedule (
