@@ -1,8 +1,8 @@
 //! What can be typed.
 
 use crate::command::{
-    dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs, task::TaskCommand,
-    topology::TopologyCommand, workers::WorkersArgs,
+    dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs,
+    session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
 use counterfoil_toolbox::names::ServiceName;
@@ -46,6 +46,9 @@ pub(crate) enum Command {
     /// Look at tasks, and act on them
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Groups of tasks that end with one finalizer: how far they are
+    #[command(subcommand)]
+    Session(SessionCommand),
     /// How full queues are, and who consumes them
     Queues,
     /// Start nothing of a service any more; what runs may finish

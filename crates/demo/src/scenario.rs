@@ -9,6 +9,7 @@ use crate::tasks::{
 };
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::producer::RawTask;
+use counterfoil_toolbox::session::{SessionStatus, SessionSummary};
 use counterfoil_toolbox::{Task, TaskName, TaskState};
 use serde_json::{Value, json};
 
@@ -155,12 +156,16 @@ fn harvest(i: u32, which: u32) -> Planned {
         })
         .of_kind(FaultKind::Exception),
         _ => {
-            let counters = [("total", 3), ("succeeded", 2), ("failed", 1)];
-            let summary = counters.map(|(name, count)| (name.to_owned(), json!(count)));
-            let summary = summary.into_iter().collect();
-            let report = "harvest ended: 3 total, 2 succeeded, 1 failed";
+            let session = SessionSummary {
+                status: SessionStatus::CompletedWithErrors,
+                total: 3,
+                succeeded: 2,
+                failed: 1,
+                ..SessionSummary::default()
+            };
+            let report = "harvest ended as COMPLETED_WITH_ERRORS: 3 resources, 2 succeeded (0 skipped), 1 failed";
             success(
-                &FinalizeHarvest { summary },
+                &FinalizeHarvest { session },
                 Some(json!({ "report": report })),
             )
         }

@@ -106,5 +106,6 @@ pub fn register(builder: WorkerBuilder, playground: Playground) -> WorkerBuilder
         .handle(|task, cx| noted(task, cx, family::tree))
         .handle_blocking(|task, cx| noted_blocking(task, cx, export::project))
         .handle(|task, cx| noted(task, cx, harvest::resource))
+        .handle(|task, cx| noted(task, cx, harvest::source))
         .handle(|task, cx| noted(task, cx, harvest::finalize))
 }

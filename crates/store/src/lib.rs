@@ -42,7 +42,7 @@ pub use ids::IdKey;
 pub use json::JsonText;
 pub use options::{StoreOptions, connect, open};
 pub use owners::Owners;
-pub use sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow};
+pub use sessions::{SessionEnds, SessionFilter, SessionRow, Sessions, SubtaskRow};
 pub use set_aside::{DeadLetter, Parked};
 pub use store::{LeaderGuard, Store};
 pub use stored::StoredMessage;

@@ -4,7 +4,7 @@
 use crate::gather::{Gathered, Item};
 use crate::health::Health;
 use crate::trust::Known;
-use counterfoil_store::{Batch, FaultClass, Store, StoreError};
+use counterfoil_store::{Applied, Batch, FaultClass, Store, StoreError};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::failpoint::{Point, hit};
@@ -162,6 +162,7 @@ impl Committer {
         self.health.committed();
         let elapsed_ms = started.elapsed().as_millis();
         tracing::debug!(?applied, elapsed_ms, "batch written");
+        tell_of_sessions(&applied);
         Ok(())
     }
 
@@ -199,6 +200,17 @@ impl Committer {
             }
             tries += 1;
         }
+    }
+}
+
+/// One line for all tasks of a batch that no session lists: whoever sends them must not flood the log.
+fn tell_of_sessions(applied: &Applied) {
+    for (session_id, state) in &applied.finished_sessions {
+        tracing::info!(%session_id, %state, "a session is over; its finalizer is queued");
+    }
+    if let Some((session_id, task_id)) = applied.strange_subtasks.first() {
+        let count = applied.strange_subtasks.len();
+        tracing::warn!(count, %session_id, %task_id, "tasks call themselves subtasks of sessions that do not list them; they count for nothing there");
     }
 }
 

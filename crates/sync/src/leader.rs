@@ -8,6 +8,7 @@ use crate::resend::Resender;
 use crate::start::prepare_months;
 use crate::tokens::Treasurer;
 use crate::trust;
+use crate::watchdog::Watchdog;
 use counterfoil_store::{LeaderGuard, Store};
 use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::error::ErrorChain;
@@ -70,10 +71,13 @@ impl Leader {
         let store = || Arc::clone(&self.store);
         let controls = Controls::new(&self.transport, self.names.clone(), store());
         let rescuer = Rescuer::new(&self.transport, self.names.clone(), store());
+        let names = self.names.clone();
+        let watchdog = Watchdog::new(&self.transport, names, store(), &self.settings);
         tokio::select! {
             () = self.rounds(&leading) => {}
             () = controls.run() => {}
             () = rescuer.run(&leading) => {}
+            () = watchdog.run(&leading) => {}
         }
     }
 

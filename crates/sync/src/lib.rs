@@ -25,6 +25,7 @@ mod resend;
 mod start;
 mod tokens;
 mod trust;
+mod watchdog;
 
 pub use daemon::Daemon;
 pub use error::SyncError;

@@ -10,9 +10,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// Names of the fields of spans and log lines, with what they hold. They are public for ever.
-pub const FIELDS: [(&str, &str); 33] = [
+pub const FIELDS: [(&str, &str); 34] = [
     ("task_id", "id of the task, on the wire"),
     ("task_name", "its type"),
+    ("session_id", "id of a session"),
     ("attempt", "<rescue>.<retries>.<deliveries>"),
     ("service", "owner of the task's queue"),
     ("worker", "id of the worker process"),
@@ -25,7 +26,7 @@ pub const FIELDS: [(&str, &str); 33] = [
     ("broker", "host, port and virtual host"),
     ("database", "kind, host and name"),
     ("address", "where something listens"),
-    ("state", "state of a task"),
+    ("state", "state of a task or session"),
     ("error_kind", "class of a task's error"),
     ("error", "what went wrong, with its causes"),
     ("reason", "why something was refused or set aside"),

@@ -7,6 +7,7 @@ use crate::report::Live;
 use crate::shared::Shared;
 use counterfoil_toolbox::event::{LogLine, Progress};
 use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
+use counterfoil_toolbox::session::{Session, SessionError, StartedSession};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::{Task, TaskId, TaskName};
 use serde::Serialize;
@@ -330,6 +331,22 @@ impl Context {
     ) -> Result<TaskId, SendError> {
         let producer = &self.shared.senders.producer;
         producer.send_raw(child, self.as_child(options)).await
+    }
+
+    /// Opens a session whose subtasks and finalizer are children of this task, and sends its subtasks: see
+    /// [`session`](counterfoil_toolbox::session). The worker's user may publish events of its own service only,
+    /// so the finalizer must be a task of that.
+    ///
+    /// An execution that is repeated opens another session.
+    ///
+    /// # Errors
+    /// [`SessionError`]: nothing of it was sent.
+    ///
+    /// # Cancel safety
+    /// Cancelled, the session may be open, and some of its subtasks sent: then it times out.
+    pub async fn start_session(&self, session: Session) -> Result<StartedSession, SessionError> {
+        let session = session.child_of(self.task_id(), self.root_id());
+        self.shared.senders.producer.start_session(session).await
     }
 
     fn as_child(&self, options: SendOptions) -> SendOptions {

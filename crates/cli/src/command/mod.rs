@@ -9,6 +9,7 @@ pub(crate) mod parked;
 mod pause;
 mod queues;
 pub(crate) mod send;
+pub(crate) mod session;
 pub(crate) mod task;
 pub(crate) mod topology;
 pub(crate) mod workers;
@@ -30,6 +31,7 @@ pub(crate) async fn run(
         Command::Topology(command) => topology::run(command, global, output).await,
         Command::Send(args) => send::run(*args, global, output).await,
         Command::Task(command) => task::run(command, global, output).await,
+        Command::Session(command) => session::run(command, global, output).await,
         Command::Queues => queues::run(global, output).await,
         Command::Dead(command) => dead::run(command, global, output).await,
         Command::Parked(command) => parked::run(command, global, output).await,

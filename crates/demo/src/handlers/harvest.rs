@@ -1,7 +1,8 @@
 //! Handlers of a harvesting session.
 
 use crate::parcels;
-use crate::tasks::{FinalizeHarvest, HarvestReport, HarvestResource, Harvested};
+use crate::tasks::{FinalizeHarvest, HarvestReport, HarvestResource, HarvestSource, Harvested};
+use counterfoil_toolbox::session::{Session, SessionSummary};
 use counterfoil_worker::{Context, TaskError};
 
 pub(crate) async fn resource(
@@ -26,19 +27,28 @@ pub(crate) async fn resource(
     }))
 }
 
+pub(crate) async fn source(task: HarvestSource, cx: Context) -> Result<String, TaskError> {
+    let session = SessionSummary::default();
+    let resources = task.resources.into_iter();
+    let session = Session::new("harvest", FinalizeHarvest { session })?
+        .subtasks(resources.map(|resource| HarvestResource { resource }))?;
+    Ok(cx.start_session(session).await?.id.to_string())
+}
+
 pub(crate) async fn finalize(
     task: FinalizeHarvest,
     _: Context,
 ) -> Result<HarvestReport, TaskError> {
-    let counter = |(name, value): (&String, &serde_json::Value)| {
-        let count = value.as_u64()?;
-        Some(format!("{count} {name}"))
-    };
-    let counters: Vec<_> = task.summary.iter().filter_map(counter).collect();
-    let report = if counters.is_empty() {
-        "harvest ended".to_owned()
-    } else {
-        format!("harvest ended: {}", counters.join(", "))
-    };
+    let SessionSummary {
+        status,
+        total,
+        succeeded,
+        skipped,
+        failed,
+        ..
+    } = task.session;
+    let report = format!(
+        "harvest ended as {status}: {total} resources, {succeeded} succeeded ({skipped} skipped), {failed} failed"
+    );
     Ok(HarvestReport { report })
 }

@@ -1,9 +1,9 @@
-//! Harvesting: one task per resource of a source, and one that sums them up.
+//! Harvesting: a session of one task per resource of a source, and one that sums them up.
 
 use counterfoil_toolbox::Task;
+use counterfoil_toolbox::session::SessionSummary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 /// Harvests one resource: a project, `acme/north`, whose parcels are counted and measured.
 ///
@@ -32,11 +32,24 @@ pub struct Harvested {
     pub area_m2: f64,
 }
 
+/// Harvests a source: a session of [`HarvestResource`] that ends with [`FinalizeHarvest`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct HarvestSource {
+    /// Names of its resources.
+    pub resources: Vec<String>,
+}
+
+impl Task for HarvestSource {
+    const NAME: &'static str = "harvest.source";
+    /// Id of the session.
+    type Output = String;
+}
+
 /// Ends a harvesting session, whatever became of its resources.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FinalizeHarvest {
-    /// The counters of the session: `total`, `succeeded`, `failed`, `skipped`, whatever there is.
-    pub summary: Map<String, Value>,
+    /// How the session ended; the platform fills it in.
+    pub session: SessionSummary,
 }
 
 impl Task for FinalizeHarvest {

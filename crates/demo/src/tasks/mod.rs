@@ -11,7 +11,7 @@ pub use basic::{Add, Big, Echo};
 pub use export::{ApiKey, ExportProject, Exported, OutputType};
 pub use family::Tree;
 pub use faults::{Abort, Fail, Flaky, Panic, Throttled};
-pub use harvest::{FinalizeHarvest, HarvestReport, HarvestResource, Harvested};
+pub use harvest::{FinalizeHarvest, HarvestReport, HarvestResource, HarvestSource, Harvested};
 pub use waiting::{Block, Hang, Limited, Long, Progress, Sleep};
 
 use counterfoil_toolbox::task::TaskOptions;

@@ -4,9 +4,10 @@ use crate::stage::{Mirror, Stage};
 use anyhow::Result;
 use counterfoil_demo::tasks::{
     Abort, Add, Big, Block, Echo, ExportProject, Fail, FinalizeHarvest, Flaky, Hang,
-    HarvestResource, Limited, Panic, Progress, Sleep, Throttled, Tree,
+    HarvestResource, HarvestSource, Limited, Panic, Progress, Sleep, Throttled, Tree,
 };
 use counterfoil_toolbox::event::{EventKind, FaultKind};
+use counterfoil_toolbox::session::{SessionStatus, SessionSummary};
 use counterfoil_toolbox::{Task, TaskState};
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -41,7 +42,8 @@ fn arguments_by_position_come_in_the_documented_order() {
             "export.project org_slug project_slug api_key output_type",
         ),
         (arguments::<HarvestResource>(), "harvest.resource resource"),
-        (arguments::<FinalizeHarvest>(), "harvest.finalize summary"),
+        (arguments::<HarvestSource>(), "harvest.source resources"),
+        (arguments::<FinalizeHarvest>(), "harvest.finalize session"),
     ] {
         let words = [&[name.to_owned()], &found[..]].concat();
         assert_eq!(words.join(" "), documented);
@@ -178,8 +180,16 @@ async fn a_harvest_finds_skips_and_misses_resources_and_sums_up() -> Result<()> 
     assert_eq!(stage.run(resource("unchanged/north")).await?, None);
     let fault = stage.failure_of(resource("missing/north")).await?;
     assert_eq!(fault.message, "missing/north is not there");
-    let summary = serde_json::from_str(r#"{"total": 3, "failed": 1, "status": "SUCCESS"}"#)?;
-    let report = stage.run(FinalizeHarvest { summary }).await?.report;
-    assert_eq!(report, "harvest ended: 3 total, 1 failed");
+    let session = SessionSummary {
+        status: SessionStatus::Aborted,
+        total: 3,
+        failed: 3,
+        ..SessionSummary::default()
+    };
+    let report = stage.run(FinalizeHarvest { session }).await?.report;
+    assert_eq!(
+        report,
+        "harvest ended as ABORTED: 3 resources, 0 succeeded (0 skipped), 3 failed"
+    );
     stage.drain().await
 }

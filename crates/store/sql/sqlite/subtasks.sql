@@ -4,7 +4,8 @@ SELECT
     s.task_id, t.id, s.position, s.type, s.status, s.skipped, s.retried_counted, s.retried_uncounted,
     t.state, coalesce(t.run, 0) AS run, coalesce(t.rescue, 0) AS rescue,
     coalesce(t.executions, 0) AS executions, coalesce(t.deliveries, 0) AS deliveries,
-    coalesce(t.tries, 0) AS tries, t.worker, t.error_kind, t.error_message
+    coalesce(t.tries, 0) AS tries, t.worker, t.error_kind, t.error_message,
+    t.task_id IS NULL OR coalesce(t.session_id = s.session_id, false) AS is_own
 FROM session_subtask AS s
 LEFT JOIN background_task AS t ON t.task_id = s.task_id
 WHERE s.session_id = ?1 AND s.position > ?2

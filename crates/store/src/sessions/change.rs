@@ -1,6 +1,6 @@
 //! What a batch does to sessions.
 
-use super::{SessionRow, SubtaskRow};
+use super::SubtaskRow;
 use crate::batch::Batch;
 use crate::text::{INDEXED, LINE, boxed};
 use chrono::{DateTime, Utc};
@@ -21,6 +21,15 @@ pub(crate) struct Opened {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
     Aborted { by: Option<Box<str>> },
+    TimedOut,
+}
+
+/// Why a session ends before its subtasks do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionEnds {
+    /// Somebody aborted it.
+    Aborted,
+    /// Its time is over.
     TimedOut,
 }
 
@@ -54,8 +63,7 @@ impl Batch {
 
     /// Adds that an open session is aborted, `at` a time of the [database's](crate::Store::clock) clock: no
     /// subtask starts any more, and workers are asked to stop those that run. The session is over when they
-    /// are. Returns the id of what is asked. Then [`end_subtasks`](Self::end_subtasks) for those that have not
-    /// been started.
+    /// are. Returns the id of what is asked. Then [`end_subtasks`](Self::end_subtasks).
     pub fn abort_session(
         &mut self,
         session: &SessionId,
@@ -69,62 +77,67 @@ impl Batch {
         self.revoke_session(session, by, at)
     }
 
-    /// Adds that the time of an open session is over. The same goes for its subtasks; with
-    /// [`end_subtasks`](Self::end_subtasks) for all of those that are not over, the session is.
+    /// Adds that the time of an open session is over. It is over, and what is missing of it counts as failed;
+    /// workers are asked to stop that. Before it, [`end_subtasks`](Self::end_subtasks).
     pub fn time_out_session(&mut self, session: &SessionId, at: DateTime<Utc>) {
         self.endings.insert(session.clone(), Ending::TimedOut);
         self.revoke_session(session, Some("the session's time limit"), at);
+    }
+
+    /// Adds that these subtasks are over as far as their session is concerned, which ends before they do:
+    /// aborted, those that have not been started are REVOKED; out of time, all are FAILURE (`session_timeout`).
+    /// Returns how many that are.
+    pub fn end_subtasks(
+        &mut self,
+        session: &SessionId,
+        rows: &[SubtaskRow],
+        why: SessionEnds,
+        at: DateTime<Utc>,
+    ) -> usize {
+        let mut ended = 0;
+        for row in rows.iter().filter(|row| row.is_own) {
+            let (state, kind, text) = match why {
+                SessionEnds::TimedOut => (
+                    TaskState::Failure,
+                    FaultKind::SessionTimeout,
+                    format!("the time of its session {session} was over"),
+                ),
+                SessionEnds::Aborted if may_not_have_started(row.status) => (
+                    TaskState::Revoked,
+                    FaultKind::Aborted,
+                    "its session was aborted before it was started".to_owned(),
+                ),
+                SessionEnds::Aborted => continue,
+            };
+            let Ok(name) = row.name.parse() else {
+                continue;
+            };
+            let kind_of_event = EventKind::State(state);
+            let mut event = Event::new(row.task_id.clone(), name, row.attempt(), kind_of_event, at);
+            event.session_id = Some(session.as_str().into());
+            event.error = Some(TaskFault::new(kind, text));
+            self.event(&event);
+            ended += 1;
+        }
+        ended
+    }
+
+    pub(crate) fn timed_out_sessions(&self) -> impl Iterator<Item = &SessionId> {
+        let ends = self.endings.iter();
+        ends.filter(|(_, ending)| **ending == Ending::TimedOut)
+            .map(|(id, _)| id)
     }
 
     fn revoke_session(&mut self, session: &SessionId, by: Option<&str>, at: DateTime<Utc>) -> Uuid {
         let session_id = session.clone();
         self.ask(Order::RevokeSession { session_id }, by, at)
     }
-
-    /// Adds that these subtasks of a session are over as far as it is concerned: aborted ones that have not
-    /// been started are REVOKED; with a session that is timed out, all are FAILURE (`session_timeout`).
-    pub fn end_subtasks(&mut self, session: &SessionRow, rows: &[SubtaskRow], at: DateTime<Utc>) {
-        let timed_out = match self.endings.get(&session.id) {
-            Some(ending) => *ending == Ending::TimedOut,
-            None => session.timed_out,
-        };
-        for row in rows {
-            let ends = if timed_out {
-                Some((
-                    TaskState::Failure,
-                    FaultKind::SessionTimeout,
-                    format!("the time of its session, {}, was over", session.id),
-                ))
-            } else {
-                let text = "its session was aborted before it was started";
-                let waits = matches!(
-                    row.status,
-                    TaskState::Pending
-                        | TaskState::Unroutable
-                        | TaskState::Received
-                        | TaskState::Retry
-                );
-                waits.then(|| (TaskState::Revoked, FaultKind::Aborted, text.to_owned()))
-            };
-            if let Some((state, kind, text)) = ends
-                && let Some(event) = ending(&session.id, row, state, TaskFault::new(kind, text), at)
-            {
-                self.event(&event);
-            }
-        }
-    }
 }
 
-fn ending(
-    session: &SessionId,
-    row: &SubtaskRow,
-    state: TaskState,
-    fault: TaskFault,
-    at: DateTime<Utc>,
-) -> Option<Event> {
-    let (name, kind) = (row.name.parse().ok()?, EventKind::State(state));
-    let mut event = Event::new(row.task_id.clone(), name, row.attempt(), kind, at);
-    event.session_id = Some(session.as_str().into());
-    event.error = Some(fault);
-    Some(event)
+/// Nobody runs it, as far as is known; should somebody have started it meanwhile and succeed, that counts.
+const fn may_not_have_started(state: TaskState) -> bool {
+    matches!(
+        state,
+        TaskState::Pending | TaskState::Unroutable | TaskState::Received | TaskState::Retry
+    )
 }

@@ -10,6 +10,7 @@ mod end;
 mod rows;
 mod steps;
 
+pub use change::SessionEnds;
 pub(crate) use change::{Ending, Opened};
 pub(crate) use count::{News, count};
 pub(crate) use end::{Complete, End, MOST_RESULT_BYTES, end_of};

@@ -134,6 +134,9 @@ pub struct SubtaskRow {
     pub error_kind: Option<String>,
     /// One line about that.
     pub error_message: Option<String>,
+    /// Whether the task calls itself part of the session, if anything was heard of it. One that does not is
+    /// some other task: nothing of what happens to it counts.
+    pub is_own: bool,
 }
 
 impl SubtaskRow {

@@ -43,12 +43,14 @@ macro_rules! session_steps {
                 .bind(ids.as_str())
                 .fetch_all(&mut *tx)
                 .await?;
-            let opened = json(&open_sessions(tx, sql, batch).await?);
+            let mut whole = open_sessions(tx, sql, batch).await?;
             end_sessions(tx, sql, batch).await?;
+            whole.extend(batch.timed_out_sessions().map(|id| id.as_str()));
+            let whole = json(&whole);
             let touched = json(&touched);
             let news = query_as::<_, News>(sql.subtask_news)
                 .bind(touched.as_str())
-                .bind(opened.as_str());
+                .bind(whole.as_str());
             let (changes, counts) = count(news.fetch_all(&mut *tx).await?);
             if !changes.is_empty() {
                 let changes = query(sql.update_subtasks).bind(json(&changes));

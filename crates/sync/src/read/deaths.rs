@@ -270,6 +270,7 @@ mod tests {
                 Record::Event(found) => event = Some(*found),
                 Record::Dead(found) => letter = Some(*found),
                 other @ (Record::Copy(_)
+                | Record::Opening(_)
                 | Record::Parked(_)
                 | Record::Worker(_)
                 | Record::Canary(..)

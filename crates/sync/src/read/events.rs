@@ -1,10 +1,11 @@
-//! Batches of events. What is wrong with one of them does not touch the others.
+//! Batches of events, and openings of sessions, which come the same way. What is wrong with one of them does not touch the others.
 
 use super::{CANARY, RESERVED, Record, marker, parked, parked_event};
 use counterfoil_store::{CanaryPlace, MarkerPlace, StoredMessage};
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::message::json::{MAX_DEPTH, inspect};
+use counterfoil_toolbox::session::Opening;
 use counterfoil_toolbox::state::Lineage;
 use serde_json::value::RawValue;
 
@@ -23,6 +24,13 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
     };
     if let Some(id) = marker::read(service, &message.content) {
         out.push(Record::Marker(id, MarkerPlace::Events));
+        return;
+    }
+    if message.content.body.first() == Some(&b'{') {
+        out.push(match Opening::read(&message.content.body, service) {
+            Ok(opening) => Record::Opening(Box::new((opening, message))),
+            Err(bad) => parked(queue, bad.to_string(), None, message),
+        });
         return;
     }
     // Nearly always all of a batch is good, and then it is read in one go.

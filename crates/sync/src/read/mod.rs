@@ -19,6 +19,7 @@ use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::names::DELIVERY_COUNT;
 use counterfoil_toolbox::message::{Content, Envelope};
 use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::session::Opening;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::Delivery;
@@ -37,6 +38,8 @@ pub(crate) enum Record {
     Copy(Box<TrackingCopy>),
     /// Something happened to a task, as the event's service says: that of the message's key.
     Event(Box<Event>),
+    /// A session was opened, by this message.
+    Opening(Box<(Opening, StoredMessage)>),
     /// A message died.
     Dead(Box<DeadLetter>),
     /// A message cannot be read.
@@ -55,6 +58,7 @@ impl Record {
         match self {
             Self::Copy(copy) => batch.track(copy),
             Self::Event(event) => batch.event(event),
+            Self::Opening(opening) => batch.open_session(&opening.0),
             Self::Dead(dead) => batch.dead((**dead).clone()),
             Self::Parked(parked) => batch.park((**parked).clone()),
             Self::Worker(worker) => batch.worker((**worker).clone()),
@@ -72,6 +76,7 @@ impl Record {
                 copy.message,
             ),
             Self::Event(event) => return Some(parked_event(&event, queue, reason)),
+            Self::Opening(opening) => (None, None, opening.1),
             Self::Dead(dead) => (dead.task_id, None, dead.message),
             Self::Parked(parked) => (None, None, parked.message),
             // Another sign of life follows, and a canary that is not seen is reported anyway.
@@ -93,6 +98,7 @@ impl Record {
             Self::Parked(parked) => Some(parked),
             Self::Copy(_)
             | Self::Event(_)
+            | Self::Opening(_)
             | Self::Dead(_)
             | Self::Worker(_)
             | Self::Canary(..)
@@ -105,6 +111,7 @@ impl Record {
         match self {
             Self::Event(event) => Some(event),
             Self::Copy(_)
+            | Self::Opening(_)
             | Self::Dead(_)
             | Self::Parked(_)
             | Self::Worker(_)

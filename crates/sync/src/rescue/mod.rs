@@ -7,9 +7,11 @@
 
 mod ended;
 mod flow;
+mod sounding;
+
+pub(crate) use sounding::{SoundError, Sounding};
 
 use crate::leader::Leading;
-use crate::read::marker;
 use counterfoil_store::record::LostTask;
 use counterfoil_store::{Batch, Store, StoreError};
 use counterfoil_toolbox::TaskState;
@@ -23,12 +25,10 @@ use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
 use ended::{Ended, long_enough};
-use flow::Flow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
+use tokio::time::{Instant, sleep};
 
 /// Tasks that are sent again in one go.
 const AT_ONCE: u32 = 500;
@@ -39,19 +39,13 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Time between two looks while no worker has taken anything over: one look into an index that is empty.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// A marker that takes longer than this does not count for any lease.
-const LATE: Duration = Duration::from_secs(60);
-
-/// How often a marker that is under way is looked for.
-const GLANCE: Duration = Duration::from_millis(50);
-
 /// Sends lost tasks again. Only the leader does it, so that each is sent once.
 #[derive(Debug)]
 pub(crate) struct Rescuer {
     names: Names,
     store: Arc<dyn Store>,
     publisher: Publisher,
-    flow: Flow,
+    sounding: Sounding,
     ended: Ended,
     /// Tasks that were sent and not marked, since the database went away in between. They must not be sent
     /// twice.
@@ -65,18 +59,19 @@ enum RescueError {
     Store(#[from] StoreError),
     #[error("the broker does not take what the daemon sends")]
     Publish(#[from] PublishError),
-    #[error("what the daemon sent did not come through within {0:?}")]
-    Late(Duration),
+    #[error(transparent)]
+    Sound(#[from] SoundError),
 }
 
 impl Rescuer {
     pub(crate) fn new(transport: &Arc<dyn Transport>, names: Names, store: Arc<dyn Store>) -> Self {
+        // What no queue takes must not be taken for sent.
+        let publisher = transport.publisher(PublisherOptions::mandatory());
         Self {
+            sounding: Sounding::new(names.clone(), Arc::clone(&store), publisher.clone()),
             names,
             store,
-            // What no queue takes must not be taken for sent.
-            publisher: transport.publisher(PublisherOptions::mandatory()),
-            flow: Flow::default(),
+            publisher,
             ended: Ended::default(),
             unmarked: Vec::new(),
         }
@@ -96,7 +91,7 @@ impl Rescuer {
                 }
                 Ok(None) => IDLE,
                 Err(error) => {
-                    self.flow.broke_off();
+                    self.sounding.broke_off();
                     if !is_told {
                         let error = ErrorChain(&error);
                         tracing::warn!(%error, "nobody can tell lost workers from ones that are not heard; no task is sent again until that changes");
@@ -113,10 +108,10 @@ impl Rescuer {
     async fn round(&mut self, leading: &Leading) -> Result<Option<Duration>, RescueError> {
         self.mark().await?;
         let Some(shortest) = self.store.shortest_lease().await? else {
-            self.flow.broke_off();
+            self.sounding.broke_off();
             return Ok(None);
         };
-        self.sound().await?;
+        self.sounding.sound().await?;
         let (now, mut seen, mut after) = (Instant::now(), HashSet::new(), None);
         loop {
             let page = self.store.lost_tasks(after.as_ref(), AT_ONCE).await?;
@@ -144,29 +139,7 @@ impl Rescuer {
     /// Whether a lease that has ended means that its worker is gone.
     fn is_lost(&mut self, task: &LostTask, now: Instant) -> bool {
         let ended_for = self.ended.see(task, now);
-        ended_for >= long_enough(task.lease) && self.flow.is_steady_for(task.lease, now)
-    }
-
-    /// Sends a marker the ways that tracking copies, events and signs of life go, and waits until all came
-    /// through.
-    async fn sound(&mut self) -> Result<(), RescueError> {
-        let sent_at = Instant::now();
-        let id = Uuid::now_v7();
-        let there_and_back = async {
-            self.store.marker_sent(id).await?;
-            for publication in marker::publications(&self.names, id) {
-                self.publisher.publish(publication).await?;
-            }
-            while !self.store.marker_seen(id).await? {
-                sleep(GLANCE).await;
-            }
-            Ok::<_, RescueError>(())
-        };
-        timeout(LATE, there_and_back)
-            .await
-            .map_err(|_| RescueError::Late(LATE))??;
-        self.flow.came_through(sent_at, sent_at.elapsed());
-        Ok(())
+        ended_for >= long_enough(task.lease) && self.sounding.is_steady_for(task.lease, now)
     }
 
     async fn rescue(&mut self, lost: Vec<LostTask>) -> Result<(), RescueError> {

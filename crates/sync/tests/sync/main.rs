@@ -13,6 +13,7 @@ mod hostile;
 mod mirror;
 mod outages;
 mod rescue;
+mod sessions;
 mod several;
 mod start;
 mod tokens;

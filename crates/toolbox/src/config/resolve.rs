@@ -187,6 +187,15 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
         token_interval: s
             .duration("token_interval", MILLISECOND)
             .unwrap_or(default.token_interval),
+        session_interval: s
+            .duration("session_interval", MILLISECOND)
+            .unwrap_or(default.session_interval),
+        session_estimate: s
+            .duration("session_estimate", MILLISECOND)
+            .unwrap_or(default.session_estimate),
+        session_buffer: s
+            .duration("session_buffer", MILLISECOND)
+            .unwrap_or(default.session_buffer),
         ready_backlog: s
             .number("ready_backlog", 1..=u32::MAX)
             .unwrap_or(default.ready_backlog),

@@ -246,6 +246,12 @@ pub struct SyncSettings {
     /// How often the tokens are looked after by which tasks run whose concurrency is limited over all
     /// workers. Default: 5 s.
     pub token_interval: Duration,
+    /// How often sessions are looked for whose time is over. Default: 60 s.
+    pub session_interval: Duration,
+    /// How long a subtask of a session is expected to take, where the session does not say so. Default: 60 s.
+    pub session_estimate: Duration,
+    /// How much longer than estimated a session may take, where it does not say so. Default: 10 min.
+    pub session_buffer: Duration,
     /// Most messages that may wait in the tracking queue, or in the queue of events, while `/readyz`
     /// calls the daemon ready. Default: 100,000, some ten to thirty seconds of work.
     pub ready_backlog: u32,
@@ -262,6 +268,9 @@ impl Default for SyncSettings {
             canary_interval: Duration::from_secs(60),
             unroutable_interval: Duration::from_secs(5),
             token_interval: Duration::from_secs(5),
+            session_interval: Duration::from_secs(60),
+            session_estimate: Duration::from_secs(60),
+            session_buffer: Duration::from_secs(600),
             ready_backlog: 100_000,
             health_bind: None,
         }

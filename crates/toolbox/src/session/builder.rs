@@ -183,6 +183,14 @@ impl Session {
         self
     }
 
+    /// What tells the platform of it: for those who send messages themselves.
+    ///
+    /// # Errors
+    /// [`SessionError`] when it cannot be sent as it is.
+    pub fn opening(&self) -> Result<Opening, SessionError> {
+        Ok(self.clone().into_parts()?.0)
+    }
+
     /// What tells the platform, and what is sent then.
     ///
     /// # Errors

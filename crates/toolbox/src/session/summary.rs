@@ -33,9 +33,8 @@ pub struct SessionSummary {
     /// [`MOST_LISTED`](Self::MOST_LISTED).
     #[serde(default)]
     pub subtasks: Vec<SubtaskSummary>,
-    /// Whether results were left out because all of them together are too large, 256 KiB unless
-    /// `sync.session_results` says otherwise. They are read by task id then: from the table
-    /// `task_result`, or by `counterfoil task result`.
+    /// Whether results were left out because all of them together take more than 256 KiB. They are read by
+    /// task id then: from the table `task_result`, or by `counterfoil task show`.
     #[serde(default)]
     pub results_left_out: bool,
 }

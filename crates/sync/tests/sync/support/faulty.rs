@@ -20,7 +20,7 @@ use uuid::Uuid;
 /// Hands everything to another store, except for what it was told to fail.
 #[derive(Debug)]
 pub(crate) struct FaultyStore {
-    inner: Arc<dyn Store>,
+    pub(super) inner: Arc<dyn Store>,
     /// How many of the next writes fail as if the database were away; until then it does not
     /// answer either, unless it still reads.
     away: AtomicUsize,

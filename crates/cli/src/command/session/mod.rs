@@ -1,0 +1,52 @@
+//! `session`: groups of subtasks and how far they are.
+
+mod abort;
+mod list;
+mod show;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::open;
+use crate::output::Output;
+use counterfoil_store::{SessionRow, Store};
+use counterfoil_toolbox::SessionId;
+use counterfoil_toolbox::config::Needs;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum SessionCommand {
+    /// List sessions, newest first
+    List(list::ListArgs),
+    /// A session with its subtasks
+    Show(show::ShowArgs),
+    /// Start no subtask of a session any more, and ask those that run to stop; its finalizer runs then
+    Abort {
+        /// Id of the session
+        id: SessionId,
+    },
+}
+
+pub(crate) async fn run(
+    command: SessionCommand,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let config = open::config(global, Needs::DATABASE)?;
+    let store = open::database(&config).await?;
+    match command {
+        SessionCommand::List(args) => list::run(args, &*store, output).await?,
+        SessionCommand::Show(args) => show::run(&args, &config.sync, &*store, output).await?,
+        SessionCommand::Abort { id } => {
+            let session = find(&*store, &id).await?;
+            abort::run(&session, &*store, output).await?;
+        }
+    }
+    store.close().await;
+    Ok(())
+}
+
+async fn find(store: &dyn Store, id: &SessionId) -> Result<SessionRow, Failure> {
+    store.session(id).await?.ok_or_else(|| {
+        Failure::failed(format!("no session has the id {:?}", id.as_str()))
+            .remedy("see `counterfoil session list`; the daemon must run for sessions to be known")
+    })
+}

@@ -1,0 +1,165 @@
+//! `session show`
+
+use crate::failure::Failure;
+use crate::output::{Output, numbers, words};
+use crate::text::{plain, short};
+use crate::when::shown;
+use chrono::{DateTime, Utc};
+use counterfoil_store::{SessionRow, Store, SubtaskRow};
+use counterfoil_toolbox::SessionId;
+use counterfoil_toolbox::config::SyncSettings;
+use serde::Serialize;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// Id of the session
+    id: SessionId,
+    /// Only subtasks that are not over
+    #[arg(long)]
+    unfinished: bool,
+    /// At most so many subtasks, up to 10,000
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+}
+
+#[derive(Debug, Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    session: &'a SessionRow,
+    /// Subtasks that are over.
+    attempted: i32,
+    /// The same in percent.
+    progress: i32,
+    /// When its time is over; for one that is not.
+    deadline: Option<DateTime<Utc>>,
+    subtasks: &'a [SubtaskRow],
+}
+
+pub(super) async fn run(
+    args: &ShowArgs,
+    settings: &SyncSettings,
+    store: &dyn Store,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let session = super::find(store, &args.id).await?;
+    let limit = args.limit.max(1);
+    let subtasks = match args.unfinished {
+        true => store.unfinished_subtasks(&session.id, None, limit).await?,
+        false => store.subtasks(&session.id, None, limit).await?,
+    };
+    let deadline = session.deadline(settings.session_estimate, settings.session_buffer);
+    let deadline = session.status.is_open().then_some(deadline);
+    if output.is_json() {
+        return output.document(&Whole {
+            session: &session,
+            attempted: session.attempted(),
+            progress: session.progress(),
+            deadline,
+            subtasks: &subtasks,
+        });
+    }
+    facts(&session, deadline, output)?;
+    if subtasks.is_empty() {
+        return Ok(());
+    }
+    output.line("")?;
+    let columns = [
+        numbers("N"),
+        words("TASK ID"),
+        words("NAME"),
+        words("STATUS"),
+        words("NOW"),
+        numbers("RETRIED"),
+        words("ERROR"),
+    ];
+    output.table(&columns, subtasks.iter().map(row))?;
+    let shown = i32::try_from(subtasks.len()).unwrap_or(i32::MAX);
+    if !args.unfinished && shown < session.total {
+        eprintln!("{shown} of {} subtasks; --limit shows more", session.total);
+    }
+    Ok(())
+}
+
+fn facts(
+    session: &SessionRow,
+    deadline: Option<DateTime<Utc>>,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let about = match (&session.related_content_type, &session.related_object_id) {
+        (Some(kind), Some(id)) => Some(format!("{kind}:{id}")),
+        _ => None,
+    };
+    let duration = Duration::from_millis(session.duration_ms.unsigned_abs());
+    let facts = [
+        ("id", Some(session.id.to_string())),
+        ("action", Some(session.action.clone())),
+        ("status", Some(session.status.to_string())),
+        ("aborted by", session.aborted_by.clone()),
+        ("creator", session.creator_id.clone()),
+        ("about", about),
+        ("started", Some(shown(session.started_at))),
+        ("finished", session.finished_at.map(shown)),
+        ("times out", deadline.map(shown)),
+        (
+            "took",
+            Some(humantime::format_duration(duration).to_string()),
+        ),
+        (
+            "progress",
+            Some(format!(
+                "{} %: {} of {} subtasks are over",
+                session.progress(),
+                session.attempted(),
+                session.total
+            )),
+        ),
+        ("succeeded", Some(session.succeeded.to_string())),
+        ("skipped", Some(session.skipped.to_string())),
+        ("failed", Some(session.failed.to_string())),
+        (
+            "retried",
+            Some(format!(
+                "{} counted, {} not",
+                session.retried_counted, session.retried_uncounted
+            )),
+        ),
+        (
+            "finalizer",
+            Some(format!(
+                "{} {}",
+                session.finalizer_type, session.finalizer_id
+            )),
+        ),
+    ];
+    for (name, fact) in facts {
+        if let Some(fact) = fact {
+            output.line(format!("{name:<12} {}", plain(&fact)))?;
+        }
+    }
+    Ok(())
+}
+
+fn row(subtask: &SubtaskRow) -> Vec<String> {
+    let now = match (&subtask.state, subtask.is_own) {
+        (None, _) => "never heard of".to_owned(),
+        (Some(_), false) => "not part of it".to_owned(),
+        (Some(state), true) if *state == *subtask.status.as_str() => String::new(),
+        (Some(state), true) => state.clone(),
+    };
+    vec![
+        subtask.position.to_string(),
+        subtask.task_id.to_string(),
+        subtask.name.clone(),
+        match subtask.skipped {
+            true => format!("{} skipped", subtask.status),
+            false => subtask.status.to_string(),
+        },
+        now,
+        (subtask.retried_counted + subtask.retried_uncounted).to_string(),
+        subtask
+            .error_message
+            .as_deref()
+            .map_or(String::new(), short),
+    ]
+}

@@ -1,0 +1,115 @@
+//! Sessions whose time is over are ended, so that their finalizers run whatever became of their subtasks.
+//!
+//! A session that looks overdue may only look so: what its subtasks reported waits behind a database that was
+//! away, or a daemon that was stopped. So nothing is ended before a marker, sent after the look, has come through
+//! the same ways as all reports.
+
+use crate::leader::Leading;
+use crate::rescue::{SoundError, Sounding};
+use counterfoil_store::{Batch, SessionEnds, Store, StoreError};
+use counterfoil_toolbox::SessionId;
+use counterfoil_toolbox::config::SyncSettings;
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{PublisherOptions, Transport};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sessions that are ended in one round, and subtasks of them that are written together.
+const AT_ONCE: u32 = 500;
+
+/// Ends sessions whose time is over. Only the leader does it.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    store: Arc<dyn Store>,
+    sounding: Sounding,
+    interval: Duration,
+    estimate: Duration,
+    buffer: Duration,
+}
+
+/// What stopped a round.
+#[derive(Debug, thiserror::Error)]
+enum WatchdogError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Sound(#[from] SoundError),
+}
+
+impl Watchdog {
+    pub(crate) fn new(
+        transport: &Arc<dyn Transport>,
+        names: Names,
+        store: Arc<dyn Store>,
+        settings: &SyncSettings,
+    ) -> Self {
+        // What no queue takes must not be taken for sent.
+        let publisher = transport.publisher(PublisherOptions::mandatory());
+        Self {
+            sounding: Sounding::new(names, Arc::clone(&store), publisher),
+            store,
+            interval: settings.session_interval,
+            estimate: settings.session_estimate,
+            buffer: settings.session_buffer,
+        }
+    }
+
+    /// Looks after sessions until it is dropped.
+    ///
+    /// # Cancel safety
+    /// Cancelled, some subtasks of a session may have been ended; the next leader ends the others.
+    pub(crate) async fn run(mut self, leading: &Leading) {
+        loop {
+            tokio::time::sleep(self.interval).await;
+            if let Err(error) = self.round(leading).await {
+                let error = ErrorChain(&error);
+                tracing::warn!(%error, "sessions whose time is over are not ended now; it is tried again");
+            }
+        }
+    }
+
+    async fn round(&mut self, leading: &Leading) -> Result<(), WatchdogError> {
+        if self.overdue().await?.is_empty() {
+            return Ok(());
+        }
+        self.sounding.sound().await?;
+        for session in self.overdue().await? {
+            if !leading.still().await {
+                break;
+            }
+            self.end(&session).await?;
+        }
+        Ok(())
+    }
+
+    async fn overdue(&self) -> Result<Vec<SessionId>, StoreError> {
+        let overdue = self
+            .store
+            .overdue_sessions(self.estimate, self.buffer, AT_ONCE);
+        overdue.await
+    }
+
+    async fn end(&self, session: &SessionId) -> Result<(), StoreError> {
+        let now = self.store.clock().await?;
+        let (mut after, mut count) = (None, 0);
+        loop {
+            let rows = self.store.unfinished_subtasks(session, after, AT_ONCE);
+            let rows = rows.await?;
+            after = rows.last().map(|row| row.position);
+            count += rows.len();
+            let is_last = rows.len() < AT_ONCE as usize;
+            let mut batch = Batch::new();
+            batch.end_subtasks(session, &rows, SessionEnds::TimedOut, now);
+            if is_last {
+                batch.time_out_session(session, now);
+            }
+            self.store.apply(&batch).await?;
+            if is_last {
+                break;
+            }
+        }
+        tracing::warn!(session_id = %session, count, "the time of a session is over; what is missing of it counts as failed");
+        Ok(())
+    }
+}

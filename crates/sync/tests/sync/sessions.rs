@@ -1,0 +1,176 @@
+//! Sessions: opened by their senders, counted by the daemon, ended whatever happens.
+
+use crate::support::{SOON, World, batch, on_both_pairs, settled};
+use counterfoil_store::record::TaskRow;
+use counterfoil_store::{SessionRow, SubtaskRow};
+use counterfoil_testkit::eventually;
+use counterfoil_toolbox::event::{Event, FaultKind};
+use counterfoil_toolbox::producer::{RawTask, SendOptions};
+use counterfoil_toolbox::session::{Session, SessionStatus, StartedSession};
+use counterfoil_toolbox::topology::names::event_key;
+use counterfoil_toolbox::{Producer, SessionId, TaskId, TaskName, TaskState};
+use std::time::Duration;
+
+on_both_pairs!(
+    a_session_is_known_and_its_subtasks_wait_in_their_queue,
+    a_session_ends_once_though_two_daemons_write,
+    nobody_opens_a_session_that_ends_with_a_task_of_another_service,
+    a_session_whose_subtasks_were_never_sent_times_out,
+    nothing_times_out_whose_end_is_still_to_be_read,
+);
+
+fn raw(name: &str) -> RawTask {
+    RawTask {
+        name: TaskName::new(name).expect("a task name"),
+        args: "[]".to_owned(),
+        kwargs: "{}".to_owned(),
+    }
+}
+
+fn session(subtasks: usize) -> Session {
+    let session = Session::raw("harvest", raw("demo.end"), true);
+    (0..subtasks).fold(session, |session, _| {
+        session.subtask_raw(raw("demo.add"), SendOptions::new())
+    })
+}
+
+async fn start(world: &World, session: Session) -> anyhow::Result<StartedSession> {
+    let producer = Producer::new(world.transport.clone(), world.names.clone());
+    let started = producer.start_session(session).await?;
+    assert!(started.unsent.is_empty(), "{started:?}");
+    Ok(started)
+}
+
+fn done(session: &SessionId, task: &TaskId) -> Event {
+    let mut event = settled(task.as_str(), "demo.add", "1");
+    event.session_id = Some(session.as_str().into());
+    event
+}
+
+async fn tell(world: &World, events: &[Event]) -> anyhow::Result<()> {
+    let key = event_key("demo");
+    world
+        .publish(&world.names.events, key.as_str(), batch(events))
+        .await
+}
+
+async fn with_status(
+    world: &World,
+    id: &SessionId,
+    status: SessionStatus,
+) -> anyhow::Result<SessionRow> {
+    eventually(&format!("{id} to be {status}"), SOON, async || {
+        let row = world.store.session(id).await?;
+        Ok(row.filter(|row| row.status == status))
+    })
+    .await
+}
+
+async fn a_session_is_known_and_its_subtasks_wait_in_their_queue(
+    world: World,
+) -> anyhow::Result<()> {
+    let daemon = world.daemon();
+    let queue = world.serve("demo").await?;
+    let started = start(&world, session(3)).await?;
+    world.ready(&queue, 3).await?;
+    let row = with_status(&world, &started.id, SessionStatus::Ongoing).await?;
+    assert_eq!((row.total, row.attempted()), (3, 0));
+    assert_eq!(row.finalizer_id, started.finalizer.as_str());
+    for id in &started.subtasks {
+        let task: TaskRow = world.row_in(id.as_str(), TaskState::Pending).await?;
+        assert_eq!(task.session_id.as_deref(), Some(started.id.as_str()));
+    }
+    Ok(daemon.stop().await?)
+}
+
+async fn a_session_ends_once_though_two_daemons_write(world: World) -> anyhow::Result<()> {
+    let (one, other) = (world.daemon(), world.daemon());
+    let mut sessions = Vec::new();
+    for _ in 0..10 {
+        sessions.push(start(&world, session(20)).await?);
+    }
+    for n in 0..20 {
+        for session in &sessions {
+            let event = done(&session.id, &session.subtasks[n]);
+            tell(&world, &[event.clone()]).await?;
+            tell(&world, &[event]).await?;
+        }
+    }
+    for session in &sessions {
+        let row = with_status(&world, &session.id, SessionStatus::Success).await?;
+        assert_eq!((row.succeeded, row.failed), (20, 0));
+    }
+    one.stop().await?;
+    Ok(other.stop().await?)
+}
+
+async fn nobody_opens_a_session_that_ends_with_a_task_of_another_service(
+    world: World,
+) -> anyhow::Result<()> {
+    let daemon = world.daemon();
+    let opening = r#"{"session": {"id": "s1", "action": "x", "subtasks": [], "finalizer":
+        {"id": "f1", "task": "bank.pay", "args": [], "kwargs": {}, "takes_summary": false}}}"#;
+    let content = counterfoil_toolbox::message::Content::json(opening);
+    let key = event_key("demo");
+    world
+        .publish(&world.names.events, key.as_str(), content)
+        .await?;
+    let parked = world.parked(1).await?.remove(0);
+    assert!(
+        parked
+            .reason
+            .contains("bank.pay is a task of bank, and demo sent it"),
+        "{parked:?}"
+    );
+    assert!(world.store.session(&SessionId::new("s1")?).await?.is_none());
+    Ok(daemon.stop().await?)
+}
+
+async fn a_session_whose_subtasks_were_never_sent_times_out(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.session_interval = Duration::from_millis(50);
+    let daemon = world.daemon();
+    // Its producer dies at once: no queue takes what it sends.
+    let short = Duration::from_millis(1);
+    let session = session(3).estimated(short).buffer(short);
+    let (id, opening) = (session.id().clone(), session.opening()?);
+    let key = event_key("demo");
+    world
+        .publish(&world.names.events, key.as_str(), opening.write())
+        .await?;
+    let row = with_status(&world, &id, SessionStatus::TimedOut).await?;
+    assert_eq!((row.failed, row.timed_out), (3, true));
+    let missing: Vec<SubtaskRow> = world.store.subtasks(&id, None, 0).await?;
+    for subtask in missing {
+        let task = world
+            .row_in(subtask.task_id.as_str(), TaskState::Failure)
+            .await?;
+        let kind = FaultKind::SessionTimeout.as_str();
+        assert_eq!(task.error_kind.as_deref(), Some(kind));
+    }
+    Ok(daemon.stop().await?)
+}
+
+async fn nothing_times_out_whose_end_is_still_to_be_read(mut world: World) -> anyhow::Result<()> {
+    world.settings.session_interval = Duration::from_millis(1);
+    let daemon = world.daemon();
+    let short = Duration::from_secs(2);
+    let started = start(&world, session(1).estimated(short).buffer(Duration::ZERO)).await?;
+    with_status(&world, &started.id, SessionStatus::Ongoing).await?;
+    daemon.crash().await;
+    // What it reported waits behind much else, and when somebody reads it its time is over.
+    for n in 0..3000 {
+        let other = settled(&format!("other-{n}"), "demo.add", "1");
+        tell(&world, &[other]).await?;
+    }
+    tell(&world, &[done(&started.id, &started.subtasks[0])]).await?;
+    eventually("its time to be over", SOON, async || {
+        let overdue = world.store.overdue_sessions(short, short, 0).await?;
+        Ok((!overdue.is_empty()).then_some(()))
+    })
+    .await?;
+    let daemon = world.daemon();
+    with_status(&world, &started.id, SessionStatus::Success).await?;
+    Ok(daemon.stop().await?)
+}

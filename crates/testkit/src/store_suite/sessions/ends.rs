@@ -1,0 +1,115 @@
+//! Sessions that end before their subtasks do.
+
+use super::stage::{Site, time_out, told};
+use crate::store_suite::site::StoreSite;
+use anyhow::{Context, ensure};
+use counterfoil_store::{Batch, ControlFilter, SessionEnds};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::FaultKind;
+use counterfoil_toolbox::session::SessionStatus;
+use std::time::Duration;
+
+/// Those that wait are revoked at once, and those that run when their worker says so.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn an_aborted_session_is_over_when_its_running_subtasks_are(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let session = Site::opened(site, 3).await?;
+    let running = told(&session.opening, 1, 0, TaskState::Started);
+    session.tell(&[running]).await?;
+    abort(&session).await?;
+    let row = session.row().await?;
+    ensure!(
+        row.status == SessionStatus::Aborting && row.failed == 2,
+        "{row:?}"
+    );
+    ensure!(row.aborted_by.as_deref() == Some("bob"));
+    let asked = ControlFilter {
+        subject: Some(row.id.to_string()),
+        ..ControlFilter::default()
+    };
+    let kinds = site.store().controls(&asked).await?;
+    ensure!(
+        kinds
+            .iter()
+            .map(|one| one.kind.as_str())
+            .eq(["revoke_session"])
+    );
+    let stopped = told(&session.opening, 1, 0, TaskState::Revoked);
+    session.tell(&[stopped]).await?;
+    let row = session.row().await?;
+    ensure!(row.status == SessionStatus::Aborted && row.failed == 3);
+    let summary = session.summary().await?.context("its finalizer runs")?;
+    ensure!(summary["status"] == "ABORTED");
+    ensure!(summary["subtasks"][0]["error_kind"] == FaultKind::Aborted.as_str());
+    // What is over cannot be aborted.
+    abort(&session).await?;
+    ensure!(session.row().await?.status == SessionStatus::Aborted);
+    Ok(())
+}
+
+async fn abort(session: &Site<'_>) -> anyhow::Result<()> {
+    let store = session.site.store();
+    let (row, now) = (session.row().await?, store.clock().await?);
+    let rows = store.unfinished_subtasks(&row.id, None, 0).await?;
+    let mut batch = Batch::new();
+    batch.abort_session(&row.id, Some("bob"), now);
+    batch.end_subtasks(&row.id, &rows, SessionEnds::Aborted, now);
+    store.apply(&batch).await?;
+    Ok(())
+}
+
+/// Also those of which nothing was ever heard.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_session_whose_time_is_over_ends_with_what_is_missing_as_failed(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let session = Site::opened(site, 3).await?;
+    session
+        .tell(&[
+            told(&session.opening, 0, 0, TaskState::Success),
+            told(&session.opening, 1, 0, TaskState::Started),
+        ])
+        .await?;
+    let store = site.store();
+    let hour = Duration::from_secs(3600);
+    ensure!(store.overdue_sessions(hour, hour, 0).await?.is_empty());
+    ensure!(
+        store
+            .overdue_sessions(Duration::ZERO, hour, 0)
+            .await?
+            .is_empty()
+    );
+    let overdue = store.overdue_sessions(Duration::ZERO, Duration::ZERO, 0);
+    ensure!(overdue.await?.iter().eq([&session.opening.id]));
+    let rows = store
+        .unfinished_subtasks(&session.opening.id, None, 0)
+        .await?;
+    ensure!(rows.iter().map(|one| one.position).eq([1, 2]));
+    time_out(&session).await?;
+    let row = session.row().await?;
+    ensure!(row.status == SessionStatus::TimedOut, "{row:?}");
+    ensure!((row.succeeded, row.failed) == (1, 2));
+    let summary = session.summary().await?.context("its finalizer runs")?;
+    for missing in [1, 2] {
+        let kind = &summary["subtasks"][missing]["error_kind"];
+        ensure!(*kind == FaultKind::SessionTimeout.as_str(), "{summary:#}");
+    }
+    let task = store.task(session.opening.subtasks[2].id.as_str()).await?;
+    let task = task.context("a row for a task that was never sent")?;
+    ensure!(task.state == TaskState::Failure && task.name == "demo.add");
+    // It is known by its own end now; the session has told its finalizer already.
+    session.all(TaskState::Success).await?;
+    ensure!(session.row().await?.failed == 2);
+    ensure!(
+        store
+            .overdue_sessions(Duration::ZERO, Duration::ZERO, 0)
+            .await?
+            .is_empty()
+    );
+    Ok(())
+}
