@@ -11,9 +11,11 @@ use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::retention::within_limits;
 use counterfoil_toolbox::state::{Lineage, StateKey};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Name space of the ids of history lines that are derived from messages.
@@ -104,6 +106,8 @@ pub struct CopyColumns {
     pub session_id: Option<Box<str>>,
     /// See [`Envelope::is_result`].
     pub is_result: bool,
+    /// See [`Envelope::retention`].
+    pub retention: Option<Duration>,
     /// See [`Envelope::eta`].
     pub eta: Option<DateTime<Utc>>,
     /// See [`Envelope::expires`].
@@ -219,6 +223,7 @@ impl TrackingCopy {
             root_id: envelope.root_id.clone(),
             session_id: indexed(&envelope.session_id),
             is_result: envelope.is_result,
+            retention: envelope.retention.map(within_limits),
             eta: envelope.eta.map(clamped),
             expires: envelope.expires.map(clamped),
         }
@@ -296,7 +301,7 @@ fn options_to_json(envelope: &Envelope) -> String {
     set("eta", envelope.eta.map(time));
     set("expires", envelope.expires.map(time));
     if limits.hard.is_some() || limits.soft.is_some() {
-        let seconds = |limit: Option<std::time::Duration>| limit.map(|limit| limit.as_secs_f64());
+        let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
         set(
             "timelimit",
             Some(serde_json::json!([

@@ -17,6 +17,7 @@ pub(crate) struct Statements {
     pub(crate) dead_records: &'static str,
     pub(crate) dead_services: &'static str,
     pub(crate) delete_dead: &'static str,
+    pub(crate) delete_ended_controls: &'static str,
     pub(crate) delete_events: &'static str,
     pub(crate) delete_handled_dead: &'static str,
     pub(crate) delete_logs: &'static str,
@@ -25,6 +26,9 @@ pub(crate) struct Statements {
     pub(crate) delete_old_workers: &'static str,
     pub(crate) delete_parked: &'static str,
     pub(crate) delete_results: &'static str,
+    pub(crate) delete_stray_events: &'static str,
+    pub(crate) delete_stray_logs: &'static str,
+    pub(crate) delete_stray_results: &'static str,
     pub(crate) delete_tasks: &'static str,
     pub(crate) end_control: &'static str,
     pub(crate) end_controls: &'static str,
@@ -34,6 +38,7 @@ pub(crate) struct Statements {
     pub(crate) handle_dead: &'static str,
     pub(crate) has_migrations: &'static str,
     pub(crate) history: &'static str,
+    pub(crate) ids_without_row: &'static str,
     pub(crate) insert_canary: &'static str,
     pub(crate) insert_control: &'static str,
     pub(crate) insert_event: &'static str,
@@ -47,12 +52,16 @@ pub(crate) struct Statements {
     pub(crate) lost_tasks: &'static str,
     pub(crate) mark_published: &'static str,
     pub(crate) marker_seen: &'static str,
+    pub(crate) old_of_retention: &'static str,
+    pub(crate) old_of_type: &'static str,
     pub(crate) overdue_sessions: &'static str,
     pub(crate) owners: &'static str,
     pub(crate) parked: &'static str,
     pub(crate) probe: &'static str,
+    pub(crate) remove_old: &'static str,
     pub(crate) renew_leases: &'static str,
     pub(crate) result: &'static str,
+    pub(crate) retentions: &'static str,
     pub(crate) services: &'static str,
     pub(crate) sessions: &'static str,
     pub(crate) set_held: &'static str,
@@ -64,6 +73,7 @@ pub(crate) struct Statements {
     pub(crate) subtasks: &'static str,
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
+    pub(crate) task_types: &'static str,
     pub(crate) tasks: &'static str,
     pub(crate) tasks_with_ids: &'static str,
     pub(crate) unpublished_controls: &'static str,
@@ -89,17 +99,22 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            applied_migrations canaries clock complete_sessions controls controls_to_renew
-            count_sessions count_unpublished counts_by_service counts_by_state dead dead_records
-            dead_services delete_dead delete_events delete_handled_dead delete_logs delete_markers
-            delete_old_canaries delete_old_workers delete_parked delete_results delete_tasks
-            end_control end_controls end_sessions family finish_session handle_dead has_migrations
-            history insert_canary insert_control insert_event insert_log insert_marker insert_outbox
-            insert_session insert_subtasks lock_sessions log lost_tasks mark_published marker_seen
-            overdue_sessions owners parked probe renew_leases result services sessions set_held
-            shortest_lease stored_tasks strange_subtasks subtask_ends subtask_news subtasks task
-            task_schema tasks tasks_with_ids unpublished_controls unroutable unroutable_services
-            update_canary update_marker update_subtasks upsert_dead upsert_parked upsert_result
+            applied_migrations canaries clock complete_sessions controls
+            controls_to_renew count_sessions count_unpublished counts_by_service
+            counts_by_state dead dead_records dead_services delete_dead
+            delete_ended_controls delete_events delete_handled_dead delete_logs
+            delete_markers delete_old_canaries delete_old_workers delete_parked
+            delete_results delete_stray_events delete_stray_logs delete_stray_results
+            delete_tasks end_control end_controls end_sessions family finish_session
+            handle_dead has_migrations history ids_without_row insert_canary
+            insert_control insert_event insert_log insert_marker insert_outbox
+            insert_session insert_subtasks lock_sessions log lost_tasks mark_published
+            marker_seen old_of_retention old_of_type overdue_sessions owners parked
+            probe remove_old renew_leases result retentions services sessions set_held
+            shortest_lease stored_tasks strange_subtasks subtask_ends subtask_news
+            subtasks task task_schema task_types tasks tasks_with_ids
+            unpublished_controls unroutable unroutable_services update_canary
+            update_marker update_subtasks upsert_dead upsert_parked upsert_result
             upsert_task upsert_worker waiting workers
         )
     };
@@ -113,6 +128,8 @@ pub(crate) static SQLITE: Statements = statements!("sqlite");
 /// Statements that only PostgreSQL has.
 pub(crate) mod postgres {
     pub(crate) const CONFIGURE: &str = include_str!("../sql/postgres/configure.sql");
+    pub(crate) const DROP_EMPTY_MONTHS: &str =
+        include_str!("../sql/postgres/drop_empty_months.sql");
     pub(crate) const INSERT_UNDATED_EVENT: &str =
         include_str!("../sql/postgres/insert_undated_event.sql");
     pub(crate) const PREPARE_MONTHS: &str = include_str!("../sql/postgres/prepare_months.sql");

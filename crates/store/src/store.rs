@@ -10,6 +10,7 @@ use crate::record::{
     CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
+use crate::retention::Retention;
 use crate::sessions::Sessions;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -27,7 +28,7 @@ use uuid::Uuid;
 /// # Errors
 /// All methods return [`StoreError`]; [`StoreError::class`] says what to do about it.
 #[async_trait]
-pub trait Store: Sessions + Send + Sync + std::fmt::Debug {
+pub trait Store: Retention + Sessions + Send + Sync + std::fmt::Debug {
     /// The database, for messages: kind, host and name, never the password.
     fn server(&self) -> &str;
 

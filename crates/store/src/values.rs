@@ -51,6 +51,12 @@ impl<'a> TaskValues<'a> {
         self.change.state.lease.map(|lease| lease.restarts)
     }
 
+    /// Seconds that the row is kept once the task is over, where its message says so.
+    pub(crate) fn retention_s(&self) -> Option<i64> {
+        let keep = self.maybe(|copy| copy.retention)?;
+        i64::try_from(keep.as_secs()).ok()
+    }
+
     /// A column of the tracking copy, while there is one.
     pub(crate) fn copy<T>(&self, column: impl FnOnce(&'a CopyColumns) -> T) -> Option<T> {
         self.change.copy.as_deref().map(column)

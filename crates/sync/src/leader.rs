@@ -5,6 +5,7 @@ use crate::control::Controls;
 use crate::health::Health;
 use crate::rescue::Rescuer;
 use crate::resend::Resender;
+use crate::retention::Remover;
 use crate::start::prepare_months;
 use crate::tokens::Treasurer;
 use crate::trust;
@@ -73,11 +74,14 @@ impl Leader {
         let rescuer = Rescuer::new(&self.transport, self.names.clone(), store());
         let names = self.names.clone();
         let watchdog = Watchdog::new(&self.transport, names, store(), &self.settings);
+        let rules = self.settings.retention.clone();
+        let remover = Remover::new(store(), rules, self.settings.retention_interval);
         tokio::select! {
             () = self.rounds(&leading) => {}
             () = controls.run() => {}
             () = rescuer.run(&leading) => {}
             () = watchdog.run(&leading) => {}
+            () = remover.run(&leading) => {}
         }
     }
 

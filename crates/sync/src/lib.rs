@@ -22,6 +22,7 @@ mod read;
 mod reread;
 mod rescue;
 mod resend;
+mod retention;
 mod start;
 mod tokens;
 mod trust;

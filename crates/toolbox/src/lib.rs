@@ -23,6 +23,7 @@ pub mod names;
 pub mod priority;
 pub mod producer;
 pub mod rate;
+pub mod retention;
 pub mod session;
 pub mod start;
 pub mod state;

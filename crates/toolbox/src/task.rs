@@ -80,6 +80,11 @@ pub struct TaskOptions {
     /// How often a task that is [acknowledged early](Ack::Early) is begun again after its worker vanished.
     /// Once more, and it fails as `worker_lost` without being begun, and its message is dead. Default: 3.
     pub max_restarts: u32,
+    /// How long the platform keeps a task of this type once it is over, with its history, result and log:
+    /// from an hour to a hundred years, which is for ever. It travels with tasks that are sent from Rust
+    /// under this type, unless the sender says otherwise. `None`, the default: as `[sync.retention]` of
+    /// `counterfoil-sync` says.
+    pub retention: Option<Duration>,
 }
 
 /// When a worker acknowledges a message, and so who begins the task again when the worker dies.
@@ -114,6 +119,7 @@ impl Default for TaskOptions {
             max_concurrency_global: None,
             ack: Ack::Late,
             max_restarts: 3,
+            retention: None,
         }
     }
 }

@@ -61,6 +61,8 @@ CREATE TABLE background_task (
     expires timestamptz,
     retry_at timestamptz,
     worker text COLLATE "C",
+    -- How long the row is kept once the task is over, where the message says so.
+    retention_s bigint,
     -- Of a task that its worker has taken over from the broker: how long the worker may be silent, how
     -- often workers have vanished with the task, and when it is taken for lost, by the database's clock.
     lease_ms integer,
@@ -89,6 +91,9 @@ CREATE INDEX background_task_related
     WHERE related_content_type IS NOT NULL;
 CREATE INDEX background_task_identifier ON background_task (identifier, type)
     WHERE identifier IS NOT NULL;
+-- Tasks that say how long they are kept are found by that; the others by their type.
+CREATE INDEX background_task_retention ON background_task (retention_s, created_date)
+    WHERE retention_s IS NOT NULL;
 CREATE INDEX background_task_session ON background_task (session_id)
     WHERE session_id IS NOT NULL;
 

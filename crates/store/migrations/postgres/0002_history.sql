@@ -77,11 +77,50 @@ BEGIN
 END
 $$;
 
--- Whoever calls it cannot put a table of their own in the way of those that it means.
+-- Drops the partitions of months that are over by more than a week and of which no line is left. What must
+-- wait for a lock gives up at once: meanwhile everybody who writes history would wait behind it. With the
+-- rights of its owner, too.
+CREATE FUNCTION counterfoil_drop_empty_months() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET lock_timeout = '200ms' AS $$
+DECLARE
+    month regclass;
+    is_empty boolean;
+    dropped integer := 0;
+BEGIN
+    FOR month IN
+        SELECT inhrelid FROM pg_inherits
+        JOIN pg_class ON pg_class.oid = inhrelid
+        WHERE inhparent = 'task_event'::regclass AND relname ~ '^task_event_[0-9]{6}$'
+            AND to_date(right(relname, 6), 'YYYYMM') + interval '1 month 7 days' < now()
+        ORDER BY relname
+    LOOP
+        -- Without a lock first: mostly there is something.
+        EXECUTE format('SELECT NOT EXISTS (SELECT 1 FROM %s)', month) INTO is_empty;
+        CONTINUE WHEN NOT is_empty;
+        BEGIN
+            EXECUTE format('LOCK TABLE %s IN SHARE MODE', month);
+            EXECUTE format('SELECT NOT EXISTS (SELECT 1 FROM %s)', month) INTO is_empty;
+            IF is_empty THEN
+                EXECUTE format('DROP TABLE %s', month);
+                dropped := dropped + 1;
+            END IF;
+        EXCEPTION WHEN lock_not_available THEN
+            EXIT;
+        END;
+    END LOOP;
+    RETURN dropped;
+END
+$$;
+
+-- Whoever calls them cannot put a table of their own in the way of those that they mean.
 DO $$
 BEGIN
     EXECUTE format(
         'ALTER FUNCTION counterfoil_prepare_months(integer) SET search_path = %I, pg_temp',
+        current_schema()
+    );
+    EXECUTE format(
+        'ALTER FUNCTION counterfoil_drop_empty_months() SET search_path = %I, pg_temp',
         current_schema()
     );
 END

@@ -9,7 +9,7 @@ INSERT INTO background_task AS t (
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee, tries, lease_ms, restarts, lease_until
+    created_date, addressee, tries, lease_ms, restarts, retention_s, lease_until
 )
 SELECT
     u.id, u.task_id, u.type, u.service, u.state, u.run, u.rescue, u.sticky, u.executions,
@@ -19,7 +19,8 @@ SELECT
     u.related_object_id, u.identifier, u.parent_id, u.root_id, u.session_id, u.is_result,
     u.progress_current, u.progress_total, u.progress_message, u.error_kind, u.error_message,
     u.eta, u.expires, u.retry_at, u.worker, LEAST(u.created_date, now()),
-    u.addressee, u.tries, u.lease_ms, u.restarts, now() + u.lease_ms * interval '1 millisecond'
+    u.addressee, u.tries, u.lease_ms, u.restarts, u.retention_s,
+    now() + u.lease_ms * interval '1 millisecond'
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int4[], $7::int4[],
     $8::int2[], $9::int4[], $10::int4[], $11::int2[], $12::text[], $13::int4[], $14::int4[],
@@ -27,14 +28,15 @@ FROM unnest(
     $22::text[], $23::text[], $24::text[], $25::text[], $26::text[], $27::text[], $28::text[],
     $29::text[], $30::text[], $31::bool[], $32::int8[], $33::int8[], $34::text[], $35::text[],
     $36::text[], $37::timestamptz[], $38::timestamptz[], $39::timestamptz[], $40::text[],
-    $41::timestamptz[], $42::text[], $43::int4[], $44::int4[], $45::int4[]
+    $41::timestamptz[], $42::text[], $43::int4[], $44::int4[], $45::int4[],
+    $46::int8[]
 ) AS u (
     id, task_id, type, service, state, run, rescue, sticky, executions, deliveries, rank,
     event_id, copy_run, copy_rescue, copy_executions, copy_digest, input, options, message,
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee, tries, lease_ms, restarts
+    created_date, addressee, tries, lease_ms, restarts, retention_s
 )
 ON CONFLICT (task_id) DO UPDATE SET
     -- State: the higher of both.
@@ -111,6 +113,8 @@ ON CONFLICT (task_id) DO UPDATE SET
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.identifier ELSE t.identifier END,
     is_result = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.is_result ELSE t.is_result END,
+    retention_s = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
+        > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.retention_s ELSE t.retention_s END,
     eta = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.eta ELSE t.eta END,
     expires = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)

@@ -99,7 +99,7 @@ macro_rules! implement_store {
             async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
                 const WHAT: &str = "delete tasks";
                 let mut held = self.limits.acquire(WHAT, self.writers()).await?;
-                let deleted = Self::delete_now(&mut held, self.sql, ids);
+                let deleted = Self::delete_now(&mut held, self.sql, ids, None);
                 let deleted = self.limits.within(WHAT, deleted).await;
                 held.settle(deleted)
             }

@@ -4,18 +4,21 @@
 macro_rules! run_statements {
     ($store:ty) => {
         impl $store {
-            /// Removes tasks that are over, with all that belongs to them.
+            /// Removes tasks with all that belongs to them: those that are over, or those that were not
+            /// changed for so many seconds.
             async fn delete_now(
                 connection: &mut <Db as sqlx::Database>::Connection,
                 sql: &Statements,
                 ids: &[TaskId],
+                unchanged_for: Option<i64>,
             ) -> Result<HashSet<TaskId>, sqlx::Error> {
                 let mut tx = connection.begin().await?;
                 let ids = Self::texts(ids.iter().map(|id| id.as_str()));
-                let gone: Vec<(String,)> = query_as(sql.delete_tasks)
-                    .bind(ids)
-                    .fetch_all(&mut *tx)
-                    .await?;
+                let rows = match unchanged_for {
+                    None => query_as(sql.delete_tasks).bind(ids),
+                    Some(seconds) => query_as(sql.remove_old).bind(ids).bind(seconds),
+                };
+                let gone: Vec<(String,)> = rows.fetch_all(&mut *tx).await?;
                 let gone: HashSet<TaskId> = gone
                     .iter()
                     .filter_map(|(id,)| TaskId::new(id).ok())

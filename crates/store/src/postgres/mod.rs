@@ -22,8 +22,9 @@ use crate::record::{
     CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
+use crate::retention::implement_retention;
 use crate::sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions};
-use crate::sql::postgres::PREPARE_MONTHS;
+use crate::sql::postgres::{DROP_EMPTY_MONTHS, PREPARE_MONTHS};
 use crate::sql::{POSTGRES, Statements};
 use crate::store::{LeaderGuard, Store};
 use crate::text::{INDEXED, cleaned};
@@ -60,6 +61,7 @@ pub(crate) struct Postgres {
 
 implement_sessions!(Postgres);
 implement_store!(Postgres);
+implement_retention!(Postgres);
 
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -152,6 +154,18 @@ impl Postgres {
     async fn prepare_months_now(&self) -> Result<(), StoreError> {
         let statement = query(PREPARE_MONTHS).bind(MONTHS_AHEAD);
         self.execute("prepare the coming months", statement).await
+    }
+
+    async fn drop_empty_months_now(&self) -> Result<usize, StoreError> {
+        const WHAT: &str = "drop empty months of history";
+        // It writes, whatever `all` is called for elsewhere.
+        let dropped = self
+            .all(WHAT, query_as::<_, (i32,)>(DROP_EMPTY_MONTHS))
+            .await?;
+        let dropped = dropped
+            .first()
+            .map_or(0, |(dropped,)| dropped.unsigned_abs());
+        Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
     }
 
     async fn write(&self, batch: &Batch) -> Result<Applied, StoreError> {

@@ -253,6 +253,7 @@ fn tasks<'q>(
         .bind(column!(rows, |row| row.change.state.key.tries))
         .bind(column!(rows, |row| row.lease_ms()))
         .bind(column!(rows, |row| row.restarts()))
+        .bind(column!(rows, |row| row.retention_s()))
 }
 
 fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {

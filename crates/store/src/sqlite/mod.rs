@@ -20,6 +20,7 @@ use crate::record::{
     CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
+use crate::retention::implement_retention;
 use crate::sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions};
 use crate::sql::{SQLITE, Statements};
 use crate::store::{LeaderGuard, Store};
@@ -58,6 +59,7 @@ pub(crate) struct Sqlite {
 
 implement_sessions!(Sqlite);
 implement_store!(Sqlite);
+implement_retention!(Sqlite);
 
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -168,6 +170,14 @@ impl Sqlite {
     )]
     async fn prepare_months_now(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    #[expect(
+        clippy::unused_async,
+        reason = "history is partitioned on PostgreSQL only"
+    )]
+    async fn drop_empty_months_now(&self) -> Result<usize, StoreError> {
+        Ok(0)
     }
 
     async fn write(&self, batch: &Batch) -> Result<Applied, StoreError> {

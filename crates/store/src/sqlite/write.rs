@@ -180,7 +180,8 @@ async fn task(
         .bind(row.copy(|copy| &*copy.addressee))
         .bind(key.tries)
         .bind(row.lease_ms())
-        .bind(row.restarts());
+        .bind(row.restarts())
+        .bind(row.retention_s());
     done.fetch_optional(tx).await
 }
 

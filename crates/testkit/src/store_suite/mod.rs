@@ -14,6 +14,7 @@ pub mod hostile;
 pub mod leases;
 pub mod merging;
 pub mod records;
+pub mod retention;
 mod samples;
 pub mod sessions;
 mod site;
@@ -60,6 +61,11 @@ macro_rules! store_suite {
             leases::a_task_whose_lease_has_ended_is_found_and_marked_as_sent_again,
             leases::a_sign_of_life_renews_the_leases_of_its_worker_only,
             leases::a_marker_is_seen_when_it_came_every_way,
+            retention::what_is_over_goes_whole_when_its_time_is_over,
+            retention::a_task_that_says_how_long_it_is_kept_is_kept_so_long,
+            retention::what_late_reports_leave_of_a_removed_task_goes_too,
+            retention::what_belongs_to_no_task_is_found_and_goes_when_it_is_old,
+            retention::months_of_which_nothing_is_left_are_dropped,
             again::tasks_that_are_over_are_deleted_whole,
             again::a_new_run_begins_where_the_last_one_ended,
             again::dead_letters_are_found_by_why_what_and_when,

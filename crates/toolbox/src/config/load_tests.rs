@@ -257,3 +257,25 @@ fn names_that_do_not_fit_a_broker_are_refused() {
     let reserved = "[broker]\nqueue_prefix = \"amq.\"";
     assert!(faults(Role::Worker, reserved, &[])[0].contains("reserved by RabbitMQ"));
 }
+
+#[test]
+fn how_long_tasks_are_kept_is_said_by_type_and_late_reports_have_their_hour() {
+    let text = "[sync.retention]\ndefault = \"90d\"\n\"export.*\" = \"30d\"\n\"export.bill\" = \"forever\"\n\"demo.old\" = \"900000d\"";
+    let env = [("COUNTERFOIL_SYNC__RETENTION__DEFAULT", "60d")];
+    let kept = load(Role::Daemon, text, &env).expect("good").sync.retention;
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    assert_eq!(kept.of("demo.add"), days(60));
+    assert_eq!(kept.of("export.project"), days(30));
+    assert_eq!(kept.of("export.bill"), None);
+    assert_eq!(kept.of("demo.old"), None);
+    let bad = "[sync.retention]\ndefault = \"59m\"\n\"*.x\" = \"1d\"\n\"a.b\" = [1]";
+    let no_time = "is not a time of at least an hour, for late reports; write for example \"90d\", or \"forever\"";
+    assert_eq!(
+        faults(Role::Daemon, bad, &[]),
+        [
+            "sync.retention.*.x: neither the name of a task nor the start of one: write \"export.project\" or \"export.*\"".to_owned(),
+            format!("sync.retention.a.b: it {no_time}"),
+            format!("sync.retention.default: \"59m\" {no_time}"),
+        ]
+    );
+}

@@ -2,6 +2,7 @@
 
 use super::fault::{Fault, nearest, variable};
 use super::units;
+use crate::retention::{FOR_EVER, SHORTEST, within_limits};
 use crate::text::InvalidText;
 use ::config::{Map, Value, ValueKind};
 use std::ops::RangeInclusive;
@@ -68,6 +69,36 @@ impl<'a> Section<'a> {
             };
             read(&name, &mut section);
             section.finish();
+        }
+    }
+
+    /// Reads every value in here, whatever its name, as a time for which something is kept; `None`: for
+    /// ever. `keep` says what is wrong with a name.
+    pub(super) fn retentions(
+        mut self,
+        mut keep: impl FnMut(&str, Option<Duration>) -> Result<(), String>,
+    ) {
+        let mut entries: Vec<_> = std::mem::take(&mut self.left).into_iter().collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, value) in entries {
+            let text = scalar(&value);
+            let time = match text.as_deref().map(str::trim) {
+                Some("forever") => Ok(None),
+                Some(text) => match units::duration(text) {
+                    Some(time) if time >= SHORTEST => Ok(Some(within_limits(time))),
+                    Some(_) | None => Err(format!("{text:?}{}", self.from(&name, &value))),
+                },
+                None => Err("it".to_owned()),
+            };
+            let kept = match time {
+                Ok(time) => keep(&name, time.filter(|time| *time < FOR_EVER)),
+                Err(what) => Err(format!(
+                    "{what} is not a time of at least an hour, for late reports; write for example \"90d\", or \"forever\""
+                )),
+            };
+            if let Err(problem) = kept {
+                self.fault(&name, problem);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use super::sections::{
     TelemetrySettings, WorkerSettings,
 };
 use crate::names::ServiceName;
+use crate::retention::{BadPattern, RetentionRules};
 use crate::topology::{QueueKind, QueueSettings};
 use secrecy::ExposeSecret;
 use std::time::Duration;
@@ -196,6 +197,10 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
         session_buffer: s
             .duration("session_buffer", MILLISECOND)
             .unwrap_or(default.session_buffer),
+        retention: retention(s.sub("retention")),
+        retention_interval: s
+            .duration("retention_interval", SECOND)
+            .unwrap_or(default.retention_interval),
         ready_backlog: s
             .number("ready_backlog", 1..=u32::MAX)
             .unwrap_or(default.ready_backlog),
@@ -203,6 +208,22 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
     };
     s.finish();
     settings
+}
+
+fn retention(s: Section<'_>) -> RetentionRules {
+    let mut rules = RetentionRules::default();
+    s.retentions(|name, keep| match name {
+        "default" => {
+            rules.default = keep;
+            Ok(())
+        }
+        pattern => {
+            let pattern = pattern.parse().map_err(|e: BadPattern| e.to_string())?;
+            rules.types.insert(pattern, keep);
+            Ok(())
+        }
+    });
+    rules
 }
 
 pub(super) fn telemetry(mut s: Section<'_>) -> TelemetrySettings {

@@ -1,6 +1,7 @@
 //! The sections of a configuration, ready to use. Durations and sizes carry their units in types.
 
 use crate::names::{QueueName, ServiceName};
+use crate::retention::RetentionRules;
 use crate::text::InvalidText;
 use crate::topology::{Names, QueueKind, QueueSettings, ServiceSettings};
 use secrecy::{ExposeSecret, SecretString};
@@ -252,6 +253,11 @@ pub struct SyncSettings {
     pub session_estimate: Duration,
     /// How much longer than estimated a session may take, where it does not say so. Default: 10 min.
     pub session_buffer: Duration,
+    /// How long tasks that are over are kept. `[sync.retention]`, a line for each type or start of types:
+    /// `default = "90d"`, `"export.*" = "30d"`, `"export.invoice" = "forever"`. Default: for ever.
+    pub retention: RetentionRules,
+    /// How often tasks are removed whose time is over. Default: 10 min.
+    pub retention_interval: Duration,
     /// Most messages that may wait in the tracking queue, or in the queue of events, while `/readyz`
     /// calls the daemon ready. Default: 100,000, some ten to thirty seconds of work.
     pub ready_backlog: u32,
@@ -271,6 +277,8 @@ impl Default for SyncSettings {
             session_interval: Duration::from_secs(60),
             session_estimate: Duration::from_secs(60),
             session_buffer: Duration::from_secs(600),
+            retention: RetentionRules::default(),
+            retention_interval: Duration::from_secs(600),
             ready_backlog: 100_000,
             health_bind: None,
         }

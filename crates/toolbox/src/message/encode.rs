@@ -5,6 +5,7 @@ use super::decode::Payload;
 use super::envelope::{Envelope, TimeLimits, names};
 use super::headers::{HeaderValue, Headers};
 use super::repr::{python_repr, python_tuple_repr};
+use crate::retention::within_limits;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
 
@@ -95,6 +96,10 @@ fn push_own(headers: &mut Headers, envelope: &Envelope) {
     if let Some(max_retries) = envelope.max_retries {
         headers.push(names::MAX_RETRIES, i64::from(max_retries));
     }
+    if let Some(retention) = envelope.retention {
+        let seconds = within_limits(retention).as_secs();
+        headers.push(names::RETENTION, i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
     for (name, text) in [
         (names::CHECKPOINT, &envelope.checkpoint),
         (names::SESSION, &envelope.session_id),
@@ -144,6 +149,7 @@ mod tests {
         envelope.eta = DateTime::from_timestamp(1_800_000_000, 123_456_000);
         envelope.expires = DateTime::from_timestamp(1_900_000_000, 0);
         envelope.time_limits.hard = Some(Duration::from_secs(30));
+        envelope.retention = Some(Duration::from_secs(86_400));
         envelope.creator_id = Some("user 7".into());
         envelope.related = Some("project:17".into());
         envelope.is_result = true;

@@ -4,6 +4,7 @@ use super::content::{Content, is_broker_header};
 use super::headers::{HeaderValue, Headers};
 use crate::ids::TaskId;
 use crate::names::TaskName;
+use crate::retention::within_limits;
 use crate::state::Lineage;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub mod names {
     pub const MAX_RETRIES: &str = "counterfoil-max-retries";
     /// How often the platform sent the task again because its worker vanished with it.
     pub const RESTARTS: &str = "counterfoil-restarts";
+    /// How many seconds the platform keeps the task once it is over: see [`crate::retention`].
+    pub const RETENTION: &str = "counterfoil-retention";
     /// What an earlier execution left for the next one: JSON.
     pub const CHECKPOINT: &str = "counterfoil-checkpoint";
     /// Session that the task is part of.
@@ -77,6 +80,8 @@ pub struct Envelope {
     pub max_retries: Option<u32>,
     /// See [`names::RESTARTS`].
     pub restarts: i32,
+    /// See [`names::RETENTION`].
+    pub retention: Option<Duration>,
     /// See [`names::CHECKPOINT`].
     pub checkpoint: Option<Box<str>>,
     /// Not before this time.
@@ -121,6 +126,7 @@ impl Envelope {
             retries: 0,
             max_retries: None,
             restarts: 0,
+            retention: None,
             checkpoint: None,
             eta: None,
             expires: None,
@@ -210,6 +216,7 @@ impl Envelope {
         let max_retries = count(headers, names::MAX_RETRIES)?;
         self.max_retries = max_retries.map(i32::unsigned_abs);
         self.restarts = count(headers, names::RESTARTS)?.unwrap_or(0);
+        self.retention = retention(headers)?;
         self.checkpoint = headers.text(names::CHECKPOINT).map(Into::into);
         self.lineage.deliveries = count(headers, names::DELIVERY_COUNT)?.unwrap_or(0);
         self.session_id = headers.text(names::SESSION).map(Into::into);
@@ -230,7 +237,7 @@ impl Envelope {
 }
 
 /// Headers that have a field of their own, or that are written anew on every send.
-const KNOWN: [&str; 29] = [
+const KNOWN: [&str; 30] = [
     "task",
     "id",
     "correlation_id",
@@ -252,6 +259,7 @@ const KNOWN: [&str; 29] = [
     names::TRIES_BEFORE,
     names::MAX_RETRIES,
     names::RESTARTS,
+    names::RETENTION,
     names::CHECKPOINT,
     names::SESSION,
     names::CREATOR,
@@ -284,6 +292,18 @@ fn count(headers: &Headers, name: &str) -> Result<Option<i32>, String> {
         Some(value) => match value.as_int().and_then(|n| i32::try_from(n).ok()) {
             Some(n) if (0..=MAX_COUNT).contains(&n) => Ok(Some(n)),
             _ => Err(format!("header {name} is not a number from 0 to 1000000")),
+        },
+    }
+}
+
+/// Whole seconds, within the limits of a retention.
+fn retention(headers: &Headers) -> Result<Option<Duration>, String> {
+    let name = names::RETENTION;
+    match headers.get(name) {
+        None | Some(HeaderValue::Null) => Ok(None),
+        Some(value) => match value.as_int().and_then(|n| u64::try_from(n).ok()) {
+            Some(seconds) => Ok(Some(within_limits(Duration::from_secs(seconds)))),
+            None => Err(format!("header {name} is not a whole number of seconds")),
         },
     }
 }

@@ -21,6 +21,7 @@ pub struct SendOptions {
     pub(crate) time_limits: TimeLimits,
     pub(crate) max_retries: Option<u32>,
     pub(crate) priority: Option<Priority>,
+    pub(crate) retention: Option<Duration>,
     pub(crate) parent: Option<(TaskId, TaskId)>,
     pub(crate) session_id: Option<SessionId>,
     pub(crate) creator: Option<String>,
@@ -88,6 +89,13 @@ impl SendOptions {
         self
     }
 
+    /// How long the platform keeps the task once it is over, instead of as long as its type says or
+    /// `[sync.retention]` of `counterfoil-sync`: from an hour to a hundred years, which is for ever.
+    pub fn retention(mut self, keep: Duration) -> Self {
+        self.retention = Some(keep);
+        self
+    }
+
     /// Makes the task a child of `parent` in the family of `root`.
     pub fn child_of(mut self, parent: TaskId, root: TaskId) -> Self {
         self.parent = Some((parent, root));
@@ -133,7 +141,9 @@ impl SendOptions {
 
     /// With what is left unsaid as the type `T` has it, where the message has to tell it.
     pub(crate) fn of_type<T: Task>(mut self) -> Self {
-        self.priority = self.priority.or_else(|| Some(T::options().priority));
+        let of_type = T::options();
+        self.priority = self.priority.or(Some(of_type.priority));
+        self.retention = self.retention.or(of_type.retention);
         self
     }
 
@@ -154,6 +164,7 @@ impl SendOptions {
         envelope.expires = self.expires;
         envelope.time_limits = self.time_limits;
         envelope.max_retries = self.max_retries;
+        envelope.retention = self.retention;
         if let Some((parent, root)) = self.parent {
             envelope.parent_id = Some(parent);
             envelope.root_id = root;

@@ -1,5 +1,7 @@
 //! A store that fails on command.
 
+mod retention;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_store::record::{
