@@ -77,7 +77,8 @@ CREATE UNIQUE INDEX background_task_task_id ON background_task (task_id);
 CREATE INDEX background_task_created ON background_task (created_date);
 -- Both by name (which begins with the service) and by service.
 CREATE INDEX background_task_type ON background_task (service, type, created_date);
-CREATE INDEX background_task_unfinished ON background_task (state, created_date)
+-- With the type, so that looking for the few of one type does not read the rows of all others.
+CREATE INDEX background_task_unfinished ON background_task (state, created_date, service, type)
     WHERE state <> 'SUCCESS';
 CREATE INDEX background_task_unroutable ON background_task (addressee, created_date)
     WHERE state = 'UNROUTABLE';

@@ -1,0 +1,72 @@
+-- The roles of counterfoil's database, each with the rights that it needs and no others:
+--
+--   counterfoil_owner    owns the tables: `counterfoil init` connects as it, and nothing else does
+--   counterfoil_sync     writes: counterfoil-sync, and people who act on tasks at the command line
+--   counterfoil_web      reads, and asks: what shows tasks, sends and cancels them
+--   counterfoil_worker   results straight from Python: reads and writes task_result, and sees nothing else
+--
+-- A superuser runs it twice: before `counterfoil init`, for the roles and a schema of their own, and after it,
+-- for the tables. It may be repeated at any time. Tables of later migrations are covered.
+--
+--   psql -d DATABASE -f deploy/postgres/roles.sql [-v schema=NAME]
+--
+-- It sets no passwords, and without one nobody logs in by password: ALTER ROLE counterfoil_sync PASSWORD '…'.
+\set ON_ERROR_STOP on
+\if :{?schema}
+\else
+    \set schema counterfoil
+\endif
+
+BEGIN;
+
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['counterfoil_owner', 'counterfoil_sync', 'counterfoil_web', 'counterfoil_worker']) AS name
+WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = name)
+\gexec
+
+SELECT format('CREATE SCHEMA %I AUTHORIZATION counterfoil_owner', :'schema')
+WHERE NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = :'schema')
+\gexec
+
+-- Their names need no schema then.
+SELECT format('ALTER ROLE %I IN DATABASE %I SET search_path = %I', name, current_database(), :'schema')
+FROM unnest(ARRAY['counterfoil_owner', 'counterfoil_sync', 'counterfoil_web', 'counterfoil_worker']) AS name
+\gexec
+SELECT format(
+    'GRANT CONNECT ON DATABASE %I TO counterfoil_owner, counterfoil_sync, counterfoil_web, counterfoil_worker',
+    current_database()
+)
+\gexec
+SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database())
+\gexec
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA :"schema" TO counterfoil_sync, counterfoil_web, counterfoil_worker;
+
+-- Tables and functions to come.
+ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner IN SCHEMA :"schema"
+    GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO counterfoil_sync;
+ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner IN SCHEMA :"schema"
+    GRANT SELECT ON TABLES TO counterfoil_web;
+ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner IN SCHEMA :"schema"
+    GRANT EXECUTE ON FUNCTIONS TO counterfoil_sync;
+ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner
+    REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+
+-- Tables and functions that are there.
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA :"schema" TO counterfoil_sync;
+GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO counterfoil_web;
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA :"schema" TO counterfoil_sync;
+
+-- What is different about some of them.
+SELECT format(statement, :'schema', name)
+FROM (VALUES
+    ('counterfoil_migrations', 'REVOKE INSERT, UPDATE, DELETE ON %I.%I FROM counterfoil_sync'),
+    ('outbox', 'GRANT INSERT ON %I.%I TO counterfoil_web'),
+    ('control', 'GRANT INSERT ON %I.%I TO counterfoil_web'),
+    ('task_result', 'GRANT SELECT, INSERT, UPDATE ON %I.%I TO counterfoil_worker')
+) AS special (name, statement)
+WHERE to_regclass(format('%I.%I', :'schema', name)) IS NOT NULL
+\gexec
+
+COMMIT;
