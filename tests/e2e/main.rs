@@ -1,6 +1,7 @@
 //! End-to-end tests, a module per promise, on real servers and with real processes.
 
 mod again;
+mod audit;
 mod bench;
 mod celery;
 mod chart;

@@ -11,7 +11,7 @@ struct Site {
     /// Programs that connect as `counterfoil_sync`.
     platform: Platform,
     database: Database,
-    vhost: Vhost,
+    _vhost: Vhost,
     _node: PostgresNode,
 }
 
@@ -29,7 +29,7 @@ impl Site {
             // Again, as who may not change the schema: there is nothing to change.
             platform: Platform::init(&vhost.amqp_url(), &as_role(superuser, "counterfoil_sync")?)?,
             database,
-            vhost,
+            _vhost: vhost,
             _node: node,
         })
     }

@@ -3,6 +3,8 @@
 use crate::command::{
     dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs,
     session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
+    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs,
+    task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
 use counterfoil_toolbox::names::ServiceName;
@@ -69,6 +71,11 @@ pub(crate) enum Command {
     Parked(ParkedCommand),
     /// Workers that were heard of
     Workers(WorkersArgs),
+    /// Whether every task is accounted for: names those that are not
+    ///
+    /// Every id that is known anywhere must have a row, and every task that waits a message in a queue of its
+    /// service. Nothing is changed, and no queue is disturbed.
+    Audit(AuditArgs),
     /// Look at configuration, broker, topology and database, and say what to mend
     Doctor,
 }

@@ -6,6 +6,7 @@
 //! rows whose serialized keys are the names of the columns ([`record`]).
 
 mod batch;
+mod books;
 mod calls;
 mod control;
 mod copy;
@@ -34,6 +35,7 @@ mod values;
 mod worker_seen;
 
 pub use batch::{Applied, Batch, CanaryPlace, MarkerPlace};
+pub use books::{Books, Stray};
 pub use control::{Cancelling, ControlFilter, HeldBack};
 pub use copy::{Seen, TrackingCopy};
 pub use error::{BoxError, FaultClass, StoreError};

@@ -55,7 +55,7 @@ pub trait Retention: Send + Sync {
 
     /// Looks at so many tasks, the oldest first and up to 10,000, and removes those of them that are over
     /// for long enough, with histories, results and logs, in one transaction. Immutable ones stay, and on
-    /// PostgreSQL those that somebody writes at the moment. Rows of a type that have no tracking copy and
+    /// PostgreSQL those that somebody writes at the moment; so do subtasks of sessions that are not over. Rows of a type that have no tracking copy and
     /// no lease go as if they were over: late reports left them of tasks that had been removed.
     async fn remove_old(
         &self,

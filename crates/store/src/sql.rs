@@ -68,6 +68,7 @@ pub(crate) struct Statements {
     pub(crate) shortest_lease: &'static str,
     pub(crate) stored_tasks: &'static str,
     pub(crate) strange_subtasks: &'static str,
+    pub(crate) strays: &'static str,
     pub(crate) subtask_ends: &'static str,
     pub(crate) subtask_news: &'static str,
     pub(crate) subtasks: &'static str,
@@ -111,8 +112,8 @@ macro_rules! statements {
             insert_session insert_subtasks lock_sessions log lost_tasks mark_published
             marker_seen old_of_retention old_of_type overdue_sessions owners parked
             probe remove_old renew_leases result retentions services sessions set_held
-            shortest_lease stored_tasks strange_subtasks subtask_ends subtask_news
-            subtasks task task_schema task_types tasks tasks_with_ids
+            shortest_lease stored_tasks strange_subtasks strays subtask_ends
+            subtask_news subtasks task task_schema task_types tasks tasks_with_ids
             unpublished_controls unroutable unroutable_services update_canary
             update_marker update_subtasks upsert_dead upsert_parked upsert_result
             upsert_task upsert_worker waiting workers

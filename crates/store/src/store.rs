@@ -1,6 +1,7 @@
 //! The platform database as one trait.
 
 use crate::batch::{Applied, Batch};
+use crate::books::Books;
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::StoreError;
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
@@ -28,7 +29,7 @@ use uuid::Uuid;
 /// # Errors
 /// All methods return [`StoreError`]; [`StoreError::class`] says what to do about it.
 #[async_trait]
-pub trait Store: Retention + Sessions + Send + Sync + std::fmt::Debug {
+pub trait Store: Books + Retention + Sessions + Send + Sync + std::fmt::Debug {
     /// The database, for messages: kind, host and name, never the password.
     fn server(&self) -> &str;
 

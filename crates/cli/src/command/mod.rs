@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod again;
+pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod demo;
 mod doctor;
@@ -38,6 +39,7 @@ pub(crate) async fn run(
         Command::Pause { service } => pause::run(&service, Wanted::Paused, global, output).await,
         Command::Resume { service } => pause::run(&service, Wanted::Resumed, global, output).await,
         Command::Workers(args) => workers::run(args, global, output).await,
+        Command::Audit(args) => audit::run(args, global, output).await,
         Command::Doctor => doctor::run(global, output).await,
     }
 }

@@ -1,10 +1,15 @@
--- Removes the rows of those tasks that are still old enough, and tells which. Rows that somebody writes at
+-- Removes the rows of those tasks that are still old enough, and tells which. Subtasks
+-- of sessions that are not over stay, because those count them. Rows that somebody writes at
 -- this moment are left for the next time.
 -- Parameters: 1 task ids, 2 seconds that they are kept.
 DELETE FROM background_task
 WHERE task_id IN (
-    SELECT task_id FROM background_task
+    SELECT task_id FROM background_task AS task
     WHERE task_id = ANY ($1::text[]) AND NOT immutable AND last_updated < now() - $2::int8 * interval '1 second'
+        AND NOT EXISTS (
+            SELECT 1 FROM session_subtask AS subtask JOIN session ON session.id = subtask.session_id
+            WHERE subtask.task_id = task.task_id AND session.status IN ('ONGOING', 'ABORTING')
+        )
     FOR UPDATE SKIP LOCKED
 )
 RETURNING task_id

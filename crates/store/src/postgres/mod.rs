@@ -6,6 +6,7 @@ mod signs;
 mod write;
 
 use crate::batch::{Applied, Batch, Resent};
+use crate::books::implement_books;
 use crate::calls::{
     DeadColumns, LostTaskColumns, OwnersColumns, ParkedColumns, StoredTaskColumns,
     UnroutableColumns, implement_store, row_limit,
@@ -62,6 +63,7 @@ pub(crate) struct Postgres {
 implement_sessions!(Postgres);
 implement_store!(Postgres);
 implement_retention!(Postgres);
+implement_books!(Postgres);
 
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -4,6 +4,7 @@ mod file_lock;
 mod write;
 
 use crate::batch::{Applied, Batch, Resent};
+use crate::books::implement_books;
 use crate::calls::{
     DeadColumns, LostTaskColumns, OwnersColumns, ParkedColumns, StoredTaskColumns,
     UnroutableColumns, implement_store, row_limit,
@@ -60,6 +61,7 @@ pub(crate) struct Sqlite {
 implement_sessions!(Sqlite);
 implement_store!(Sqlite);
 implement_retention!(Sqlite);
+implement_books!(Sqlite);
 
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

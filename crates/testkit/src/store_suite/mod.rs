@@ -7,6 +7,7 @@
 //! ```
 
 pub mod again;
+pub mod books;
 pub mod control;
 pub mod filters;
 pub mod history;
@@ -61,6 +62,7 @@ macro_rules! store_suite {
             leases::a_task_whose_lease_has_ended_is_found_and_marked_as_sent_again,
             leases::a_sign_of_life_renews_the_leases_of_its_worker_only,
             leases::a_marker_is_seen_when_it_came_every_way,
+            books::what_is_dead_or_was_published_and_has_no_row_is_found,
             retention::what_is_over_goes_whole_when_its_time_is_over,
             retention::a_task_that_says_how_long_it_is_kept_is_kept_so_long,
             retention::what_late_reports_leave_of_a_removed_task_goes_too,

@@ -83,7 +83,7 @@ async fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
     output.list(&lines, &columns, |line| row(line, now))
 }
 
-pub(super) fn is_alive(worker: &WorkerRow, now: DateTime<Utc>) -> bool {
+pub(crate) fn is_alive(worker: &WorkerRow, now: DateTime<Utc>) -> bool {
     let interval = TimeDelta::milliseconds(worker.interval_ms.clamp(0, 3_600_000));
     worker.phase != "stopped" && now - worker.last_heartbeat < interval * LOST
 }

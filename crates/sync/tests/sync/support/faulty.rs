@@ -1,5 +1,6 @@
 //! A store that fails on command.
 
+mod books;
 mod retention;
 
 use async_trait::async_trait;

@@ -1,0 +1,305 @@
+//! What does not balance: a pure function over what database and broker tell.
+//!
+//! A task that waits is a message in a queue of its service, one that is delayed is a message in the delay
+//! levels, one that runs is in the hands of a worker. Of the first two there can be too few messages. How many
+//! messages wait is known, which ones is not: nobody can look into a queue without disturbing it. But a queue
+//! gives out its oldest message first, and what comes back stands in front again, so the oldest tasks are those
+//! whose messages somebody took; and when a queue is empty, all are.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::record::TaskRow;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::delay::{addressee, without_delay};
+use counterfoil_toolbox::names::RoutingKey;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// How exactly it is known when a delayed message leaves the levels for its queue.
+const LEAVES: TimeDelta = TimeDelta::seconds(10);
+
+/// Where the message of a task that is not over has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Nowhere: the database has it until somebody owns it.
+    Unroutable,
+    /// Held back: it goes round through the delay levels.
+    Held,
+    /// In the delay levels.
+    Delayed,
+    /// Between the levels, its queue and a worker that keeps it.
+    Anywhere,
+    /// In a queue of its service.
+    Waiting,
+    /// In a queue of its service, given back by a worker that is gone.
+    Returned,
+    /// In the hands of a worker.
+    Running,
+}
+
+/// A task that is not over.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    pub(super) id: String,
+    pub(super) task_id: String,
+    /// Whose queue its key leads to.
+    pub(super) service: String,
+    pub(super) place: Place,
+    /// When its message came into that queue, or will.
+    pub(super) due: DateTime<Utc>,
+}
+
+impl Open {
+    /// What a row tells, when these workers live.
+    pub(super) fn of(row: &TaskRow, living: &HashSet<String>, now: DateTime<Utc>) -> Self {
+        let key = row.routing_key.as_deref();
+        Self {
+            id: row.id.clone(),
+            task_id: row.task_id.to_string(),
+            service: key.map_or(row.service.as_str(), addressee).to_owned(),
+            place: place(row, living, now),
+            due: row.retry_at.or(row.eta).unwrap_or(row.created_date),
+        }
+    }
+}
+
+fn place(row: &TaskRow, living: &HashSet<String>, now: DateTime<Utc>) -> Place {
+    let is_held_by_worker = row.worker.as_ref().is_some_and(|id| living.contains(id));
+    match row.state {
+        TaskState::Unroutable => Place::Unroutable,
+        _ if row.held => Place::Held,
+        // Its worker may keep it for so long.
+        TaskState::Retry if is_held_by_worker => Place::Anywhere,
+        TaskState::Pending | TaskState::Retry => match row.retry_at.or(row.eta) {
+            Some(due) if due > now - LEAVES => match is_in_levels(row) && due > now + LEAVES {
+                true => Place::Delayed,
+                // Celery's workers take what is due later, and keep it.
+                false => Place::Anywhere,
+            },
+            Some(_) | None => Place::Waiting,
+        },
+        TaskState::Received | TaskState::Started | TaskState::Progress => {
+            // What has a lease is the daemon's to look after.
+            match is_held_by_worker || row.lease_until.is_some() {
+                true => Place::Running,
+                false => Place::Returned,
+            }
+        }
+        TaskState::Rejected | TaskState::Failure | TaskState::Revoked | TaskState::Success => {
+            Place::Anywhere
+        }
+    }
+}
+
+/// Whether the last message was sent through the delay levels.
+fn is_in_levels(row: &TaskRow) -> bool {
+    let key = row.routing_key.as_deref();
+    let key = key.and_then(|key| RoutingKey::new(key).ok());
+    key.is_some_and(|key| without_delay(&key) != key)
+}
+
+/// What the broker and workers tell of the queues of a service, all classes together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Queue {
+    /// Messages that wait.
+    pub(super) ready: u32,
+    /// Consumers, as the broker counts them.
+    pub(super) consumers: u32,
+    /// The most consumers that living workers have there.
+    pub(super) told: u32,
+}
+
+/// A message in a dead queue, as the database has it, and its task.
+#[derive(Debug, Clone)]
+pub(super) struct Dead {
+    pub(super) task_id: Option<String>,
+}
+
+/// What one look found.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) open: Vec<Open>,
+    pub(super) queues: BTreeMap<String, Queue>,
+    /// Messages in all delay levels together.
+    pub(super) in_levels: u32,
+    /// Queues of the platform in which messages wait that the daemon has not read.
+    pub(super) unread: BTreeMap<String, u32>,
+    /// Ids without a row, and the tables that know them.
+    pub(super) strays: BTreeMap<String, BTreeSet<String>>,
+    /// Dead letters of each service, oldest first, and how many messages its dead queue has.
+    pub(super) dead: BTreeMap<String, (Vec<Dead>, u32)>,
+}
+
+/// Something that does not balance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Finding {
+    /// What kind of thing it is, for programs.
+    pub(super) kind: &'static str,
+    /// Public id of the task. Absent: it has no row.
+    pub(super) id: Option<String>,
+    /// The task, when there is one.
+    pub(super) task_id: Option<String>,
+    pub(super) service: Option<String>,
+    pub(super) what: String,
+    pub(super) remedy: String,
+}
+
+impl Finding {
+    /// Whether both are about the same thing: numbers in words may differ.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.kind, &self.task_id, &self.service) == (other.kind, &other.task_id, &other.service)
+    }
+}
+
+/// Everything that does not balance. Empty: the books do.
+pub(super) fn balance(facts: &Facts) -> Vec<Finding> {
+    let mut findings: Vec<_> = facts.unread.iter().map(unread).collect();
+    findings.extend(facts.strays.iter().map(stray));
+    findings.extend(gone_from_queues(facts));
+    findings.extend(gone_from_levels(facts));
+    for (service, (letters, ready)) in &facts.dead {
+        findings.extend(gone_from_dead(service, letters, *ready));
+    }
+    findings
+}
+
+fn unread((queue, ready): (&String, &u32)) -> Finding {
+    Finding {
+        kind: "unread",
+        id: None,
+        task_id: None,
+        service: Some(queue.clone()),
+        what: format!(
+            "{ready} messages wait in {queue}: the database does not know yet what they tell"
+        ),
+        remedy: "wait until counterfoil-sync has read them, or start it; then look again"
+            .to_owned(),
+    }
+}
+
+fn stray((task_id, places): (&String, &BTreeSet<String>)) -> Finding {
+    let places: Vec<&str> = places.iter().map(String::as_str).collect();
+    Finding {
+        kind: "no_row",
+        id: None,
+        task_id: Some(task_id.clone()),
+        service: None,
+        what: format!("it has no row, but is known to {}", places.join(", ")),
+        remedy: "somebody removed its row: restore it from a backup, or send the task again"
+            .to_owned(),
+    }
+}
+
+/// Whether somebody consumes who tells the platform nothing: what he holds cannot be known.
+pub(super) const fn has_stranger(queue: &Queue) -> bool {
+    queue.consumers > queue.told
+}
+
+/// Tasks whose messages are not in the queues of their service, one service after the other.
+fn gone_from_queues(facts: &Facts) -> Vec<Finding> {
+    let mut short: Vec<(&str, Queue, Vec<&Open>, usize)> = Vec::new();
+    let mut waiting: BTreeMap<&str, Vec<&Open>> = BTreeMap::new();
+    for open in &facts.open {
+        if matches!(open.place, Place::Waiting | Place::Returned) {
+            waiting.entry(&open.service).or_default().push(open);
+        }
+    }
+    for (service, mut tasks) in waiting {
+        let queue = facts.queues.get(service).copied().unwrap_or_default();
+        if has_stranger(&queue) {
+            continue;
+        }
+        if queue.consumers > 0 {
+            // Given back, and perhaps taken again.
+            tasks.retain(|open| open.place == Place::Waiting);
+        }
+        let missing = tasks.len().saturating_sub(queue.ready as usize);
+        if missing > 0 {
+            tasks.sort_by_key(|open| (open.place != Place::Returned, open.due));
+            short.push((service, queue, tasks, missing));
+        }
+    }
+    // Tasks that their workers put off until their turn comes are in the levels, and nobody tells.
+    let delayed = facts
+        .open
+        .iter()
+        .filter(|open| open.place == Place::Delayed);
+    let put_off = (facts.in_levels as usize).saturating_sub(delayed.count());
+    let missing: usize = short.iter().map(|(_, _, _, missing)| missing).sum();
+    if missing <= put_off {
+        return Vec::new();
+    }
+    let named = short.into_iter().flat_map(|(service, queue, tasks, missing)| {
+        let how = match (queue.ready, put_off) {
+            (0, 0) => format!("the queues of {service} are empty"),
+            (ready, 0) => format!(
+                "the queues of {service} have {ready} messages for {} tasks, and the oldest are given out first",
+                tasks.len()
+            ),
+            (ready, put_off) => format!(
+                "the queues of {service} have {ready} messages for {} tasks, and at most {put_off} of those can \
+                 have been put off",
+                tasks.len()
+            ),
+        };
+        tasks.into_iter().take(missing).map(move |open| gone(open, &how))
+    });
+    named.collect()
+}
+
+fn gone(open: &Open, how: &str) -> Finding {
+    Finding {
+        kind: "message_gone",
+        id: Some(open.id.clone()),
+        task_id: Some(open.task_id.clone()),
+        service: Some(open.service.clone()),
+        what: format!("it waits, but its message is gone: {how}"),
+        remedy: format!(
+            "find out who takes messages; `counterfoil task rerun --force {}` runs it",
+            open.id
+        ),
+    }
+}
+
+/// Tasks whose messages are not in the delay levels: which of them, only empty levels tell.
+fn gone_from_levels(facts: &Facts) -> Vec<Finding> {
+    let delayed = facts
+        .open
+        .iter()
+        .filter(|open| open.place == Place::Delayed);
+    let delayed: Vec<&Open> = delayed.collect();
+    let there = facts.in_levels as usize;
+    if delayed.len() <= there {
+        return Vec::new();
+    }
+    let how = match there {
+        0 => "the delay levels are empty".to_owned(),
+        there => format!(
+            "the delay levels have {there} messages for {} tasks, of which this is one",
+            delayed.len()
+        ),
+    };
+    delayed.into_iter().map(|open| gone(open, &how)).collect()
+}
+
+fn gone_from_dead(service: &str, letters: &[Dead], ready: u32) -> Vec<Finding> {
+    let missing = letters.len().saturating_sub(ready as usize);
+    let finding = |letter: &Dead| Finding {
+        kind: "dead_letter_gone",
+        id: None,
+        task_id: letter.task_id.clone(),
+        service: Some(service.to_owned()),
+        what: format!(
+            "it is dead, but its message is gone: the dead queue of {service} has {ready} messages for {} dead \
+             letters, and the oldest are given out first",
+            letters.len()
+        ),
+        remedy:
+            "`counterfoil dead discard --id ID` strikes it out; `counterfoil task rerun ID` runs it"
+                .to_owned(),
+    };
+    letters.iter().take(missing).map(finding).collect()
+}
+
+#[cfg(test)]
+#[path = "balance_tests.rs"]
+mod tests;

@@ -1,0 +1,110 @@
+//! `audit`: whether every task is accounted for.
+
+mod balance;
+mod look;
+mod tally;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::open;
+use crate::output::Output;
+use crate::text::plain;
+use balance::{Facts, Finding, balance, has_stranger};
+use counterfoil_toolbox::config::Needs;
+use look::Look;
+use serde::Serialize;
+use std::time::Duration;
+use tally::Tally;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuditArgs {
+    /// How long after the first look a second one is taken when something does not balance: what is on its
+    /// way at that moment is no fault. Only what both looks find counts
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "3s")]
+    wait: Duration,
+}
+
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    balanced: bool,
+    tasks: Tally,
+    findings: &'a [Finding],
+    /// Services whose queues somebody consumes who tells the platform nothing: how many of their messages
+    /// are in his hands is not known.
+    not_judged: Vec<&'a str>,
+}
+
+pub(crate) async fn run(
+    args: AuditArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let config = open::config(global, Needs::BOTH)?;
+    let names = open::names(&config.broker)?;
+    let store = open::database(&config).await?;
+    let transport = open::broker(&config.broker).await?;
+    let look = Look {
+        store: &*store,
+        transport: &*transport,
+        names: &names,
+        broker: &config.broker,
+    };
+    let found = audited(&look, args.wait).await;
+    transport.close().await;
+    store.close().await;
+    let (facts, tally, findings) = found?;
+    tell(&facts, tally, &findings, output)
+}
+
+/// What does not balance, also at a second look.
+async fn audited(look: &Look<'_>, wait: Duration) -> Result<(Facts, Tally, Vec<Finding>), Failure> {
+    let (facts, tally) = look.take().await?;
+    let first = balance(&facts);
+    if first.is_empty() || wait.is_zero() {
+        return Ok((facts, tally, first));
+    }
+    tokio::time::sleep(wait).await;
+    let (facts, tally) = look.take().await?;
+    let mut findings = balance(&facts);
+    findings.retain(|finding| first.iter().any(|before| before.is_same(finding)));
+    Ok((facts, tally, findings))
+}
+
+fn tell(
+    facts: &Facts,
+    tally: Tally,
+    findings: &[Finding],
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let strange = facts.queues.iter().filter(|(_, queue)| has_stranger(queue));
+    let not_judged: Vec<&str> = strange.map(|(service, _)| service.as_str()).collect();
+    if output.is_json() {
+        output.document(&Answer {
+            balanced: findings.is_empty(),
+            tasks: tally,
+            findings,
+            not_judged,
+        })?;
+    } else {
+        output.line(tally)?;
+        for service in not_judged {
+            output.line(format_args!(
+                "{}: somebody consumes its queues who tells the platform nothing, so they are not counted",
+                plain(service)
+            ))?;
+        }
+        for finding in findings {
+            let subject = finding.task_id.as_ref().or(finding.service.as_ref());
+            let subject = subject.map_or(finding.kind, String::as_str);
+            output.line(format_args!("{}: {}", plain(subject), plain(&finding.what)))?;
+            output.line(format_args!("      {}", plain(&finding.remedy)))?;
+        }
+    }
+    match findings.len() {
+        0 => Ok(()),
+        1 => Err(Failure::failed("the books do not balance: 1 finding")),
+        n => Err(Failure::failed(format!(
+            "the books do not balance: {n} findings"
+        ))),
+    }
+}

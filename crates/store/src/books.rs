@@ -1,0 +1,39 @@
+//! Ids that are known somewhere and have no row.
+
+use crate::error::StoreError;
+use async_trait::async_trait;
+use serde::Serialize;
+use sqlx::FromRow;
+
+/// An id without a row, and where it is known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, FromRow)]
+pub struct Stray {
+    /// Id of the task.
+    pub task_id: String,
+    /// Name of the table.
+    pub place: String,
+}
+
+/// What balancing the books needs. Part of [`Store`](crate::Store).
+#[async_trait]
+pub trait Books: Send + Sync {
+    /// Ids without a row of dead letters and of subtasks of sessions that are over; and of tasks that were
+    /// published from the outbox a minute ago or earlier. The first 10,000, in their order. What is parked
+    /// may be what should have become the row. Histories, results and logs are asked by
+    /// [`ids_without_row`](crate::Retention::ids_without_row).
+    async fn strays(&self) -> Result<Vec<Stray>, StoreError>;
+}
+
+/// Implements [`Books`] for a store that has what [`implement_store!`](crate::calls::implement_store) needs.
+macro_rules! implement_books {
+    ($store:ty) => {
+        #[async_trait::async_trait]
+        impl crate::books::Books for $store {
+            async fn strays(&self) -> Result<Vec<crate::books::Stray>, StoreError> {
+                let strays = query_as(self.sql.strays).bind(row_limit(0));
+                self.all("look for ids without a row", strays).await
+            }
+        }
+    };
+}
+pub(crate) use implement_books;

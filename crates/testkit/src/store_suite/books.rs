@@ -1,0 +1,57 @@
+//! Ids that are known somewhere and have no row.
+
+use super::samples::{copy, lineage};
+use super::site::StoreSite;
+use anyhow::ensure;
+use counterfoil_store::{Batch, DeadLetter};
+use counterfoil_toolbox::ids::TaskId;
+
+/// In dead queues, or published from the outbox a while ago; what has a row is none of them.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn what_is_dead_or_was_published_and_has_no_row_is_found(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let store = site.store();
+    let [known, unknown] = std::array::from_fn(|_| TaskId::random());
+    let mut batch = Batch::new();
+    batch.track(&copy(&known));
+    for id in [&known, &unknown] {
+        batch.dead(DeadLetter {
+            service: "demo".into(),
+            reason: "exhausted".into(),
+            reason_text: None,
+            task_id: Some(id.clone()),
+            name: Some("demo.add".into()),
+            lineage: lineage(0, 0, 0),
+            died_at: None,
+            message: copy(id).message,
+        });
+    }
+    store.apply(&batch).await?;
+    let (past, form) = match site.url().starts_with("postgres") {
+        true => ("now() - interval '5 minutes'", "'\\x00'"),
+        false => (
+            "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-5 minutes')",
+            "x'00'",
+        ),
+    };
+    for (key, sent_at) in [("published", past), ("waits", "NULL")] {
+        site.execute(&format!(
+            "INSERT INTO outbox (key, exchange, routing_key, message, headers, properties, sent_at)
+             VALUES ('{key}', '', 'demo.add', {form}, '{{\"id\": \"{key}\"}}', '{{}}', {sent_at})"
+        ))
+        .await?;
+    }
+    let strays = store.strays().await?.into_iter();
+    let mut strays: Vec<_> = strays.map(|stray| (stray.task_id, stray.place)).collect();
+    strays.sort();
+    let mut wanted = vec![
+        (unknown.to_string(), "dead".to_owned()),
+        ("published".to_owned(), "outbox".to_owned()),
+    ];
+    wanted.sort();
+    ensure!(strays == wanted, "{strays:?}");
+    Ok(())
+}
