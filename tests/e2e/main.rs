@@ -13,6 +13,7 @@ mod listener;
 mod own_nodes;
 mod platform;
 mod readme;
+mod retention;
 mod roles;
 mod running;
 mod scale;

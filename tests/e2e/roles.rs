@@ -2,7 +2,7 @@
 
 use crate::platform::{PATIENCE, Platform, wait_for_state};
 use anyhow::Context as _;
-use counterfoil_testkit::{Broker, Database, PostgresNode, Vhost};
+use counterfoil_testkit::{Broker, Database, PostgresNode, Vhost, eventually};
 use counterfoil_toolbox::TaskState;
 use std::process::Command;
 
@@ -11,7 +11,7 @@ struct Site {
     /// Programs that connect as `counterfoil_sync`.
     platform: Platform,
     database: Database,
-    _vhost: Vhost,
+    vhost: Vhost,
     _node: PostgresNode,
 }
 
@@ -29,7 +29,7 @@ impl Site {
             // Again, as who may not change the schema: there is nothing to change.
             platform: Platform::init(&vhost.amqp_url(), &as_role(superuser, "counterfoil_sync")?)?,
             database,
-            _vhost: vhost,
+            vhost,
             _node: node,
         })
     }
@@ -116,6 +116,7 @@ async fn each_role_of_the_database_may_do_its_own_work_and_nothing_else() -> any
     the_daemon_mirrors(&mut site).await?;
     a_worker_sees_results_alone(&site)?;
     who_shows_tasks_reads_and_asks(&site)?;
+    who_may_only_ask_cancels_tasks(&mut site).await?;
     who_writes_changes_no_table(&site)?;
     Ok(())
 }
@@ -198,6 +199,49 @@ fn who_shows_tasks_reads_and_asks(site: &Site) -> anyhow::Result<()> {
              VALUES (gen_random_uuid(), 'quiet', 'nobody', now())",
         ],
     )
+}
+
+async fn who_may_only_ask_cancels_tasks(site: &mut Site) -> anyhow::Result<()> {
+    let url = as_role(site.database.url(), "counterfoil_web")?;
+    let web = Platform::init(&site.vhost.amqp_url(), &url)?;
+    let (store, mut daemon) = (site.platform.store().await?, site.platform.daemon()?);
+    let send = |name| {
+        site.platform
+            .cli(&["send", name, r#"{"x": 2, "y": 3}"#, "--countdown", "1h"])
+    };
+    let [cancelled, held] = [send("demo.add")?, send("demo.add")?];
+    let id = |output: std::process::Output| String::from_utf8(output.stdout);
+    let (cancelled, held) = (
+        id(cancelled)?.trim().to_owned(),
+        id(held)?.trim().to_owned(),
+    );
+    for id in [&cancelled, &held] {
+        wait_for_state(&*store, id, TaskState::Pending, PATIENCE).await?;
+    }
+    let listed = web.cli(&["task", "list", "--state", "PENDING", "--json"])?;
+    let listed = String::from_utf8(listed.stdout)?;
+    anyhow::ensure!(
+        listed.contains(&cancelled) && listed.contains(&held),
+        "{listed}"
+    );
+    for command in [["task", "cancel", &cancelled], ["task", "pause", &held]] {
+        let done = web.cli(&command)?;
+        let errors = String::from_utf8_lossy(&done.stderr);
+        anyhow::ensure!(done.status.success() && errors.is_empty(), "{errors}");
+    }
+    wait_for_state(&*store, &cancelled, TaskState::Revoked, PATIENCE).await?;
+    eventually("the other to be held", PATIENCE, async || {
+        let row = store.task(&held).await?.context("a row")?;
+        Ok(row.held.then_some(()))
+    })
+    .await?;
+    let deleted = web.cli(&["task", "delete", &cancelled])?;
+    let errors = String::from_utf8_lossy(&deleted.stderr);
+    anyhow::ensure!(
+        !deleted.status.success() && errors.contains("permission denied"),
+        "{errors}"
+    );
+    daemon.assert_running()
 }
 
 fn who_writes_changes_no_table(site: &Site) -> anyhow::Result<()> {

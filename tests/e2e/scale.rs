@@ -155,6 +155,14 @@ fn filters(now: DateTime<Utc>) -> Vec<(String, TaskFilter)> {
         },
     );
     add(
+        "name and identifier",
+        TaskFilter {
+            name: text("demo.kind10"),
+            identifier: text("name500010"),
+            ..all()
+        },
+    );
+    add(
         "related",
         TaskFilter {
             related: Some(("project".to_owned(), "17".to_owned())),
@@ -179,13 +187,6 @@ fn filters(now: DateTime<Utc>) -> Vec<(String, TaskFilter)> {
         "since for ever",
         TaskFilter {
             since: Some(now - TimeDelta::days(900)),
-            ..all()
-        },
-    );
-    add(
-        "page of 500",
-        TaskFilter {
-            limit: 500,
             ..all()
         },
     );

@@ -15,6 +15,8 @@ pub struct TaskFilter {
     pub service: Option<String>,
     /// Wanted by this user.
     pub creator: Option<String>,
+    /// With this identifier, which is unique among the living tasks of one type.
+    pub identifier: Option<String>,
     /// About this object: type and id.
     pub related: Option<(String, String)>,
     /// In the family of this task, the task itself included.
@@ -34,6 +36,7 @@ impl Default for TaskFilter {
             name: None,
             service: None,
             creator: None,
+            identifier: None,
             related: None,
             root: None,
             since: None,

@@ -5,6 +5,7 @@
 //! may be repeated at will, because rows are maxima over a total order ([`merge`]). Reads return
 //! rows whose serialized keys are the names of the columns ([`record`]).
 
+mod asking;
 mod batch;
 mod books;
 mod calls;
@@ -34,6 +35,7 @@ mod time;
 mod values;
 mod worker_seen;
 
+pub use asking::Asking;
 pub use batch::{Applied, Batch, CanaryPlace, MarkerPlace};
 pub use books::{Books, Stray};
 pub use control::{Cancelling, ControlFilter, HeldBack};

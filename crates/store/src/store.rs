@@ -1,5 +1,6 @@
 //! The platform database as one trait.
 
+use crate::asking::Asking;
 use crate::batch::{Applied, Batch};
 use crate::books::Books;
 use crate::control::{ControlFilter, ControlRow};
@@ -29,7 +30,7 @@ use uuid::Uuid;
 /// # Errors
 /// All methods return [`StoreError`]; [`StoreError::class`] says what to do about it.
 #[async_trait]
-pub trait Store: Books + Retention + Sessions + Send + Sync + std::fmt::Debug {
+pub trait Store: Asking + Books + Retention + Sessions + Send + Sync + std::fmt::Debug {
     /// The database, for messages: kind, host and name, never the password.
     fn server(&self) -> &str;
 

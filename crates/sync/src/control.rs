@@ -1,6 +1,7 @@
 //! What people ask of workers, from the database to the stream that workers read: soon after it was
 //! asked, and again while it holds, before the stream forgets it.
 
+use crate::meaning::give_effect;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::ControlRow;
 use counterfoil_store::{ControlFilter, Store, StoreError};
@@ -98,6 +99,9 @@ impl Controls {
         loop {
             let new = self.store.unpublished_controls(AT_ONCE).await?;
             let is_last = new.len() < AT_ONCE as usize;
+            if !new.is_empty() {
+                give_effect(&*self.store, &new).await?;
+            }
             self.publish(new).await?;
             if is_last {
                 break;

@@ -17,6 +17,7 @@ mod feeds;
 mod gather;
 pub mod health;
 mod leader;
+mod meaning;
 mod pump;
 mod read;
 mod reread;

@@ -181,7 +181,7 @@ async fn tasks_that_are_over_are_deleted_by_id_or_by_filter(stage: Stage) -> any
         "{ran:?}"
     );
     assert!(stage.store.task(over.as_str()).await?.is_none());
-    let delete = ["task", "delete", "--service", "demo"];
+    let delete = ["task", "delete", "--service", "demo", "--yes"];
     let dry = stage
         .program
         .run(&[&delete[..], &["--dry-run"]].concat())

@@ -45,6 +45,11 @@ async fn wrong_arguments_end_with_code_2_and_say_what_is_expected() {
         (&["task", "rerun", "--limit", "3"], "no tasks were chosen"),
         (&["task", "delete", "--dry-run"], "no tasks were chosen"),
         (&["task", "delete", "t1", "--state", "FAILURE"], "not both"),
+        (
+            &["task", "delete", "--state", "FAILURE"],
+            "repeat it with --yes",
+        ),
+        (&["task", "list", "--identifier", "a"], "--name"),
         (&["parked", "discard"], "<ID>..."),
     ] {
         let ran = program.run(args).await.ends_with(2);

@@ -81,7 +81,8 @@ macro_rules! implement_store {
                     .bind(filter.since.map(Self::time))
                     .bind(after.map(|after| Self::time(after.created_date)))
                     .bind(after.map(|after| after.id.as_str()))
-                    .bind(row_limit(filter.limit));
+                    .bind(row_limit(filter.limit))
+                    .bind(filter.identifier.as_deref());
                 self.all("list tasks", tasks).await
             }
 

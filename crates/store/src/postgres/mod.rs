@@ -5,6 +5,7 @@ mod lead;
 mod signs;
 mod write;
 
+use crate::asking::implement_asking;
 use crate::batch::{Applied, Batch, Resent};
 use crate::books::implement_books;
 use crate::calls::{
@@ -64,6 +65,7 @@ implement_sessions!(Postgres);
 implement_store!(Postgres);
 implement_retention!(Postgres);
 implement_books!(Postgres);
+implement_asking!(Postgres);
 
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -168,6 +170,11 @@ impl Postgres {
             .first()
             .map_or(0, |(dropped,)| dropped.unsigned_abs());
         Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
+    }
+
+    async fn only_ask_now(&self, batch: &Batch) -> Result<(), StoreError> {
+        let asked = asked::asked(self.sql, &batch.controls);
+        self.execute("ask workers for something", asked).await
     }
 
     async fn write(&self, batch: &Batch) -> Result<Applied, StoreError> {

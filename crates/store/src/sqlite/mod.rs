@@ -3,6 +3,7 @@
 mod file_lock;
 mod write;
 
+use crate::asking::implement_asking;
 use crate::batch::{Applied, Batch, Resent};
 use crate::books::implement_books;
 use crate::calls::{
@@ -62,6 +63,7 @@ implement_sessions!(Sqlite);
 implement_store!(Sqlite);
 implement_retention!(Sqlite);
 implement_books!(Sqlite);
+implement_asking!(Sqlite);
 
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -180,6 +182,12 @@ impl Sqlite {
     )]
     async fn drop_empty_months_now(&self) -> Result<usize, StoreError> {
         Ok(0)
+    }
+
+    async fn only_ask_now(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut asked = Batch::new();
+        asked.controls.clone_from(&batch.controls);
+        self.write(&asked).await.map(drop)
     }
 
     async fn write(&self, batch: &Batch) -> Result<Applied, StoreError> {

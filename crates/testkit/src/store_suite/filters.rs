@@ -49,6 +49,7 @@ pub async fn every_filter_finds_its_tasks_and_no_others(site: &StoreSite) -> any
         let mut envelope = named(id, name);
         if id == &ids[1] {
             envelope.creator_id = Some("7".into());
+            envelope.identifier = Some("nightly".into());
             envelope.related = Some("projects.project:42".into());
         }
         if id == &ids[3] || id == &ids[5] {
@@ -69,6 +70,21 @@ pub async fn every_filter_finds_its_tasks_and_no_others(site: &StoreSite) -> any
         .created_date;
     let cases = [
         (all(), vec![5, 4, 3, 2, 1, 0]),
+        (
+            TaskFilter {
+                identifier: text("nightly"),
+                name: text("demo.echo"),
+                ..all()
+            },
+            vec![1],
+        ),
+        (
+            TaskFilter {
+                identifier: text("night"),
+                ..all()
+            },
+            vec![],
+        ),
         (
             TaskFilter {
                 state: Some(TaskState::Success),

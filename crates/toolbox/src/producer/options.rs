@@ -176,3 +176,42 @@ impl SendOptions {
         envelope.is_result = self.is_result;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::TaskOptions;
+
+    #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Kept;
+
+    impl Task for Kept {
+        const NAME: &'static str = "demo.kept";
+        type Output = ();
+
+        fn options() -> TaskOptions {
+            TaskOptions {
+                retention: Some(Duration::from_secs(86_400)),
+                priority: Priority::Low,
+                ..TaskOptions::default()
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_type_says_travels_with_its_tasks_unless_the_sender_says_otherwise() {
+        let said = |options: SendOptions| {
+            let mut envelope = Envelope::new(TaskId::random(), Kept::NAME.parse().expect("valid"));
+            let options = options.of_type::<Kept>();
+            let class = options.priority;
+            options.fill(&mut envelope, Utc::now());
+            (envelope.retention, class)
+        };
+        let day = Duration::from_secs(86_400);
+        assert_eq!(said(SendOptions::new()), (Some(day), Some(Priority::Low)));
+        let otherwise = SendOptions::new()
+            .retention(day * 9)
+            .priority(Priority::High);
+        assert_eq!(said(otherwise), (Some(day * 9), Some(Priority::High)));
+    }
+}

@@ -65,6 +65,9 @@ pub(crate) struct SendArgs {
     /// Tell the handler after so long that its time is nearly up [default: as its type says]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     soft_time_limit: Option<Duration>,
+    /// Keep it so long once it is over: an hour at least [default: as the daemon's rules say]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    retention: Option<Duration>,
     /// Id of the task [default: a new one]; sent again under the same id, it has one row and may run again
     #[arg(long)]
     id: Option<TaskId>,
@@ -149,6 +152,9 @@ impl SendArgs {
         }
         if let Some(limit) = self.soft_time_limit {
             options = options.soft_time_limit(limit);
+        }
+        if let Some(keep) = self.retention {
+            options = options.retention(keep);
         }
         if let Some(identifier) = &self.identifier {
             options = options.identifier(identifier);

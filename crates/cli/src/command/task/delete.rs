@@ -1,10 +1,31 @@
 //! `task delete`
 
-use super::select::Action;
+use super::select::{Action, Selection};
 use crate::each::{Outcome, Words};
 use crate::failure::Failure;
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    /// Do remove all that match: they cannot be had back
+    #[arg(long)]
+    yes: bool,
+}
+
+impl DeleteArgs {
+    /// Refuses what chooses nothing, and a filter that nobody has thought about.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.selection.check()?;
+        match self.yes || !self.selection.changes_all_that_match() {
+            true => Ok(()),
+            false => Err(Failure::usage("all that match would be removed for good")
+                .remedy("see which with --dry-run, then repeat it with --yes")),
+        }
+    }
+}
 
 /// Removes tasks that are over, with result, history and log.
 pub(super) struct Delete<'a> {

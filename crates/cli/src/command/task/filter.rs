@@ -24,6 +24,9 @@ pub(crate) struct FilterArgs {
     /// Wanted by this user
     #[arg(long)]
     creator: Option<String>,
+    /// With this identifier, which is unique among the living tasks of one type
+    #[arg(long, value_name = "I", requires = "name")]
+    identifier: Option<String>,
     /// About this object
     #[arg(long, value_name = "TYPE:ID", value_parser = crate::command::send::related)]
     related: Option<(String, String)>,
@@ -52,6 +55,7 @@ impl FilterArgs {
             name: self.name.clone(),
             service: self.service.clone(),
             creator: self.creator.clone(),
+            identifier: self.identifier.clone(),
             related: self.related.clone(),
             root: self.root.clone(),
             since: self.since,

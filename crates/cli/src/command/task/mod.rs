@@ -53,8 +53,8 @@ pub(crate) enum TaskCommand {
     Resume(select::Selection),
     /// Remove tasks that are over, with their results, histories and logs
     ///
-    /// Without ids, all that match the filter; those that are not over are left out.
-    Delete(select::Selection),
+    /// Without ids, all that match the filter; those that are not over are left out. That needs `--yes`.
+    Delete(delete::DeleteArgs),
     /// Run tasks that are over again, from the messages that the platform keeps
     ///
     /// Each is a new run of the same task, without retries behind it. Messages of earlier runs that lie
@@ -132,9 +132,9 @@ pub(crate) async fn run(
             passed_on(&*store, &resume.asked).await?;
             done?;
         }
-        TaskCommand::Delete(selection) => {
+        TaskCommand::Delete(args) => {
             let mut delete = delete::Delete { store: &*store };
-            selection.run(&mut delete, &*store, output).await?;
+            args.selection.run(&mut delete, &*store, output).await?;
         }
         TaskCommand::Rerun(args) => {
             let platform = Platform::open_with(Arc::clone(&store), &config).await?;
@@ -167,9 +167,8 @@ fn check(command: &TaskCommand) -> Result<(), Failure> {
     match command {
         TaskCommand::Cancel(args) => args.selection.check(),
         TaskCommand::Rerun(args) => args.selection.check(),
-        TaskCommand::Pause(selection)
-        | TaskCommand::Resume(selection)
-        | TaskCommand::Delete(selection) => selection.check(),
+        TaskCommand::Pause(selection) | TaskCommand::Resume(selection) => selection.check(),
+        TaskCommand::Delete(args) => args.check(),
         TaskCommand::List(_)
         | TaskCommand::Show(_)
         | TaskCommand::History(_)

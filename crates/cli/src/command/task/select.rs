@@ -73,6 +73,11 @@ impl Selection {
         }
     }
 
+    /// Whether it is about whatever matches, and not only looks.
+    pub(super) const fn changes_all_that_match(&self) -> bool {
+        self.ids.is_empty() && !self.dry_run
+    }
+
     /// Does `action` to all of them, and tells.
     ///
     /// # Errors

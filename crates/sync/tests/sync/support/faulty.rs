@@ -1,5 +1,6 @@
 //! A store that fails on command.
 
+mod asking;
 mod books;
 mod retention;
 
