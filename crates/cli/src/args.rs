@@ -1,10 +1,8 @@
 //! What can be typed.
 
 use crate::command::{
-    dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs,
-    session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
     audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs,
-    task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
+    session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
 use counterfoil_toolbox::names::ServiceName;

@@ -22,6 +22,14 @@ pub enum StoreError {
         /// The database, without password.
         server: Arc<str>,
     },
+    /// A transaction of another kind of database than this store's.
+    #[error("the transaction is one of {theirs}, but the tasks are in {server}")]
+    OtherDatabase {
+        /// Kind of the transaction's database.
+        theirs: &'static str,
+        /// The database, without password.
+        server: Arc<str>,
+    },
     /// The database refused or broke off an operation.
     #[error("could not {operation} on {server}")]
     Database {
@@ -85,9 +93,10 @@ impl StoreError {
         match self {
             Self::Database { kind, .. } | Self::Migrate { kind, .. } => *kind,
             Self::Deadline { .. } => FaultClass::Transient,
-            Self::BadUrl { .. } | Self::NoIdSecret { .. } | Self::LockFile { .. } => {
-                FaultClass::Fatal
-            }
+            Self::BadUrl { .. }
+            | Self::NoIdSecret { .. }
+            | Self::OtherDatabase { .. }
+            | Self::LockFile { .. } => FaultClass::Fatal,
         }
     }
 
@@ -117,6 +126,7 @@ impl StoreError {
             Self::Database { code, .. } => code.as_deref(),
             Self::BadUrl { .. }
             | Self::NoIdSecret { .. }
+            | Self::OtherDatabase { .. }
             | Self::Deadline { .. }
             | Self::Migrate { .. }
             | Self::LockFile { .. } => None,

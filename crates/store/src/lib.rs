@@ -19,6 +19,7 @@ mod json;
 pub mod merge;
 mod migrate;
 mod options;
+mod outbox;
 mod owners;
 mod pool;
 mod postgres;
@@ -46,6 +47,9 @@ pub use history::Deed;
 pub use ids::IdKey;
 pub use json::JsonText;
 pub use options::{StoreOptions, connect, open};
+pub use outbox::{
+    AppConnection, Outbox, OutboxMessage, OutboxState, OutboxWake, RefusedMessage, SendInError,
+};
 pub use owners::Owners;
 pub use retention::{Kept, KeptTasks, KnownIds, Removed, Retention};
 pub use sessions::{SessionEnds, SessionFilter, SessionRow, Sessions, SubtaskRow};

@@ -30,11 +30,13 @@ pub(crate) struct Statements {
     pub(crate) delete_stray_logs: &'static str,
     pub(crate) delete_stray_results: &'static str,
     pub(crate) delete_tasks: &'static str,
+    pub(crate) due_outbox: &'static str,
     pub(crate) end_control: &'static str,
     pub(crate) end_controls: &'static str,
     pub(crate) end_sessions: &'static str,
     pub(crate) family: &'static str,
     pub(crate) finish_session: &'static str,
+    pub(crate) forget_sent: &'static str,
     pub(crate) handle_dead: &'static str,
     pub(crate) has_migrations: &'static str,
     pub(crate) history: &'static str,
@@ -45,19 +47,25 @@ pub(crate) struct Statements {
     pub(crate) insert_log: &'static str,
     pub(crate) insert_marker: &'static str,
     pub(crate) insert_outbox: &'static str,
+    pub(crate) insert_outbox_at: &'static str,
     pub(crate) insert_session: &'static str,
     pub(crate) insert_subtasks: &'static str,
     pub(crate) lock_sessions: &'static str,
     pub(crate) log: &'static str,
     pub(crate) lost_tasks: &'static str,
     pub(crate) mark_published: &'static str,
+    pub(crate) mark_sent: &'static str,
     pub(crate) marker_seen: &'static str,
+    pub(crate) next_due: &'static str,
     pub(crate) old_of_retention: &'static str,
     pub(crate) old_of_type: &'static str,
+    pub(crate) outbox_state: &'static str,
     pub(crate) overdue_sessions: &'static str,
     pub(crate) owners: &'static str,
     pub(crate) parked: &'static str,
     pub(crate) probe: &'static str,
+    pub(crate) refuse_message: &'static str,
+    pub(crate) refused_messages: &'static str,
     pub(crate) remove_old: &'static str,
     pub(crate) renew_leases: &'static str,
     pub(crate) result: &'static str,
@@ -100,23 +108,22 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            applied_migrations canaries clock complete_sessions controls
-            controls_to_renew count_sessions count_unpublished counts_by_service
-            counts_by_state dead dead_records dead_services delete_dead
-            delete_ended_controls delete_events delete_handled_dead delete_logs
-            delete_markers delete_old_canaries delete_old_workers delete_parked
-            delete_results delete_stray_events delete_stray_logs delete_stray_results
-            delete_tasks end_control end_controls end_sessions family finish_session
-            handle_dead has_migrations history ids_without_row insert_canary
-            insert_control insert_event insert_log insert_marker insert_outbox
-            insert_session insert_subtasks lock_sessions log lost_tasks mark_published
-            marker_seen old_of_retention old_of_type overdue_sessions owners parked
-            probe remove_old renew_leases result retentions services sessions set_held
-            shortest_lease stored_tasks strange_subtasks strays subtask_ends
+            applied_migrations canaries clock complete_sessions controls controls_to_renew
+            count_sessions count_unpublished counts_by_service counts_by_state dead dead_records
+            dead_services delete_dead delete_ended_controls delete_events delete_handled_dead
+            delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
+            delete_results delete_stray_events delete_stray_logs delete_stray_results delete_tasks
+            due_outbox end_control end_controls end_sessions family finish_session forget_sent
+            handle_dead has_migrations history ids_without_row insert_canary insert_control
+            insert_event insert_log insert_marker insert_outbox insert_outbox_at insert_session
+            insert_subtasks lock_sessions log lost_tasks mark_published mark_sent marker_seen
+            next_due old_of_retention old_of_type outbox_state overdue_sessions owners parked probe
+            refuse_message refused_messages remove_old renew_leases result retentions services
+            sessions set_held shortest_lease stored_tasks strange_subtasks strays subtask_ends
             subtask_news subtasks task task_schema task_types tasks tasks_with_ids
-            unpublished_controls unroutable unroutable_services update_canary
-            update_marker update_subtasks upsert_dead upsert_parked upsert_result
-            upsert_task upsert_worker waiting workers
+            unpublished_controls unroutable unroutable_services update_canary update_marker
+            update_subtasks upsert_dead upsert_parked upsert_result upsert_task upsert_worker
+            waiting workers
         )
     };
 }

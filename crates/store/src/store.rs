@@ -7,6 +7,7 @@ use crate::control::{ControlFilter, ControlRow};
 use crate::error::StoreError;
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::json::JsonText;
+use crate::outbox::Outbox;
 use crate::owners::Owners;
 use crate::record::{
     CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
@@ -30,7 +31,9 @@ use uuid::Uuid;
 /// # Errors
 /// All methods return [`StoreError`]; [`StoreError::class`] says what to do about it.
 #[async_trait]
-pub trait Store: Asking + Books + Retention + Sessions + Send + Sync + std::fmt::Debug {
+pub trait Store:
+    Asking + Books + Outbox + Retention + Sessions + Send + Sync + std::fmt::Debug
+{
     /// The database, for messages: kind, host and name, never the password.
     fn server(&self) -> &str;
 

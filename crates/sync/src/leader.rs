@@ -3,6 +3,7 @@
 use crate::canary::Canaries;
 use crate::control::Controls;
 use crate::health::Health;
+use crate::relay::Relay;
 use crate::rescue::Rescuer;
 use crate::resend::Resender;
 use crate::retention::Remover;
@@ -76,8 +77,16 @@ impl Leader {
         let watchdog = Watchdog::new(&self.transport, names, store(), &self.settings);
         let rules = self.settings.retention.clone();
         let remover = Remover::new(store(), rules, self.settings.retention_interval);
+        let relay = Relay::new(
+            &self.transport,
+            self.names.clone(),
+            store(),
+            Arc::clone(&self.health),
+            self.settings.outbox_interval,
+        );
         tokio::select! {
             () = self.rounds(&leading) => {}
+            () = relay.run(&leading) => {}
             () = controls.run() => {}
             () = rescuer.run(&leading) => {}
             () = watchdog.run(&leading) => {}

@@ -20,6 +20,7 @@ mod leader;
 mod meaning;
 mod pump;
 mod read;
+mod relay;
 mod reread;
 mod rescue;
 mod resend;

@@ -15,6 +15,7 @@
 //! disturbs the network puts a [`Proxy`] before it. Run
 //! tests under `counterfoil-with-nodes -- cargo nextest run …`, so that they share two servers.
 
+mod application;
 mod broker;
 mod database;
 mod node;
@@ -25,6 +26,7 @@ mod wait;
 
 mod elsewhere;
 
+pub use application::{AppTransaction, Application};
 pub use broker::{
     AMQP_URL, Binding, Broker, Depth, MANAGEMENT_URL, Management, Permissions, User, Vhost,
 };

@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// Names of the fields of spans and log lines, with what they hold. They are public for ever.
-pub const FIELDS: [(&str, &str); 34] = [
+pub const FIELDS: &[(&str, &str)] = &[
     ("task_id", "id of the task, on the wire"),
     ("task_name", "its type"),
     ("session_id", "id of a session"),
@@ -29,6 +29,7 @@ pub const FIELDS: [(&str, &str); 34] = [
     ("state", "state of a task or session"),
     ("error_kind", "class of a task's error"),
     ("error", "what went wrong, with its causes"),
+    ("key", "key of a message in the outbox"),
     ("reason", "why something was refused or set aside"),
     ("what", "what was being done"),
     ("missing", "what is not there"),

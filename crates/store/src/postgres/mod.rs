@@ -2,6 +2,7 @@
 
 mod asked;
 mod lead;
+mod outbox;
 mod signs;
 mod write;
 
@@ -18,6 +19,7 @@ use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, serv
 use crate::ids::IdKey;
 use crate::json::JsonText;
 use crate::options::StoreOptions;
+use crate::outbox::implement_outbox;
 use crate::owners::Owners;
 use crate::pool::Limits;
 use crate::record::{
@@ -66,6 +68,7 @@ implement_store!(Postgres);
 implement_retention!(Postgres);
 implement_books!(Postgres);
 implement_asking!(Postgres);
+implement_outbox!(Postgres);
 
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -66,39 +66,7 @@ pub(super) async fn batch(
     batch: &Batch,
 ) -> Result<Applied, sqlx::Error> {
     let mut tx = connection.begin().await?;
-    let mut applied = Applied::default();
-    let mut touched = Vec::new();
-    if !batch.tasks.is_empty() {
-        let rows: Vec<_> = batch
-            .tasks
-            .values()
-            .map(|c| TaskValues::new(c, ids))
-            .collect();
-        let (changed, subtasks, sessions) = tasks(sql, &rows).fetch_one(&mut *tx).await?;
-        applied.tasks = changed.unsigned_abs();
-        let pairs = subtasks.into_iter().flatten();
-        let pairs = pairs.zip(sessions.into_iter().flatten());
-        touched.extend(pairs.map(|(task_id, session_id)| Touched {
-            session_id,
-            task_id,
-        }));
-    }
-    let (dated, undated): (Vec<_>, Vec<_>) = batch
-        .lines
-        .values()
-        .partition(|line| line.at.known().is_some());
-    if !dated.is_empty() {
-        applied.lines += history(sql, &dated)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-    }
-    if !undated.is_empty() {
-        applied.lines += undated_history(&undated)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
-    }
+    let (mut applied, touched) = tasks_and_lines(&mut tx, sql, ids, batch).await?;
     if !batch.results.is_empty() {
         let rows: Vec<_> = batch.results.values().collect();
         applied.results = results(sql, &rows).execute(&mut *tx).await?.rows_affected();
@@ -162,6 +130,49 @@ pub(super) async fn batch(
     hit(Point::TxOpen).await;
     tx.commit().await?;
     Ok(applied)
+}
+
+/// Writes the tasks of `batch` and their history. Returns the subtasks among them, too.
+pub(super) async fn tasks_and_lines(
+    tx: &mut PgConnection,
+    sql: &Statements,
+    ids: &IdKey,
+    batch: &Batch,
+) -> Result<(Applied, Vec<Touched>), sqlx::Error> {
+    let mut applied = Applied::default();
+    let mut touched = Vec::new();
+    if !batch.tasks.is_empty() {
+        let rows: Vec<_> = batch
+            .tasks
+            .values()
+            .map(|c| TaskValues::new(c, ids))
+            .collect();
+        let (changed, subtasks, sessions) = tasks(sql, &rows).fetch_one(&mut *tx).await?;
+        applied.tasks = changed.unsigned_abs();
+        let pairs = subtasks.into_iter().flatten();
+        let pairs = pairs.zip(sessions.into_iter().flatten());
+        touched.extend(pairs.map(|(task_id, session_id)| Touched {
+            session_id,
+            task_id,
+        }));
+    }
+    let (dated, undated): (Vec<_>, Vec<_>) = batch
+        .lines
+        .values()
+        .partition(|line| line.at.known().is_some());
+    if !dated.is_empty() {
+        applied.lines += history(sql, &dated)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+    }
+    if !undated.is_empty() {
+        applied.lines += undated_history(&undated)
+            .execute(&mut *tx)
+            .await?
+            .rows_affected();
+    }
+    Ok((applied, touched))
 }
 
 /// How many rows changed; ids and sessions of those that are subtasks.

@@ -1,6 +1,7 @@
 //! The platform database in an SQLite file: one connection writes, others read beside it.
 
 mod file_lock;
+mod outbox;
 mod write;
 
 use crate::asking::implement_asking;
@@ -16,6 +17,7 @@ use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, serv
 use crate::ids::IdKey;
 use crate::json::JsonText;
 use crate::options::StoreOptions;
+use crate::outbox::implement_outbox;
 use crate::owners::Owners;
 use crate::pool::Limits;
 use crate::record::{
@@ -64,6 +66,7 @@ implement_store!(Sqlite);
 implement_retention!(Sqlite);
 implement_books!(Sqlite);
 implement_asking!(Sqlite);
+implement_outbox!(Sqlite);
 
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

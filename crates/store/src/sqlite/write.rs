@@ -57,21 +57,7 @@ pub(super) async fn batch(
     // Immediate: a transaction that begins by reading could not become a writer while another
     // process writes.
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut applied = Applied::default();
-    let mut touched = Vec::new();
-    for change in batch.tasks.values() {
-        let Some((session_id,)) = task(&mut tx, sql, &TaskValues::new(change, ids)).await? else {
-            continue;
-        };
-        applied.tasks += 1;
-        touched.extend(session_id.map(|session_id| Touched {
-            session_id,
-            task_id: change.task_id.to_string(),
-        }));
-    }
-    for line in batch.lines.values() {
-        applied.lines += history(&mut tx, sql, line).await?;
-    }
+    let (mut applied, touched) = tasks_and_lines(&mut tx, sql, ids, batch).await?;
     for change in batch.results.values() {
         applied.results += result(&mut tx, sql, change).await?;
     }
@@ -124,6 +110,31 @@ pub(super) async fn batch(
     hit(Point::TxOpen).await;
     tx.commit().await?;
     Ok(applied)
+}
+
+/// Writes the tasks of `batch` and their history. Returns the subtasks among them, too.
+pub(super) async fn tasks_and_lines(
+    tx: &mut SqliteConnection,
+    sql: &Statements,
+    ids: &IdKey,
+    batch: &Batch,
+) -> Result<(Applied, Vec<Touched>), sqlx::Error> {
+    let mut applied = Applied::default();
+    let mut touched = Vec::new();
+    for change in batch.tasks.values() {
+        let Some((session_id,)) = task(tx, sql, &TaskValues::new(change, ids)).await? else {
+            continue;
+        };
+        applied.tasks += 1;
+        touched.extend(session_id.map(|session_id| Touched {
+            session_id,
+            task_id: change.task_id.to_string(),
+        }));
+    }
+    for line in batch.lines.values() {
+        applied.lines += history(tx, sql, line).await?;
+    }
+    Ok((applied, touched))
 }
 
 /// Writes a row, and returns the session of one that changed.

@@ -9,7 +9,7 @@ pub use report::{CanaryReport, DatabaseReport, FeedReport, Report};
 use crate::feeds::Feed;
 use crate::gather::Tally;
 use chrono::{DateTime, Utc};
-use counterfoil_store::StoreError;
+use counterfoil_store::{OutboxState, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::SubscriptionStatus;
 use std::collections::BTreeMap;
@@ -48,6 +48,7 @@ struct Facts {
     redelivered: u64,
     leads: bool,
     canary: Canary,
+    outbox: Option<OutboxState>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,7 @@ impl Health {
                 redelivered: 0,
                 leads: false,
                 canary: Canary::Unknown,
+                outbox: None,
             }),
         }
     }
@@ -193,7 +195,12 @@ impl Health {
         facts.leads = leads;
         if !leads {
             facts.canary = Canary::Unknown;
+            facts.outbox = None;
         }
+    }
+
+    pub(crate) fn outbox(&self, state: OutboxState) {
+        self.facts().outbox = Some(state);
     }
 
     pub(crate) fn canary(&self, canary: Canary) {

@@ -2,6 +2,7 @@
 
 use super::{Canary, Facts, Phase, STUCK};
 use chrono::{DateTime, Utc};
+use counterfoil_store::OutboxState;
 use counterfoil_toolbox::transport::SubscriptionStatus;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -43,6 +44,9 @@ pub struct Report {
     pub leader: bool,
     /// The last canary that this daemon sent.
     pub canary: CanaryReport,
+    /// How the outbox was doing lately, while this daemon leads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<OutboxState>,
 }
 
 /// One queue that the daemon reads.
@@ -114,6 +118,7 @@ impl Report {
             redelivered: facts.redelivered,
             leader: facts.leads,
             canary,
+            outbox: facts.outbox,
         }
     }
 

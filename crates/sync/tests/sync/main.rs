@@ -12,6 +12,7 @@ mod health;
 mod hostile;
 mod mirror;
 mod outages;
+mod outbox;
 mod rescue;
 mod sessions;
 mod several;

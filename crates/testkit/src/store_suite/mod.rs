@@ -14,6 +14,7 @@ pub mod history;
 pub mod hostile;
 pub mod leases;
 pub mod merging;
+pub mod outbox;
 pub mod records;
 pub mod retention;
 mod samples;
@@ -77,6 +78,11 @@ macro_rules! store_suite {
             control::a_task_that_was_cancelled_before_it_started_is_revoked_at_once,
             control::a_held_task_is_not_sent_again_until_it_is_released,
             control::what_holds_is_published_again_until_its_tasks_are_over,
+            outbox::a_task_is_in_the_outbox_and_in_its_row_if_and_only_if_its_transaction_commits,
+            outbox::messages_are_due_in_the_order_of_sending_whatever_queues_are_left_out,
+            outbox::what_was_sent_or_can_never_be_is_not_due_any_more,
+            outbox::whoever_listens_is_woken_by_a_commit,
+            outbox::a_transaction_of_another_database_and_an_endless_delay_are_refused,
             sessions::every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer,
             sessions::a_finalizer_is_told_how_every_subtask_ended,
             sessions::results_that_are_large_together_are_left_out_of_the_summary,

@@ -201,6 +201,9 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
         retention_interval: s
             .duration("retention_interval", SECOND)
             .unwrap_or(default.retention_interval),
+        outbox_interval: s
+            .duration("outbox_interval", MILLISECOND)
+            .unwrap_or(default.outbox_interval),
         ready_backlog: s
             .number("ready_backlog", 1..=u32::MAX)
             .unwrap_or(default.ready_backlog),

@@ -258,6 +258,8 @@ pub struct SyncSettings {
     pub retention: RetentionRules,
     /// How often tasks are removed whose time is over. Default: 10 min.
     pub retention_interval: Duration,
+    /// How often the outbox is looked at where the database does not tell of it: SQLite. Default: 250 ms.
+    pub outbox_interval: Duration,
     /// Most messages that may wait in the tracking queue, or in the queue of events, while `/readyz`
     /// calls the daemon ready. Default: 100,000, some ten to thirty seconds of work.
     pub ready_backlog: u32,
@@ -279,6 +281,7 @@ impl Default for SyncSettings {
             session_buffer: Duration::from_secs(600),
             retention: RetentionRules::default(),
             retention_interval: Duration::from_secs(600),
+            outbox_interval: Duration::from_millis(250),
             ready_backlog: 100_000,
             health_bind: None,
         }

@@ -4,7 +4,6 @@ use super::guard::{Guard, WhileOpen};
 use super::replies::Replies;
 use super::send::{Inner, Producer};
 use crate::config::BreakerSettings;
-use crate::ids::hostname;
 use crate::topology::{DelayLevels, Names};
 use crate::transport::{Connect, DeclareError, PublisherOptions, Transport};
 use std::sync::{Arc, OnceLock};
@@ -81,7 +80,6 @@ impl ProducerBuilder {
                 _listener: AbortOnDropHandle::new(listener),
                 reporter: OnceLock::new(),
                 names: self.names,
-                origin: format!("counterfoil{}@{}", std::process::id(), hostname()).into(),
                 levels: DelayLevels::default(),
                 replies,
             }),

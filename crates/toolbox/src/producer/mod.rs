@@ -18,6 +18,7 @@
 
 mod availability;
 mod builder;
+mod draft;
 mod error;
 mod guard;
 mod options;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use availability::{Availability, Trouble};
 pub use builder::ProducerBuilder;
+pub use draft::Draft;
 pub use error::SendError;
 pub use options::SendOptions;
 pub use result::{RawHandle, ResultError, TaskHandle};

@@ -2,6 +2,7 @@
 
 use super::availability::Availability;
 use super::builder::ProducerBuilder;
+use super::draft::Draft;
 use super::error::SendError;
 use super::guard::Guard;
 use super::options::SendOptions;
@@ -10,7 +11,6 @@ use super::result::{RawHandle, TaskHandle};
 use super::sending::Sending;
 use crate::delay::delayed_key;
 use crate::ids::TaskId;
-use crate::message::{Envelope, encode};
 use crate::names::TaskName;
 use crate::task::Task;
 use crate::topology::{DelayLevels, Names};
@@ -22,9 +22,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-
-/// Largest body that is sent. Default limit of every reader too.
-pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// Sends of one call to [`Producer::send_all`] that are under way at a time.
 pub(super) const UNDER_WAY: usize = 1000;
@@ -84,7 +81,6 @@ pub(super) struct Inner {
     /// For what the producer itself says of a task; opened when it first has to.
     pub(super) reporter: OnceLock<Publisher>,
     pub(super) names: Names,
-    pub(super) origin: Box<str>,
     pub(super) levels: DelayLevels,
     pub(super) replies: Option<Replies>,
 }
@@ -286,23 +282,16 @@ impl Producer {
         options: SendOptions,
     ) -> Result<(TaskName, TaskId, Publication), SendError> {
         let now = Utc::now();
-        let (due, class) = (options.due(now), options.priority.unwrap_or_default());
-        let mut envelope =
-            Envelope::new(options.id.clone().unwrap_or_else(TaskId::random), task.name);
-        options.fill(&mut envelope, now);
-        envelope.origin = Some(self.inner.origin.clone());
-        let mut content = encode(&envelope, &task.args, &task.kwargs);
-        let (task, id) = (envelope.name, envelope.id);
-        content.properties.timestamp = u64::try_from(now.timestamp()).ok();
-        if content.body.len() > MAX_BODY {
-            return Err(SendError::TooLarge {
-                task,
-                bytes: content.body.len(),
-            });
-        }
+        let Draft {
+            id,
+            task,
+            routing_key,
+            content,
+            due,
+        } = Draft::new(task, options, now)?;
         let mut publication = Publication {
             exchange: self.inner.names.tasks.clone(),
-            routing_key: class.route(&task),
+            routing_key,
             content,
         };
         let delay = due

@@ -1,7 +1,8 @@
 //! Starting a session: the platform is told before anything is sent.
 
+use super::draft::MAX_BODY;
 use super::error::SendError;
-use super::send::{MAX_BODY, Producer, UNDER_WAY};
+use super::send::{Producer, UNDER_WAY};
 use crate::backoff::Backoff;
 use crate::ids::TaskId;
 use crate::session::{Opening, Part, Session, SessionError, StartedSession};

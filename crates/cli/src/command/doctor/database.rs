@@ -53,6 +53,7 @@ async fn looked_at(store: &dyn Store, checks: &mut Vec<Check>) -> Result<(), Sto
     checks.push(Check::ok("migrations", "all applied"));
     checks.push(role(store).await);
     checks.push(daemon(store).await?);
+    checks.extend(super::outbox::look(store).await?);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! `doctor`: what is wrong, and what to do about it.
 
 mod database;
+mod outbox;
 mod services;
 mod tokens;
 

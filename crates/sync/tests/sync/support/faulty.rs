@@ -79,6 +79,19 @@ impl FaultyStore {
         self.probes.load(Ordering::SeqCst)
     }
 
+    /// The store behind it.
+    pub(super) fn inner(&self) -> &dyn Store {
+        &*self.inner
+    }
+
+    /// Fails when the next mark is to fail.
+    pub(super) fn marks(&self) -> Result<(), StoreError> {
+        match takes_one(&self.marks) {
+            true => Err(self.fault(FaultClass::Transient)),
+            false => Ok(()),
+        }
+    }
+
     fn is_away(&self) -> bool {
         self.away.load(Ordering::SeqCst) > 0
     }

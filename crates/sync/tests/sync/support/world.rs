@@ -4,7 +4,7 @@ use super::Running;
 use anyhow::Context;
 use counterfoil_store::{Store, StoreOptions};
 use counterfoil_sync::Daemon;
-use counterfoil_testkit::{Broker, Database, Vhost};
+use counterfoil_testkit::{Application, Broker, Database, Vhost};
 use counterfoil_toolbox::config::{BrokerSettings, SyncSettings};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey, ServiceName};
@@ -23,6 +23,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) settings: SyncSettings,
     publisher: Publisher,
+    url: String,
     /// Dropped last, so that connections end before what they lead to.
     lives: Lives,
 }
@@ -87,6 +88,7 @@ impl World {
         let settings = SyncSettings {
             unroutable_interval: Duration::from_millis(200),
             token_interval: Duration::from_millis(100),
+            outbox_interval: Duration::from_millis(50),
             ..SyncSettings::default()
         };
         let world = Self {
@@ -95,6 +97,7 @@ impl World {
             store,
             settings,
             publisher,
+            url: url.to_owned(),
             lives,
         };
         world
@@ -115,6 +118,11 @@ impl World {
             ("COUNTERFOIL_DATABASE__URL", database.url().to_owned()),
             ("COUNTERFOIL_DATABASE__ID_SECRET", "test".to_owned()),
         ]
+    }
+
+    /// An application on the same database.
+    pub(crate) async fn application(&self) -> anyhow::Result<Application> {
+        Application::connect(&self.url).await
     }
 
     /// Declares `items`.

@@ -1,0 +1,50 @@
+//! The outbox of a store that fails on demand.
+
+use super::faulty::FaultyStore;
+use async_trait::async_trait;
+use counterfoil_store::{
+    AppConnection, Outbox, OutboxMessage, OutboxState, OutboxWake, RefusedMessage, StoreError,
+};
+use counterfoil_toolbox::producer::Draft;
+use std::time::Duration;
+
+#[async_trait]
+impl Outbox for FaultyStore {
+    async fn draft_in(
+        &self,
+        connection: AppConnection<'_>,
+        draft: &Draft,
+    ) -> Result<(), StoreError> {
+        self.inner().draft_in(connection, draft).await
+    }
+    async fn due_messages(
+        &self,
+        held: &[String],
+        most: u32,
+        bytes: u32,
+    ) -> Result<Vec<OutboxMessage>, StoreError> {
+        self.inner().due_messages(held, most, bytes).await
+    }
+    async fn next_due(&self) -> Result<Option<Duration>, StoreError> {
+        self.inner().next_due().await
+    }
+    async fn mark_sent(&self, positions: &[i64]) -> Result<(), StoreError> {
+        self.marks()?;
+        self.inner().mark_sent(positions).await
+    }
+    async fn refuse_message(&self, position: i64, why: &str) -> Result<(), StoreError> {
+        self.inner().refuse_message(position, why).await
+    }
+    async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
+        self.inner().outbox_state().await
+    }
+    async fn refused_messages(&self, limit: u32) -> Result<Vec<RefusedMessage>, StoreError> {
+        self.inner().refused_messages(limit).await
+    }
+    async fn forget_sent(&self, age: Duration, limit: u32) -> Result<u64, StoreError> {
+        self.inner().forget_sent(age, limit).await
+    }
+    async fn outbox_wake(&self) -> Result<OutboxWake, StoreError> {
+        self.inner().outbox_wake().await
+    }
+}

@@ -1,0 +1,75 @@
+//! A task as a message with its address: all that there is of it before a broker knows.
+
+use super::error::SendError;
+use super::options::SendOptions;
+use super::send::RawTask;
+use crate::ids::{TaskId, hostname};
+use crate::message::{Content, Envelope, encode};
+use crate::names::{RoutingKey, TaskName};
+use crate::task::Task;
+use chrono::{DateTime, Utc};
+use std::sync::LazyLock;
+
+/// Largest body that is sent. Default limit of every reader too.
+pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// Who sends, in every message: this process.
+static ORIGIN: LazyLock<Box<str>> =
+    LazyLock::new(|| format!("counterfoil{}@{}", std::process::id(), hostname()).into());
+
+/// A task that is not sent yet.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The task's id.
+    pub id: TaskId,
+    /// The task's name.
+    pub task: TaskName,
+    /// The key with which it goes to the exchange of tasks when it is due.
+    pub routing_key: RoutingKey,
+    /// The message.
+    pub content: Content,
+    /// When it is due. `None`: at once.
+    pub due: Option<DateTime<Utc>>,
+}
+
+impl Draft {
+    /// A typed task, written at `now`.
+    ///
+    /// # Errors
+    /// [`SendError::Name`], [`SendError::Arguments`], [`SendError::TooLarge`].
+    pub fn of<T: Task>(
+        task: &T,
+        options: SendOptions,
+        now: DateTime<Utc>,
+    ) -> Result<Self, SendError> {
+        Self::new(RawTask::of(task)?, options.of_type::<T>(), now)
+    }
+
+    /// A task by name, its arguments as JSON text, written at `now`.
+    ///
+    /// # Errors
+    /// [`SendError::TooLarge`].
+    pub fn new(task: RawTask, options: SendOptions, now: DateTime<Utc>) -> Result<Self, SendError> {
+        let (due, class) = (options.due(now), options.priority.unwrap_or_default());
+        let id = options.id.clone().unwrap_or_else(TaskId::random);
+        let mut envelope = Envelope::new(id, task.name);
+        options.fill(&mut envelope, now);
+        envelope.origin = Some(ORIGIN.clone());
+        let mut content = encode(&envelope, &task.args, &task.kwargs);
+        let Envelope { name, id, .. } = envelope;
+        content.properties.timestamp = u64::try_from(now.timestamp()).ok();
+        if content.body.len() > MAX_BODY {
+            return Err(SendError::TooLarge {
+                task: name,
+                bytes: content.body.len(),
+            });
+        }
+        Ok(Self {
+            routing_key: class.route(&name),
+            task: name,
+            id,
+            content,
+            due,
+        })
+    }
+}
