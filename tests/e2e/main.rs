@@ -18,6 +18,7 @@ mod retention;
 mod roles;
 mod running;
 mod scale;
+mod sessions;
 mod setup;
 mod tokens;
 mod workspace;
