@@ -10,6 +10,7 @@ mod crashes;
 mod family;
 mod hostile;
 mod listener;
+mod missing;
 mod outbox;
 mod own_nodes;
 mod platform;

@@ -67,6 +67,8 @@ pub(crate) enum Command {
     /// Messages that the platform could not read
     #[command(subcommand)]
     Parked(ParkedCommand),
+    /// Where a task is, what it waits for, and what to do about it
+    Why(crate::command::task::Id),
     /// Workers that were heard of
     Workers(WorkersArgs),
     /// Whether every task is accounted for: names those that are not

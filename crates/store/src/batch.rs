@@ -240,6 +240,7 @@ impl Batch {
                 root_id: None,
                 session_id: None,
             },
+            delayed_until: None,
         });
     }
 }

@@ -5,9 +5,9 @@ use crate::merge::{Fill, StateColumns, TaskChange};
 use crate::stored::{StoredMessage, properties_to_json, senders_headers_to_json};
 use crate::text::{INDEXED, boxed};
 use crate::time::clamped;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::delay::addressee;
+use counterfoil_toolbox::delay::{addressee, delay_of};
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::TaskName;
@@ -153,7 +153,19 @@ impl TrackingCopy {
                 session_id: columns.session_id.clone(),
             },
             copy: Some(Box::new(columns)),
+            delayed_until: self.delayed_until(),
         }
+    }
+
+    /// When it comes out of the delay levels, if it went into them: by the clocks of its sender, which
+    /// are not exact.
+    fn delayed_until(&self) -> Option<DateTime<Utc>> {
+        let delay = TimeDelta::from_std(delay_of(&self.message.routing_key)?).ok()?;
+        let sent_at = self.message.content.properties.timestamp;
+        let sent_at = sent_at.and_then(|at| DateTime::from_timestamp(i64::try_from(at).ok()?, 0));
+        // The time of sending is in whole seconds.
+        let comes_out = sent_at.and_then(|at| at.checked_add_signed(delay + TimeDelta::seconds(1)));
+        comes_out.max(self.envelope.eta).map(clamped)
     }
 
     /// The state that the copy puts its task into: a copy of a retry says that the execution before

@@ -30,11 +30,14 @@ pub(crate) struct Statements {
     pub(crate) delete_stray_logs: &'static str,
     pub(crate) delete_stray_results: &'static str,
     pub(crate) delete_tasks: &'static str,
+    pub(crate) doubles: &'static str,
     pub(crate) due_outbox: &'static str,
     pub(crate) end_control: &'static str,
     pub(crate) end_controls: &'static str,
     pub(crate) end_sessions: &'static str,
     pub(crate) family: &'static str,
+    pub(crate) family_counts: &'static str,
+    pub(crate) family_results: &'static str,
     pub(crate) finish_session: &'static str,
     pub(crate) forget_sent: &'static str,
     pub(crate) handle_dead: &'static str,
@@ -50,12 +53,14 @@ pub(crate) struct Statements {
     pub(crate) insert_outbox_at: &'static str,
     pub(crate) insert_session: &'static str,
     pub(crate) insert_subtasks: &'static str,
+    pub(crate) living_namesake: &'static str,
     pub(crate) lock_sessions: &'static str,
     pub(crate) log: &'static str,
     pub(crate) lost_tasks: &'static str,
     pub(crate) mark_published: &'static str,
     pub(crate) mark_sent: &'static str,
     pub(crate) marker_seen: &'static str,
+    pub(crate) missing_tasks: &'static str,
     pub(crate) next_due: &'static str,
     pub(crate) old_of_retention: &'static str,
     pub(crate) old_of_type: &'static str,
@@ -83,6 +88,7 @@ pub(crate) struct Statements {
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
     pub(crate) task_types: &'static str,
+    pub(crate) task_with_identity: &'static str,
     pub(crate) tasks: &'static str,
     pub(crate) tasks_with_ids: &'static str,
     pub(crate) unpublished_controls: &'static str,
@@ -113,17 +119,18 @@ macro_rules! statements {
             dead_services delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
             delete_results delete_stray_events delete_stray_logs delete_stray_results delete_tasks
-            due_outbox end_control end_controls end_sessions family finish_session forget_sent
-            handle_dead has_migrations history ids_without_row insert_canary insert_control
-            insert_event insert_log insert_marker insert_outbox insert_outbox_at insert_session
-            insert_subtasks lock_sessions log lost_tasks mark_published mark_sent marker_seen
-            next_due old_of_retention old_of_type outbox_state overdue_sessions owners parked probe
+            doubles due_outbox end_control end_controls end_sessions family family_counts
+            family_results finish_session forget_sent handle_dead has_migrations history
+            ids_without_row insert_canary insert_control insert_event insert_log insert_marker
+            insert_outbox insert_outbox_at insert_session insert_subtasks living_namesake
+            lock_sessions log lost_tasks mark_published mark_sent marker_seen missing_tasks next_due
+            old_of_retention old_of_type outbox_state overdue_sessions owners parked probe
             refuse_message refused_messages remove_old renew_leases result retentions services
             sessions set_held shortest_lease stored_tasks strange_subtasks strays subtask_ends
-            subtask_news subtasks task task_schema task_types tasks tasks_with_ids
-            unpublished_controls unroutable unroutable_services update_canary update_marker
-            update_subtasks upsert_dead upsert_parked upsert_result upsert_task upsert_worker
-            waiting workers
+            subtask_news subtasks task task_schema task_types task_with_identity tasks
+            tasks_with_ids unpublished_controls unroutable unroutable_services update_canary
+            update_marker update_subtasks upsert_dead upsert_parked upsert_result upsert_task
+            upsert_worker waiting workers
         )
     };
 }
@@ -140,6 +147,7 @@ pub(crate) mod postgres {
         include_str!("../sql/postgres/drop_empty_months.sql");
     pub(crate) const INSERT_UNDATED_EVENT: &str =
         include_str!("../sql/postgres/insert_undated_event.sql");
+    pub(crate) const LOCK_IDENTITY: &str = include_str!("../sql/postgres/lock_identity.sql");
     pub(crate) const PREPARE_MONTHS: &str = include_str!("../sql/postgres/prepare_months.sql");
     pub(crate) const TRY_LEAD: &str = include_str!("../sql/postgres/try_lead.sql");
 }

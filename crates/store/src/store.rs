@@ -5,8 +5,11 @@ use crate::batch::{Applied, Batch};
 use crate::books::Books;
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::StoreError;
+use crate::family::Families;
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
+use crate::identity::Identities;
 use crate::json::JsonText;
+use crate::missing::MissingTasks;
 use crate::outbox::Outbox;
 use crate::owners::Owners;
 use crate::record::{
@@ -32,7 +35,17 @@ use uuid::Uuid;
 /// All methods return [`StoreError`]; [`StoreError::class`] says what to do about it.
 #[async_trait]
 pub trait Store:
-    Asking + Books + Outbox + Retention + Sessions + Send + Sync + std::fmt::Debug
+    Asking
+    + Books
+    + Families
+    + Identities
+    + MissingTasks
+    + Outbox
+    + Retention
+    + Sessions
+    + Send
+    + Sync
+    + std::fmt::Debug
 {
     /// The database, for messages: kind, host and name, never the password.
     fn server(&self) -> &str;

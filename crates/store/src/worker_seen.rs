@@ -4,7 +4,7 @@ use crate::json::JsonText;
 use crate::text::{INDEXED, boxed};
 use crate::time::clamped;
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::heartbeat::Phase;
+use counterfoil_toolbox::heartbeat::{Hand, Phase};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::names::{QueueName, ServiceName, TaskName};
 use counterfoil_toolbox::tokens::LimitReport;
@@ -31,6 +31,8 @@ pub struct WorkerSeen {
     pub phase: Phase,
     /// Queues that it consumes.
     pub queues: Vec<QueueName>,
+    /// What it has in hand of each.
+    pub hands: BTreeMap<QueueName, Hand>,
     /// Tasks that it runs by tokens.
     pub limits: BTreeMap<TaskName, LimitReport>,
     /// Tasks that it has taken over from the broker and still has.
@@ -62,9 +64,10 @@ impl WorkerSeen {
         }
     }
 
-    /// The tasks whose leases it renews, each with the worker.
-    pub(crate) fn renewals(&self) -> impl Iterator<Item = (&TaskId, &WorkerId)> {
-        self.leases.iter().map(|task_id| (task_id, &self.id))
+    /// The tasks whose leases it renews, each with the worker and its service.
+    pub(crate) fn renewals(&self) -> impl Iterator<Item = (&TaskId, &WorkerId, &str)> {
+        let renewal = |task_id| (task_id, &self.id, &*self.service);
+        self.leases.iter().map(renewal)
     }
 
     pub(crate) fn queues_json(&self) -> String {
@@ -76,8 +79,11 @@ impl WorkerSeen {
     }
 
     pub(crate) fn limits_json(&self) -> String {
-        let limits = serde_json::to_string(&self.limits).expect("names and numbers are JSON");
-        JsonText::storable(&limits).map_or_else(|| "{}".to_owned(), |json| json.get().to_owned())
+        object_json(&self.limits)
+    }
+
+    pub(crate) fn hands_json(&self) -> String {
+        object_json(&self.hands)
     }
 
     pub(crate) const fn phase_text(&self) -> &'static str {
@@ -92,6 +98,11 @@ impl WorkerSeen {
     pub(crate) fn interval_ms(&self) -> i64 {
         i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX)
     }
+}
+
+fn object_json<T: serde::Serialize>(object: &T) -> String {
+    let object = serde_json::to_string(object).expect("names and numbers are JSON");
+    JsonText::storable(&object).map_or_else(|| "{}".to_owned(), |json| json.get().to_owned())
 }
 
 fn names_json<T: serde::Serialize>(names: &[T]) -> String {

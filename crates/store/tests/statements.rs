@@ -52,6 +52,7 @@ fn both_databases_have_the_same_statements_but_for_what_only_one_can_do() -> any
         "configure",
         "drop_empty_months",
         "insert_undated_event",
+        "lock_identity",
         "prepare_months",
         "try_lead",
     ];

@@ -2,7 +2,9 @@
 
 use crate::canary::Canaries;
 use crate::control::Controls;
+use crate::doubles::revoke_doubles;
 use crate::health::Health;
+use crate::missing::Searcher;
 use crate::relay::Relay;
 use crate::rescue::Rescuer;
 use crate::resend::Resender;
@@ -84,6 +86,12 @@ impl Leader {
             Arc::clone(&self.health),
             self.settings.outbox_interval,
         );
+        let searcher = Searcher::new(
+            &self.transport,
+            self.names.clone(),
+            store(),
+            self.settings.lost_after,
+        );
         tokio::select! {
             () = self.rounds(&leading) => {}
             () = relay.run(&leading) => {}
@@ -91,6 +99,8 @@ impl Leader {
             () = rescuer.run(&leading) => {}
             () = watchdog.run(&leading) => {}
             () = remover.run(&leading) => {}
+            () = searcher.run(&leading) => {}
+            () = revoke_doubles(store(), &leading) => {}
         }
     }
 

@@ -61,6 +61,16 @@ pub fn without_delay(key: &RoutingKey) -> RoutingKey {
     }
 }
 
+/// How long the levels hold what is published with `key`. `None`: it has no bits of a delay.
+#[must_use]
+pub fn delay_of(key: &str) -> Option<Duration> {
+    let bits = &key[..key.len() - behind_delay(key)?.len()];
+    let seconds = bits
+        .split_terminator('.')
+        .fold(0, |seconds, bit| seconds << 1 | u64::from(bit == "1"));
+    Some(Duration::from_secs(seconds))
+}
+
 /// Service to one of whose queues a key leads: its first segment, after the bits of a delay and
 /// without a class.
 #[must_use]
@@ -102,6 +112,8 @@ mod tests {
             "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.1.proj.default"
         );
         assert_eq!(without_delay(&delayed), "proj.default");
+        assert_eq!(delay_of(delayed.as_str()), Some(Duration::from_secs(3)));
+        assert_eq!(delay_of("proj.default"), None);
     }
 
     #[test]

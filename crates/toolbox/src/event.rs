@@ -220,6 +220,8 @@ pub enum FaultKind {
     WorkerCrashed,
     /// An early-acked task's worker vanished.
     WorkerLost,
+    /// Its message was in no queue any more: somebody purged or deleted that.
+    MessageLost,
     /// No worker of the service knows the task's name.
     UnknownTask,
     /// The arguments do not fit the task.
@@ -246,12 +248,13 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Exception,
         Self::Panic,
         Self::TimeLimit,
         Self::WorkerCrashed,
         Self::WorkerLost,
+        Self::MessageLost,
         Self::UnknownTask,
         Self::BadArguments,
         Self::Undecodable,
@@ -274,6 +277,7 @@ impl FaultKind {
             Self::TimeLimit => "time_limit",
             Self::WorkerCrashed => "worker_crashed",
             Self::WorkerLost => "worker_lost",
+            Self::MessageLost => "message_lost",
             Self::UnknownTask => "unknown_task",
             Self::BadArguments => "bad_arguments",
             Self::Undecodable => "undecodable",

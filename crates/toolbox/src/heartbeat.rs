@@ -32,6 +32,10 @@ pub struct Heartbeat {
     pub interval_ms: u64,
     /// Queues that it consumes.
     pub queues: Vec<QueueName>,
+    /// Of each of those, what it has in hand. Absent: it does not tell, so nobody can know what became of
+    /// a message that was taken out of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hands: BTreeMap<QueueName, Hand>,
     /// Tasks that it knows, with the JSON Schema of their arguments. They are large, so only the
     /// first message and about every tenth carry them; absent: unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,6 +57,15 @@ pub struct Heartbeat {
     /// Whether it does what is asked of workers. `false`: it cannot read what was cancelled, paused or
     /// held, and works without.
     pub follows_control: bool,
+}
+
+/// What a worker has to do with one queue at the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hand {
+    /// Consumers.
+    pub consumers: u32,
+    /// Deliveries that it has and has said nothing of: whoever reads its events does not know of them.
+    pub untold: u32,
 }
 
 /// What a worker is about.
@@ -84,6 +97,13 @@ mod tests {
             at: DateTime::from_timestamp(1_800_000_010, 0).expect("a time"),
             interval_ms: 10_000,
             queues: vec![QueueName::new("demo").expect("valid")],
+            hands: BTreeMap::from([(
+                QueueName::new("demo").expect("valid"),
+                Hand {
+                    consumers: 2,
+                    untold: 7,
+                },
+            )]),
             tasks,
             limits: BTreeMap::from([(
                 TaskName::new("demo.limited").expect("valid"),

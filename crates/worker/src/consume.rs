@@ -4,7 +4,7 @@ use crate::lanes::Lanes;
 use crate::shared::Shared;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::transport::{
-    Requeue, SubscribeOptions, Subscription, SubscriptionStatus, spawn_beside,
+    InHand, Requeue, SubscribeOptions, Subscription, SubscriptionStatus, spawn_beside,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(crate) struct Consumer {
     pub(crate) queue: QueueName,
     pub(crate) status: watch::Receiver<SubscriptionStatus>,
+    pub(crate) hand: Arc<InHand>,
     /// Nothing is left to settle: the loop may close its channel and end.
     settled: CancellationToken,
     task: JoinHandle<()>,
@@ -32,10 +33,12 @@ impl Consumer {
         let options = SubscribeOptions::new(queue.clone(), prefetch);
         let subscription = Subscription::open_paused(shared.transport.clone(), options);
         let status = subscription.status();
+        let hand = subscription.in_hand();
         let settled = CancellationToken::new();
         let consuming = consume(shared.clone(), queue.clone(), subscription, settled.clone());
         Self {
             status,
+            hand,
             task: spawn_beside(&*shared.transport, consuming),
             settled,
             queue,

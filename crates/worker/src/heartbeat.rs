@@ -5,12 +5,13 @@ use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::ServiceName;
 use counterfoil_toolbox::control::Standing;
-use counterfoil_toolbox::heartbeat::{Heartbeat, Phase};
+use counterfoil_toolbox::heartbeat::{Hand, Heartbeat, Phase};
 use counterfoil_toolbox::ids::hostname;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::names::heartbeat_key;
-use counterfoil_toolbox::transport::Publication;
+use counterfoil_toolbox::transport::{InHand, Publication};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,7 +29,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(crate) struct Pulse {
     pub(crate) services: Vec<ServiceName>,
-    pub(crate) queues: Vec<QueueName>,
+    /// Its queues, and what it has in hand of each.
+    pub(crate) hands: Vec<(QueueName, Arc<InHand>)>,
     pub(crate) version: String,
     pub(crate) interval: Duration,
     pub(crate) started_at: DateTime<Utc>,
@@ -121,7 +123,8 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
         started_at: pulse.started_at,
         at: Utc::now(),
         interval_ms: u64::try_from(pulse.interval.as_millis()).unwrap_or(u64::MAX),
-        queues: pulse.queues.clone(),
+        queues: pulse.hands.iter().map(|(queue, _)| queue.clone()).collect(),
+        hands: hands(shared, pulse),
         tasks: with_tasks.then(|| shared.registry.schemas()),
         limits: shared.tokens.reports(pulse.interval * TOKENS_OF),
         // Whoever goes has nothing any more.
@@ -148,4 +151,17 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
         Ok(()) => shared.was_heard(begun),
         Err(error) => tracing::debug!(%error, "a sign of life was not heard"),
     }
+}
+
+fn hands(shared: &Shared, pulse: &Pulse) -> BTreeMap<QueueName, Hand> {
+    // What was said and did not get through has not been heard.
+    let unheard = u32::from(shared.reporter.is_behind());
+    let hand = |(queue, hand): &(QueueName, Arc<InHand>)| {
+        let hand = Hand {
+            consumers: hand.consumers(),
+            untold: hand.untold().saturating_add(unheard),
+        };
+        (queue.clone(), hand)
+    };
+    pulse.hands.iter().map(hand).collect()
 }

@@ -91,6 +91,8 @@ struct Deliveries {
     more: Vec<Delivery>,
     /// Its queue is gone, so no delivery of it will come again.
     orphaned: bool,
+    /// Something was reported of it.
+    is_told: bool,
     /// It was taken over: its messages are acknowledged.
     taken_over: Option<Box<TakenOver>>,
 }
@@ -150,6 +152,7 @@ impl Held {
                 first: Some(delivery),
                 more: Vec::new(),
                 orphaned: false,
+                is_told: false,
                 taken_over: None,
             }),
             changed: Notify::new(),
@@ -159,7 +162,7 @@ impl Held {
 
     /// Takes over another delivery of the same task, to be settled with it. Those whose channel is
     /// gone are forgotten: the broker has taken them back.
-    pub(crate) fn adopt(&self, delivery: Delivery) {
+    pub(crate) fn adopt(&self, mut delivery: Delivery) {
         // What is told from now on must come after what others told of the deliveries between.
         let count = delivered_before(&delivery);
         self.delivered_before.fetch_max(count, Ordering::Relaxed);
@@ -168,6 +171,9 @@ impl Held {
             // The acknowledgement was lost with its channel. Stale: this one comes again too.
             let _ = delivery.ack();
             return;
+        }
+        if deliveries.is_told {
+            delivery.told();
         }
         let before = deliveries.take();
         let mut live = before.filter(Delivery::is_live).collect::<Vec<_>>();
@@ -223,6 +229,14 @@ impl Held {
             deliveries.taken_over = Some(Box::new(TakenOver { since, content }));
         }
         is_ours
+    }
+
+    /// Something is reported of it: whoever asks what this worker has can know that it has this.
+    pub(crate) fn told(&self) {
+        let mut deliveries = self.deliveries();
+        let Deliveries { first, more, .. } = &mut *deliveries;
+        first.iter_mut().chain(more).for_each(Delivery::told);
+        deliveries.is_told = true;
     }
 
     /// What the worker has promised about it, if it has taken it over.

@@ -164,13 +164,8 @@ impl Worker {
     fn start(self, handlers: Handle) -> Running {
         crate::panic::install_hook();
         let prefetch = self.prefetch();
-        let pulse = Pulse {
-            services: self.services.clone(),
-            queues: self.queues.clone(),
-            version: self.version.clone(),
-            interval: self.settings.heartbeat,
-            started_at: Utc::now(),
-        };
+        let (services, version) = (self.services.clone(), self.version.clone());
+        let interval = self.settings.heartbeat;
         let queues = self.queues.clone();
         tracing::info!(worker = %self.id, ?queues, "worker starts");
         let events = self.transport.publisher(PublisherOptions::mandatory());
@@ -180,11 +175,20 @@ impl Worker {
         let shared = Arc::new(self.into_shared(prefetch, handlers, &mut holders));
         let reporting = shared.clone();
         let consume = |queue| Consumer::start(&shared, queue, prefetch);
+        let consumers: Vec<_> = queues.into_iter().map(consume).collect();
+        let hand = |consumer: &Consumer| (consumer.queue.clone(), Arc::clone(&consumer.hand));
+        let pulse = Pulse {
+            services,
+            hands: consumers.iter().map(hand).collect(),
+            version,
+            interval,
+            started_at: Utc::now(),
+        };
         Running {
             reporting: tokio::spawn(async move { send_batches(&reporting, &events).await }),
             beating: tokio::spawn(beat(shared.clone(), pulse.clone())),
             following: tokio::spawn(follow(shared.clone())),
-            consumers: queues.into_iter().map(consume).collect(),
+            consumers,
             watching: is_apart.then(|| AbortOnDropHandle::new(tokio::spawn(watch(shared.clone())))),
             shared,
             holders,

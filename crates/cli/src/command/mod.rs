@@ -13,6 +13,7 @@ pub(crate) mod send;
 pub(crate) mod session;
 pub(crate) mod task;
 pub(crate) mod topology;
+pub(crate) mod why;
 pub(crate) mod workers;
 
 use crate::args::{Command, Global};
@@ -38,6 +39,7 @@ pub(crate) async fn run(
         Command::Parked(command) => parked::run(command, global, output).await,
         Command::Pause { service } => pause::run(&service, Wanted::Paused, global, output).await,
         Command::Resume { service } => pause::run(&service, Wanted::Resumed, global, output).await,
+        Command::Why(id) => why::run(&id, global, output).await,
         Command::Workers(args) => workers::run(args, global, output).await,
         Command::Audit(args) => audit::run(args, global, output).await,
         Command::Doctor => doctor::run(global, output).await,

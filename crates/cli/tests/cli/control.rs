@@ -266,6 +266,7 @@ fn worker(id: &str, phase: Phase) -> WorkerSeen {
         interval: Duration::from_secs(600),
         started_at: None,
         paused: vec!["demo".parse().expect("valid")],
+        hands: std::collections::BTreeMap::new(),
         follows_control: phase != Phase::Quiet,
     }
 }

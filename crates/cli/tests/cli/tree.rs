@@ -42,17 +42,18 @@ async fn a_family_of_ten_thousand_generations_is_shown_as_far_as_asked() -> anyh
     chain(&program).await?;
     let ran = program.run(&["task", "tree", "task-77"]).await.ends_with(0);
     let lines: Vec<_> = ran.stdout.lines().collect();
-    assert_eq!(lines.len(), 1001);
+    assert_eq!(lines.len(), 1002);
     assert!(
         lines[1].starts_with("└─ demo.tree  SUCCESS"),
         "{}",
         lines[1]
     );
     assert_eq!(lines[1000], "… 9000 more are not shown: see --limit");
+    assert_eq!(lines[1001], "family: SUCCESS (10000 SUCCESS)");
 
     let limit = ["task", "tree", "task-77", "--limit", "20000"];
     let ran = program.run(&limit).await.ends_with(0);
-    assert_eq!(ran.stdout.lines().count(), GENERATIONS);
+    assert_eq!(ran.stdout.lines().count(), GENERATIONS + 1);
     assert!(ran.stdout.len() < 2_000_000, "{}", ran.stdout.len());
 
     let ran = program
@@ -64,5 +65,8 @@ async fn a_family_of_ten_thousand_generations_is_shown_as_far_as_asked() -> anyh
     assert_eq!(documents[299]["task_id"], "task-299");
     assert_eq!(documents[299]["parent_id"], "task-298");
     assert_eq!(documents[300]["not_shown"], 9_700);
+    let family = &documents[301]["family"];
+    assert_eq!(family["status"], "SUCCESS");
+    assert_eq!(family["states"]["SUCCESS"], 10_000);
     Ok(())
 }

@@ -68,6 +68,8 @@ CREATE TABLE background_task (
     lease_ms integer,
     restarts integer,
     lease_until timestamptz,
+    -- Until when the delay levels may hold a message of it, as far as any copy tells.
+    delayed_until timestamptz,
     created_date timestamptz NOT NULL DEFAULT now(),
     last_updated timestamptz NOT NULL DEFAULT now()
 );
@@ -95,6 +97,10 @@ CREATE INDEX background_task_identifier ON background_task (identifier, type)
 -- Tasks that say how long they are kept are found by that; the others by their type.
 CREATE INDEX background_task_retention ON background_task (retention_s, created_date)
     WHERE retention_s IS NOT NULL;
+-- Of those that live no two may have the same.
+CREATE INDEX background_task_living ON background_task (identifier, type)
+    WHERE identifier IS NOT NULL
+    AND state NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED');
 CREATE INDEX background_task_session ON background_task (session_id)
     WHERE session_id IS NOT NULL;
 

@@ -17,6 +17,8 @@ CREATE TABLE worker (
     follows_control boolean NOT NULL,
     -- Names of the queues that it consumes.
     queues jsonb NOT NULL,
+    -- What it has in hand of each: {"name": {"consumers": …, "untold": …}}
+    hands jsonb NOT NULL,
     -- Tasks that it runs by tokens: {"name": {"limit": …, "tokens": […]}}
     limits jsonb NOT NULL,
     running bigint NOT NULL,

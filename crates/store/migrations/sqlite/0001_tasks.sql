@@ -67,6 +67,8 @@ CREATE TABLE background_task (
     lease_ms integer,
     restarts integer,
     lease_until text,
+    -- Until when the delay levels may hold a message of it, as far as any copy tells.
+    delayed_until text,
     created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     last_updated text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
@@ -94,6 +96,10 @@ CREATE INDEX background_task_identifier ON background_task (identifier, type)
 -- Tasks that say how long they are kept are found by that; the others by their type.
 CREATE INDEX background_task_retention ON background_task (retention_s, created_date)
     WHERE retention_s IS NOT NULL;
+-- Of those that live no two may have the same.
+CREATE INDEX background_task_living ON background_task (identifier, type)
+    WHERE identifier IS NOT NULL
+    AND state NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED');
 CREATE INDEX background_task_session ON background_task (session_id)
     WHERE session_id IS NOT NULL;
 

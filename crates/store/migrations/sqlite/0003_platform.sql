@@ -16,6 +16,8 @@ CREATE TABLE worker (
     follows_control boolean NOT NULL,
     -- Names of the queues that it consumes.
     queues text NOT NULL,
+    -- What it has in hand of each: {"name": {"consumers": …, "untold": …}}
+    hands text NOT NULL,
     -- Tasks that it runs by tokens: {"name": {"limit": …, "tokens": […]}}
     limits text NOT NULL,
     running integer NOT NULL,

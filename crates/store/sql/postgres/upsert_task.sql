@@ -9,7 +9,8 @@ INSERT INTO background_task AS t (
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee, tries, lease_ms, restarts, retention_s, lease_until
+    created_date, addressee, tries, lease_ms, restarts, retention_s,
+    delayed_until, lease_until
 )
 SELECT
     u.id, u.task_id, u.type, u.service, u.state, u.run, u.rescue, u.sticky, u.executions,
@@ -19,7 +20,7 @@ SELECT
     u.related_object_id, u.identifier, u.parent_id, u.root_id, u.session_id, u.is_result,
     u.progress_current, u.progress_total, u.progress_message, u.error_kind, u.error_message,
     u.eta, u.expires, u.retry_at, u.worker, LEAST(u.created_date, now()),
-    u.addressee, u.tries, u.lease_ms, u.restarts, u.retention_s,
+    u.addressee, u.tries, u.lease_ms, u.restarts, u.retention_s, u.delayed_until,
     now() + u.lease_ms * interval '1 millisecond'
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int4[], $7::int4[],
@@ -29,14 +30,15 @@ FROM unnest(
     $29::text[], $30::text[], $31::bool[], $32::int8[], $33::int8[], $34::text[], $35::text[],
     $36::text[], $37::timestamptz[], $38::timestamptz[], $39::timestamptz[], $40::text[],
     $41::timestamptz[], $42::text[], $43::int4[], $44::int4[], $45::int4[],
-    $46::int8[]
+    $46::int8[], $47::timestamptz[]
 ) AS u (
     id, task_id, type, service, state, run, rescue, sticky, executions, deliveries, rank,
     event_id, copy_run, copy_rescue, copy_executions, copy_digest, input, options, message,
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee, tries, lease_ms, restarts, retention_s
+    created_date, addressee, tries, lease_ms, restarts, retention_s,
+    delayed_until
 )
 ON CONFLICT (task_id) DO UPDATE SET
     -- State: the higher of both.
@@ -119,6 +121,8 @@ ON CONFLICT (task_id) DO UPDATE SET
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.eta ELSE t.eta END,
     expires = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.expires ELSE t.expires END,
+    -- Of all copies the latest.
+    delayed_until = GREATEST(t.delayed_until, excluded.delayed_until),
     -- What events know as well: theirs while there is no copy, the least where they differ.
     type = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.type
@@ -139,6 +143,7 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
     OR (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest)
+    OR GREATEST(t.delayed_until, excluded.delayed_until) IS DISTINCT FROM t.delayed_until
     OR t.copy_run < 0 AND excluded.copy_run < 0 AND (
         excluded.type < t.type
         OR LEAST(t.parent_id, excluded.parent_id) IS DISTINCT FROM t.parent_id

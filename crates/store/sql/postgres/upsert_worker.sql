@@ -2,22 +2,21 @@
 -- Parameters: one array per column, in the order of the columns.
 INSERT INTO worker AS t (
     id, service, host, pid, version, tasks, phase, queues, limits, running, processed,
-    interval_ms, started_at, paused, follows_control
+    interval_ms, started_at, paused, follows_control, hands
 )
 SELECT
     u.id, u.service, u.host, u.pid, u.version, u.tasks::json, u.phase, u.queues::jsonb,
     u.limits::jsonb, u.running, u.processed, u.interval_ms, u.started_at, u.paused::jsonb,
-    u.follows_control
+    u.follows_control, u.hands::jsonb
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::int8[], $5::text[], $6::text[], $7::text[],
     $8::text[], $9::text[], $10::int8[], $11::int8[], $12::int8[], $13::timestamptz[],
-    $14::text[], $15::bool[]
+    $14::text[], $15::bool[], $16::text[]
 ) AS u (
     id, service, host, pid, version, tasks, phase, queues, limits, running, processed,
-    interval_ms, started_at, paused, follows_control
+    interval_ms, started_at, paused, follows_control, hands
 )
 ON CONFLICT (id) DO UPDATE SET
-    service = excluded.service,
     host = excluded.host,
     pid = excluded.pid,
     version = excluded.version,
@@ -31,4 +30,7 @@ ON CONFLICT (id) DO UPDATE SET
     started_at = excluded.started_at,
     paused = excluded.paused,
     follows_control = excluded.follows_control,
+    hands = excluded.hands,
     last_heartbeat = now()
+-- Its id is not a secret: whoever speaks for it under another service is not believed.
+WHERE t.service = excluded.service

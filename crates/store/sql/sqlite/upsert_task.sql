@@ -7,14 +7,15 @@ INSERT INTO background_task AS t (
     headers, properties, exchange, routing_key, creator_id, related_content_type,
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
-    created_date, addressee, tries, lease_ms, restarts, retention_s, lease_until
+    created_date, addressee, tries, lease_ms, restarts, retention_s,
+    delayed_until, lease_until
 )
 VALUES (
     ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39,
     ?40,
     min(coalesce(?41, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
-    ?42, ?43, ?44, ?45, ?46,
+    ?42, ?43, ?44, ?45, ?46, ?47,
     strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (?44 / 1000.0) || ' seconds')
 )
 ON CONFLICT (task_id) DO UPDATE SET
@@ -98,6 +99,8 @@ ON CONFLICT (task_id) DO UPDATE SET
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.eta ELSE t.eta END,
     expires = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.expires ELSE t.expires END,
+    -- Of all copies the latest.
+    delayed_until = coalesce(max(t.delayed_until, excluded.delayed_until), t.delayed_until, excluded.delayed_until),
     -- What events know as well: theirs while there is no copy, the least where they differ.
     type = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.type
@@ -119,6 +122,7 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
     OR (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest)
+    OR coalesce(max(t.delayed_until, excluded.delayed_until), t.delayed_until, excluded.delayed_until) IS NOT t.delayed_until
     OR t.copy_run < 0 AND excluded.copy_run < 0 AND (
         excluded.type < t.type
         OR coalesce(min(t.parent_id, excluded.parent_id), t.parent_id, excluded.parent_id) IS NOT t.parent_id

@@ -2,13 +2,12 @@
 -- Parameters: the columns, in their order.
 INSERT INTO worker AS t (
     id, service, host, pid, version, tasks, phase, queues, limits, running, processed,
-    interval_ms, started_at, paused, follows_control
+    interval_ms, started_at, paused, follows_control, hands
 )
 VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
 )
 ON CONFLICT (id) DO UPDATE SET
-    service = excluded.service,
     host = excluded.host,
     pid = excluded.pid,
     version = excluded.version,
@@ -22,4 +21,7 @@ ON CONFLICT (id) DO UPDATE SET
     started_at = excluded.started_at,
     paused = excluded.paused,
     follows_control = excluded.follows_control,
+    hands = excluded.hands,
     last_heartbeat = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
+-- Its id is not a secret: whoever speaks for it under another service is not believed.
+WHERE t.service = excluded.service

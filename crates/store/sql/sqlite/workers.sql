@@ -1,6 +1,6 @@
 -- Workers, the last heard of first.
 SELECT
     id, service, host, pid, version, tasks, phase, queues, limits, running, processed,
-    interval_ms, started_at, last_heartbeat, paused, follows_control
+    interval_ms, started_at, last_heartbeat, paused, follows_control, hands
 FROM worker
 ORDER BY last_heartbeat DESC, id

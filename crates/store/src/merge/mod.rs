@@ -31,6 +31,8 @@ pub struct TaskChange {
     pub copy: Option<Box<CopyColumns>>,
     /// What it is, as far as events say.
     pub fill: Fill,
+    /// Until when the delay levels may hold a message of it: the latest time that any copy tells.
+    pub delayed_until: Option<DateTime<Utc>>,
 }
 
 impl TaskChange {
@@ -45,6 +47,7 @@ impl TaskChange {
             self.copy = other.copy;
         }
         self.fill.join(other.fill);
+        self.delayed_until = self.delayed_until.max(other.delayed_until);
     }
 
     /// Name of the task's type.
@@ -199,6 +202,7 @@ pub fn change_from_event(event: &Event) -> Option<TaskChange> {
             root_id: event.root_id.clone(),
             session_id: event.session_id.as_deref().map(|id| boxed(id, INDEXED)),
         },
+        delayed_until: None,
     })
 }
 

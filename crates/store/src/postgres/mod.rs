@@ -69,6 +69,9 @@ implement_retention!(Postgres);
 implement_books!(Postgres);
 implement_asking!(Postgres);
 implement_outbox!(Postgres);
+crate::family::implement_families!(Postgres);
+crate::missing::implement_missing!(Postgres);
+crate::identity::implement_identities!(Postgres);
 
 impl std::fmt::Debug for Postgres {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

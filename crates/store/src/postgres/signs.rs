@@ -30,6 +30,7 @@ pub(super) fn workers<'q>(sql: &Statements, rows: &'q [&'q WorkerSeen]) -> Writt
         .bind(column!(rows, |row| row.started_at))
         .bind(column!(rows, |row| row.paused_json()))
         .bind(column!(rows, |row| row.follows_control))
+        .bind(column!(rows, |row| row.hands_json()))
 }
 
 pub(super) fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySight>) -> Written<'q> {
@@ -50,9 +51,10 @@ pub(super) fn markers<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, MarkerSight
 
 pub(super) fn renewals<'q>(
     sql: &Statements,
-    rows: &'q [(&'q TaskId, &'q WorkerId)],
+    rows: &'q [(&'q TaskId, &'q WorkerId, &'q str)],
 ) -> Written<'q> {
     query(sql.renew_leases)
         .bind(column!(rows, |row| row.0.as_str()))
         .bind(column!(rows, |row| row.1.as_str()))
+        .bind(column!(rows, |row| row.2))
 }

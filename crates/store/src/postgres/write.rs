@@ -265,6 +265,7 @@ fn tasks<'q>(
         .bind(column!(rows, |row| row.lease_ms()))
         .bind(column!(rows, |row| row.restarts()))
         .bind(column!(rows, |row| row.retention_s()))
+        .bind(column!(rows, |row| row.change.delayed_until))
 }
 
 fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {

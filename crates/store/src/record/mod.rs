@@ -233,6 +233,9 @@ pub struct WorkerRow {
     pub phase: String,
     /// Names of the queues that it consumes.
     pub queues: JsonText,
+    /// What it has in hand of each: `{"name": {"consumers": …, "untold": …}}`; see
+    /// [`Hand`](counterfoil_toolbox::heartbeat::Hand).
+    pub hands: JsonText,
     /// Tasks that it runs by tokens: `{"name": {"limit": …, "tokens": […]}}`.
     pub limits: JsonText,
     /// How many tasks it ran at the last heartbeat.

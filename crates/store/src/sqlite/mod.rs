@@ -67,6 +67,9 @@ implement_retention!(Sqlite);
 implement_books!(Sqlite);
 implement_asking!(Sqlite);
 implement_outbox!(Sqlite);
+crate::family::implement_families!(Sqlite);
+crate::missing::implement_missing!(Sqlite);
+crate::identity::implement_identities!(Sqlite);
 
 impl std::fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -83,9 +83,10 @@ pub(super) async fn batch(
     }
     for seen in batch.workers.values() {
         worker(&mut tx, sql, seen).await?;
-        for (task_id, worker) in seen.renewals() {
+        for (task_id, worker, service) in seen.renewals() {
             let renewed = query(sql.renew_leases).bind(task_id.as_str());
-            renewed.bind(worker.as_str()).execute(&mut *tx).await?;
+            let renewed = renewed.bind(worker.as_str()).bind(service);
+            renewed.execute(&mut *tx).await?;
         }
     }
     for (id, sight) in &batch.canaries {
@@ -192,7 +193,8 @@ async fn task(
         .bind(key.tries)
         .bind(row.lease_ms())
         .bind(row.restarts())
-        .bind(row.retention_s());
+        .bind(row.retention_s())
+        .bind(change.delayed_until.map(to_text));
     done.fetch_optional(tx).await
 }
 
@@ -322,7 +324,8 @@ async fn worker(tx: &mut SqliteConnection, sql: &Statements, seen: &WorkerSeen) 
         .bind(seen.interval_ms())
         .bind(seen.started_at.map(to_text))
         .bind(seen.paused_json())
-        .bind(seen.follows_control);
+        .bind(seen.follows_control)
+        .bind(seen.hands_json());
     Ok(done.execute(tx).await?.rows_affected())
 }
 

@@ -42,6 +42,7 @@ fn understand(message: &StoredMessage) -> Result<WorkerSeen, String> {
         tasks: tasks.and_then(|tasks| JsonText::storable(&tasks.to_string())),
         phase: beat.phase,
         queues: beat.queues,
+        hands: beat.hands,
         limits: beat.limits,
         leases: beat.leases,
         running: i64::try_from(beat.running).unwrap_or(i64::MAX),

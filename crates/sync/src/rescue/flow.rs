@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Markers that came through, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Flow {
+pub(crate) struct Flow {
     markers: VecDeque<Marker>,
 }
 
@@ -22,7 +22,7 @@ struct Marker {
 
 impl Flow {
     /// A marker came through, after so long.
-    pub(super) fn came_through(&mut self, sent_at: Instant, took: Duration) {
+    pub(crate) fn came_through(&mut self, sent_at: Instant, took: Duration) {
         self.markers.push_back(Marker { sent_at, took });
         // One that is older than any lease has to stay: the last is what a long lease is measured from.
         let is_old = |marker: &Marker| sent_at - marker.sent_at > LONGEST_LEASE;
@@ -32,12 +32,12 @@ impl Flow {
     }
 
     /// One did not.
-    pub(super) fn broke_off(&mut self) {
+    pub(crate) fn broke_off(&mut self) {
         self.markers.clear();
     }
 
     /// Whether all came through within a quarter of `lease`, one soon after the other, for all of that time.
-    pub(super) fn is_steady_for(&self, lease: Duration, now: Instant) -> bool {
+    pub(crate) fn is_steady_for(&self, lease: Duration, now: Instant) -> bool {
         let slack = lease / 4;
         let mut next = now;
         for marker in self.markers.iter().rev() {

@@ -9,6 +9,7 @@ mod ended;
 mod flow;
 mod sounding;
 
+pub(crate) use ended::Ended;
 pub(crate) use sounding::{SoundError, Sounding};
 
 use crate::leader::Leading;
@@ -24,7 +25,7 @@ use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
-use ended::{Ended, long_enough};
+use ended::long_enough;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -138,7 +139,7 @@ impl Rescuer {
 
     /// Whether a lease that has ended means that its worker is gone.
     fn is_lost(&mut self, task: &LostTask, now: Instant) -> bool {
-        let ended_for = self.ended.see(task, now);
+        let ended_for = self.ended.see(&task.task_id, task.lineage, now);
         ended_for >= long_enough(task.lease) && self.sounding.is_steady_for(task.lease, now)
     }
 

@@ -137,6 +137,7 @@ mod tests {
             limits: text(limits),
             paused: text(&json!([])),
             follows_control: true,
+            hands: text(&json!({})),
             running: 0,
             processed: 0,
             interval_ms: 10_000,

@@ -23,7 +23,7 @@ fn pause(service: &str) -> Order {
 }
 
 impl World {
-    async fn ask(&self, orders: impl IntoIterator<Item = Order>) -> anyhow::Result<()> {
+    pub(crate) async fn ask(&self, orders: impl IntoIterator<Item = Order>) -> anyhow::Result<()> {
         let at = self.store.clock().await?;
         let mut batch = Batch::new();
         for order in orders {

@@ -204,6 +204,15 @@ impl Vhost {
         self.management().delete(&self.path("queues", queue)).await
     }
 
+    /// Deletes all messages that wait in a queue, as an operator might.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn purge(&self, queue: &str) -> anyhow::Result<()> {
+        let queue = self.path("queues", queue);
+        self.management().delete(&format!("{queue}/contents")).await
+    }
+
     /// Closes all connections to this vhost, as an operator might, and says how many there were.
     ///
     /// # Errors

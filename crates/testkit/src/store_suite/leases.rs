@@ -132,8 +132,19 @@ pub async fn a_sign_of_life_renews_the_leases_of_its_worker_only(
     batch.worker(seen);
     site.store().apply(&batch).await?;
     ensure!(row(site, &id).await? == before);
+    // Only the service under which it was first heard of speaks for a worker.
     let mut seen = sign_of_life("demo@host.7.0a0b0c0d");
+    let mut batch = Batch::new();
+    batch.worker(seen.clone());
+    site.store().apply(&batch).await?;
     seen.leases = vec![id.clone()];
+    let mut batch = Batch::new();
+    batch.worker(WorkerSeen {
+        service: "other".into(),
+        ..seen.clone()
+    });
+    site.store().apply(&batch).await?;
+    ensure!(row(site, &id).await? == before);
     let mut batch = Batch::new();
     batch.worker(seen);
     site.store().apply(&batch).await?;

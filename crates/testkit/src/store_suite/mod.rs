@@ -9,11 +9,14 @@
 pub mod again;
 pub mod books;
 pub mod control;
+pub mod family;
 pub mod filters;
 pub mod history;
 pub mod hostile;
+pub mod identity;
 pub mod leases;
 pub mod merging;
+pub mod missing;
 pub mod outbox;
 pub mod records;
 pub mod retention;
@@ -52,6 +55,7 @@ macro_rules! store_suite {
             filters::every_filter_finds_its_tasks_and_no_others,
             filters::pages_show_every_task_once,
             filters::a_family_is_found_by_its_root,
+            family::a_family_is_counted_by_state_and_has_the_results_that_are_its_own,
             filters::tasks_are_counted_by_state_and_service,
             records::the_last_sign_of_life_counts_and_tasks_are_remembered,
             records::dead_letters_are_kept_with_their_message,
@@ -69,6 +73,13 @@ macro_rules! store_suite {
             retention::what_late_reports_leave_of_a_removed_task_goes_too,
             retention::what_belongs_to_no_task_is_found_and_goes_when_it_is_old,
             retention::months_of_which_nothing_is_left_are_dropped,
+            missing::a_task_that_waits_unheard_is_found_and_marked_as_sent_again,
+            missing::a_task_that_is_held_delayed_or_under_way_is_not_missing,
+            missing::a_retry_is_missing_only_with_the_message_of_its_next_attempt,
+            identity::the_first_of_those_with_one_identity_stays_and_the_others_are_found,
+            identity::a_double_is_revoked_once_and_its_history_names_the_first,
+            identity::a_task_is_found_by_its_identity_the_living_one_first,
+            identity::of_two_transactions_that_claim_an_identity_one_is_told_of_the_other,
             again::tasks_that_are_over_are_deleted_whole,
             again::a_new_run_begins_where_the_last_one_ended,
             again::dead_letters_are_found_by_why_what_and_when,

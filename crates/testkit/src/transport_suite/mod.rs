@@ -112,6 +112,7 @@ macro_rules! transport_suite_tests {
                 after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled,
                 a_paused_subscription_takes_nothing_and_goes_on_when_it_is_resumed,
                 what_came_before_a_pause_can_be_given_back_at_once,
+                a_subscription_tells_its_consumers_and_what_nothing_was_said_of,
                 a_subscription_that_is_paused_stays_so_when_its_connection_breaks,
                 close_returns_what_was_not_settled,
                 a_dropped_subscription_returns_everything,

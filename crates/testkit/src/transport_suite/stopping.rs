@@ -1,8 +1,9 @@
 //! The two steps of stopping, and what goes back.
 
 use super::awaiting::{body, next, nothing, status};
-use super::stage::Stage;
-use anyhow::ensure;
+use super::stage::{LONG, Stage};
+use crate::eventually;
+use anyhow::{Context as _, ensure};
 use counterfoil_toolbox::topology::QueueKind;
 use counterfoil_toolbox::transport::{
     Requeue, Settled, SubscribeOptions, Subscription, SubscriptionStatus,
@@ -178,4 +179,44 @@ pub async fn a_dropped_subscription_returns_everything(stage: Stage) -> anyhow::
     ensure!(stage.ready(&queue).await? == 0);
     drop(subscription);
     stage.wait_ready(&queue, 1).await
+}
+
+pub async fn a_subscription_tells_its_consumers_and_what_nothing_was_said_of(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let queue = stage.queue("q", QueueKind::Quorum, &[]).await?;
+    stage.fill_with(&queue, 4).await?;
+    let mut subscription = stage.subscribe(&queue, 10);
+    let hand = subscription.in_hand();
+    let is_so = async |consumers, untold, ready| {
+        let what = format!("{consumers} consumers, {untold} untold, {ready} ready");
+        eventually(&what, LONG, async || {
+            let depth = stage.transport.depth(&queue).await?.context("the queue")?;
+            let now = (hand.consumers(), hand.untold(), depth.ready);
+            // RabbitMQ goes on counting one that has ended and holds messages of a quorum queue.
+            let agrees = hand.consumers() == depth.consumers || hand.consumers() == 0;
+            Ok((now == (consumers, untold, ready) && agrees).then_some(()))
+        })
+        .await
+    };
+    // Also while nobody has taken them from the subscription.
+    is_so(2, 4, 0).await?;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(next(&mut subscription).await?);
+    }
+    is_so(2, 4, 0).await?;
+    held[0].told();
+    is_so(2, 3, 0).await?;
+    for delivery in held.drain(..2) {
+        let _ = delivery.ack();
+    }
+    is_so(2, 2, 0).await?;
+    subscription.pause().await;
+    is_so(0, 2, 0).await?;
+    let _ = held.remove(0).nack(Requeue::Yes);
+    is_so(0, 1, 1).await?;
+    subscription.close().await;
+    drop(held);
+    is_so(0, 0, 2).await
 }

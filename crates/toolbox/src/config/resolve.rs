@@ -204,6 +204,9 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
         outbox_interval: s
             .duration("outbox_interval", MILLISECOND)
             .unwrap_or(default.outbox_interval),
+        lost_after: s
+            .duration("lost_after", SECOND)
+            .unwrap_or(default.lost_after),
         ready_backlog: s
             .number("ready_backlog", 1..=u32::MAX)
             .unwrap_or(default.ready_backlog),

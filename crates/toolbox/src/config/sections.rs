@@ -260,6 +260,11 @@ pub struct SyncSettings {
     pub retention_interval: Duration,
     /// How often the outbox is looked at where the database does not tell of it: SQLite. Default: 250 ms.
     pub outbox_interval: Duration,
+    /// How long nothing may be heard of a task that waits, while the queues of its service are empty and no
+    /// worker has its message, before its message is taken for lost and sent again. Default: 6 min, at
+    /// least 1 s. Shorter than 5 min, it may come before what a foreign worker or a clock that is wrong
+    /// has put off.
+    pub lost_after: Duration,
     /// Most messages that may wait in the tracking queue, or in the queue of events, while `/readyz`
     /// calls the daemon ready. Default: 100,000, some ten to thirty seconds of work.
     pub ready_backlog: u32,
@@ -282,6 +287,7 @@ impl Default for SyncSettings {
             retention: RetentionRules::default(),
             retention_interval: Duration::from_secs(600),
             outbox_interval: Duration::from_millis(250),
+            lost_after: Duration::from_secs(6 * 60),
             ready_backlog: 100_000,
             health_bind: None,
         }

@@ -51,7 +51,7 @@ impl Draft {
     /// [`SendError::TooLarge`].
     pub fn new(task: RawTask, options: SendOptions, now: DateTime<Utc>) -> Result<Self, SendError> {
         let (due, class) = (options.due(now), options.priority.unwrap_or_default());
-        let id = options.id.clone().unwrap_or_else(TaskId::random);
+        let id = options.id_of(&task, now);
         let mut envelope = Envelope::new(id, task.name);
         options.fill(&mut envelope, now);
         envelope.origin = Some(ORIGIN.clone());

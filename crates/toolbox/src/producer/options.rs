@@ -1,11 +1,16 @@
 //! What a sender can say about one task, beyond its arguments.
 
+use super::send::RawTask;
 use crate::ids::{SessionId, TaskId};
 use crate::message::{Envelope, TimeLimits};
 use crate::priority::Priority;
 use crate::task::Task;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
+use uuid::Uuid;
+
+/// Name space of the ids of tasks that are unique for a while.
+const UNIQUE: Uuid = Uuid::from_u128(0x2b1c_7f5a_93de_4c0e_8d11_5e0a_6a54_77c3);
 
 /// The most that a message can say.
 const MAX_RETRIES: u32 = 1_000_000;
@@ -15,6 +20,7 @@ const MAX_RETRIES: u32 = 1_000_000;
 #[must_use]
 pub struct SendOptions {
     pub(crate) id: Option<TaskId>,
+    pub(crate) unique_for: Option<Duration>,
     pub(crate) countdown: Option<Duration>,
     pub(crate) eta: Option<DateTime<Utc>>,
     pub(crate) expires: Option<DateTime<Utc>>,
@@ -40,6 +46,18 @@ impl SendOptions {
     /// which may run again.
     pub fn id(mut self, id: TaskId) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// Sends of this type within the same window of time are one task: its id is derived from its type, its
+    /// [identifier](Self::identifier) (else its arguments), and the number of the window since 1970. An
+    /// [id](Self::id) of the sender's choice goes before it.
+    ///
+    /// One task is one row and one result; a producer that sends it twice still sends two messages. A worker
+    /// that has the first in hand settles the second with it; any other may run it once more. Whoever needs
+    /// it to run once sends it through the platform's database, which keeps one message per id.
+    pub fn unique_for(mut self, window: Duration) -> Self {
+        self.unique_for = Some(window);
         self
     }
 
@@ -147,6 +165,23 @@ impl SendOptions {
         self
     }
 
+    /// The id of a task of this type and with these arguments, sent now.
+    pub(super) fn id_of(&self, task: &RawTask, now: DateTime<Utc>) -> TaskId {
+        let derived = |window: Duration| {
+            let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+            let number = now.timestamp_millis().div_euclid(window.max(1));
+            let (kind, what) = match &self.identifier {
+                Some(identifier) => ("identifier", identifier.clone()),
+                None => ("arguments", format!("{} {}", task.args, task.kwargs)),
+            };
+            // The name may hold no blank, so nothing else reads the same.
+            let text = format!("{} {window} {number} {kind} {what}", task.name);
+            TaskId::from(Uuid::new_v5(&UNIQUE, text.as_bytes()))
+        };
+        let id = self.id.clone().or_else(|| self.unique_for.map(derived));
+        id.unwrap_or_else(TaskId::random)
+    }
+
     /// When the task is due; `None`: at once.
     pub(crate) fn due(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let from_now = |wait| {
@@ -213,5 +248,37 @@ mod tests {
             .retention(day * 9)
             .priority(Priority::High);
         assert_eq!(said(otherwise), (Some(day * 9), Some(Priority::High)));
+    }
+
+    #[test]
+    fn sends_of_one_window_are_one_task_unless_type_identifier_arguments_or_window_differ() {
+        let task = |name: &str, kwargs: &str| RawTask {
+            name: name.parse().expect("valid"),
+            args: "[]".to_owned(),
+            kwargs: kwargs.to_owned(),
+        };
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
+        let minute = SendOptions::new().unique_for(Duration::from_secs(60));
+        let named = minute.clone().identifier("i");
+        let (one, other) = (
+            task("demo.add", r#"{"x":1}"#),
+            task("demo.add", r#"{"x":2}"#),
+        );
+        assert_eq!(minute.id_of(&one, at(60)), minute.id_of(&one, at(119)));
+        assert_eq!(named.id_of(&one, at(60)), named.id_of(&other, at(119)));
+        let ids = [
+            minute.id_of(&one, at(60)),
+            minute.id_of(&one, at(120)),
+            minute.id_of(&other, at(60)),
+            minute.id_of(&task("demo.sub", r#"{"x":1}"#), at(60)),
+            named.id_of(&one, at(60)),
+            named.clone().identifier("j").id_of(&one, at(60)),
+            SendOptions::new().id_of(&one, at(60)),
+            SendOptions::new().id_of(&one, at(60)),
+        ];
+        let distinct: std::collections::HashSet<_> = ids.iter().collect();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+        let own = TaskId::new("mine").expect("valid");
+        assert_eq!(minute.id(own.clone()).id_of(&one, at(60)), own);
     }
 }

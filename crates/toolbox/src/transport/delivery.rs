@@ -1,5 +1,6 @@
 //! One message in the hands of its consumer.
 
+use super::hand::Untold;
 use crate::message::Content;
 use crate::message::names::DELIVERY_COUNT;
 use crate::names::{ExchangeName, QueueName, RoutingKey};
@@ -23,6 +24,8 @@ pub struct Delivery {
     /// The broker says that it was delivered before.
     pub redelivered: bool,
     pub(crate) receipt: Receipt,
+    /// Until something is said of it, or it is settled.
+    pub(crate) untold: Option<Untold>,
 }
 
 impl Delivery {
@@ -42,6 +45,11 @@ impl Delivery {
     /// Not done: back to its queue, or on to where the queue dead-letters.
     pub fn nack(self, requeue: Requeue) -> Settled {
         self.receipt.settle(Settlement::Nack(requeue))
+    }
+
+    /// Something has been said of it: it does not count as [untold](super::InHand::untold) any more.
+    pub fn told(&mut self) {
+        self.untold = None;
     }
 
     /// Splits the delivery into its content and what settles it.

@@ -12,6 +12,7 @@ pub mod amqp;
 mod caution;
 mod delivery;
 mod error;
+mod hand;
 mod limits;
 pub mod link;
 pub mod memory;
@@ -20,6 +21,7 @@ mod subscription;
 
 pub use delivery::{Delivery, Requeue, Settled};
 pub use error::{DeclareError, PublishError, TransportError};
+pub use hand::InHand;
 pub use publisher::{Confirm, Connect, Publication, Publisher, PublisherOptions, PublisherStatus};
 pub use subscription::{StreamOffset, SubscribeOptions, Subscription, SubscriptionStatus};
 

@@ -22,11 +22,16 @@ use counterfoil_toolbox::event::{Event, EventKind, LogLine, Progress};
 use counterfoil_toolbox::ids::WorkerId;
 use live::{Lives, Unsent};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Bytes of log lines of one service that may wait to be sent. More are dropped, and their number
 /// is told.
 const MAX_LOG_BYTES: usize = 8 * 1024 * 1024;
+
+/// A batch that takes longer to be confirmed holds up what is reported after it.
+const PROMPT: Duration = Duration::from_secs(5);
 
 /// Where executions tell what happens to them. One per worker.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ struct Pending {
     /// The sender has seen that there is nothing, and waits to be woken.
     sender_sleeps: bool,
     closed: bool,
+    /// When the batch left that is on its way.
+    left_at: Option<Instant>,
 }
 
 impl Reporter {
@@ -66,6 +73,7 @@ impl Reporter {
         let marked = pending.lives.mark(live, |unsent| {
             unsent.executions = executions;
             unsent.entered = Some((state, at));
+            unsent.held.told();
         });
         self.wake_if(pending, marked);
     }
@@ -114,6 +122,7 @@ impl Reporter {
     /// It ended an execution, and this worker will begin another.
     pub(crate) fn between(&self, live: Live, held: &Held, mut event: Event) {
         let mut pending = self.pending();
+        held.told();
         event.started_at = self.write_before_end(&mut pending, live);
         pending.lives.next_execution(live);
         pending.batches.push(&held.service, &event, None);
@@ -166,6 +175,12 @@ impl Reporter {
         event
     }
 
+    /// Whether what is reported has not got through for a while.
+    pub(crate) fn is_behind(&self) -> bool {
+        let left_at = self.pending().left_at;
+        left_at.is_some_and(|at| at.elapsed() > PROMPT)
+    }
+
     /// Nothing more will come: the sender ends when all has been sent.
     pub(crate) fn close(&self) {
         let mut pending = self.pending();
@@ -180,8 +195,11 @@ impl Reporter {
         loop {
             {
                 let mut pending = self.pending();
+                // Whoever asks for the next one has done with the one before.
+                pending.left_at = None;
                 self.write_unsent_unless(&mut pending, &stays);
                 if let Some(batch) = pending.batches.pop(&stays) {
+                    pending.left_at = Some(Instant::now());
                     return Some(batch);
                 }
                 if pending.closed {

@@ -3,10 +3,15 @@
 use crate::running::add;
 use crate::tasks::Add;
 use crate::world::World;
-use counterfoil_toolbox::heartbeat::{Heartbeat, Phase};
+use counterfoil_toolbox::config::WorkerSettings;
+use counterfoil_toolbox::heartbeat::{Hand, Heartbeat, Phase};
+use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
 use counterfoil_toolbox::{Task, TaskState};
+use counterfoil_worker::Context;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 async fn next(heartbeats: &mut Subscription) -> Heartbeat {
@@ -36,6 +41,7 @@ async fn a_worker_speaks_at_once_and_every_ten_seconds_and_tells_its_tasks_now_a
     );
     assert_eq!((first.pid, first.processed), (std::process::id(), 0));
     assert_eq!(first.queues, ["demo"]);
+    assert_eq!(first.hands.len(), 1);
     let schemas = first.tasks.expect("the first tells the tasks");
     let (name, schema) = schemas.first_key_value().expect("one task");
     assert_eq!((name.as_str(), schemas.len()), (Add::NAME, 1));
@@ -53,4 +59,52 @@ async fn a_worker_speaks_at_once_and_every_ten_seconds_and_tells_its_tasks_now_a
     worker.drain().await;
     assert_eq!(next(&mut heartbeats).await.phase, Phase::Draining);
     assert_eq!(next(&mut heartbeats).await.phase, Phase::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_tells_of_its_consumers_and_of_what_it_has_not_reported() {
+    let world = World::new().await;
+    let queue = world.names.heartbeats_queue.clone();
+    let mut heartbeats = Subscription::open(world.transport(), SubscribeOptions::new(queue, 1));
+    let settings = WorkerSettings {
+        concurrency: 1,
+        prefetch: Some(3),
+        heartbeat: Duration::from_secs(1),
+        ..WorkerSettings::default()
+    };
+    let release = Arc::new(Notify::new());
+    let wait = Arc::clone(&release);
+    let worker = world.start_with(settings, |builder| {
+        builder.handle(move |_: Add, _: Context| {
+            let wait = Arc::clone(&wait);
+            async move {
+                wait.notified().await;
+                Ok(0)
+            }
+        })
+    });
+    for n in 0..3 {
+        world.send(Add { x: n, y: 1 }).await;
+    }
+    let demo = QueueName::new("demo").expect("valid");
+    // One runs, the others wait in line, and that is reported; then events do not get through.
+    let mut hand = None;
+    while hand
+        != Some(Hand {
+            consumers: 2,
+            untold: 0,
+        })
+        || world.waiting_in("demo").await != 0
+    {
+        hand = next(&mut heartbeats).await.hands.remove(&demo);
+    }
+    release.notify_waiters();
+    release.notify_one();
+    release.notify_one();
+    worker.drain().await;
+    let mut last = next(&mut heartbeats).await;
+    while last.phase != Phase::Stopped {
+        last = next(&mut heartbeats).await;
+    }
+    assert_eq!(last.hands[&demo].consumers, 0);
 }

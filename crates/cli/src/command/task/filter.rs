@@ -16,7 +16,7 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_parser = state)]
     state: Option<TaskState>,
     /// Of this type, for example export.project
-    #[arg(long)]
+    #[arg(long, alias = "type")]
     name: Option<String>,
     /// Owned by this service
     #[arg(long)]

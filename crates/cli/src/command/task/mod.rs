@@ -74,10 +74,18 @@ pub(crate) struct RerunArgs {
     doer: Doer,
 }
 
+/// One task, by its id or by its identity.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Id {
     /// Public id or task id
-    id: String,
+    #[arg(required_unless_present = "identifier")]
+    id: Option<String>,
+    /// Instead of an id: the task of this type with that identifier, if one lives; else the last one
+    #[arg(long, alias = "type", requires = "identifier", conflicts_with = "id")]
+    name: Option<String>,
+    /// See --name
+    #[arg(long, value_name = "I", requires = "name", conflicts_with = "id")]
+    identifier: Option<String>,
 }
 
 pub(crate) async fn run(
@@ -196,9 +204,37 @@ async fn cancel(
     done
 }
 
-async fn find(store: &dyn Store, Id { id }: &Id) -> Result<TaskRow, Failure> {
-    store.task(id).await?.ok_or_else(|| {
-        Failure::failed(format!("no task has the id {id:?}"))
+impl Id {
+    /// The id, as it was typed; `None`: the task was named by its identity.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+}
+
+/// The task that was asked for.
+///
+/// # Errors
+/// When there is none, or the database does not answer.
+pub(crate) async fn find(store: &dyn Store, wanted: &Id) -> Result<TaskRow, Failure> {
+    let (row, what) = match wanted {
+        Id {
+            name: Some(name),
+            identifier: Some(identifier),
+            ..
+        } => {
+            let row = store.task_with_identity(name, identifier).await?;
+            (
+                row,
+                format!("no task {name} has the identifier {identifier:?}"),
+            )
+        }
+        Id { id, .. } => {
+            let id = id.as_deref().unwrap_or_default();
+            (store.task(id).await?, format!("no task has the id {id:?}"))
+        }
+    };
+    row.ok_or_else(|| {
+        Failure::failed(what)
             .remedy("see `counterfoil task list`; the daemon must run for tasks to be mirrored")
     })
 }

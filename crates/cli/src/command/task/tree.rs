@@ -2,13 +2,13 @@
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::text::plain;
+use crate::text::{plain, short};
 use counterfoil_store::record::TaskRow;
-use counterfoil_store::{Cursor, Store, TaskFilter};
-use counterfoil_toolbox::TaskState;
+use counterfoil_store::{Cursor, Store, TaskFilter, family_status};
+use counterfoil_toolbox::{TaskId, TaskState};
 use serde::Serialize;
 use serde_json::json;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Rows that are read at a time.
 const PAGE: u32 = 500;
@@ -47,10 +47,51 @@ pub(super) async fn run(
         shown += 1;
     }
     match tasks.len() - shown {
-        0 => Ok(()),
-        more if output.is_json() => output.document(&json!({ "not_shown": more })),
-        more => output.line(format_args!("… {more} more are not shown: see --limit")),
+        0 => {}
+        more if output.is_json() => output.document(&json!({ "not_shown": more }))?,
+        more => output.line(format_args!("… {more} more are not shown: see --limit"))?,
     }
+    whole(root, &tasks, store, output).await
+}
+
+/// What holds of the family as a whole: its state, how many are in which, its results.
+async fn whole(
+    root: &str,
+    tasks: &[Member],
+    store: &dyn Store,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let status = family_status(tasks.iter().map(|member| member.state));
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for member in tasks {
+        *states.entry(member.state.as_str()).or_default() += 1;
+    }
+    let results = match TaskId::new(root) {
+        Ok(root) => store.family_results(&root).await?,
+        // Anybody may claim any root.
+        Err(_) => Vec::new(),
+    };
+    if output.is_json() {
+        let family = json!({ "status": status, "states": states, "results": results });
+        return output.document(&json!({ "family": family }));
+    }
+    if let Some(status) = status {
+        let states = states
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"));
+        let states: Vec<String> = states.collect();
+        output.line(format_args!("family: {status} ({})", states.join(", ")))?;
+    }
+    for result in results {
+        let value = result
+            .result
+            .map_or("-".to_owned(), |value| short(value.get()));
+        output.line(format_args!(
+            "result of {}: {} {value}",
+            result.task_id, result.status
+        ))?;
+    }
+    Ok(())
 }
 
 /// What is shown of a task: families can be large, so nothing else of them is kept.

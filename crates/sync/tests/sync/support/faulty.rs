@@ -97,8 +97,16 @@ impl FaultyStore {
     }
 
     /// Fails while the database is away.
-    fn answers(&self) -> Result<(), StoreError> {
+    pub(super) fn answers(&self) -> Result<(), StoreError> {
         match self.is_away() {
+            true => Err(self.fault(FaultClass::Transient)),
+            false => Ok(()),
+        }
+    }
+
+    /// Fails while marks are to fail.
+    pub(super) fn marks_fail(&self) -> Result<(), StoreError> {
+        match takes_one(&self.marks) {
             true => Err(self.fault(FaultClass::Transient)),
             false => Ok(()),
         }
@@ -275,9 +283,7 @@ impl Store for FaultyStore {
         self.inner.unroutable(filter).await
     }
     async fn mark_resent(&self, tasks: &[UnroutableTask]) -> Result<(), StoreError> {
-        if takes_one(&self.marks) {
-            return Err(self.fault(FaultClass::Transient));
-        }
+        self.marks_fail()?;
         self.inner.mark_resent(tasks).await
     }
     async fn shortest_lease(&self) -> Result<Option<Duration>, StoreError> {
@@ -293,9 +299,7 @@ impl Store for FaultyStore {
         self.inner.lost_tasks(after, limit).await
     }
     async fn mark_rescued(&self, tasks: &[LostTask]) -> Result<(), StoreError> {
-        if takes_one(&self.marks) {
-            return Err(self.fault(FaultClass::Transient));
-        }
+        self.marks_fail()?;
         self.inner.mark_rescued(tasks).await
     }
     async fn marker_sent(&self, id: Uuid) -> Result<(), StoreError> {

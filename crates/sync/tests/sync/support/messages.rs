@@ -66,6 +66,7 @@ pub(crate) fn heartbeat() -> Heartbeat {
         at: Utc::now(),
         interval_ms: 1000,
         queues: Vec::new(),
+        hands: BTreeMap::new(),
         tasks: None,
         limits: BTreeMap::new(),
         paused: Vec::new(),

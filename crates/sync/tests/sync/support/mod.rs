@@ -3,6 +3,7 @@
 mod beats;
 mod daemon;
 mod faulty;
+mod faulty_missing;
 mod faulty_outbox;
 mod faulty_sessions;
 mod messages;

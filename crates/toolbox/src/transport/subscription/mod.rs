@@ -3,6 +3,7 @@
 mod runner;
 
 use super::delivery::Delivery;
+use super::hand::InHand;
 use super::{Transport, spawn_beside};
 use crate::names::QueueName;
 use runner::{Runner, Stop};
@@ -98,6 +99,7 @@ pub struct Subscription {
     prefetch: watch::Sender<u16>,
     flow: watch::Sender<Flow>,
     stop: Stop,
+    hand: Arc<InHand>,
     runner: JoinHandle<()>,
 }
 
@@ -121,6 +123,7 @@ impl Subscription {
         let (prefetch, to_runner) = watch::channel(options.prefetch);
         let (flow, flow_to_runner) = watch::channel(flow);
         let stop = Stop::default();
+        let hand = Arc::<InHand>::default();
         let runner = Runner {
             transport: transport.clone(),
             options,
@@ -129,6 +132,7 @@ impl Subscription {
             to_owner,
             to_status,
             stop: stop.clone(),
+            hand: Arc::clone(&hand),
         };
         Self {
             deliveries,
@@ -136,6 +140,7 @@ impl Subscription {
             prefetch,
             flow,
             stop,
+            hand,
             runner: spawn_beside(&*transport, runner.run()),
         }
     }
@@ -158,6 +163,12 @@ impl Subscription {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<SubscriptionStatus> {
         self.status.clone()
+    }
+
+    /// What it has in hand, now and from now on.
+    #[must_use]
+    pub fn in_hand(&self) -> Arc<InHand> {
+        Arc::clone(&self.hand)
     }
 
     /// Holds at most `prefetch` messages from now on, at least 1. What is in hand already stays,

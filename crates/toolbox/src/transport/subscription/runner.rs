@@ -5,6 +5,7 @@ use super::super::ack::AckWindow;
 use super::super::caution::{Caution, Width};
 use super::super::delivery::{Delivery, Receipt, Settlement};
 use super::super::error::TransportError;
+use super::super::hand::{InHand, Untold};
 use super::super::link::{Arrival, Link};
 use super::{Flow, SubscribeOptions, SubscriptionStatus};
 use crate::backoff::Backoff;
@@ -43,6 +44,7 @@ pub(super) struct Runner {
     pub(super) to_owner: mpsc::UnboundedSender<Delivery>,
     pub(super) to_status: watch::Sender<SubscriptionStatus>,
     pub(super) stop: Stop,
+    pub(super) hand: Arc<InHand>,
 }
 
 /// Why one channel's life ended.
@@ -63,7 +65,9 @@ impl Runner {
                 Some(Err(error)) => (error, false),
                 Some(Ok(link)) => {
                     tries = 0;
-                    match Channel::new(&self, link).run().await {
+                    let ended = Channel::new(&self, link).run().await;
+                    self.hand.set_consumers(0);
+                    match ended {
                         Ended::Closed => break,
                         Ended::Failed { error, suspicious } => (error, suspicious),
                     }
@@ -126,6 +130,7 @@ impl Runner {
         let from = self.options.from;
         let first = from.map_or(1, |_| *self.prefetch.borrow());
         link.consume(FIRST, first, from).await?;
+        self.hand.set_consumers(1);
         self.to_status.send_replace(SubscriptionStatus::Consuming);
         Ok(())
     }
@@ -238,6 +243,7 @@ impl<'a> Channel<'a> {
             queue: self.runner.options.queue.clone(),
             redelivered: arrival.redelivered,
             receipt,
+            untold: Some(Untold::count(&self.runner.hand)),
         };
         if !delivery.redelivered {
             // The broker counts redeliveries only: anything else is the sender's invention.
@@ -318,10 +324,12 @@ impl<'a> Channel<'a> {
         }
         if self.rest > 0 {
             self.link.cancel(REST).await?;
+            self.runner.hand.set_consumers(1);
         }
         self.rest = n;
         if n > 0 {
             self.link.consume(REST, n, None).await?;
+            self.runner.hand.set_consumers(2);
         }
         Ok(())
     }
@@ -354,6 +362,7 @@ impl<'a> Channel<'a> {
         self.taking = taking;
         self.link.cancel(FIRST).await?;
         self.rest(0).await?;
+        self.runner.hand.set_consumers(0);
         // Both consumers are gone, so whatever is on its way is here by now.
         self.deliver_ready(usize::MAX).await
     }

@@ -1,0 +1,393 @@
+//! From facts to plain words, and what to do: pure.
+
+use super::facts::{Facts, QueueState, WorkerFact};
+use crate::when::shown;
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::record::TaskRow;
+use counterfoil_toolbox::TaskState;
+use serde::Serialize;
+
+/// Where a task is, why, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Explanation {
+    /// A word for programs: `waiting`, `running`, `held`…
+    pub(super) place: &'static str,
+    /// The answer, in one sentence.
+    pub(super) answer: String,
+    /// What goes with it.
+    pub(super) details: Vec<String>,
+    /// What can be done.
+    pub(super) remedies: Vec<String>,
+}
+
+impl Explanation {
+    fn new(place: &'static str, answer: impl Into<String>) -> Self {
+        Self {
+            place,
+            answer: answer.into(),
+            details: Vec::new(),
+            remedies: Vec::new(),
+        }
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.details.push(detail.into());
+        self
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedies.push(remedy.into());
+        self
+    }
+}
+
+/// Explains the task.
+pub(super) fn explain(facts: &Facts) -> Explanation {
+    let mut explanation = match facts.task.state {
+        TaskState::Unroutable => unroutable(facts),
+        TaskState::Pending => pending(facts),
+        TaskState::Received => received(facts),
+        TaskState::Started | TaskState::Progress => running(facts),
+        TaskState::Retry => retry(facts),
+        TaskState::Success => Explanation::new("over", "it succeeded"),
+        TaskState::Rejected => Explanation::new("over", "its queue was full; the sender was told")
+            .remedy("send it again when the queue has room: see `counterfoil queues`"),
+        TaskState::Revoked => revoked(facts),
+        TaskState::Failure => failed(facts),
+    };
+    if let Some((id, status)) = &facts.session {
+        let text = format!("it is part of session {id}, which is {status}");
+        explanation.details.push(text);
+    }
+    for reason in &facts.parked {
+        explanation
+            .details
+            .push(format!("a report about it is parked: {reason}"));
+    }
+    if let Some(note) = facts.lag.note() {
+        explanation.details.push(note);
+    }
+    explanation
+}
+
+/// For an id that nobody has heard of.
+pub(super) fn unknown(id: &str, lag: &super::facts::Lag) -> Explanation {
+    let explanation = Explanation::new("unknown", format!("no task has the id {id:?}"))
+        .detail("it was never sent, or its id is mistyped, or it was deleted")
+        .remedy("see `counterfoil task list`; a sender whose send failed has sent nothing")
+        .remedy("what cannot be read is listed by `counterfoil parked list`");
+    match lag.note() {
+        Some(note) => explanation.detail(note),
+        None => explanation.detail("the daemon has read all that was sent"),
+    }
+}
+
+fn unroutable(facts: &Facts) -> Explanation {
+    let queue = &facts.queue.name;
+    let explanation = Explanation::new(
+        "unroutable",
+        format!("no service owns it: its key leads to queue {queue}"),
+    );
+    match facts.queue.state {
+        QueueState::There { .. } => explanation
+            .detail("the queue is there by now: the daemon sends the task on within seconds")
+            .remedy("if it stays so, a binding is missing: see `counterfoil topology verify`"),
+        QueueState::Missing | QueueState::Unknown { .. } => explanation
+            .detail("it is sent again by itself as soon as that queue is there")
+            .remedy("start a worker of the service, or name it in broker.services and run `counterfoil topology apply`"),
+    }
+}
+
+fn pending(facts: &Facts) -> Explanation {
+    let task = &facts.task;
+    if task.held {
+        let by = asked_by(facts, "hold");
+        return Explanation::new(
+            "held",
+            format!("it is held back{by} and waits in the delay levels"),
+        )
+        .remedy(format!("counterfoil task resume {}", task.id));
+    }
+    if let Some(eta) = task.eta.filter(|eta| *eta > facts.now) {
+        let wait = span(eta - facts.now);
+        return Explanation::new(
+            "delayed",
+            format!("it is not due before {}, in {wait}", shown(eta)),
+        );
+    }
+    waiting(facts)
+}
+
+/// It waits for a worker of its queue.
+fn waiting(facts: &Facts) -> Explanation {
+    let Facts { task, queue, .. } = facts;
+    let place = |answer: String| Explanation::new("waiting", answer);
+    if let Some(by) = &facts.paused_by {
+        return Explanation::new("paused", format!("its service is paused by {by}"))
+            .remedy(format!("counterfoil resume {}", service_of(&queue.name)));
+    }
+    match &queue.state {
+        QueueState::Unknown { .. } => place(format!("it waits in queue {}", queue.name)),
+        QueueState::Missing => Explanation::new("lost", format!("queue {} is gone", queue.name))
+            .detail(sent_again(facts))
+            .remedy("counterfoil topology apply"),
+        QueueState::There { ready, consumers } => in_queue(facts, *ready, *consumers),
+    }
+    .details_of(attempt(task))
+}
+
+impl Explanation {
+    fn details_of(mut self, details: Option<String>) -> Self {
+        self.details.extend(details);
+        self
+    }
+}
+
+fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation {
+    let queue = &facts.queue.name;
+    if ready == 0 && consumers == 0 {
+        return Explanation::new(
+            "lost",
+            format!("its message is not in queue {queue}, which is empty and has no consumer"),
+        )
+        .detail(sent_again(facts))
+        .remedy("start a worker of the service");
+    }
+    if ready == 0 {
+        return Explanation::new(
+            "waiting",
+            format!("queue {queue} is empty, so a worker has its message, or the delay levels do"),
+        )
+        .details_of(tokens(facts))
+        .detail("a type with limits (rate, concurrency) waits in the delay levels, unreported")
+        .detail(sent_again(facts));
+    }
+    let answer = format!("it waits in queue {queue}, one of {ready} messages");
+    if consumers == 0 {
+        return Explanation::new("waiting", format!("{answer}, and nobody consumes that"))
+            .remedy("start a worker of the service: see `counterfoil workers`");
+    }
+    let ready_workers = facts.consumed_by.iter().filter(|it| it.phase == "running");
+    let (count, running) = ready_workers.fold((0, 0), |(n, sum), it| (n + 1, sum + it.running));
+    let explanation = Explanation::new("waiting", answer);
+    let explanation = match (count, facts.consumed_by.len()) {
+        (0, 0) => explanation.detail(format!(
+            "{consumers} consumers, of which no sign of life is heard: not workers of counterfoil"
+        )),
+        (0, _) => explanation
+            .detail("its workers are quiet or draining: they take nothing")
+            .remedy("start another worker"),
+        (count, _) => explanation.detail(format!(
+            "{count} workers consume it, and run {running} tasks now"
+        )),
+    };
+    let explanation = match facts.consumed_by.iter().any(|it| it.knows == Some(true)) {
+        false if facts.consumed_by.iter().any(|it| it.knows == Some(false)) => explanation.detail(
+            format!("none of them knows {}: the task will fail", facts.task.name),
+        ),
+        _ => explanation,
+    };
+    explanation.details_of(tokens(facts))
+}
+
+fn tokens(facts: &Facts) -> Option<String> {
+    let tokens = facts.tokens.as_ref()?;
+    let holders = match tokens.held_by.is_empty() {
+        true => "nobody".to_owned(),
+        false => tokens.held_by.join(", "),
+    };
+    Some(format!(
+        "at most {} of {} run at once over all workers; tokens were lately held by {holders}",
+        tokens.limit, facts.task.name
+    ))
+}
+
+fn received(facts: &Facts) -> Explanation {
+    let worker = worker_name(&facts.task);
+    let explanation = Explanation::new(
+        "received",
+        format!("{worker} has it, and waits for a free place"),
+    );
+    with_worker(facts, explanation).remedy("more workers, or worker.concurrency, make places")
+}
+
+fn running(facts: &Facts) -> Explanation {
+    let task = &facts.task;
+    let worker = worker_name(task);
+    let answer = format!("it runs on {worker} since {}", shown(task.last_updated));
+    let explanation = Explanation::new("running", answer).details_of(progress(task));
+    with_worker(facts, explanation).details_of(attempt(task))
+}
+
+fn progress(task: &TaskRow) -> Option<String> {
+    let current = task.progress_current?;
+    let total = task
+        .progress_total
+        .map_or(String::new(), |total| format!(" of {total}"));
+    let message = task.progress_message.as_deref().unwrap_or_default();
+    Some(
+        format!("progress: {current}{total} {message}")
+            .trim_end()
+            .to_owned(),
+    )
+}
+
+/// What is known of the worker that has it, and who goes on when that is gone.
+fn with_worker(facts: &Facts, explanation: Explanation) -> Explanation {
+    let lease = facts.task.lease_until;
+    let explanation = match &facts.worker {
+        Some(worker @ WorkerFact { is_alive: true, .. }) => {
+            explanation.detail(format!("the worker was heard of {} ago", span(worker.age)))
+        }
+        Some(worker) => {
+            let gone = match worker.phase.as_str() {
+                "stopped" => "the worker has stopped".to_owned(),
+                _ => format!("the worker was not heard of for {}", span(worker.age)),
+            };
+            let next = match lease {
+                None => "the broker gives the message to another as soon as it notices".to_owned(),
+                Some(until) => format!(
+                    "it is sent again soon after its lease ends, at {}",
+                    shown(until)
+                ),
+            };
+            return explanation
+                .detail(format!("{gone}: {next}"))
+                .remedy("start a worker, if none is left");
+        }
+        None => explanation.detail("no sign of life of that worker is known"),
+    };
+    match lease {
+        Some(until) => explanation.detail(format!(
+            "acknowledged early; its lease holds until {}",
+            shown(until)
+        )),
+        None => explanation,
+    }
+}
+
+fn retry(facts: &Facts) -> Explanation {
+    let task = &facts.task;
+    if task.held {
+        return pending(facts);
+    }
+    let error = task
+        .error_message
+        .as_deref()
+        .unwrap_or("no reason is known");
+    let most = option(task, "max_retries").map_or(String::new(), |most| format!(" of {most}"));
+    let number = task.attempt().retries() + 1;
+    let due = |at: DateTime<Utc>| at > facts.now;
+    match task.retry_at {
+        Some(at) if due(at) => Explanation::new(
+            "retry",
+            format!(
+                "retry {number}{most} begins at {}, in {}",
+                shown(at),
+                span(at - facts.now)
+            ),
+        ),
+        Some(_) | None => {
+            let waits = waiting(facts);
+            Explanation {
+                answer: format!("retry {number}{most} is due: {}", waits.answer),
+                ..waits
+            }
+        }
+    }
+    .detail(format!("the last error: {error}"))
+}
+
+fn revoked(facts: &Facts) -> Explanation {
+    let why = facts.task.error_message.as_deref();
+    let why = why.map_or_else(
+        || format!("it was cancelled{}", asked_by(facts, "revoke")),
+        str::to_owned,
+    );
+    Explanation::new("revoked", why).remedy(format!("counterfoil task rerun {}", facts.task.id))
+}
+
+fn failed(facts: &Facts) -> Explanation {
+    let Facts { task, .. } = facts;
+    let kind = task.error_kind.as_deref().unwrap_or("failure");
+    let why = task
+        .error_message
+        .as_deref()
+        .unwrap_or("no reason is known");
+    let explanation =
+        Explanation::new("failed", format!("it failed ({kind}): {why}")).details_of(attempt(task));
+    match &facts.dead {
+        Some((service, reason)) => Explanation {
+            place: "dead",
+            ..explanation
+        }
+        .detail(format!(
+            "its message is in the dead queue of {service} ({reason})"
+        ))
+        .remedy(format!(
+            "counterfoil dead redrive {service} --id {}",
+            task.id
+        )),
+        None => explanation.remedy(format!("counterfoil task rerun {}", task.id)),
+    }
+}
+
+/// When a missing message is sent again.
+fn sent_again(facts: &Facts) -> String {
+    let after = TimeDelta::from_std(facts.lost_after).unwrap_or(TimeDelta::MAX);
+    let heard = facts
+        .task
+        .last_updated
+        .max(facts.task.retry_at.unwrap_or(DateTime::<Utc>::MIN_UTC));
+    match heard.checked_add_signed(after) {
+        Some(at) if at > facts.now => format!(
+            "if its message is gone, the daemon sends it again not before {}",
+            shown(at)
+        ),
+        _ => format!(
+            "if its message is gone, the daemon sends it again once its queues have been seen empty, consumed by nobody else and with nothing unreported for {}",
+            span(after)
+        ),
+    }
+}
+
+fn attempt(task: &TaskRow) -> Option<String> {
+    let rescues =
+        (task.rescue > 0).then(|| format!("the platform has sent it again {} times", task.rescue));
+    let why = task
+        .error_message
+        .as_deref()
+        .filter(|_| task.state == TaskState::Pending);
+    rescues.map(|text| match why {
+        Some(why) => format!("{text}: {why}"),
+        None => text,
+    })
+}
+
+fn asked_by(facts: &Facts, kind: &str) -> String {
+    let row = facts.asked.iter().find(|row| row.kind.starts_with(kind));
+    row.map_or(String::new(), |row| {
+        let by = row.created_by.as_deref().unwrap_or("somebody");
+        format!(" by {by} since {}", shown(row.created_date))
+    })
+}
+
+fn option(task: &TaskRow, name: &str) -> Option<i64> {
+    task.options.as_ref()?.to_value().get(name)?.as_i64()
+}
+
+fn worker_name(task: &TaskRow) -> String {
+    task.worker
+        .as_deref()
+        .map_or("a worker".to_owned(), |id| format!("worker {id}"))
+}
+
+fn service_of(queue: &str) -> &str {
+    queue.split('~').next().unwrap_or(queue)
+}
+
+/// A span of time in the two largest units.
+fn span(time: TimeDelta) -> String {
+    let seconds = u64::try_from(time.num_seconds()).unwrap_or(0);
+    humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
+}

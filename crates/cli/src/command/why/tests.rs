@@ -1,0 +1,349 @@
+//! What is said about a task in every place that it can be in.
+
+use super::explain::{Explanation, explain, unknown};
+use super::facts::{Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::record::{ControlRow, TaskRow};
+use counterfoil_toolbox::{TaskId, TaskState};
+use std::time::Duration;
+use uuid::Uuid;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
+}
+
+fn row(state: TaskState) -> TaskRow {
+    TaskRow {
+        id: "pub1".to_owned(),
+        task_id: TaskId::new("t1").expect("valid"),
+        name: "demo.add".to_owned(),
+        service: "demo".to_owned(),
+        state,
+        run: 0,
+        rescue: 0,
+        executions: 0,
+        deliveries: 0,
+        tries: 0,
+        event_id: Uuid::nil(),
+        input: None,
+        options: None,
+        exchange: None,
+        routing_key: Some("demo.add".to_owned()),
+        creator_id: None,
+        related_content_type: None,
+        related_object_id: None,
+        identifier: None,
+        parent_id: None,
+        root_id: None,
+        session_id: None,
+        immutable: false,
+        is_result: false,
+        held: false,
+        progress_current: None,
+        progress_total: None,
+        progress_message: None,
+        error_kind: None,
+        error_message: None,
+        eta: None,
+        expires: None,
+        retry_at: None,
+        worker: None,
+        lease_until: None,
+        created_date: now() - TimeDelta::hours(1),
+        last_updated: now() - TimeDelta::hours(1),
+    }
+}
+
+fn facts(state: TaskState) -> Facts {
+    Facts {
+        task: row(state),
+        now: now(),
+        asked: Vec::new(),
+        paused_by: None,
+        queue: queue(3, 2),
+        consumed_by: vec![worker(true)],
+        worker: None,
+        dead: None,
+        parked: Vec::new(),
+        tokens: None,
+        session: None,
+        lost_after: Duration::from_secs(360),
+        lag: Lag::Known {
+            tracking: 0,
+            events: 0,
+            daemons: 1,
+        },
+    }
+}
+
+fn queue(ready: u32, consumers: u32) -> Queue {
+    Queue {
+        name: "demo".to_owned(),
+        state: QueueState::There { ready, consumers },
+    }
+}
+
+fn worker(is_alive: bool) -> WorkerFact {
+    WorkerFact {
+        id: "demo@h.1".to_owned(),
+        age: TimeDelta::seconds(7),
+        is_alive,
+        phase: "running".to_owned(),
+        running: 64,
+        knows: Some(true),
+    }
+}
+
+/// Everything that is said, on one line.
+fn said(explanation: &Explanation) -> String {
+    let parts = [&explanation.details[..], &explanation.remedies[..]].concat();
+    format!(
+        "{}: {} | {}",
+        explanation.place,
+        explanation.answer,
+        parts.join(" | ")
+    )
+}
+
+/// What is said of facts that `change` makes special.
+fn told(state: TaskState, change: impl FnOnce(&mut Facts)) -> String {
+    let mut facts = facts(state);
+    change(&mut facts);
+    said(&explain(&facts))
+}
+
+fn holds(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is not in {text:?}");
+    }
+}
+
+#[test]
+fn a_task_that_waits_is_told_where_behind_whom_and_for_what() {
+    let text = told(TaskState::Pending, |_| ());
+    holds(
+        &text,
+        &[
+            "waiting: it waits in queue demo, one of 3",
+            "1 workers consume it, and run 64",
+        ],
+    );
+    let text = told(TaskState::Pending, |facts| {
+        facts.queue = queue(3, 0);
+        facts.consumed_by.clear();
+    });
+    holds(&text, &["nobody consumes that", "start a worker"]);
+    let text = told(TaskState::Pending, |facts| {
+        facts.paused_by = Some("ana".to_owned())
+    });
+    holds(
+        &text,
+        &[
+            "paused: its service is paused by ana",
+            "counterfoil resume demo",
+        ],
+    );
+    let text = told(TaskState::Pending, |facts| facts.consumed_by.clear());
+    holds(&text, &["2 consumers, of which no sign of life is heard"]);
+    let text = told(TaskState::Pending, |facts| {
+        facts.consumed_by[0].knows = Some(false)
+    });
+    holds(&text, &["none of them knows demo.add"]);
+    let text = told(TaskState::Pending, |facts| {
+        facts.consumed_by[0].phase = "quiet".to_owned()
+    });
+    holds(&text, &["quiet or draining"]);
+    let text = told(TaskState::Pending, |facts| {
+        facts.queue = queue(0, 2);
+        facts.tokens = Some(Tokens {
+            limit: 2,
+            held_by: vec!["demo@h.9".to_owned()],
+        });
+    });
+    holds(
+        &text,
+        &[
+            "at most 2 of demo.add run at once",
+            "held by demo@h.9",
+            "delay levels",
+        ],
+    );
+}
+
+#[test]
+fn one_whose_message_is_gone_is_told_when_it_is_sent_again() {
+    let empty = |facts: &mut Facts| facts.queue = queue(0, 0);
+    let text = told(TaskState::Pending, |facts| {
+        empty(facts);
+        facts.task.last_updated = now() - TimeDelta::minutes(1);
+    });
+    holds(
+        &text,
+        &[
+            "lost: its message is not in queue demo",
+            "not before 2027-01-15 08:05:00",
+        ],
+    );
+    holds(&told(TaskState::Pending, empty), &["seen empty", "for 6m"]);
+    let text = told(TaskState::Pending, |facts| {
+        facts.queue.state = QueueState::Missing
+    });
+    holds(
+        &text,
+        &["lost: queue demo is gone", "counterfoil topology apply"],
+    );
+}
+
+#[test]
+fn one_that_is_held_delayed_or_nobodys_is_told_until_when() {
+    let text = told(TaskState::Pending, |facts| {
+        facts.task.held = true;
+        facts.asked.push(ControlRow {
+            id: Uuid::nil(),
+            kind: "hold".to_owned(),
+            subject: "t1".to_owned(),
+            run: None,
+            created_by: Some("ana".to_owned()),
+            created_date: now(),
+            published_at: None,
+            ends_at: None,
+        });
+    });
+    holds(
+        &text,
+        &[
+            "held: it is held back by ana",
+            "counterfoil task resume pub1",
+        ],
+    );
+    let text = told(TaskState::Pending, |facts| {
+        facts.task.eta = Some(now() + TimeDelta::minutes(5))
+    });
+    holds(
+        &text,
+        &["delayed: it is not due before 2027-01-15 08:05:00, in 5m"],
+    );
+    let text = told(TaskState::Unroutable, |facts| {
+        facts.queue.state = QueueState::Missing
+    });
+    holds(
+        &text,
+        &[
+            "unroutable: no service owns it: its key leads to queue demo",
+            "topology apply",
+        ],
+    );
+}
+
+#[test]
+fn one_that_runs_is_told_where_and_who_goes_on_if_its_worker_is_gone() {
+    let with = |is_alive: bool, lease: bool| {
+        told(TaskState::Progress, |facts| {
+            facts.task.worker = Some("demo@h.1".to_owned());
+            facts.task.progress_current = Some(3);
+            facts.worker = Some(worker(is_alive));
+            facts.task.lease_until = lease.then(|| now() + TimeDelta::minutes(1));
+        })
+    };
+    holds(
+        &with(true, false),
+        &[
+            "running: it runs on worker demo@h.1 since",
+            "heard of 7s ago",
+            "progress: 3",
+        ],
+    );
+    holds(
+        &with(true, true),
+        &["its lease holds until 2027-01-15 08:01:00"],
+    );
+    holds(
+        &with(false, false),
+        &["the broker gives the message to another"],
+    );
+    holds(
+        &with(false, true),
+        &["sent again soon after its lease ends, at 2027-01-15 08:01:00"],
+    );
+}
+
+#[test]
+fn a_retry_tells_its_number_its_time_and_the_last_error() {
+    let retry = |minutes| {
+        told(TaskState::Retry, |facts| {
+            facts.task.executions = 1;
+            facts.task.error_message = Some("no route".to_owned());
+            facts.task.retry_at = Some(now() + TimeDelta::minutes(minutes));
+        })
+    };
+    holds(
+        &retry(2),
+        &[
+            "retry: retry 2 begins at",
+            "in 2m",
+            "the last error: no route",
+        ],
+    );
+    holds(
+        &retry(-2),
+        &["waiting: retry 2 is due: it waits in queue demo"],
+    );
+}
+
+#[test]
+fn one_that_is_over_is_told_why_and_how_to_run_it_again() {
+    let failed = |dead: bool| {
+        told(TaskState::Failure, |facts| {
+            facts.task.error_kind = Some("exhausted".to_owned());
+            facts.task.error_message = Some("no route".to_owned());
+            facts.dead = dead.then(|| ("demo".to_owned(), "exhausted".to_owned()));
+        })
+    };
+    holds(
+        &failed(false),
+        &["failed: it failed (exhausted): no route", "task rerun pub1"],
+    );
+    holds(
+        &failed(true),
+        &[
+            "dead: it failed",
+            "dead queue of demo",
+            "dead redrive demo --id pub1",
+        ],
+    );
+    let text = told(TaskState::Revoked, |facts| {
+        facts.task.error_message = Some("it was cancelled by ana".to_owned());
+    });
+    holds(&text, &["revoked: it was cancelled by ana"]);
+    holds(&told(TaskState::Success, |_| ()), &["over: it succeeded"]);
+}
+
+#[test]
+fn a_daemon_that_is_behind_and_an_unknown_id_are_told() {
+    let away = Lag::Known {
+        tracking: 5,
+        events: 0,
+        daemons: 0,
+    };
+    let text = told(TaskState::Pending, |facts| {
+        facts.lag = away.clone();
+        facts.parked.push("service \"x\" reported".to_owned());
+        facts.session = Some(("s1".to_owned(), "ONGOING".to_owned()));
+    });
+    holds(
+        &text,
+        &[
+            "start `counterfoil-sync`",
+            "a report about it is parked",
+            "session s1, which is ONGOING",
+        ],
+    );
+    let text = said(&unknown("t9", &away));
+    holds(
+        &text,
+        &[
+            "unknown: no task has the id \"t9\"",
+            "start `counterfoil-sync`",
+        ],
+    );
+}

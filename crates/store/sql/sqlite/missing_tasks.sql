@@ -1,0 +1,21 @@
+-- Tasks of a service that wait, about which nothing was heard for a while, and of which no message can be
+-- in the delay levels: in the order of their ids, with what is needed to send them again. Of a retry only
+-- when the message of the coming attempt is known: else its worker has kept it.
+-- Parameters: 1 service whose queues their keys lead to, 2 seconds, 3 task id after which they come,
+-- 4 limit.
+SELECT
+    task_id, type, run, rescue, executions, deliveries, tries, exchange, routing_key, message,
+    headers, properties
+FROM background_task
+WHERE (
+        state = 'PENDING' AND copy_rescue <= rescue
+        OR state = 'RETRY' AND copy_rescue = rescue AND (copy_executions > executions + tries OR rank = 10)
+    )
+    AND addressee = ?1 AND copy_run = run AND NOT held
+    AND max(last_updated, coalesce(eta, ''), coalesce(retry_at, ''), coalesce(delayed_until, ''))
+        < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (-?2) || ' seconds')
+    -- Nor one that has not been sent yet.
+    AND NOT EXISTS (SELECT 1 FROM outbox WHERE key = 'task:' || task_id AND sent_at IS NULL)
+    AND task_id > ?3
+ORDER BY task_id
+LIMIT ?4

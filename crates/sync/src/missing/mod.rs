@@ -1,0 +1,275 @@
+//! Tasks whose messages are gone, because somebody purged or deleted a queue, are sent again.
+//!
+//! Nothing tells of a purge, so it is inferred, and never guessed. A task that waits is missing when for
+//! `sync.lost_after` all of this was so in every look:
+//! - nothing was heard of it, and no copy of it can be in the delay levels: those that pass by there are
+//!   seen, and tell until when;
+//! - all queues of its service are empty, whatever the class, the delayed ones too;
+//! - the broker counts as many consumers as the service's workers tell of: nobody else takes messages;
+//! - no worker has a delivery of which it has not told (what it told of is not waiting), and none fell silent
+//!   so lately that the broker may not have noticed;
+//! - the service is not paused, the task is not held;
+//! - markers came through promptly (`rescue/sounding.rs`): what was said before each look is in the
+//!   database.
+//!
+//! That later tasks of a queue were received proves less than it seems: a message that was given back
+//! stands in front again, and waits for as long as no worker has a place. So it is not asked for.
+
+mod watch;
+mod workers;
+
+use crate::leader::Leading;
+use crate::rescue::{Ended, SoundError, Sounding};
+use counterfoil_store::{ControlFilter, MissingTask, Store, StoreError};
+use counterfoil_toolbox::Priority;
+use counterfoil_toolbox::delay::without_delay;
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::message::{TaskMessage, encode_again};
+use counterfoil_toolbox::names::{RoutingKey, ServiceName};
+use counterfoil_toolbox::state::Lineage;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{
+    Publication, PublishError, Publisher, PublisherOptions, Transport, TransportError,
+};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use watch::{Facts, Watch};
+use workers::Told;
+
+/// Tasks that are sent again in one go, and how often so many are in one look.
+const AT_ONCE: u32 = 500;
+const PAGES: usize = 40;
+
+/// Shortest and longest time between two looks.
+const LOOKS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(60)];
+
+/// Finds missing tasks. Only the leader does it, so that each is sent once.
+#[derive(Debug)]
+pub(crate) struct Searcher {
+    transport: Arc<dyn Transport>,
+    names: Names,
+    store: Arc<dyn Store>,
+    publisher: Publisher,
+    /// How long all of it has to be so.
+    bound: Duration,
+    sounding: Sounding,
+    watch: Watch,
+    /// Since when each task was seen missing.
+    missing: Ended,
+    /// Tasks that were sent and not marked, since the database went away in between. They must not be sent
+    /// twice.
+    unmarked: Vec<(MissingTask, Lineage)>,
+}
+
+/// What stopped a look.
+#[derive(Debug, thiserror::Error)]
+enum SearchError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    #[error("the broker does not take what the daemon sends")]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Sound(#[from] SoundError),
+}
+
+impl Searcher {
+    pub(crate) fn new(
+        transport: &Arc<dyn Transport>,
+        names: Names,
+        store: Arc<dyn Store>,
+        bound: Duration,
+    ) -> Self {
+        // What no queue takes must not be taken for sent.
+        let publisher = transport.publisher(PublisherOptions::mandatory());
+        Self {
+            transport: Arc::clone(transport),
+            sounding: Sounding::new(names.clone(), Arc::clone(&store), publisher.clone()),
+            names,
+            store,
+            publisher,
+            bound,
+            watch: Watch::default(),
+            missing: Ended::default(),
+            unmarked: Vec::new(),
+        }
+    }
+
+    /// Looks again and again until it is dropped.
+    ///
+    /// # Cancel safety
+    /// Cancelled between sending a task and marking it, the task is sent once more by the next leader.
+    pub(crate) async fn run(mut self, leading: &Leading) {
+        let [shortest, longest] = LOOKS;
+        let pause = (self.bound / 6).clamp(shortest, longest);
+        let mut is_told = false;
+        loop {
+            match self.look(leading).await {
+                Ok(()) => is_told = false,
+                Err(error) => {
+                    self.sounding.broke_off();
+                    self.watch.broke_off();
+                    if !is_told {
+                        let error = ErrorChain(&error);
+                        tracing::warn!(%error, "nobody can tell whether messages of tasks are gone; none is sent again until that changes");
+                    }
+                    is_told = true;
+                }
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// One look at every service. The order matters: what the broker and the workers say first, then the
+    /// marker, then the rows, which know by then all that was said before.
+    async fn look(&mut self, leading: &Leading) -> Result<(), SearchError> {
+        self.mark().await?;
+        let names = self.names.clone();
+        let workers = self.store.workers().await?;
+        let told = Told::new(&names, &workers, self.store.clock().await?);
+        let paused = self.paused().await?;
+        let mut empty = Vec::new();
+        for service in told.services() {
+            let facts = Facts {
+                is_paused: paused.contains(service.as_str()),
+                ..self.at_the_broker(&service).await?
+            };
+            let empty_for =
+                self.watch
+                    .note(service.as_str(), told.of(&service, facts), Instant::now());
+            if empty_for.is_some_and(|empty_for| empty_for >= self.bound) {
+                empty.push(service);
+            }
+        }
+        self.sounding.sound().await?;
+        let (now, mut seen) = (Instant::now(), HashSet::new());
+        if !self.sounding.is_steady_for(self.bound, now) {
+            return Ok(());
+        }
+        for service in empty {
+            self.search(&service, told.round(), &mut seen, leading)
+                .await?;
+        }
+        self.missing.keep(|task_id| seen.contains(task_id));
+        Ok(())
+    }
+
+    /// Services that are paused.
+    async fn paused(&self) -> Result<HashSet<String>, StoreError> {
+        let filter = ControlFilter {
+            kind: Some("pause_service".to_owned()),
+            limit: 0,
+            ..ControlFilter::default()
+        };
+        let rows = self.store.controls(&filter).await?;
+        Ok(rows.into_iter().map(|row| row.subject).collect())
+    }
+
+    /// What the broker says of all queues that the service may have. One that is not there is empty: what is
+    /// sent again waits, unroutable, for a queue.
+    async fn at_the_broker(&self, service: &ServiceName) -> Result<Facts, TransportError> {
+        let mut facts = Facts::default();
+        for class in Priority::ALL {
+            let queues = [
+                self.names.class_queue(service, class),
+                self.names.late_queue(service, class),
+            ];
+            for queue in queues {
+                if let Some(depth) = self.transport.depth(&queue).await? {
+                    facts.ready = facts.ready.saturating_add(depth.ready);
+                    facts.consumers = facts.consumers.saturating_add(depth.consumers);
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Sends the missing tasks of a service again whose queues are empty.
+    async fn search(
+        &mut self,
+        service: &ServiceName,
+        long_enough: Duration,
+        seen: &mut HashSet<TaskId>,
+        leading: &Leading,
+    ) -> Result<(), SearchError> {
+        let (now, mut after) = (Instant::now(), None);
+        for _ in 0..PAGES {
+            let page = self
+                .store
+                .missing_tasks(service.as_str(), self.bound, after.as_ref(), AT_ONCE)
+                .await?;
+            let is_last = page.len() < AT_ONCE as usize;
+            after = page.last().map(|task| task.task_id.clone());
+            let mut gone = Vec::new();
+            for task in page {
+                // Whatever the database's clock does, and until every worker has spoken once more.
+                let missing_for = self.missing.see(&task.task_id, task.lineage, now);
+                seen.insert(task.task_id.clone());
+                if missing_for > long_enough {
+                    gone.push(task);
+                }
+            }
+            if !gone.is_empty() {
+                if !leading.still().await {
+                    return Ok(());
+                }
+                self.send_again(gone).await?;
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_again(&mut self, gone: Vec<MissingTask>) -> Result<(), SearchError> {
+        let mut failed = None;
+        for task in gone {
+            let Some((publication, attempt)) = self.again(&task) else {
+                tracing::error!(task_id = %task.task_id, task_name = task.name, "the message of a task is gone, and cannot be made again from its tracking copy");
+                continue;
+            };
+            tracing::warn!(task_id = %task.task_id, task_name = task.name, %attempt, "the message of a task is gone; it is sent again");
+            match self.publisher.publish(publication).await {
+                Ok(()) => self.unmarked.push((task, attempt)),
+                // Its queue is full by now; others are not.
+                Err(PublishError::Nacked) => {
+                    tracing::warn!(task_id = %task.task_id, "its queue takes nothing now; it is tried again");
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        self.mark().await?;
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// The task as its next attempt, on the way that leaves no second tracking copy.
+    fn again(&self, task: &MissingTask) -> Option<(Publication, Lineage)> {
+        let key = RoutingKey::new(&task.message.routing_key).ok()?;
+        let mut message = TaskMessage::decode(&task.message.content).ok()?;
+        let attempt = task.next(message.envelope.lineage);
+        message.envelope.lineage = attempt;
+        let publication = Publication {
+            exchange: self.names.requeue.clone(),
+            routing_key: without_delay(&key),
+            content: encode_again(&message.envelope, &message.payload),
+        };
+        Some((publication, attempt))
+    }
+
+    /// Writes down what was sent. Nothing else is sent before that worked.
+    async fn mark(&mut self) -> Result<(), StoreError> {
+        if !self.unmarked.is_empty() {
+            self.store.mark_found(&self.unmarked).await?;
+            self.unmarked.clear();
+        }
+        Ok(())
+    }
+}
