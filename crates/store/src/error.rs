@@ -1,5 +1,6 @@
 //! What can go wrong with the platform database, and what the caller should do about it.
 
+use counterfoil_toolbox::ids::TaskId;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,16 @@ pub enum StoreError {
         theirs: &'static str,
         /// The database, without password.
         server: Arc<str>,
+    },
+    /// A task of this type with this identifier lives: the new one was not scheduled.
+    #[error("task {living} of type {name} has the identifier {identifier:?} and is not over yet")]
+    AlreadyScheduled {
+        /// Type of both.
+        name: String,
+        /// Their identifier.
+        identifier: String,
+        /// The one that lives.
+        living: TaskId,
     },
     /// The database refused or broke off an operation.
     #[error("could not {operation} on {server}")]
@@ -96,6 +107,7 @@ impl StoreError {
             Self::BadUrl { .. }
             | Self::NoIdSecret { .. }
             | Self::OtherDatabase { .. }
+            | Self::AlreadyScheduled { .. }
             | Self::LockFile { .. } => FaultClass::Fatal,
         }
     }
@@ -127,6 +139,7 @@ impl StoreError {
             Self::BadUrl { .. }
             | Self::NoIdSecret { .. }
             | Self::OtherDatabase { .. }
+            | Self::AlreadyScheduled { .. }
             | Self::Deadline { .. }
             | Self::Migrate { .. }
             | Self::LockFile { .. } => None,

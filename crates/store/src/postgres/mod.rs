@@ -2,6 +2,7 @@
 
 mod asked;
 mod lead;
+mod letters;
 mod outbox;
 mod signs;
 mod write;

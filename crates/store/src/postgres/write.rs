@@ -1,6 +1,7 @@
 //! A batch as a handful of statements over arrays, in one transaction.
 
 use super::asked::{asked, ended};
+use super::letters::{dead, handled, parked};
 use super::signs::{canaries, markers, renewals, workers};
 use crate::batch::{Applied, Batch, LogRecord};
 use crate::control::HeldBack;
@@ -10,7 +11,6 @@ use crate::merge::ResultChange;
 use crate::sessions::{
     Complete, End, Ending, MOST_RESULT_BYTES, News, Touched, count, end_of, session_steps,
 };
-use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::stored::{headers_to_json, properties_to_json};
@@ -24,8 +24,7 @@ use serde_json::json;
 use sqlx::postgres::{PgArguments, PgBindIterExt};
 use sqlx::query::{Query, QueryAs};
 use sqlx::{Connection, PgConnection, query, query_as};
-use std::collections::{BTreeMap, BTreeSet};
-use uuid::Uuid;
+use std::collections::BTreeSet;
 
 pub(super) type Written<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
@@ -351,66 +350,4 @@ fn logs<'q>(sql: &Statements, rows: &'q [&'q LogRecord]) -> Written<'q> {
             .as_ref()
             .map(|id| id.as_str())))
         .bind(column!(rows, |row| row.happened_at))
-}
-
-fn parked<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Parked>) -> Written<'q> {
-    query(sql.upsert_parked)
-        .bind(column!(rows, |row| row.0.to_string()))
-        .bind(column!(rows, |row| &*row.1.queue))
-        .bind(column!(rows, |row| &*row.1.reason))
-        .bind(column!(rows, |row| row
-            .1
-            .task_id
-            .as_ref()
-            .map(|id| id.as_str())))
-        .bind(column!(rows, |row| row.1.name.as_deref()))
-        .bind(column!(rows, |row| &row.1.message.content.body[..]))
-        .bind(column!(rows, |row| headers_to_json(
-            &row.1.message.content.headers
-        )))
-        .bind(column!(rows, |row| properties_to_json(
-            &row.1.message.content.properties
-        )))
-        .bind(column!(rows, |row| &*row.1.message.exchange))
-        .bind(column!(rows, |row| &*row.1.message.routing_key))
-        .bind(column!(rows, |row| row.1.waits))
-}
-
-fn dead<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, DeadLetter>) -> Written<'q> {
-    let rows: Vec<_> = rows.iter().collect();
-    letters(sql.upsert_dead, &rows)
-}
-
-fn handled<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, Handled>) -> Written<'q> {
-    let letters_of: Vec<_> = rows.iter().map(|(id, row)| (id, &row.letter)).collect();
-    letters(sql.handle_dead, &letters_of).bind(column!(rows, |row| row.1.messages))
-}
-
-/// Dead letters, column by column.
-fn letters<'q>(statement: &'static str, rows: &[(&'q Uuid, &'q DeadLetter)]) -> Written<'q> {
-    query(statement)
-        .bind(column!(rows, |row| row.0.to_string()))
-        .bind(column!(rows, |row| &*row.1.service))
-        .bind(column!(rows, |row| &*row.1.reason))
-        .bind(column!(rows, |row| row.1.reason_text.as_deref()))
-        .bind(column!(rows, |row| row
-            .1
-            .task_id
-            .as_ref()
-            .map(|id| id.as_str())))
-        .bind(column!(rows, |row| row.1.name.as_deref()))
-        .bind(column!(rows, |row| row.1.lineage.run))
-        .bind(column!(rows, |row| row.1.lineage.rescue))
-        .bind(column!(rows, |row| row.1.lineage.retries()))
-        .bind(column!(rows, |row| row.1.lineage.deliveries))
-        .bind(column!(rows, |row| &row.1.message.content.body[..]))
-        .bind(column!(rows, |row| headers_to_json(
-            &row.1.message.content.headers
-        )))
-        .bind(column!(rows, |row| properties_to_json(
-            &row.1.message.content.properties
-        )))
-        .bind(column!(rows, |row| &*row.1.message.exchange))
-        .bind(column!(rows, |row| &*row.1.message.routing_key))
-        .bind(column!(rows, |row| row.1.died_at))
 }

@@ -3,6 +3,7 @@
 use super::Sqlite;
 use super::write::tasks_and_lines;
 use crate::error::StoreError;
+use crate::identity::sqlite::living_namesake;
 use crate::ids::IdKey;
 use crate::outbox::{AppConnection, OutboxWake, key_of, row_of};
 use crate::stored::{headers_to_json, properties_to_json};
@@ -27,6 +28,21 @@ impl Sqlite {
                 server: Arc::clone(&self.limits.server),
             });
         };
+        if let Some(identifier) = draft.identifier() {
+            let identity = (draft.task.as_str(), identifier);
+            let found = living_namesake(&mut *connection, identity, &draft.id);
+            let found = self
+                .limits
+                .within("look for the same identity", found)
+                .await?;
+            if let Some(living) = found {
+                return Err(StoreError::AlreadyScheduled {
+                    name: draft.task.to_string(),
+                    identifier: identifier.to_owned(),
+                    living,
+                });
+            }
+        }
         let put = self.put(connection, ids, draft);
         self.limits
             .within("put a task into the outbox", put)

@@ -2,6 +2,7 @@
 
 use super::samples::{copy_of, event, lineage};
 use super::site::StoreSite;
+use crate::Application;
 use anyhow::{Context, ensure};
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{Batch, ControlFilter, Double, TaskFilter, identity};
@@ -9,6 +10,7 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::producer::{RawTask, SendOptions};
 use sqlx::{Connection, PgConnection, SqliteConnection};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -234,5 +236,38 @@ pub async fn of_two_transactions_that_claim_an_identity_one_is_told_of_the_other
             "{ends}: {found:?}"
         );
     }
+    Ok(())
+}
+
+/// Until that one is over.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_send_in_of_an_identity_that_lives_is_refused_and_names_the_other(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let (store, application) = (site.store(), Application::connect(site.url()).await?);
+    let task = || RawTask {
+        name: TaskName::new(NAME).expect("a task name"),
+        args: "[1, 2]".to_owned(),
+        kwargs: "{}".to_owned(),
+    };
+    let options = || SendOptions::new().identifier("i");
+    let mut tx = application.begin().await?;
+    let first = store
+        .send_raw_in(tx.connection(), task(), options())
+        .await?;
+    tx.commit().await?;
+    let mut tx = application.begin().await?;
+    let refused = store.send_raw_in(tx.connection(), task(), options()).await;
+    let error = refused.err().context("refused")?;
+    ensure!(error.to_string().contains(first.as_str()), "{error}");
+    drop(tx);
+    over(site, &first).await?;
+    let mut tx = application.begin().await?;
+    store
+        .send_raw_in(tx.connection(), task(), options())
+        .await?;
+    tx.commit().await?;
     Ok(())
 }

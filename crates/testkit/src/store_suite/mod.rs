@@ -80,6 +80,7 @@ macro_rules! store_suite {
             identity::a_double_is_revoked_once_and_its_history_names_the_first,
             identity::a_task_is_found_by_its_identity_the_living_one_first,
             identity::of_two_transactions_that_claim_an_identity_one_is_told_of_the_other,
+            identity::a_send_in_of_an_identity_that_lives_is_refused_and_names_the_other,
             again::tasks_that_are_over_are_deleted_whole,
             again::a_new_run_begins_where_the_last_one_ended,
             again::dead_letters_are_found_by_why_what_and_when,

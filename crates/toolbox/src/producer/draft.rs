@@ -4,7 +4,7 @@ use super::error::SendError;
 use super::options::SendOptions;
 use super::send::RawTask;
 use crate::ids::{TaskId, hostname};
-use crate::message::{Content, Envelope, encode};
+use crate::message::{Content, Envelope, encode, names};
 use crate::names::{RoutingKey, TaskName};
 use crate::task::Task;
 use chrono::{DateTime, Utc};
@@ -33,6 +33,12 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Name that is to be unique among the living tasks of its type.
+    #[must_use]
+    pub fn identifier(&self) -> Option<&str> {
+        self.content.headers.text(names::IDENTIFIER)
+    }
+
     /// A typed task, written at `now`.
     ///
     /// # Errors
