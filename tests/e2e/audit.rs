@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
 
+/// Kind of a finding, and the task that it names.
+type Named = Vec<(String, String)>;
+
 struct Site {
     platform: Platform,
     store: Arc<dyn Store>,
@@ -38,7 +41,7 @@ impl Site {
     }
 
     /// Whether the books balance, what is said of how many there are, and what is named: kind and task.
-    fn audit(&self) -> anyhow::Result<(bool, Value, Vec<(String, String)>)> {
+    fn audit(&self) -> anyhow::Result<(bool, Value, Named)> {
         let output = self.platform.cli(&["audit", "--json", "--wait", "2s"])?;
         let errors = String::from_utf8_lossy(&output.stderr);
         let answer: Value = serde_json::from_slice(&output.stdout).context(errors.to_string())?;

@@ -11,7 +11,7 @@ struct Site {
     /// Programs that connect as `counterfoil_sync`.
     platform: Platform,
     database: Database,
-    vhost: Vhost,
+    _vhost: Vhost,
     _node: PostgresNode,
 }
 
@@ -29,7 +29,7 @@ impl Site {
             // Again, as who may not change the schema: there is nothing to change.
             platform: Platform::init(&vhost.amqp_url(), &as_role(superuser, "counterfoil_sync")?)?,
             database,
-            vhost,
+            _vhost: vhost,
             _node: node,
         })
     }
@@ -202,8 +202,6 @@ fn who_shows_tasks_reads_and_asks(site: &Site) -> anyhow::Result<()> {
 }
 
 async fn who_may_only_ask_cancels_tasks(site: &mut Site) -> anyhow::Result<()> {
-    let url = as_role(site.database.url(), "counterfoil_web")?;
-    let web = Platform::init(&site.vhost.amqp_url(), &url)?;
     let (store, mut daemon) = (site.platform.store().await?, site.platform.daemon()?);
     let send = |name| {
         site.platform
@@ -218,6 +216,10 @@ async fn who_may_only_ask_cancels_tasks(site: &mut Site) -> anyhow::Result<()> {
     for id in [&cancelled, &held] {
         wait_for_state(&*store, id, TaskState::Pending, PATIENCE).await?;
     }
+    let url = as_role(site.database.url(), "counterfoil_web")?;
+    // Programs that are started from now on.
+    site.platform.set("COUNTERFOIL_DATABASE__URL", url.into());
+    let web = &site.platform;
     let listed = web.cli(&["task", "list", "--state", "PENDING", "--json"])?;
     let listed = String::from_utf8(listed.stdout)?;
     anyhow::ensure!(

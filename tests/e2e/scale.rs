@@ -1,5 +1,7 @@
 //! Figures at a million finished tasks. Started by `tests/scale/retention`.
 
+#![expect(clippy::print_stdout, reason = "figures are what it is for")]
+
 use crate::platform::{PATIENCE, Platform};
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
