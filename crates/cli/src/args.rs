@@ -1,8 +1,9 @@
 //! What can be typed.
 
 use crate::command::{
-    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, send::SendArgs,
-    session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
+    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand,
+    schedule::ScheduleCommand, send::SendArgs, session::SessionCommand, task::TaskCommand,
+    topology::TopologyCommand, workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
 use counterfoil_toolbox::names::ServiceName;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     /// Look at tasks, and act on them
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Tasks that are sent at fixed times
+    #[command(subcommand)]
+    Schedule(ScheduleCommand),
     /// Groups of tasks that end with one finalizer: how far they are
     #[command(subcommand)]
     Session(SessionCommand),

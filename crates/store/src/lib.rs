@@ -28,6 +28,7 @@ mod pool;
 mod postgres;
 pub mod record;
 mod retention;
+mod schedule;
 mod sessions;
 mod set_aside;
 mod sql;
@@ -58,6 +59,7 @@ pub use outbox::{
 };
 pub use owners::Owners;
 pub use retention::{Kept, KeptTasks, KnownIds, Removed, Retention};
+pub use schedule::{CatchUp, Firing, InvalidCatchUp, ScheduleRow, Schedules};
 pub use sessions::{SessionEnds, SessionFilter, SessionRow, Sessions, SubtaskRow};
 pub use set_aside::{DeadLetter, Parked};
 pub use store::{LeaderGuard, Store};

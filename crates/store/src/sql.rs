@@ -26,12 +26,15 @@ pub(crate) struct Statements {
     pub(crate) delete_old_workers: &'static str,
     pub(crate) delete_parked: &'static str,
     pub(crate) delete_results: &'static str,
+    pub(crate) delete_schedule: &'static str,
     pub(crate) delete_stray_events: &'static str,
     pub(crate) delete_stray_logs: &'static str,
     pub(crate) delete_stray_results: &'static str,
     pub(crate) delete_tasks: &'static str,
     pub(crate) doubles: &'static str,
     pub(crate) due_outbox: &'static str,
+    pub(crate) due_schedules: &'static str,
+    pub(crate) enable_schedule: &'static str,
     pub(crate) end_control: &'static str,
     pub(crate) end_controls: &'static str,
     pub(crate) end_sessions: &'static str,
@@ -51,6 +54,7 @@ pub(crate) struct Statements {
     pub(crate) insert_marker: &'static str,
     pub(crate) insert_outbox: &'static str,
     pub(crate) insert_outbox_at: &'static str,
+    pub(crate) insert_schedule: &'static str,
     pub(crate) insert_session: &'static str,
     pub(crate) insert_subtasks: &'static str,
     pub(crate) living_namesake: &'static str,
@@ -61,6 +65,7 @@ pub(crate) struct Statements {
     pub(crate) mark_sent: &'static str,
     pub(crate) marker_seen: &'static str,
     pub(crate) missing_tasks: &'static str,
+    pub(crate) move_schedule: &'static str,
     pub(crate) next_due: &'static str,
     pub(crate) old_of_retention: &'static str,
     pub(crate) old_of_type: &'static str,
@@ -75,6 +80,7 @@ pub(crate) struct Statements {
     pub(crate) renew_leases: &'static str,
     pub(crate) result: &'static str,
     pub(crate) retentions: &'static str,
+    pub(crate) schedules: &'static str,
     pub(crate) services: &'static str,
     pub(crate) sessions: &'static str,
     pub(crate) set_held: &'static str,
@@ -118,16 +124,17 @@ macro_rules! statements {
             count_sessions count_unpublished counts_by_service counts_by_state dead dead_records
             dead_services delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
-            delete_results delete_stray_events delete_stray_logs delete_stray_results delete_tasks
-            doubles due_outbox end_control end_controls end_sessions family family_counts
-            family_results finish_session forget_sent handle_dead has_migrations history
-            ids_without_row insert_canary insert_control insert_event insert_log insert_marker
-            insert_outbox insert_outbox_at insert_session insert_subtasks living_namesake
-            lock_sessions log lost_tasks mark_published mark_sent marker_seen missing_tasks next_due
+            delete_results delete_schedule delete_stray_events delete_stray_logs
+            delete_stray_results delete_tasks doubles due_outbox due_schedules enable_schedule
+            end_control end_controls end_sessions family family_counts family_results finish_session
+            forget_sent handle_dead has_migrations history ids_without_row insert_canary
+            insert_control insert_event insert_log insert_marker insert_outbox insert_outbox_at
+            insert_schedule insert_session insert_subtasks living_namesake lock_sessions log
+            lost_tasks mark_published mark_sent marker_seen missing_tasks move_schedule next_due
             old_of_retention old_of_type outbox_state overdue_sessions owners parked probe
-            refuse_message refused_messages remove_old renew_leases result retentions services
-            sessions set_held shortest_lease stored_tasks strange_subtasks strays subtask_ends
-            subtask_news subtasks task task_schema task_types task_with_identity tasks
+            refuse_message refused_messages remove_old renew_leases result retentions schedules
+            services sessions set_held shortest_lease stored_tasks strange_subtasks strays
+            subtask_ends subtask_news subtasks task task_schema task_types task_with_identity tasks
             tasks_with_ids unpublished_controls unroutable unroutable_services update_canary
             update_marker update_subtasks upsert_dead upsert_parked upsert_result upsert_task
             upsert_worker waiting workers

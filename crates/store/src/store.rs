@@ -17,6 +17,7 @@ use crate::record::{
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use crate::retention::Retention;
+use crate::schedule::Schedules;
 use crate::sessions::Sessions;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -41,6 +42,7 @@ pub trait Store:
     + Identities
     + MissingTasks
     + Outbox
+    + Schedules
     + Retention
     + Sessions
     + Send

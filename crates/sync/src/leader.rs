@@ -9,6 +9,7 @@ use crate::relay::Relay;
 use crate::rescue::Rescuer;
 use crate::resend::Resender;
 use crate::retention::Remover;
+use crate::schedule::Scheduler;
 use crate::start::prepare_months;
 use crate::tokens::Treasurer;
 use crate::trust;
@@ -95,6 +96,7 @@ impl Leader {
         tokio::select! {
             () = self.rounds(&leading) => {}
             () = relay.run(&leading) => {}
+            () = Scheduler::new(store()).run(&leading) => {}
             () = controls.run() => {}
             () = rescuer.run(&leading) => {}
             () = watchdog.run(&leading) => {}

@@ -27,6 +27,7 @@ mod reread;
 mod rescue;
 mod resend;
 mod retention;
+pub mod schedule;
 mod start;
 mod tokens;
 mod trust;

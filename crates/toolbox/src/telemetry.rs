@@ -29,7 +29,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("state", "state of a task or session"),
     ("error_kind", "class of a task's error"),
     ("error", "what went wrong, with its causes"),
-    ("key", "key of a message in the outbox"),
+    (
+        "key",
+        "key of a message in the outbox, or name of a schedule",
+    ),
     ("reason", "why something was refused or set aside"),
     ("what", "what was being done"),
     ("missing", "what is not there"),

@@ -9,6 +9,7 @@ mod init;
 pub(crate) mod parked;
 mod pause;
 mod queues;
+pub(crate) mod schedule;
 pub(crate) mod send;
 pub(crate) mod session;
 pub(crate) mod task;
@@ -33,6 +34,7 @@ pub(crate) async fn run(
         Command::Topology(command) => topology::run(command, global, output).await,
         Command::Send(args) => send::run(*args, global, output).await,
         Command::Task(command) => task::run(command, global, output).await,
+        Command::Schedule(command) => schedule::run(command, global, output).await,
         Command::Session(command) => session::run(command, global, output).await,
         Command::Queues => queues::run(global, output).await,
         Command::Dead(command) => dead::run(command, global, output).await,

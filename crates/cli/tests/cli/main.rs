@@ -13,6 +13,7 @@ mod parked;
 mod program;
 mod refused;
 mod rerun;
+mod schedule;
 mod send;
 mod stage;
 mod topology;

@@ -195,9 +195,20 @@ CREATE TABLE schedule (
     cron text NOT NULL,
     time_zone text NOT NULL DEFAULT 'UTC',
     type text COLLATE "C" NOT NULL,
-    input jsonb NOT NULL,
-    options jsonb NOT NULL,
+    -- JSON as it is sent.
+    args text NOT NULL DEFAULT '[]',
+    kwargs text NOT NULL DEFAULT '{}',
+    priority text COLLATE "C" NOT NULL DEFAULT 'normal',
+    creator_id text COLLATE "C",
+    -- After so long a task is not to run any more.
+    expires_ms bigint,
+    -- Each task is sent up to so much later.
+    jitter_ms bigint NOT NULL DEFAULT 0,
+    -- About times at which nobody looked.
+    catch_up text COLLATE "C" NOT NULL DEFAULT 'skip'
+        CONSTRAINT schedule_catch_up_known CHECK (catch_up IN ('skip', 'once', 'all')),
     enabled boolean NOT NULL DEFAULT true,
+    -- Moved on in the transaction that puts what is sent into the outbox.
     next_at timestamptz,
     last_at timestamptz,
     created_date timestamptz NOT NULL DEFAULT now(),

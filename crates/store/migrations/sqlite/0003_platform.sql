@@ -187,9 +187,20 @@ CREATE TABLE schedule (
     cron text NOT NULL,
     time_zone text NOT NULL DEFAULT 'UTC',
     type text NOT NULL,
-    input text NOT NULL,
-    options text NOT NULL,
+    -- JSON as it is sent.
+    args text NOT NULL DEFAULT '[]',
+    kwargs text NOT NULL DEFAULT '{}',
+    priority text NOT NULL DEFAULT 'normal',
+    creator_id text,
+    -- After so long a task is not to run any more.
+    expires_ms integer,
+    -- Each task is sent up to so much later.
+    jitter_ms integer NOT NULL DEFAULT 0,
+    -- About times at which nobody looked.
+    catch_up text NOT NULL DEFAULT 'skip'
+        CONSTRAINT schedule_catch_up_known CHECK (catch_up IN ('skip', 'once', 'all')),
     enabled boolean NOT NULL DEFAULT true,
+    -- Moved on in the transaction that puts what is sent into the outbox.
     next_at text,
     last_at text,
     created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),

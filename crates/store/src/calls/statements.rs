@@ -87,6 +87,18 @@ macro_rules! run_statements {
                 held.settle(rows)
             }
 
+            /// Runs one writing statement, and tells whether it changed a row.
+            async fn changes<'q>(
+                &self,
+                operation: &'static str,
+                query: sqlx::query::Query<'q, Db, <Db as sqlx::Database>::Arguments>,
+            ) -> Result<bool, StoreError> {
+                let mut held = self.limits.acquire(operation, self.writers()).await?;
+                let done = query.execute(&mut *held);
+                let done = self.limits.within(operation, done).await;
+                Ok(held.settle(done)?.rows_affected() > 0)
+            }
+
             /// Runs one writing statement.
             async fn execute<'q>(
                 &self,

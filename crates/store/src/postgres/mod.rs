@@ -28,6 +28,7 @@ use crate::record::{
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use crate::retention::implement_retention;
+use crate::schedule::implement_schedules;
 use crate::sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions};
 use crate::sql::postgres::{DROP_EMPTY_MONTHS, PREPARE_MONTHS};
 use crate::sql::{POSTGRES, Statements};
@@ -70,6 +71,7 @@ implement_retention!(Postgres);
 implement_books!(Postgres);
 implement_asking!(Postgres);
 implement_outbox!(Postgres);
+implement_schedules!(Postgres);
 crate::family::implement_families!(Postgres);
 crate::missing::implement_missing!(Postgres);
 crate::identity::implement_identities!(Postgres);

@@ -1,7 +1,7 @@
 //! Tasks that an application sends in a transaction of its own, and hearing of them.
 
-use super::Postgres;
 use super::write::tasks_and_lines;
+use super::{Db, Postgres};
 use crate::error::StoreError;
 use crate::identity::postgres::living_namesake;
 use crate::ids::IdKey;
@@ -11,7 +11,7 @@ use crate::time::clamped;
 use crate::values::required;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::producer::Draft;
-use sqlx::{PgConnection, query};
+use sqlx::{Connection, PgConnection, Transaction, query};
 use std::sync::Arc;
 
 impl Postgres {
@@ -43,7 +43,8 @@ impl Postgres {
                 });
             }
         }
-        let put = self.put(connection, ids, draft);
+        let key = key_of(&draft.id);
+        let put = self.put_in(connection, ids, &key, draft);
         self.limits
             .within("put a task into the outbox", put)
             .await?;
@@ -51,15 +52,24 @@ impl Postgres {
         Ok(())
     }
 
-    async fn put(
+    /// Begins a transaction that writes.
+    pub(super) async fn begin(
+        connection: &mut PgConnection,
+    ) -> Result<Transaction<'_, Db>, sqlx::Error> {
+        connection.begin().await
+    }
+
+    /// Puts a task into the outbox under a key, and its row beside it.
+    pub(super) async fn put_in(
         &self,
         tx: &mut PgConnection,
         ids: &IdKey,
+        key: &str,
         draft: &Draft,
     ) -> Result<(), sqlx::Error> {
         tasks_and_lines(tx, self.sql, ids, &row_of(draft)).await?;
         let content = &draft.content;
-        let (key, routing_key) = (key_of(&draft.id), draft.routing_key.as_str());
+        let routing_key = draft.routing_key.as_str();
         let headers = headers_to_json(&content.headers);
         let properties = properties_to_json(&content.properties);
         let put = match draft.due {

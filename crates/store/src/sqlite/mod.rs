@@ -25,6 +25,7 @@ use crate::record::{
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use crate::retention::implement_retention;
+use crate::schedule::implement_schedules;
 use crate::sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions};
 use crate::sql::{SQLITE, Statements};
 use crate::store::{LeaderGuard, Store};
@@ -67,6 +68,7 @@ implement_retention!(Sqlite);
 implement_books!(Sqlite);
 implement_asking!(Sqlite);
 implement_outbox!(Sqlite);
+implement_schedules!(Sqlite);
 crate::family::implement_families!(Sqlite);
 crate::missing::implement_missing!(Sqlite);
 crate::identity::implement_identities!(Sqlite);

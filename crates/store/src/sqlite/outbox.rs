@@ -1,7 +1,7 @@
 //! Tasks that an application sends in a transaction of its own.
 
-use super::Sqlite;
 use super::write::tasks_and_lines;
+use super::{Db, Sqlite};
 use crate::error::StoreError;
 use crate::identity::sqlite::living_namesake;
 use crate::ids::IdKey;
@@ -11,7 +11,7 @@ use crate::time::{clamped, to_text};
 use crate::values::required;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::producer::Draft;
-use sqlx::{SqliteConnection, query};
+use sqlx::{Connection, SqliteConnection, Transaction, query};
 use std::sync::Arc;
 
 impl Sqlite {
@@ -43,7 +43,8 @@ impl Sqlite {
                 });
             }
         }
-        let put = self.put(connection, ids, draft);
+        let key = key_of(&draft.id);
+        let put = self.put_in(connection, ids, &key, draft);
         self.limits
             .within("put a task into the outbox", put)
             .await?;
@@ -51,10 +52,19 @@ impl Sqlite {
         Ok(())
     }
 
-    async fn put(
+    /// Begins a transaction that writes.
+    pub(super) async fn begin(
+        connection: &mut SqliteConnection,
+    ) -> Result<Transaction<'_, Db>, sqlx::Error> {
+        connection.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    /// Puts a task into the outbox under a key, and its row beside it.
+    pub(super) async fn put_in(
         &self,
         tx: &mut SqliteConnection,
         ids: &IdKey,
+        key: &str,
         draft: &Draft,
     ) -> Result<(), sqlx::Error> {
         tasks_and_lines(tx, self.sql, ids, &row_of(draft)).await?;
@@ -64,7 +74,7 @@ impl Sqlite {
             Some(_) => self.sql.insert_outbox_at,
         };
         let put = query(statement)
-            .bind(key_of(&draft.id))
+            .bind(key)
             .bind("")
             .bind(draft.routing_key.as_str())
             .bind(&content.body[..])

@@ -16,6 +16,7 @@ mod missing;
 mod outages;
 mod outbox;
 mod rescue;
+mod schedules;
 mod sessions;
 mod several;
 mod start;

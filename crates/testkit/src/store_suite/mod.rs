@@ -21,6 +21,7 @@ pub mod outbox;
 pub mod records;
 pub mod retention;
 mod samples;
+pub mod schedules;
 pub mod sessions;
 mod site;
 pub mod upkeep;
@@ -90,6 +91,8 @@ macro_rules! store_suite {
             control::a_task_that_was_cancelled_before_it_started_is_revoked_at_once,
             control::a_held_task_is_not_sent_again_until_it_is_released,
             control::what_holds_is_published_again_until_its_tasks_are_over,
+            schedules::a_schedule_fires_once_for_a_time_however_many_try,
+            schedules::a_schedule_can_be_paused_resumed_and_removed,
             outbox::a_task_is_in_the_outbox_and_in_its_row_if_and_only_if_its_transaction_commits,
             outbox::messages_are_due_in_the_order_of_sending_whatever_queues_are_left_out,
             outbox::what_was_sent_or_can_never_be_is_not_due_any_more,

@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::{open, when};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::Priority;
-use counterfoil_toolbox::config::Needs;
+use counterfoil_toolbox::config::{Config, Needs};
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::names::{QueueName, ServiceName, TaskName};
 use counterfoil_toolbox::producer::{
@@ -127,6 +127,23 @@ pub(crate) async fn run(
     };
     transport.close().await;
     result
+}
+
+/// Arguments as they are typed, by position and by keyword, as JSON text; checked, if they are to be.
+pub(crate) async fn arguments(
+    config: &Config,
+    task: &TaskName,
+    args: Option<&str>,
+    kwargs: Option<&str>,
+    unvalidated: bool,
+) -> Result<(String, String), Failure> {
+    let order = input::from_arguments(args, kwargs)?;
+    let orders = [order];
+    if !unvalidated {
+        schema::check(config, task, &orders).await?;
+    }
+    let [order] = orders;
+    Ok((order.args, order.kwargs))
 }
 
 impl SendArgs {

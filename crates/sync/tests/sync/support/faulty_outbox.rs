@@ -2,8 +2,10 @@
 
 use super::faulty::FaultyStore;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use counterfoil_store::{
-    AppConnection, Outbox, OutboxMessage, OutboxState, OutboxWake, RefusedMessage, StoreError,
+    AppConnection, Firing, Outbox, OutboxMessage, OutboxState, OutboxWake, RefusedMessage,
+    ScheduleRow, Schedules, StoreError,
 };
 use counterfoil_toolbox::producer::Draft;
 use std::time::Duration;
@@ -46,5 +48,35 @@ impl Outbox for FaultyStore {
     }
     async fn outbox_wake(&self) -> Result<OutboxWake, StoreError> {
         self.inner().outbox_wake().await
+    }
+}
+
+#[async_trait]
+impl Schedules for FaultyStore {
+    async fn schedules(&self, name: Option<&str>) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.inner().schedules(name).await
+    }
+    async fn add_schedule(&self, schedule: &ScheduleRow) -> Result<bool, StoreError> {
+        self.inner().add_schedule(schedule).await
+    }
+    async fn remove_schedule(&self, name: &str) -> Result<bool, StoreError> {
+        self.inner().remove_schedule(name).await
+    }
+    async fn enable_schedule(
+        &self,
+        name: &str,
+        enabled: bool,
+        next_at: Option<DateTime<Utc>>,
+    ) -> Result<bool, StoreError> {
+        self.inner().enable_schedule(name, enabled, next_at).await
+    }
+    async fn due_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.inner().due_schedules(limit).await
+    }
+    async fn fire(&self, firing: &Firing) -> Result<bool, StoreError> {
+        self.inner().fire(firing).await
+    }
+    async fn put(&self, draft: &Draft) -> Result<(), StoreError> {
+        self.inner().put(draft).await
     }
 }

@@ -1,0 +1,129 @@
+//! Tasks that are sent at fixed times.
+
+use crate::stage::{SOON, Stage, on_both_databases};
+use counterfoil_testkit::eventually;
+
+on_both_databases!(
+    a_schedule_is_added_listed_run_paused_resumed_and_removed,
+    what_cannot_be_a_schedule_is_refused_by_name,
+);
+
+async fn a_schedule_is_added_listed_run_paused_resumed_and_removed(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let program = &stage.program;
+    let add = [
+        "schedule",
+        "add",
+        "nightly",
+        "30 2 * * *",
+        "demo.add",
+        "--args",
+        "[1, 2]",
+        "--zone",
+        "Europe/Zurich",
+        "--catch-up",
+        "once",
+        "--jitter",
+        "5m",
+        "--creator",
+        "ann",
+    ];
+    let added = program.run(&add).await.ends_with(0);
+    assert!(added.stdout.contains("fires next at 2"), "{}", added.stdout);
+    let again = program.run(&add).await.ends_with(1);
+    assert!(
+        again.stderr.contains("a schedule \"nightly\" already"),
+        "{}",
+        again.stderr
+    );
+
+    let list = ["schedule", "list", "--json"];
+    let row = program.run(&list).await.ends_with(0).documents().remove(0);
+    assert_eq!(row["name"], "nightly");
+    assert_eq!(
+        (&row["catch_up"], &row["jitter_ms"]),
+        (&"once".into(), &300_000.into())
+    );
+    assert!(
+        row["next_at"].is_string() && row["last_at"].is_null(),
+        "{row}"
+    );
+
+    let ran = program
+        .run(&["schedule", "run", "nightly"])
+        .await
+        .ends_with(0);
+    let id = ran.stdout.trim();
+    let task = stage.store.task(id).await?;
+    let task = task.expect("its row is there at once");
+    assert_eq!(task.creator_id.as_deref(), Some("ann"));
+    let daemon = stage.daemon();
+    eventually("the task to be sent", SOON, async || {
+        let state = stage.store.outbox_state().await?;
+        Ok((state.waiting == 0).then_some(()))
+    })
+    .await?;
+    daemon.stop().await?;
+
+    let next = row["next_at"].clone();
+    program
+        .run(&["schedule", "pause", "nightly"])
+        .await
+        .ends_with(0);
+    let table = program.run(&["schedule", "list"]).await.ends_with(0);
+    assert!(table.stdout.contains("paused"), "{}", table.stdout);
+    for _ in 0..2 {
+        let resume = ["schedule", "resume", "nightly", "--json"];
+        let resumed = program.run(&resume).await.ends_with(0).document();
+        assert_eq!(resumed["next_at"], next);
+    }
+    program
+        .run(&["schedule", "remove", "nightly"])
+        .await
+        .ends_with(0);
+    for verb in ["remove", "run", "pause", "resume"] {
+        let gone = program
+            .run(&["schedule", verb, "nightly"])
+            .await
+            .ends_with(1);
+        assert!(
+            gone.stderr.contains("no schedule \"nightly\""),
+            "{}",
+            gone.stderr
+        );
+    }
+    Ok(())
+}
+
+async fn what_cannot_be_a_schedule_is_refused_by_name(stage: Stage) -> anyhow::Result<()> {
+    let good = ["nightly", "30 2 * * *", "demo.add"];
+    for (at, bad, told) in [
+        (0, "ni/ght", "a name has"),
+        (1, "61 * * * *", "cron \"61 * * * *\""),
+        (1, "0 0 30 2 *", "never fires"),
+        (2, "de mo", "white space"),
+    ] {
+        let mut words = good;
+        words[at] = bad;
+        let words = [&["schedule", "add"], &words[..]].concat();
+        let refused = stage.program.run(&words).await.ends_with(2);
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    for (option, bad, told) in [
+        (
+            "--zone",
+            "Europe/Atlantis",
+            "no time zone \"Europe/Atlantis\"",
+        ),
+        ("--catch-up", "some", "none of skip, once and all"),
+        ("--args", "{}", "--args must be a JSON array"),
+        ("--jitter", "often", "--jitter"),
+    ] {
+        let words = [&["schedule", "add"], &good[..], &[option, bad]].concat();
+        let refused = stage.program.run(&words).await.ends_with(2);
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    assert!(stage.store.schedules(None).await?.is_empty());
+    Ok(())
+}
