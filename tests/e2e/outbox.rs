@@ -138,7 +138,7 @@ mod own_nodes {
             match chance % 3 {
                 0 => transaction.rollback().await?,
                 // Lost, as with the process that held it.
-                1 if chance % 2 == 0 => drop(transaction),
+                1 if chance.is_multiple_of(2) => drop(transaction),
                 _ => {
                     transaction.commit().await?;
                     committed.extend(ids);

@@ -45,8 +45,8 @@ impl Application {
     pub async fn execute(&self, statement: &str) -> anyhow::Result<()> {
         let statement = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()));
         match &self.0 {
-            Pool::Postgres(pool) => drop(statement.execute(pool).await?),
-            Pool::Sqlite(pool) => drop(statement.execute(pool).await?),
+            Pool::Postgres(pool) => statement.execute(pool).await.map(|_| ())?,
+            Pool::Sqlite(pool) => statement.execute(pool).await.map(|_| ())?,
         }
         Ok(())
     }

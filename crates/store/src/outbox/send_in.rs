@@ -109,7 +109,7 @@ impl<'s> dyn Store + 's {
         self.send_with_in(transaction, task, options).await
     }
 
-    /// [`send_in`](Self::send_in) with options.
+    /// `send_in` with options.
     ///
     /// # Errors
     /// [`SendInError`].
@@ -123,7 +123,7 @@ impl<'s> dyn Store + 's {
         self.drafted(transaction.into(), draft).await
     }
 
-    /// [`send_in`](Self::send_in) of a task by name, its arguments as JSON text.
+    /// `send_in` of a task by name, its arguments as JSON text.
     ///
     /// # Errors
     /// [`SendInError`].

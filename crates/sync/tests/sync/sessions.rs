@@ -92,7 +92,7 @@ async fn a_session_ends_once_though_two_daemons_write(world: World) -> anyhow::R
     for n in 0..20 {
         for session in &sessions {
             let event = done(&session.id, &session.subtasks[n]);
-            tell(&world, &[event.clone()]).await?;
+            tell(&world, std::slice::from_ref(&event)).await?;
             tell(&world, &[event]).await?;
         }
     }
