@@ -37,7 +37,15 @@ async fn run(scenario: &str) -> anyhow::Result<String> {
 
 #[tokio::test]
 async fn every_scenario_prints_one_line_in_which_no_figure_is_missing() -> anyhow::Result<()> {
-    for scenario in ["publish", "drain", "pipeline", "roundtrip", "mirror"] {
+    for scenario in [
+        "publish",
+        "drain",
+        "pipeline",
+        "roundtrip",
+        "mirror",
+        "outcomes",
+        "session",
+    ] {
         let line = run(scenario).await.context(scenario)?;
         let report: Map<String, Value> = serde_json::from_str(&line).context(scenario)?;
         let text = |key: &str| report.get(key).and_then(Value::as_str);

@@ -5,6 +5,7 @@
 mod drain;
 mod mirror;
 mod mirrored;
+mod outcomes;
 mod pipeline;
 mod publish;
 mod report;
@@ -15,6 +16,7 @@ mod worker;
 
 pub use drain::drain;
 pub use mirror::mirror;
+pub use outcomes::{outcomes, session};
 pub use pipeline::pipeline;
 pub use publish::publish;
 pub use report::{Latencies, Report};

@@ -39,6 +39,10 @@ enum Scenario {
     Roundtrip,
     /// Rows per second from a full tracking queue.
     Mirror,
+    /// Rows per second from full queues of tracking copies and outcomes.
+    Outcomes,
+    /// The same, all tasks the subtasks of one session.
+    Session,
 }
 
 /// Tasks are made on one thread and dropped on another, many times a second, which glibc is slow at.
@@ -56,6 +60,8 @@ async fn main() -> anyhow::Result<()> {
         Scenario::Pipeline => counterfoil_bench::pipeline(url, database, tasks).await?,
         Scenario::Roundtrip => counterfoil_bench::roundtrip(url, tasks).await?,
         Scenario::Mirror => counterfoil_bench::mirror(url, database, tasks).await?,
+        Scenario::Outcomes => counterfoil_bench::outcomes(url, database, tasks).await?,
+        Scenario::Session => counterfoil_bench::session(url, database, tasks).await?,
     };
     #[allow(clippy::print_stdout, reason = "the line is what this program is for")]
     {
