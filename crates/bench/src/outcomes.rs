@@ -10,7 +10,6 @@ use crate::setting::Setting;
 use crate::task::ExportProject;
 use anyhow::Context as _;
 use chrono::Utc;
-use counterfoil_store::Store;
 use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::producer::{RawTask, SendOptions};

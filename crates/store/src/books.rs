@@ -4,6 +4,7 @@ use crate::error::StoreError;
 use async_trait::async_trait;
 use serde::Serialize;
 use sqlx::FromRow;
+use std::collections::HashSet;
 
 /// An id without a row, and where it is known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, FromRow)]
@@ -22,6 +23,9 @@ pub trait Books: Send + Sync {
     /// may be what should have become the row. Histories, results and logs are asked by
     /// [`ids_without_row`](crate::Retention::ids_without_row).
     async fn strays(&self) -> Result<Vec<Stray>, StoreError>;
+
+    /// Ids of the tasks that wait in the outbox: nobody has sent them yet.
+    async fn unsent_tasks(&self) -> Result<HashSet<String>, StoreError>;
 }
 
 /// Implements [`Books`] for a store that has what [`implement_store!`](crate::calls::implement_store) needs.
@@ -32,6 +36,12 @@ macro_rules! implement_books {
             async fn strays(&self) -> Result<Vec<crate::books::Stray>, StoreError> {
                 let strays = query_as(self.sql.strays).bind(row_limit(0));
                 self.all("look for ids without a row", strays).await
+            }
+
+            async fn unsent_tasks(&self) -> Result<HashSet<String>, StoreError> {
+                let ids = query_as::<_, (String,)>(self.sql.unsent_tasks);
+                let ids = self.all("look what waits in the outbox", ids).await?;
+                Ok(ids.into_iter().map(|(id,)| id).collect())
             }
         }
     };

@@ -83,6 +83,7 @@ pub(crate) struct Statements {
     pub(crate) schedules: &'static str,
     pub(crate) services: &'static str,
     pub(crate) sessions: &'static str,
+    pub(crate) sessions_of_tasks: &'static str,
     pub(crate) set_held: &'static str,
     pub(crate) shortest_lease: &'static str,
     pub(crate) stored_tasks: &'static str,
@@ -100,6 +101,7 @@ pub(crate) struct Statements {
     pub(crate) unpublished_controls: &'static str,
     pub(crate) unroutable: &'static str,
     pub(crate) unroutable_services: &'static str,
+    pub(crate) unsent_tasks: &'static str,
     pub(crate) update_canary: &'static str,
     pub(crate) update_marker: &'static str,
     pub(crate) update_subtasks: &'static str,
@@ -133,11 +135,11 @@ macro_rules! statements {
             lost_tasks mark_published mark_sent marker_seen missing_tasks move_schedule next_due
             old_of_retention old_of_type outbox_state overdue_sessions owners parked probe
             refuse_message refused_messages remove_old renew_leases result retentions schedules
-            services sessions set_held shortest_lease stored_tasks strange_subtasks strays
-            subtask_ends subtask_news subtasks task task_schema task_types task_with_identity tasks
-            tasks_with_ids unpublished_controls unroutable unroutable_services update_canary
-            update_marker update_subtasks upsert_dead upsert_parked upsert_result upsert_task
-            upsert_worker waiting workers
+            services sessions sessions_of_tasks set_held shortest_lease stored_tasks
+            strange_subtasks strays subtask_ends subtask_news subtasks task task_schema task_types
+            task_with_identity tasks tasks_with_ids unpublished_controls unroutable
+            unroutable_services unsent_tasks update_canary update_marker update_subtasks upsert_dead
+            upsert_parked upsert_result upsert_task upsert_worker waiting workers
         )
     };
 }

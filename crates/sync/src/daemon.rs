@@ -135,8 +135,13 @@ impl Daemon {
             self.health(),
             stop.clone(),
         ));
-        rest.spawn(self.leader().run(stop.clone()));
-        self.pump().run(stop.clone()).await
+        let leader = rest.spawn(self.leader().run(stop.clone()));
+        let pump = self.pump().run(stop.clone());
+        tokio::select! {
+            ended = pump => ended,
+            // Without it finalizers, schedules and rescues would stand still, and nobody would notice.
+            Err(error) = leader => Err(SyncError::Panicked(error)),
+        }
     }
 
     fn leader(&self) -> Leader {

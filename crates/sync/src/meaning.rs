@@ -2,10 +2,13 @@
 //! is asked by somebody who may only ask is done here, and what was done already stays as it is.
 
 use counterfoil_store::record::{ControlRow, TaskRow};
-use counterfoil_store::{Batch, Cancelling, HeldBack, Store, StoreError};
+use counterfoil_store::{Batch, Cancelling, HeldBack, SessionEnds, Store, StoreError};
 use counterfoil_toolbox::control::Order;
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::ids::{SessionId, TaskId};
 use std::collections::HashMap;
+
+/// Subtasks that are written together.
+const AT_ONCE: u32 = 500;
 
 /// Does to the rows of tasks what these mean, in their order, and ends what they replace.
 pub(crate) async fn give_effect(store: &dyn Store, rows: &[ControlRow]) -> Result<(), StoreError> {
@@ -45,7 +48,34 @@ pub(crate) async fn give_effect(store: &dyn Store, rows: &[ControlRow]) -> Resul
             batch.revoke(task, row.created_by.as_deref(), row.created_date);
         }
     }
-    store.apply(&batch).await.map(drop)
+    store.apply(&batch).await?;
+    for row in rows.iter().filter(|row| row.ends_at.is_none()) {
+        if let Some(Order::RevokeSession { session_id }) = orders(row) {
+            abort(store, &session_id, row).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends an open session whose subtasks were revoked; one that timed out is over by now.
+async fn abort(store: &dyn Store, id: &SessionId, row: &ControlRow) -> Result<(), StoreError> {
+    let session = store.session(id).await?;
+    if !session.is_some_and(|session| session.status.is_open() && !session.timed_out) {
+        return Ok(());
+    }
+    let (by, at) = (row.created_by.as_deref(), row.created_date);
+    let mut after = None;
+    loop {
+        let rows = store.unfinished_subtasks(id, after, AT_ONCE).await?;
+        after = rows.last().map(|row| row.position);
+        let mut batch = Batch::new();
+        batch.session_aborted(id, by);
+        batch.end_subtasks(id, &rows, SessionEnds::Aborted, at);
+        store.apply(&batch).await?;
+        if rows.len() < AT_ONCE as usize {
+            return Ok(());
+        }
+    }
 }
 
 fn subject(order: Order) -> Option<TaskId> {

@@ -78,7 +78,13 @@ impl Watchdog {
             if !leading.still().await {
                 break;
             }
-            self.end(&session).await?;
+            match self.end(&session).await {
+                Err(error) if !error.is_transient() => {
+                    let error = ErrorChain(&error);
+                    tracing::error!(session_id = %session, %error, "the time of a session is over, and it cannot be ended");
+                }
+                ended => ended?,
+            }
         }
         Ok(())
     }

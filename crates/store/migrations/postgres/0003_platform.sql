@@ -232,7 +232,9 @@ CREATE TABLE control (
     run integer,
     created_by text,
     -- The order of what is asked about one subject.
-    created_date timestamptz NOT NULL,
+    created_date timestamptz NOT NULL
+        -- Later times cannot be read.
+        CONSTRAINT control_time_known CHECK (created_date BETWEEN '2000-01-01' AND '9999-01-01'),
     -- When it was last published.
     published_at timestamptz,
     -- Since when it does not hold any more; at once for what is said only once.

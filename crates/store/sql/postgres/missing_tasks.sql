@@ -5,7 +5,7 @@
 -- 4 limit.
 SELECT
     task_id, type, run, rescue, executions, deliveries, tries, exchange, routing_key, message,
-    headers::text, properties::text
+    headers::text, properties::text, delayed_until IS NOT NULL AS was_delayed
 FROM background_task
 WHERE (
         state = 'PENDING' AND copy_rescue <= rescue
@@ -14,7 +14,10 @@ WHERE (
     AND addressee = $1 AND copy_run = run AND NOT held
     AND GREATEST(last_updated, eta, retry_at, delayed_until) < now() - $2::float8 * interval '1 second'
     -- Nor one that has not been sent yet.
-    AND NOT EXISTS (SELECT 1 FROM outbox WHERE key = 'task:' || task_id AND sent_at IS NULL)
+    AND task_id NOT IN (
+        SELECT outbox.headers ->> 'id' FROM outbox
+        WHERE sent_at IS NULL AND outbox.headers ->> 'id' IS NOT NULL
+    )
     AND task_id > $3::text
 ORDER BY task_id
 LIMIT $4

@@ -1,5 +1,5 @@
--- Removes the rows of those tasks that are still old enough, and tells which. Subtasks
--- of sessions that are not over stay, because those count them. Rows that somebody writes at
+-- Removes the rows of those tasks that are still old enough, and tells which. Subtasks of sessions stay until
+-- those are over for as long, tasks with dead letters until people have dealt with those. Rows that somebody writes at
 -- this moment are left for the next time.
 -- Parameters: 1 task ids, 2 seconds that they are kept.
 DELETE FROM background_task
@@ -8,8 +8,9 @@ WHERE task_id IN (
     WHERE task_id = ANY ($1::text[]) AND NOT immutable AND last_updated < now() - $2::int8 * interval '1 second'
         AND NOT EXISTS (
             SELECT 1 FROM session_subtask AS subtask JOIN session ON session.id = subtask.session_id
-            WHERE subtask.task_id = task.task_id AND session.status IN ('ONGOING', 'ABORTING')
+            WHERE subtask.task_id = task.task_id AND (session.finished_at IS NULL OR session.finished_at >= now() - $2::int8 * interval '1 second')
         )
+        AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.task_id = task.task_id AND times > handled)
     FOR UPDATE SKIP LOCKED
 )
 RETURNING task_id

@@ -5,7 +5,7 @@
 -- 4 limit.
 SELECT
     task_id, type, run, rescue, executions, deliveries, tries, exchange, routing_key, message,
-    headers, properties
+    headers, properties, delayed_until IS NOT NULL AS was_delayed
 FROM background_task
 WHERE (
         state = 'PENDING' AND copy_rescue <= rescue
@@ -15,7 +15,10 @@ WHERE (
     AND max(last_updated, coalesce(eta, ''), coalesce(retry_at, ''), coalesce(delayed_until, ''))
         < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (-?2) || ' seconds')
     -- Nor one that has not been sent yet.
-    AND NOT EXISTS (SELECT 1 FROM outbox WHERE key = 'task:' || task_id AND sent_at IS NULL)
+    AND task_id NOT IN (
+        SELECT json_extract(outbox.headers, '$.id') FROM outbox
+        WHERE sent_at IS NULL AND json_extract(outbox.headers, '$.id') IS NOT NULL
+    )
     AND task_id > ?3
 ORDER BY task_id
 LIMIT ?4

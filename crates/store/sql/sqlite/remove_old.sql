@@ -1,10 +1,14 @@
--- Removes the rows of those tasks that are still old enough, and tells which. Subtasks
--- of sessions that are not over stay, because those count them.
+-- Removes the rows of those tasks that are still old enough, and tells which. Subtasks of sessions stay until
+-- those are over for as long, tasks with dead letters until people have dealt with those.
 -- Parameters: 1 task ids, a JSON array, 2 seconds that they are kept.
 DELETE FROM background_task
 WHERE task_id IN (SELECT value FROM json_each(?1)) AND NOT immutable AND last_updated < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', -?2 || ' seconds')
     AND NOT EXISTS (
         SELECT 1 FROM session_subtask AS subtask JOIN session ON session.id = subtask.session_id
-        WHERE subtask.task_id = background_task.task_id AND session.status IN ('ONGOING', 'ABORTING')
+        WHERE subtask.task_id = background_task.task_id AND (
+            session.finished_at IS NULL
+            OR session.finished_at >= strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', -?2 || ' seconds')
+        )
     )
+    AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.task_id = background_task.task_id AND times > handled)
 RETURNING task_id

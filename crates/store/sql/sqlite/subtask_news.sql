@@ -24,12 +24,12 @@ SELECT
     (
         SELECT count(DISTINCT e.run || ' ' || e.rescue || ' ' || (e.executions + e.tries))
         FROM task_event AS e
-        WHERE e.task_id = w.task_id AND e.kind = 'RETRY' AND coalesce(e.detail ->> 'counted', 1)
+        WHERE e.task_id = t.task_id AND e.kind = 'RETRY' AND coalesce(e.detail ->> 'counted', 1)
     ) AS counted,
     (
         SELECT count(DISTINCT e.run || ' ' || e.rescue || ' ' || (e.executions + e.tries))
         FROM task_event AS e
-        WHERE e.task_id = w.task_id AND e.kind = 'RETRY' AND NOT coalesce(e.detail ->> 'counted', 1)
+        WHERE e.task_id = t.task_id AND e.kind = 'RETRY' AND NOT coalesce(e.detail ->> 'counted', 1)
     ) AS uncounted
 FROM wanted AS w
 JOIN session AS x ON x.id = w.session_id

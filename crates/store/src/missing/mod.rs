@@ -26,6 +26,8 @@ pub struct MissingTask {
     pub lineage: Lineage,
     /// The message as it was published: that of the coming attempt, whatever it says of its rescue.
     pub message: StoredMessage,
+    /// Whether a copy of it was ever in the delay levels.
+    pub was_delayed: bool,
 }
 
 impl MissingTask {
@@ -91,6 +93,7 @@ pub(crate) struct MissingColumns {
     tries: i32,
     #[sqlx(flatten)]
     message: MessageColumns,
+    was_delayed: bool,
 }
 
 impl From<MissingColumns> for MissingTask {
@@ -106,6 +109,7 @@ impl From<MissingColumns> for MissingTask {
                 tries: columns.tries,
             },
             message: columns.message.into(),
+            was_delayed: columns.was_delayed,
         }
     }
 }

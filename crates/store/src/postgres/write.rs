@@ -15,6 +15,8 @@ use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::values::TaskValues;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::EventKind;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::message::Content;

@@ -70,11 +70,16 @@ impl Batch {
         by: Option<&str>,
         at: DateTime<Utc>,
     ) -> Uuid {
+        self.session_aborted(session, by);
+        self.revoke_session(session, by, at)
+    }
+
+    /// The same of a session of whose subtasks workers are asked already.
+    pub fn session_aborted(&mut self, session: &SessionId, by: Option<&str>) {
         let ending = Ending::Aborted {
             by: by.map(|by| boxed(by, INDEXED)),
         };
         self.endings.insert(session.clone(), ending);
-        self.revoke_session(session, by, at)
     }
 
     /// Adds that the time of an open session is over. It is over, and what is missing of it counts as failed;

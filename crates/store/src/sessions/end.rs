@@ -11,6 +11,12 @@ use sqlx::FromRow;
 /// Bytes of all results together up to which a finalizer gets them with its summary.
 pub(crate) const MOST_RESULT_BYTES: i64 = 256 * 1024;
 
+/// Longest body of a finalizer's message: the broker takes no more than 16 MiB.
+const MOST_BYTES: usize = 15 * 1024 * 1024;
+
+/// What is left of the text of an error where all of them are too long.
+const MOST_OF_AN_ERROR: usize = 100;
+
 /// An open session whose subtasks are all over.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Complete {
@@ -59,12 +65,37 @@ pub(crate) fn end_of(
         .status
         .ended(session.timed_out, session.failed, policy);
     let finalizer = serde_json::from_str::<Finalizer>(&session.finalizer).ok();
-    let message = finalizer.map(|finalizer| {
-        let summary = summary(session, status, ends);
-        let json = serde_json::to_string(&summary).expect("a summary is JSON");
-        finalizer.message(&json)
-    });
+    let message = finalizer.map(|finalizer| fitting(&finalizer, summary(session, status, ends)));
     (status, message)
+}
+
+/// The finalizer's message, with as much of the summary as fits.
+fn fitting(finalizer: &Finalizer, mut summary: SessionSummary) -> (RoutingKey, Content) {
+    for shorten in [cut_errors, leave_out_subtasks] {
+        let message = message(finalizer, &summary);
+        if message.1.body.len() <= MOST_BYTES {
+            return message;
+        }
+        shorten(&mut summary);
+    }
+    message(finalizer, &summary)
+}
+
+fn message(finalizer: &Finalizer, summary: &SessionSummary) -> (RoutingKey, Content) {
+    finalizer.message(&serde_json::to_string(summary).expect("a summary is JSON"))
+}
+
+fn cut_errors(summary: &mut SessionSummary) {
+    for subtask in &mut summary.subtasks {
+        if let Some(text) = &mut subtask.error_message {
+            text.truncate(text.floor_char_boundary(MOST_OF_AN_ERROR));
+        }
+    }
+}
+
+fn leave_out_subtasks(summary: &mut SessionSummary) {
+    summary.subtasks = Vec::new();
+    summary.results_left_out = true;
 }
 
 fn summary(session: &Complete, status: SessionStatus, ends: Vec<End>) -> SessionSummary {
@@ -98,5 +129,57 @@ fn subtask(end: End) -> SubtaskSummary {
         result: result.and_then(Result::ok),
         error_kind: end.error_kind,
         error_message: end.error_message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(failures: usize, kwargs: &str) -> SessionSummary {
+        let session = Complete {
+            id: "s1".to_owned(),
+            action: "harvest".to_owned(),
+            status: SessionStatus::Ongoing,
+            policy: "complete".to_owned(),
+            timed_out: false,
+            total: 1,
+            succeeded: 0,
+            failed: 1,
+            skipped: 0,
+            retried_counted: 0,
+            retried_uncounted: 0,
+            finalizer: format!(
+                r#"{{"id":"f","task":"demo.end","args":[],"kwargs":{{"k":"{kwargs}"}},"takes_summary":true}}"#
+            ),
+            duration_ms: 0,
+        };
+        let end = End {
+            task_id: "t".to_owned(),
+            name: "demo.add".to_owned(),
+            status: TaskState::Failure,
+            error_kind: None,
+            error_message: Some("é".repeat(2000)),
+            result: None,
+            left_out: false,
+        };
+        let (_, message) = end_of(&session, vec![end; failures]);
+        let (_, content) = message.expect("a finalizer");
+        assert!(content.body.len() <= MOST_BYTES, "{}", content.body.len());
+        let (_, kwargs, _): (serde_json::Value, serde_json::Value, serde_json::Value) =
+            serde_json::from_slice(&content.body).expect("a body");
+        serde_json::from_value(kwargs["session"].clone()).expect("a summary")
+    }
+
+    #[test]
+    fn a_finalizer_fits_a_message_whatever_its_subtasks_failed_with() {
+        let whole = ended(10, "");
+        let text = whole.subtasks[9].error_message.as_deref();
+        assert_eq!(text.map(str::len), Some(4000));
+        let cut = ended(10_000, "");
+        let text = cut.subtasks[9999].error_message.as_deref();
+        assert_eq!(text.map(str::len), Some(MOST_OF_AN_ERROR));
+        let none = ended(20_000, &"x".repeat(13 * 1024 * 1024));
+        assert!(none.subtasks.is_empty() && none.results_left_out);
     }
 }

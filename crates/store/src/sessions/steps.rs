@@ -2,9 +2,10 @@
 
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use serde::Serialize;
+use sqlx::FromRow;
 
 /// A subtask whose row a batch has changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, FromRow)]
 pub(crate) struct Touched {
     pub(crate) session_id: String,
     pub(crate) task_id: String,
@@ -28,9 +29,19 @@ macro_rules! session_steps {
             tx: Tx<'_>,
             sql: &Statements,
             batch: &Batch,
-            touched: Vec<Touched>,
+            mut touched: Vec<Touched>,
             applied: &mut Applied,
         ) -> Result<(), sqlx::Error> {
+            // A retry that is heard of after the end changes no row, and counts.
+            let retry = EventKind::State(TaskState::Retry);
+            let retried = batch.lines.values().filter(|line| line.kind == retry);
+            let retried: BTreeSet<&str> = retried.map(|line| line.task_id.as_str()).collect();
+            if !retried.is_empty() {
+                let of_tasks = query_as::<_, Touched>(sql.sessions_of_tasks).bind(json(&retried));
+                touched.extend(of_tasks.fetch_all(&mut *tx).await?);
+                touched.sort_unstable();
+                touched.dedup();
+            }
             let changed = touched.iter().map(|subtask| subtask.session_id.as_str());
             let opened = batch.openings.keys().map(|id| id.as_str());
             let ended = batch.endings.keys().map(|id| id.as_str());

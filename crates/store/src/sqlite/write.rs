@@ -14,6 +14,8 @@ use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::to_text;
 use crate::values::TaskValues;
 use crate::worker_seen::WorkerSeen;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::EventKind;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::message::Content;

@@ -26,9 +26,10 @@ use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::{TaskMessage, encode_again};
-use counterfoil_toolbox::names::{RoutingKey, ServiceName};
+use counterfoil_toolbox::names::{QueueName, RoutingKey, ServiceName};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::topology::names::DELAY_LEVELS;
 use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, Transport, TransportError,
 };
@@ -75,6 +76,13 @@ enum SearchError {
     Publish(#[from] PublishError),
     #[error(transparent)]
     Sound(#[from] SoundError),
+}
+
+/// Whether messages wait in the delay levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Levels {
+    Empty,
+    InUse,
 }
 
 impl Searcher {
@@ -145,13 +153,18 @@ impl Searcher {
                 empty.push(service);
             }
         }
+        // Levels follow each other, and a broker that was away makes each of them late.
+        let levels = match empty.is_empty() {
+            true => Levels::Empty,
+            false => self.levels().await?,
+        };
         self.sounding.sound().await?;
         let (now, mut seen) = (Instant::now(), HashSet::new());
         if !self.sounding.is_steady_for(self.bound, now) {
             return Ok(());
         }
         for service in empty {
-            self.search(&service, told.round(), &mut seen, leading)
+            self.search(&service, told.round(), levels, &mut seen, leading)
                 .await?;
         }
         self.missing.keep(|task_id| seen.contains(task_id));
@@ -188,11 +201,27 @@ impl Searcher {
         Ok(facts)
     }
 
+    /// Whether anything is in the delay levels.
+    async fn levels(&self) -> Result<Levels, TransportError> {
+        // From high to low, as messages go: none is overlooked while it moves.
+        for level in (0..DELAY_LEVELS).rev() {
+            let Ok(queue) = QueueName::new(&self.names.delay_level(level)) else {
+                continue;
+            };
+            let depth = self.transport.depth(&queue).await?;
+            if depth.is_some_and(|depth| depth.ready > 0) {
+                return Ok(Levels::InUse);
+            }
+        }
+        Ok(Levels::Empty)
+    }
+
     /// Sends the missing tasks of a service again whose queues are empty.
     async fn search(
         &mut self,
         service: &ServiceName,
         long_enough: Duration,
+        levels: Levels,
         seen: &mut HashSet<TaskId>,
         leading: &Leading,
     ) -> Result<(), SearchError> {
@@ -205,7 +234,8 @@ impl Searcher {
             let is_last = page.len() < AT_ONCE as usize;
             after = page.last().map(|task| task.task_id.clone());
             let mut gone = Vec::new();
-            for task in page {
+            let maybe_delayed = |task: &MissingTask| task.was_delayed && levels == Levels::InUse;
+            for task in page.into_iter().filter(|task| !maybe_delayed(task)) {
                 // Whatever the database's clock does, and until every worker has spoken once more.
                 let missing_for = self.missing.see(&task.task_id, task.lineage, now);
                 seen.insert(task.task_id.clone());
@@ -239,6 +269,11 @@ impl Searcher {
                 // Its queue is full by now; others are not.
                 Err(PublishError::Nacked) => {
                     tracing::warn!(task_id = %task.task_id, "its queue takes nothing now; it is tried again");
+                }
+                // The broker does not want this one; the others are no worse for it.
+                Err(error) if !error.is_transient() => {
+                    let error = ErrorChain(&error);
+                    tracing::error!(task_id = %task.task_id, task_name = task.name, %error, "the message of a task is gone, and cannot be sent again");
                 }
                 Err(error) => {
                     failed = Some(error);

@@ -144,7 +144,11 @@ impl Relay {
             self.settle(tried).await?;
         }
         self.mark().await?;
-        self.upkeep().await?;
+        if let Err(error) = self.upkeep().await {
+            // What waits is published all the same.
+            let error = ErrorChain(&error);
+            tracing::warn!(%error, "the outbox is not looked after now; it is tried again later");
+        }
         let held = self.held.queues(Instant::now());
         let due = self.store.due_messages(&held, self.at_once, BYTES).await?;
         if due.is_empty() {
@@ -270,13 +274,14 @@ impl Relay {
     async fn upkeep(&mut self) -> Result<(), StoreError> {
         let now = Instant::now();
         if self.next_report <= now {
-            self.health.outbox(self.store.outbox_state().await?);
             self.next_report = now + REPORT;
+            self.health.outbox(self.store.outbox_state().await?);
         }
         if self.next_tidy <= now {
+            let soon = std::mem::replace(&mut self.next_tidy, now + TIDY);
             let gone = self.store.forget_sent(REMEMBERED, FORGOTTEN_AT_ONCE);
-            if gone.await? < u64::from(FORGOTTEN_AT_ONCE) {
-                self.next_tidy = now + TIDY;
+            if gone.await? >= u64::from(FORGOTTEN_AT_ONCE) {
+                self.next_tidy = soon;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use counterfoil_store::OutboxMessage;
 use counterfoil_toolbox::error::ErrorChain;
-use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
+use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publication, PublishError};
 
@@ -25,7 +25,13 @@ pub(super) enum Verdict {
 pub(super) fn publication(names: &Names, row: &OutboxMessage) -> Result<Publication, String> {
     let exchange = match &*row.message.exchange {
         "" => names.tasks.clone(),
-        name => ExchangeName::new(name).map_err(|error| error.to_string())?,
+        name if name == names.tasks.as_str() => names.tasks.clone(),
+        // Whoever may write into the table must not speak as the daemon.
+        name => {
+            return Err(format!(
+                "only tasks are sent from here, and {name:?} is not their exchange"
+            ));
+        }
     };
     let key = RoutingKey::new(&row.message.routing_key).map_err(|error| error.to_string())?;
     let mut content = row.message.content.clone().without_broker_headers();

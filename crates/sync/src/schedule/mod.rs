@@ -79,7 +79,15 @@ impl Scheduler {
             match firing(&row, now) {
                 Ok((firing, skipped)) => {
                     self.told.remove(&row.name);
-                    let fired = self.store.fire(&firing).await?;
+                    let fired = match self.store.fire(&firing).await {
+                        // Those behind it are no worse for it.
+                        Err(error) if !error.is_transient() => {
+                            let error = ErrorChain(&error);
+                            tracing::error!(key = row.name, %error, "a schedule does not fire");
+                            continue;
+                        }
+                        fired => fired?,
+                    };
                     if fired && skipped > 0 {
                         tracing::warn!(
                             key = row.name,

@@ -7,6 +7,7 @@ use crate::ids::{TaskId, hostname};
 use crate::message::{Content, Envelope, encode, names};
 use crate::names::{RoutingKey, TaskName};
 use crate::task::Task;
+use crate::text::InvalidText;
 use chrono::{DateTime, Utc};
 use std::sync::LazyLock;
 
@@ -16,6 +17,16 @@ pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Who sends, in every message: this process.
 static ORIGIN: LazyLock<Box<str>> =
     LazyLock::new(|| format!("counterfoil{}@{}", std::process::id(), hostname()).into());
+
+/// Why rows cannot keep it: what they cut would be equal to others.
+fn bad_identifier(identifier: &str) -> Option<&'static str> {
+    match identifier.len() {
+        0 => Some("it is empty"),
+        501.. => Some("it is longer than 500 bytes"),
+        _ if identifier.contains('\0') => Some("it holds a NUL"),
+        _ => None,
+    }
+}
 
 /// A task that is not sent yet.
 #[derive(Debug, Clone)]
@@ -54,9 +65,14 @@ impl Draft {
     /// A task by name, its arguments as JSON text, written at `now`.
     ///
     /// # Errors
-    /// [`SendError::TooLarge`].
+    /// [`SendError::TooLarge`]; [`SendError::Name`] for an identifier that is empty, longer than 500 bytes or
+    /// holds a NUL.
     pub fn new(task: RawTask, options: SendOptions, now: DateTime<Utc>) -> Result<Self, SendError> {
         let (due, class) = (options.due(now), options.priority.unwrap_or_default());
+        if let Some(why) = options.identifier.as_deref().and_then(bad_identifier) {
+            let identifier = options.identifier.as_deref().unwrap_or_default();
+            return Err(InvalidText::new("identifier", identifier, why).into());
+        }
         let id = options.id_of(&task, now);
         let mut envelope = Envelope::new(id, task.name);
         options.fill(&mut envelope, now);

@@ -127,7 +127,8 @@ impl SendOptions {
         self
     }
 
-    /// As a subtask of a session, under an id that the session's opening can list.
+    /// As a subtask of a session, under an id that the session's opening can list: `unique_for` means nothing
+    /// there.
     pub(crate) fn in_session(mut self, session: &SessionId) -> Self {
         self.id.get_or_insert_with(TaskId::random);
         self.session(session)

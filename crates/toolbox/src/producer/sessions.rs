@@ -35,6 +35,8 @@ impl Producer {
         if content.body.len() > MAX_BODY {
             return Err(SessionError::TooLarge(content.body.len()));
         }
+        // As the daemon reads it: whom it refuses would be told too late.
+        Opening::read(&content.body, opening.finalizer.task.service())?;
         let key = event_key(opening.finalizer.task.service());
         self.open(
             &opening,

@@ -1,6 +1,6 @@
 //! Putting a session together.
 
-use super::opening::{Finalizer, MOST_SUBTASKS, Opening, Subtask};
+use super::opening::{BadOpening, Finalizer, MOST_SUBTASKS, Opening, Subtask};
 use super::status::ErrorPolicy;
 use crate::call::Signature;
 use crate::ids::{SessionId, TaskId};
@@ -39,6 +39,9 @@ pub enum SessionError {
     /// The finalizer or a subtask cannot be sent as it is, or the broker is away.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// The platform would not take it.
+    #[error(transparent)]
+    Bad(#[from] BadOpening),
     /// There are too many subtasks.
     #[error(
         "a session may have {MOST_SUBTASKS} subtasks at most, and this one has {0}; split it up"
@@ -47,8 +50,9 @@ pub enum SessionError {
     /// The finalizer and all ids together are too large for one message.
     #[error("the session's opening is {0} bytes long; at most 16 MiB can be sent")]
     TooLarge(usize),
-    /// The platform was not told of the session, so no subtask was sent.
-    #[error("session {id} was not opened, and nothing of it was sent")]
+    /// Nobody confirmed that the platform was told of the session, so no subtask was sent. It may be open
+    /// all the same, and its finalizer run when its time is over.
+    #[error("session {id} may not have been opened, and no subtask of it was sent")]
     NotOpened {
         /// Id of the session.
         id: SessionId,
@@ -107,7 +111,8 @@ impl Session {
     }
 
     /// Options of the finalizer: its id, creator, related object, identifier, limits, retries and priority.
-    /// The others mean nothing for it.
+    /// The others mean nothing for it. An identifier that another living task of its type has may cost it its
+    /// run, as with any task.
     pub fn finalizer_options(mut self, options: SendOptions) -> Self {
         self.finalizer_options = options;
         self

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// Most subtasks of a session.
 pub const MOST_SUBTASKS: usize = 100_000;
 
+/// Most bytes of the finalizer's own arguments: with its summary it has to fit a message.
+const MOST_ARGUMENTS: usize = 8 * 1024 * 1024;
+
 /// Levels of nesting around an argument of the finalizer.
 const AROUND: usize = 4;
 
@@ -97,7 +100,7 @@ pub struct Finalizer {
 
 /// Why a message opens no session.
 #[derive(Debug, thiserror::Error)]
-#[error("the message opens no session: {0}")]
+#[error("it opens no session: {0}")]
 pub struct BadOpening(String);
 
 #[derive(Serialize)]
@@ -157,6 +160,12 @@ impl Opening {
         }
         if !finalizer.kwargs.get().starts_with('{') {
             return Some("the finalizer's kwargs are no object".to_owned());
+        }
+        let bytes = finalizer.args.get().len() + finalizer.kwargs.get().len();
+        if bytes > MOST_ARGUMENTS {
+            return Some(format!(
+                "the finalizer's arguments are {bytes} bytes long, and may be 8 MiB"
+            ));
         }
         if self.subtasks.len() > MOST_SUBTASKS {
             return Some(format!("it has more than {MOST_SUBTASKS} subtasks"));

@@ -1,6 +1,6 @@
 //! One look at database and broker.
 
-use super::balance::{Dead, Facts, Open, Queue};
+use super::balance::{Dead, Facts, Open, Place, Queue};
 use super::tally::Tally;
 use crate::command::workers::is_alive;
 use crate::failure::Failure;
@@ -156,6 +156,7 @@ impl Look<'_> {
         living: &HashSet<String>,
         before: DateTime<Utc>,
     ) -> Result<(), Failure> {
+        let unsent = self.store.unsent_tasks().await?;
         for state in OPEN {
             let mut filter = TaskFilter {
                 state: Some(state),
@@ -167,9 +168,15 @@ impl Look<'_> {
                 let is_last = page.len() < PAGE as usize;
                 filter.after = page.last().map(Cursor::after);
                 let old = page.iter().filter(|row| row.last_updated < before);
-                facts
-                    .open
-                    .extend(old.map(|row| Open::of(row, living, before)));
+                let open = old.map(|row| match Open::of(row, living, before) {
+                    // Nobody has sent it yet.
+                    open if unsent.contains(&open.task_id) => Open {
+                        place: Place::Anywhere,
+                        ..open
+                    },
+                    open => open,
+                });
+                facts.open.extend(open);
                 if is_last {
                     break;
                 }

@@ -115,6 +115,14 @@ fn pending(facts: &Facts) -> Explanation {
             format!("it is not due before {}, in {wait}", shown(eta)),
         );
     }
+    if facts.is_unsent {
+        return Explanation::new(
+            "outbox",
+            "it is in the outbox of the database, and the daemon has not sent it yet",
+        )
+        .detail("it is sent as soon as the broker and its queue take it, in its turn")
+        .remedy("if it stays so: see `counterfoil doctor`, which tells what the outbox waits for");
+    }
     waiting(facts)
 }
 

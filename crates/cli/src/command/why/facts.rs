@@ -29,6 +29,8 @@ pub(super) struct Facts {
     pub(super) tokens: Option<Tokens>,
     /// Its session's id and state.
     pub(super) session: Option<(String, String)>,
+    /// Whether it waits in the outbox: nobody has sent it yet.
+    pub(super) is_unsent: bool,
     /// After how long without news a missing message is sent again.
     pub(super) lost_after: Duration,
     /// What the daemon has not read yet.

@@ -141,6 +141,7 @@ async fn gather(
         session: session.map(|row| (row.id.to_string(), row.status.to_string())),
         dead: dead.map(|row| (row.service, row.reason)),
         parked: parked.map(|row| row.reason).collect(),
+        is_unsent: store.unsent_tasks().await?.contains(task.task_id.as_str()),
         lost_after: config.sync.lost_after,
         task,
         now,

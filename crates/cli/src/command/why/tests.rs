@@ -67,6 +67,7 @@ fn facts(state: TaskState) -> Facts {
         parked: Vec::new(),
         tokens: None,
         session: None,
+        is_unsent: false,
         lost_after: Duration::from_secs(360),
         lag: Lag::Known {
             tracking: 0,
@@ -346,4 +347,14 @@ fn a_daemon_that_is_behind_and_an_unknown_id_are_told() {
             "start `counterfoil-sync`",
         ],
     );
+}
+
+#[test]
+fn a_task_that_nobody_has_sent_yet_is_in_the_outbox_and_not_lost() {
+    let facts = Facts {
+        is_unsent: true,
+        queue: queue(0, 0),
+        ..facts(TaskState::Pending)
+    };
+    assert_eq!(explain(&facts).place, "outbox");
 }

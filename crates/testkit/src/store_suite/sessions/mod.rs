@@ -12,6 +12,7 @@ use super::samples::copy_of;
 use super::site::StoreSite;
 use anyhow::{Context, ensure};
 use counterfoil_store::{Batch, SessionFilter, Store};
+use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::session::{Opening, SessionStatus};
 use counterfoil_toolbox::state::Lineage;
@@ -28,36 +29,16 @@ use std::sync::Arc;
 pub async fn every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer(
     site: &StoreSite,
 ) -> anyhow::Result<()> {
-    use TaskState::{Failure, Retry, Success};
-    let sessions: Vec<_> = permutations(6)
-        .into_iter()
-        .map(|o| (o, opening(3)))
-        .collect();
-    let sessions = Arc::new(sessions);
-    let told_of = |opening: &Opening, place: usize, batch: &mut Batch| match place {
-        0 => batch.open_session(opening),
-        1 => {
-            let mut skipped = told(opening, 0, 0, Success);
-            skipped.skipped = Some("nothing to do".into());
-            batch.event(&skipped);
-        }
-        2 => batch.event(&told(opening, 1, 0, Retry)),
-        3 => {
-            let mut snoozed = told(opening, 1, 1, Retry);
-            snoozed.counted = Some(false);
-            batch.event(&snoozed);
-        }
-        4 => batch.event(&told(opening, 1, 2, Success)),
-        _ => batch.event(&told(opening, 2, 0, Failure)),
-    };
-    let daemon = |store: Arc<dyn Store>, steps: [usize; 6]| {
+    let orders = permutations(6).into_iter();
+    let sessions: Arc<Vec<_>> = Arc::new(orders.map(|o| (o, Inputs::new(opening(3)))).collect());
+    let daemon = |store: Arc<dyn Store>, steps: [usize; 3]| {
         let sessions = Arc::clone(&sessions);
         async move {
             for step in steps {
                 for sessions in sessions.chunks(180) {
                     let mut batch = Batch::new();
-                    for (order, opening) in sessions {
-                        told_of(opening, order[step], &mut batch);
+                    for (order, inputs) in sessions {
+                        inputs.add_to(&mut batch, order[step]);
                     }
                     store.apply(&batch).await?;
                 }
@@ -66,29 +47,66 @@ pub async fn every_order_of_a_session_ends_in_the_same_counters_and_one_finalize
         }
     };
     let (one, other) = (site.another().await?, site.another().await?);
-    let one = daemon(one, [0, 2, 4, 5, 3, 1]);
-    let other = daemon(other, [1, 3, 5, 4, 2, 0]);
-    tokio::try_join!(one, other)?;
-    for (order, opening) in sessions.iter() {
-        let opening = opening.clone();
-        let session = Site { site, opening };
-        let row = session.row().await?;
-        let counters = [
-            row.total,
-            row.succeeded,
-            row.failed,
-            row.skipped,
-            row.retried_counted,
-            row.retried_uncounted,
-        ];
-        ensure!(counters == [3, 2, 1, 1, 1, 1], "{order:?}: {counters:?}");
-        ensure!(
-            row.status == SessionStatus::CompletedWithErrors && row.finished_at.is_some(),
-            "{order:?}: {row:?}"
-        );
+    // Each is told once; then the other daemon tells it too.
+    for steps in [[[0, 2, 4], [1, 3, 5]], [[5, 3, 1], [4, 2, 0]]] {
+        let [mine, others] = steps;
+        tokio::try_join!(daemon(one.clone(), mine), daemon(other.clone(), others))?;
+        for (order, inputs) in sessions.iter() {
+            check(site, &inputs.opening)
+                .await
+                .with_context(|| format!("{order:?}"))?;
+        }
     }
     let queued = "SELECT CAST(count(*) AS text) FROM outbox WHERE key LIKE 'finalizer:%'";
     ensure!(site.text(queued).await?.as_deref() == Some("720"));
+    Ok(())
+}
+
+/// What is told of a session of three.
+struct Inputs {
+    opening: Opening,
+    events: [Event; 5],
+}
+
+impl Inputs {
+    fn new(opening: Opening) -> Self {
+        use TaskState::{Failure, Retry, Success};
+        let mut skipped = told(&opening, 0, 0, Success);
+        skipped.skipped = Some("nothing to do".into());
+        let mut snoozed = told(&opening, 1, 1, Retry);
+        snoozed.counted = Some(false);
+        let events = [
+            skipped,
+            told(&opening, 1, 0, Retry),
+            snoozed,
+            told(&opening, 1, 2, Success),
+            told(&opening, 2, 0, Failure),
+        ];
+        Self { opening, events }
+    }
+
+    fn add_to(&self, batch: &mut Batch, place: usize) {
+        match place.checked_sub(1) {
+            None => batch.open_session(&self.opening),
+            Some(place) => batch.event(&self.events[place]),
+        }
+    }
+}
+
+async fn check(site: &StoreSite, opening: &Opening) -> anyhow::Result<()> {
+    let opening = opening.clone();
+    let row = Site { site, opening }.row().await?;
+    let counters = [
+        row.total,
+        row.succeeded,
+        row.failed,
+        row.skipped,
+        row.retried_counted,
+        row.retried_uncounted,
+    ];
+    ensure!(counters == [3, 2, 1, 1, 1, 1], "{counters:?}");
+    ensure!(row.status == SessionStatus::CompletedWithErrors, "{row:?}");
+    ensure!(row.finished_at.is_some(), "{row:?}");
     Ok(())
 }
 

@@ -3,10 +3,14 @@
 use super::FaultyStore;
 use async_trait::async_trait;
 use counterfoil_store::{Books, StoreError, Stray};
+use std::collections::HashSet;
 
 #[async_trait]
 impl Books for FaultyStore {
     async fn strays(&self) -> Result<Vec<Stray>, StoreError> {
         self.inner.strays().await
+    }
+    async fn unsent_tasks(&self) -> Result<HashSet<String>, StoreError> {
+        self.inner.unsent_tasks().await
     }
 }

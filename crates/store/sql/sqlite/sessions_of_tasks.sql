@@ -1,0 +1,4 @@
+-- Which of these tasks are subtasks, and of what sessions.
+-- Parameters: 1 task ids, a JSON array of texts.
+SELECT session_id, task_id FROM background_task
+WHERE task_id IN (SELECT value FROM json_each(?1)) AND session_id IS NOT NULL
