@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use crate::platform::{Platform, wait_for_count};
-use counterfoil_testkit::{Database, RabbitNode, patience};
+use counterfoil_testkit::{Database, RabbitNode, RabbitOptions, patience};
 use counterfoil_toolbox::names::TaskName;
 use counterfoil_toolbox::producer::{Producer, RawTask, SendOptions};
 use counterfoil_toolbox::{TaskId, TaskState};
@@ -19,7 +19,13 @@ type Due = HashMap<String, i64>;
 #[tokio::test]
 async fn delayed_tasks_start_in_time_are_held_by_nobody_and_survive_the_broker()
 -> anyhow::Result<()> {
-    let mut rabbit = RabbitNode::start().await?;
+    // A broker that has just started may dead-letter into queues that are not there yet, and tries again after its
+    // own three minutes otherwise.
+    let options = RabbitOptions {
+        dead_letter_confirm_timeout: Some(Duration::from_secs(10)),
+        ..RabbitOptions::default()
+    };
+    let mut rabbit = RabbitNode::start_with(options).await?;
     let database = Database::fresh().await?;
     let mut platform = Platform::init(&rabbit.amqp_url("/"), database.url())?;
     let (mut daemon, mut worker) = (platform.daemon()?, platform.worker()?);

@@ -139,7 +139,7 @@ pub async fn a_task_that_is_held_delayed_or_under_way_is_not_missing(
     // One that the platform has not sent yet.
     site.execute(&format!(
         "INSERT INTO outbox (key, exchange, routing_key, message, headers, properties) \
-         VALUES ('task:{}', '', 'demo.add', '', '{{}}', '{{}}')",
+         VALUES ('whatever', '', 'demo.add', '', '{{\"id\": \"{}\"}}', '{{}}')",
         ids[8]
     ))
     .await?;

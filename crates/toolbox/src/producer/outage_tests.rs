@@ -275,8 +275,10 @@ async fn what_is_not_the_brokers_fault_opens_nothing() {
         matches!(large, Err(SendError::TooLarge { .. })),
         "{large:?}"
     );
-    let identifier = "x".repeat(200 * 1024);
-    let wide = SendOptions::new().identifier(identifier);
+    let long = SendOptions::new().identifier("x".repeat(501));
+    let long = producer.send_with(Add { x: 1 }, long).await;
+    assert!(matches!(long, Err(SendError::Name(_))), "{long:?}");
+    let wide = SendOptions::new().creator("x".repeat(200 * 1024));
     let wide = producer.send_with(Add { x: 1 }, wide).await;
     let is_invalid = matches!(
         wide,

@@ -120,8 +120,7 @@ fn pending(facts: &Facts) -> Explanation {
             "outbox",
             "it is in the outbox of the database, and the daemon has not sent it yet",
         )
-        .detail("it is sent as soon as the broker and its queue take it, in its turn")
-        .remedy("if it stays so: see `counterfoil doctor`, which tells what the outbox waits for");
+        .remedy("it is sent in its turn; if it stays so, `counterfoil doctor` tells what the outbox waits for");
     }
     waiting(facts)
 }
