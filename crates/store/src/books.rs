@@ -2,6 +2,7 @@
 
 use crate::error::StoreError;
 use async_trait::async_trait;
+use counterfoil_toolbox::ids::TaskId;
 use serde::Serialize;
 use sqlx::FromRow;
 use std::collections::HashSet;
@@ -24,8 +25,9 @@ pub trait Books: Send + Sync {
     /// [`ids_without_row`](crate::Retention::ids_without_row).
     async fn strays(&self) -> Result<Vec<Stray>, StoreError>;
 
-    /// Ids of the tasks that wait in the outbox: nobody has sent them yet.
-    async fn unsent_tasks(&self) -> Result<HashSet<String>, StoreError>;
+    /// Those of these tasks that wait in the outbox: nobody has sent them yet. Ask for at most 10,000 at a
+    /// time.
+    async fn unsent_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError>;
 }
 
 /// Implements [`Books`] for a store that has what [`implement_store!`](crate::calls::implement_store) needs.
@@ -38,10 +40,12 @@ macro_rules! implement_books {
                 self.all("look for ids without a row", strays).await
             }
 
-            async fn unsent_tasks(&self) -> Result<HashSet<String>, StoreError> {
-                let ids = query_as::<_, (String,)>(self.sql.unsent_tasks);
-                let ids = self.all("look what waits in the outbox", ids).await?;
-                Ok(ids.into_iter().map(|(id,)| id).collect())
+            async fn unsent_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
+                let ids = Self::texts(ids.iter().map(|id| id.as_str()));
+                let unsent = query_as::<_, (String,)>(self.sql.unsent_tasks).bind(ids);
+                let unsent = self.all("look what waits in the outbox", unsent).await?;
+                let unsent = unsent.iter().filter_map(|(id,)| TaskId::new(id).ok());
+                Ok(unsent.collect())
             }
         }
     };

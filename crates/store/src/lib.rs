@@ -60,7 +60,9 @@ pub use outbox::{
 pub use owners::Owners;
 pub use retention::{Kept, KeptTasks, KnownIds, Removed, Retention};
 pub use schedule::{CatchUp, Firing, InvalidCatchUp, ScheduleRow, Schedules};
-pub use sessions::{SessionEnds, SessionFilter, SessionRow, Sessions, SubtaskRow};
+pub use sessions::{
+    EarlyEnd, EndedEarly, SessionEnds, SessionFilter, SessionRow, Sessions, SubtaskRow,
+};
 pub use set_aside::{DeadLetter, Parked};
 pub use store::{LeaderGuard, Store};
 pub use stored::StoredMessage;

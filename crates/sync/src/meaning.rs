@@ -2,13 +2,10 @@
 //! is asked by somebody who may only ask is done here, and what was done already stays as it is.
 
 use counterfoil_store::record::{ControlRow, TaskRow};
-use counterfoil_store::{Batch, Cancelling, HeldBack, SessionEnds, Store, StoreError};
+use counterfoil_store::{Batch, Cancelling, EarlyEnd, HeldBack, SessionEnds, Store, StoreError};
 use counterfoil_toolbox::control::Order;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use std::collections::HashMap;
-
-/// Subtasks that are written together.
-const AT_ONCE: u32 = 500;
 
 /// Does to the rows of tasks what these mean, in their order, and ends what they replace.
 pub(crate) async fn give_effect(store: &dyn Store, rows: &[ControlRow]) -> Result<(), StoreError> {
@@ -64,18 +61,11 @@ async fn abort(store: &dyn Store, id: &SessionId, row: &ControlRow) -> Result<()
         return Ok(());
     }
     let (by, at) = (row.created_by.as_deref(), row.created_date);
-    let mut after = None;
-    loop {
-        let rows = store.unfinished_subtasks(id, after, AT_ONCE).await?;
-        after = rows.last().map(|row| row.position);
-        let mut batch = Batch::new();
-        batch.session_aborted(id, by);
-        batch.end_subtasks(id, &rows, SessionEnds::Aborted, at);
+    let mut end = EarlyEnd::new(id, SessionEnds::Aborted, by, at).asked_already();
+    while let Some(batch) = end.next(store).await? {
         store.apply(&batch).await?;
-        if rows.len() < AT_ONCE as usize {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 fn subject(order: Order) -> Option<TaskId> {

@@ -6,7 +6,7 @@
 
 use crate::leader::Leading;
 use crate::rescue::{SoundError, Sounding};
-use counterfoil_store::{Batch, SessionEnds, Store, StoreError};
+use counterfoil_store::{EarlyEnd, SessionEnds, Store, StoreError};
 use counterfoil_toolbox::SessionId;
 use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::error::ErrorChain;
@@ -15,7 +15,7 @@ use counterfoil_toolbox::transport::{PublisherOptions, Transport};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sessions that are ended in one round, and subtasks of them that are written together.
+/// Sessions that are ended in one round.
 const AT_ONCE: u32 = 500;
 
 /// Ends sessions whose time is over. Only the leader does it.
@@ -98,23 +98,12 @@ impl Watchdog {
 
     async fn end(&self, session: &SessionId) -> Result<(), StoreError> {
         let now = self.store.clock().await?;
-        let (mut after, mut count) = (None, 0);
-        loop {
-            let rows = self.store.unfinished_subtasks(session, after, AT_ONCE);
-            let rows = rows.await?;
-            after = rows.last().map(|row| row.position);
-            count += rows.len();
-            let is_last = rows.len() < AT_ONCE as usize;
-            let mut batch = Batch::new();
-            batch.end_subtasks(session, &rows, SessionEnds::TimedOut, now);
-            if is_last {
-                batch.time_out_session(session, now);
-            }
+        let by = Some("the session's time limit");
+        let mut end = EarlyEnd::new(session, SessionEnds::TimedOut, by, now);
+        while let Some(batch) = end.next(&*self.store).await? {
             self.store.apply(&batch).await?;
-            if is_last {
-                break;
-            }
         }
+        let count = end.so_far.ended + end.so_far.running;
         tracing::warn!(session_id = %session, count, "the time of a session is over; what is missing of it counts as failed");
         Ok(())
     }

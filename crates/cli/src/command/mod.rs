@@ -9,6 +9,8 @@ mod init;
 pub(crate) mod parked;
 mod pause;
 mod queues;
+#[cfg(test)]
+pub(crate) mod sample;
 pub(crate) mod schedule;
 pub(crate) mod send;
 pub(crate) mod session;

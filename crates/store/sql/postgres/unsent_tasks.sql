@@ -1,2 +1,3 @@
--- Ids of the tasks that wait in the outbox.
-SELECT headers ->> 'id' FROM outbox WHERE sent_at IS NULL AND headers ->> 'id' IS NOT NULL
+-- Which of these tasks wait in the outbox.
+-- Parameters: 1 task ids.
+SELECT headers ->> 'id' FROM outbox WHERE sent_at IS NULL AND headers ->> 'id' = ANY ($1::text[])

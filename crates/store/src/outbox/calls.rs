@@ -26,9 +26,33 @@ impl From<MessageRow> for OutboxMessage {
 }
 
 /// Implements [`Outbox`](super::Outbox). Beside what `implement_store!` asks for, the type has the
-/// methods `draft_now` and `wake_now`.
+/// methods `draft_now` and `wake_now`. The function finds who has an identity already.
 macro_rules! implement_outbox {
-    ($store:ty) => {
+    ($store:ty, $living_namesake:path) => {
+        impl $store {
+            /// Refuses a task while another one with its identity lives.
+            async fn refuse_namesake(
+                &self,
+                connection: &mut <Db as sqlx::Database>::Connection,
+                draft: &counterfoil_toolbox::producer::Draft,
+            ) -> Result<(), StoreError> {
+                let Some(identifier) = draft.identifier() else {
+                    return Ok(());
+                };
+                let identity = (draft.task.as_str(), identifier);
+                let found = $living_namesake(connection, identity, &draft.id);
+                let found = self.limits.within("look for the same identity", found);
+                match found.await? {
+                    None => Ok(()),
+                    Some(living) => Err(StoreError::AlreadyScheduled {
+                        name: draft.task.to_string(),
+                        identifier: identifier.to_owned(),
+                        living,
+                    }),
+                }
+            }
+        }
+
         #[async_trait::async_trait]
         impl crate::outbox::Outbox for $store {
             async fn draft_in(

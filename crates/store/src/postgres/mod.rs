@@ -70,7 +70,7 @@ implement_store!(Postgres);
 implement_retention!(Postgres);
 implement_books!(Postgres);
 implement_asking!(Postgres);
-implement_outbox!(Postgres);
+implement_outbox!(Postgres, crate::identity::postgres::living_namesake);
 implement_schedules!(Postgres);
 crate::family::implement_families!(Postgres);
 crate::missing::implement_missing!(Postgres);

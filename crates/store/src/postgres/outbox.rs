@@ -3,16 +3,36 @@
 use super::write::tasks_and_lines;
 use super::{Db, Postgres};
 use crate::error::StoreError;
-use crate::identity::postgres::living_namesake;
 use crate::ids::IdKey;
 use crate::outbox::{AppConnection, Listening, OutboxWake, key_of, row_of};
+use crate::sql::Statements;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::clamped;
 use crate::values::required;
 use counterfoil_toolbox::failpoint::{Point, hit};
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::producer::Draft;
 use sqlx::{Connection, PgConnection, Transaction, query};
 use std::sync::Arc;
+
+/// Puts a message into the outbox, once per key, to be published at once.
+pub(super) async fn hand_over(
+    tx: &mut PgConnection,
+    sql: &Statements,
+    key: &str,
+    routing_key: &RoutingKey,
+    content: &Content,
+) -> Result<(), sqlx::Error> {
+    let task = query(sql.insert_outbox)
+        .bind(vec![key])
+        .bind(vec![""])
+        .bind(vec![routing_key.as_str()])
+        .bind(vec![&content.body[..]])
+        .bind(vec![headers_to_json(&content.headers)])
+        .bind(vec![properties_to_json(&content.properties)]);
+    task.execute(tx).await.map(drop)
+}
 
 impl Postgres {
     pub(super) async fn draft_now(
@@ -28,21 +48,7 @@ impl Postgres {
                 server: Arc::clone(&self.limits.server),
             });
         };
-        if let Some(identifier) = draft.identifier() {
-            let identity = (draft.task.as_str(), identifier);
-            let found = living_namesake(&mut *connection, identity, &draft.id);
-            let found = self
-                .limits
-                .within("look for the same identity", found)
-                .await?;
-            if let Some(living) = found {
-                return Err(StoreError::AlreadyScheduled {
-                    name: draft.task.to_string(),
-                    identifier: identifier.to_owned(),
-                    living,
-                });
-            }
-        }
+        self.refuse_namesake(&mut *connection, draft).await?;
         let key = key_of(&draft.id);
         let put = self.put_in(connection, ids, &key, draft);
         self.limits
@@ -68,27 +74,18 @@ impl Postgres {
         draft: &Draft,
     ) -> Result<(), sqlx::Error> {
         tasks_and_lines(tx, self.sql, ids, &row_of(draft)).await?;
-        let content = &draft.content;
-        let routing_key = draft.routing_key.as_str();
-        let headers = headers_to_json(&content.headers);
-        let properties = properties_to_json(&content.properties);
-        let put = match draft.due {
-            None => query(self.sql.insert_outbox)
-                .bind(vec![key])
-                .bind(vec![""])
-                .bind(vec![routing_key])
-                .bind(vec![&content.body[..]])
-                .bind(vec![headers])
-                .bind(vec![properties]),
-            Some(due) => query(self.sql.insert_outbox_at)
-                .bind(key)
-                .bind("")
-                .bind(routing_key)
-                .bind(&content.body[..])
-                .bind(headers)
-                .bind(properties)
-                .bind(clamped(due)),
+        let (routing_key, content) = (&draft.routing_key, &draft.content);
+        let Some(due) = draft.due else {
+            return hand_over(tx, self.sql, key, routing_key, content).await;
         };
+        let put = query(self.sql.insert_outbox_at)
+            .bind(key)
+            .bind("")
+            .bind(routing_key.as_str())
+            .bind(&content.body[..])
+            .bind(headers_to_json(&content.headers))
+            .bind(properties_to_json(&content.properties))
+            .bind(clamped(due));
         put.execute(tx).await.map(drop)
     }
 

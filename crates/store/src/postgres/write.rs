@@ -2,6 +2,7 @@
 
 use super::asked::{asked, ended};
 use super::letters::{dead, handled, parked};
+use super::outbox::hand_over;
 use super::signs::{canaries, markers, renewals, workers};
 use crate::batch::{Applied, Batch, LogRecord};
 use crate::control::HeldBack;
@@ -13,14 +14,11 @@ use crate::sessions::{
 };
 use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
-use crate::stored::{headers_to_json, properties_to_json};
 use crate::values::TaskValues;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::EventKind;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::ids::SessionId;
-use counterfoil_toolbox::message::Content;
-use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::session::SessionSummary;
 use serde_json::json;
 use sqlx::postgres::{PgArguments, PgBindIterExt};
@@ -39,24 +37,6 @@ macro_rules! column {
 pub(super) use column;
 
 session_steps!(sqlx::Postgres);
-
-/// Puts a task into the outbox, once.
-async fn hand_over(
-    tx: &mut PgConnection,
-    sql: &Statements,
-    name: &str,
-    key: &RoutingKey,
-    content: &Content,
-) -> Result<(), sqlx::Error> {
-    let task = query(sql.insert_outbox)
-        .bind(vec![name.to_owned()])
-        .bind(vec![""])
-        .bind(vec![key.as_str()])
-        .bind(vec![&content.body[..]])
-        .bind(vec![headers_to_json(&content.headers)])
-        .bind(vec![properties_to_json(&content.properties)]);
-    task.execute(tx).await.map(drop)
-}
 
 /// Writes everything that `batch` holds, or nothing. Tasks come first: the locks on their rows keep
 /// others from writing history and results of the same tasks at the same time.

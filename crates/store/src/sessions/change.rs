@@ -61,38 +61,22 @@ impl Batch {
             .or_insert_with(opened);
     }
 
-    /// Adds that an open session is aborted, `at` a time of the [database's](crate::Store::clock) clock: no
-    /// subtask starts any more, and workers are asked to stop those that run. The session is over when they
-    /// are. Returns the id of what is asked. Then [`end_subtasks`](Self::end_subtasks).
-    pub fn abort_session(
-        &mut self,
-        session: &SessionId,
-        by: Option<&str>,
-        at: DateTime<Utc>,
-    ) -> Uuid {
-        self.session_aborted(session, by);
-        self.revoke_session(session, by, at)
-    }
-
-    /// The same of a session of whose subtasks workers are asked already.
-    pub fn session_aborted(&mut self, session: &SessionId, by: Option<&str>) {
-        let ending = Ending::Aborted {
-            by: by.map(|by| boxed(by, INDEXED)),
+    /// Adds that an open session ends before its subtasks do. Out of time it is over, and what is missing of it
+    /// counts as failed; aborted it is over when its subtasks are.
+    pub(crate) fn end_session(&mut self, session: &SessionId, why: SessionEnds, by: Option<&str>) {
+        let ending = match why {
+            SessionEnds::TimedOut => Ending::TimedOut,
+            SessionEnds::Aborted => Ending::Aborted {
+                by: by.map(|by| boxed(by, INDEXED)),
+            },
         };
         self.endings.insert(session.clone(), ending);
-    }
-
-    /// Adds that the time of an open session is over. It is over, and what is missing of it counts as failed;
-    /// workers are asked to stop that. Before it, [`end_subtasks`](Self::end_subtasks).
-    pub fn time_out_session(&mut self, session: &SessionId, at: DateTime<Utc>) {
-        self.endings.insert(session.clone(), Ending::TimedOut);
-        self.revoke_session(session, Some("the session's time limit"), at);
     }
 
     /// Adds that these subtasks are over as far as their session is concerned, which ends before they do:
     /// aborted, those that have not been started are REVOKED; out of time, all are FAILURE (`session_timeout`).
     /// Returns how many that are.
-    pub fn end_subtasks(
+    pub(crate) fn end_subtasks(
         &mut self,
         session: &SessionId,
         rows: &[SubtaskRow],
@@ -133,7 +117,14 @@ impl Batch {
             .map(|(id, _)| id)
     }
 
-    fn revoke_session(&mut self, session: &SessionId, by: Option<&str>, at: DateTime<Utc>) -> Uuid {
+    /// Asks workers to start no subtask of a session any more, and to stop those that run. Returns the id of
+    /// what is asked.
+    pub(crate) fn revoke_session(
+        &mut self,
+        session: &SessionId,
+        by: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Uuid {
         let session_id = session.clone();
         self.ask(Order::RevokeSession { session_id }, by, at)
     }

@@ -6,6 +6,7 @@
 
 mod change;
 mod count;
+mod early;
 mod end;
 mod rows;
 mod steps;
@@ -13,6 +14,7 @@ mod steps;
 pub use change::SessionEnds;
 pub(crate) use change::{Ending, Opened};
 pub(crate) use count::{News, count};
+pub use early::{EarlyEnd, EndedEarly};
 pub(crate) use end::{Complete, End, MOST_RESULT_BYTES, end_of};
 pub use rows::{SessionFilter, SessionRow, SubtaskRow};
 pub(crate) use steps::{Touched, implement_sessions, session_steps};

@@ -23,8 +23,6 @@ macro_rules! session_steps {
     ($db:ty) => {
         type Tx<'a> = &'a mut <$db as sqlx::Database>::Connection;
 
-        // Planned anew each time: a plan made while the tables were small would read all of them.
-
         /// Counts what the batch changed, opens and ends sessions, and hands over the finalizers of those
         /// that are over.
         async fn write_sessions(
@@ -39,7 +37,7 @@ macro_rules! session_steps {
             let retried = batch.lines.values().filter(|line| line.kind == retry);
             let retried: BTreeSet<&str> = retried.map(|line| line.task_id.as_str()).collect();
             if !retried.is_empty() {
-                let of_tasks = query_as::<_, Touched>(sql.sessions_of_tasks).persistent(false).bind(json(&retried));
+                let of_tasks = anew::<Touched>(sql.sessions_of_tasks).bind(json(&retried));
                 touched.extend(of_tasks.fetch_all(&mut *tx).await?);
                 touched.sort_unstable();
                 touched.dedup();
@@ -61,22 +59,22 @@ macro_rules! session_steps {
             whole.extend(batch.timed_out_sessions().map(|id| id.as_str()));
             let whole = json(&whole);
             let touched = json(&touched);
-            let news = query_as::<_, News>(sql.subtask_news).persistent(false)
+            let news = anew::<News>(sql.subtask_news)
                 .bind(touched.as_str())
                 .bind(whole.as_str());
             let (changes, counts) = count(news.fetch_all(&mut *tx).await?);
             if !changes.is_empty() {
-                let changes = query(sql.update_subtasks).persistent(false).bind(json(&changes));
+                let changes = query(sql.update_subtasks)
+                    .persistent(false)
+                    .bind(json(&changes));
                 changes.execute(&mut *tx).await?;
-                let counts = query(sql.count_sessions).persistent(false).bind(json(&counts));
+                let counts = query(sql.count_sessions)
+                    .persistent(false)
+                    .bind(json(&counts));
                 counts.execute(&mut *tx).await?;
             }
-            let strange = query_as::<_, (String, String)>(sql.strange_subtasks).persistent(false).bind(touched);
-            for (session_id, task_id) in strange.fetch_all(&mut *tx).await? {
-                let subtask = Touched {
-                    session_id,
-                    task_id,
-                };
+            let strange = anew::<Touched>(sql.strange_subtasks).bind(touched);
+            for subtask in strange.fetch_all(&mut *tx).await? {
                 applied.strange_subtasks.extend(subtask.ids());
             }
             finish_sessions(tx, sql, &ids, applied).await
@@ -140,10 +138,10 @@ macro_rules! session_steps {
             ids: &str,
             applied: &mut Applied,
         ) -> Result<(), sqlx::Error> {
-            let complete = query_as::<_, Complete>(sql.complete_sessions).persistent(false).bind(ids);
+            let complete = anew::<Complete>(sql.complete_sessions).bind(ids);
             for session in complete.fetch_all(&mut *tx).await? {
                 let most = SessionSummary::MOST_LISTED + 1;
-                let ends = query_as::<_, End>(sql.subtask_ends).persistent(false)
+                let ends = anew::<End>(sql.subtask_ends)
                     .bind(session.id.as_str())
                     .bind(MOST_RESULT_BYTES)
                     .bind(i64::try_from(most).unwrap_or(i64::MAX));
@@ -163,6 +161,16 @@ macro_rules! session_steps {
                 }
             }
             Ok(())
+        }
+
+        /// A query that is planned anew each time: a plan made while the tables were small would read all of them.
+        fn anew<'q, T>(
+            statement: &'static str,
+        ) -> sqlx::query::QueryAs<'q, $db, T, <$db as sqlx::Database>::Arguments>
+        where
+            T: for<'r> sqlx::FromRow<'r, <$db as sqlx::Database>::Row>,
+        {
+            query_as(statement).persistent(false)
         }
 
         fn json(value: &impl serde::Serialize) -> String {

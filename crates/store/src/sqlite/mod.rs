@@ -67,7 +67,7 @@ implement_store!(Sqlite);
 implement_retention!(Sqlite);
 implement_books!(Sqlite);
 implement_asking!(Sqlite);
-implement_outbox!(Sqlite);
+implement_outbox!(Sqlite, crate::identity::sqlite::living_namesake);
 implement_schedules!(Sqlite);
 crate::family::implement_families!(Sqlite);
 crate::missing::implement_missing!(Sqlite);

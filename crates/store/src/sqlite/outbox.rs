@@ -3,16 +3,36 @@
 use super::write::tasks_and_lines;
 use super::{Db, Sqlite};
 use crate::error::StoreError;
-use crate::identity::sqlite::living_namesake;
 use crate::ids::IdKey;
 use crate::outbox::{AppConnection, OutboxWake, key_of, row_of};
+use crate::sql::Statements;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::{clamped, to_text};
 use crate::values::required;
 use counterfoil_toolbox::failpoint::{Point, hit};
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::producer::Draft;
 use sqlx::{Connection, SqliteConnection, Transaction, query};
 use std::sync::Arc;
+
+/// Puts a message into the outbox, once per key, to be published at once.
+pub(super) async fn hand_over(
+    tx: &mut SqliteConnection,
+    sql: &Statements,
+    key: &str,
+    routing_key: &RoutingKey,
+    content: &Content,
+) -> Result<(), sqlx::Error> {
+    let task = query(sql.insert_outbox)
+        .bind(key)
+        .bind("")
+        .bind(routing_key.as_str())
+        .bind(&content.body[..])
+        .bind(headers_to_json(&content.headers))
+        .bind(properties_to_json(&content.properties));
+    task.execute(tx).await.map(drop)
+}
 
 impl Sqlite {
     pub(super) async fn draft_now(
@@ -28,21 +48,7 @@ impl Sqlite {
                 server: Arc::clone(&self.limits.server),
             });
         };
-        if let Some(identifier) = draft.identifier() {
-            let identity = (draft.task.as_str(), identifier);
-            let found = living_namesake(&mut *connection, identity, &draft.id);
-            let found = self
-                .limits
-                .within("look for the same identity", found)
-                .await?;
-            if let Some(living) = found {
-                return Err(StoreError::AlreadyScheduled {
-                    name: draft.task.to_string(),
-                    identifier: identifier.to_owned(),
-                    living,
-                });
-            }
-        }
+        self.refuse_namesake(&mut *connection, draft).await?;
         let key = key_of(&draft.id);
         let put = self.put_in(connection, ids, &key, draft);
         self.limits
@@ -68,22 +74,18 @@ impl Sqlite {
         draft: &Draft,
     ) -> Result<(), sqlx::Error> {
         tasks_and_lines(tx, self.sql, ids, &row_of(draft)).await?;
-        let content = &draft.content;
-        let statement = match draft.due {
-            None => self.sql.insert_outbox,
-            Some(_) => self.sql.insert_outbox_at,
+        let (routing_key, content) = (&draft.routing_key, &draft.content);
+        let Some(due) = draft.due else {
+            return hand_over(tx, self.sql, key, routing_key, content).await;
         };
-        let put = query(statement)
+        let put = query(self.sql.insert_outbox_at)
             .bind(key)
             .bind("")
-            .bind(draft.routing_key.as_str())
+            .bind(routing_key.as_str())
             .bind(&content.body[..])
             .bind(headers_to_json(&content.headers))
-            .bind(properties_to_json(&content.properties));
-        let put = match draft.due {
-            None => put,
-            Some(due) => put.bind(to_text(clamped(due))),
-        };
+            .bind(properties_to_json(&content.properties))
+            .bind(to_text(clamped(due)));
         put.execute(tx).await.map(drop)
     }
 

@@ -1,5 +1,6 @@
 //! A batch as prepared statements in one transaction, row by row: there is no network to save.
 
+use super::outbox::hand_over;
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
 use crate::control::{Asked, HeldBack};
 use crate::history::HistoryLine;
@@ -18,8 +19,6 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::EventKind;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::ids::SessionId;
-use counterfoil_toolbox::message::Content;
-use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::session::SessionSummary;
 use serde_json::json;
 use sqlx::{Connection, SqliteConnection, query, query_as};
@@ -30,24 +29,6 @@ type Done = Result<u64, sqlx::Error>;
 type Written<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 session_steps!(sqlx::Sqlite);
-
-/// Puts a task into the outbox, once.
-async fn hand_over(
-    tx: &mut SqliteConnection,
-    sql: &Statements,
-    name: &str,
-    key: &RoutingKey,
-    content: &Content,
-) -> Result<(), sqlx::Error> {
-    let task = query(sql.insert_outbox)
-        .bind(name)
-        .bind("")
-        .bind(key.as_str())
-        .bind(&content.body[..])
-        .bind(headers_to_json(&content.headers))
-        .bind(properties_to_json(&content.properties));
-    task.execute(tx).await.map(drop)
-}
 
 /// Writes everything that `batch` holds, or nothing.
 pub(super) async fn batch(

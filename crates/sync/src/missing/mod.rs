@@ -21,15 +21,13 @@ mod workers;
 use crate::leader::Leading;
 use crate::rescue::{Ended, SoundError, Sounding};
 use counterfoil_store::{ControlFilter, MissingTask, Store, StoreError};
-use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::{TaskMessage, encode_again};
-use counterfoil_toolbox::names::{QueueName, RoutingKey, ServiceName};
+use counterfoil_toolbox::names::{RoutingKey, ServiceName};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::topology::names::DELAY_LEVELS;
 use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, Transport, TransportError,
 };
@@ -186,16 +184,10 @@ impl Searcher {
     /// sent again waits, unroutable, for a queue.
     async fn at_the_broker(&self, service: &ServiceName) -> Result<Facts, TransportError> {
         let mut facts = Facts::default();
-        for class in Priority::ALL {
-            let queues = [
-                self.names.class_queue(service, class),
-                self.names.late_queue(service, class),
-            ];
-            for queue in queues {
-                if let Some(depth) = self.transport.depth(&queue).await? {
-                    facts.ready = facts.ready.saturating_add(depth.ready);
-                    facts.consumers = facts.consumers.saturating_add(depth.consumers);
-                }
+        for queue in self.names.possible_queues(service) {
+            if let Some(depth) = self.transport.depth(&queue).await? {
+                facts.ready = facts.ready.saturating_add(depth.ready);
+                facts.consumers = facts.consumers.saturating_add(depth.consumers);
             }
         }
         Ok(facts)
@@ -203,11 +195,8 @@ impl Searcher {
 
     /// Whether anything is in the delay levels.
     async fn levels(&self) -> Result<Levels, TransportError> {
-        // From high to low, as messages go: none is overlooked while it moves.
-        for level in (0..DELAY_LEVELS).rev() {
-            let Ok(queue) = QueueName::new(&self.names.delay_level(level)) else {
-                continue;
-            };
+        // In the order in which messages move: none is overlooked while it does.
+        for queue in self.names.delay_queues() {
             let depth = self.transport.depth(&queue).await?;
             if depth.is_some_and(|depth| depth.ready > 0) {
                 return Ok(Levels::InUse);

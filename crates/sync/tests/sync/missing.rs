@@ -86,6 +86,7 @@ async fn sent_again(world: &World, id: &str) -> anyhow::Result<TaskRow> {
 }
 
 async fn left_alone(world: &World, id: &str) -> anyhow::Result<()> {
+    // Nothing tells that nothing happens: it has to be waited for.
     let since = Instant::now();
     while since.elapsed() < BOUND * 3 {
         assert_eq!(row(world, id).await?.rescue, 0, "{:?}", since.elapsed());

@@ -99,6 +99,29 @@ impl Names {
         format!("{}celery_delayed_{level}", self.prefix)
     }
 
+    /// Queues of the delay levels, from high to low: the way that messages go.
+    pub fn delay_queues(&self) -> impl Iterator<Item = QueueName> + use<'_> {
+        let levels = (0..DELAY_LEVELS).rev();
+        levels.map(|level| {
+            QueueName::new(&self.delay_level(level)).expect("the longest prefix leaves room for it")
+        })
+    }
+
+    /// All queues that a service may have for tasks that wait, whatever its settings are.
+    pub fn possible_queues(
+        &self,
+        service: &ServiceName,
+    ) -> impl Iterator<Item = QueueName> + use<> {
+        let of_class = |class| {
+            [
+                self.class_queue(service, class),
+                self.late_queue(service, class),
+            ]
+        };
+        let queues: Vec<_> = Priority::ALL.into_iter().flat_map(of_class).collect();
+        queues.into_iter()
+    }
+
     /// Queue of a service: of its class [`Normal`](Priority::Normal), if it has classes.
     #[must_use]
     pub fn service_queue(&self, service: &ServiceName) -> QueueName {

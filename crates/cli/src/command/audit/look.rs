@@ -10,8 +10,7 @@ use counterfoil_store::{Cursor, DeadFilter, Store, TaskFilter};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::names::{QueueName, ServiceName};
-use counterfoil_toolbox::topology::names::DELAY_LEVELS;
-use counterfoil_toolbox::topology::{Names, ServiceSettings, work_queues};
+use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{QueueDepth, Transport};
 use std::collections::{BTreeSet, HashSet};
 
@@ -89,13 +88,7 @@ impl Look<'_> {
 
     async fn queue(&self, service: &ServiceName, living: &[WorkerRow]) -> Result<Queue, Failure> {
         let mut sum = Queue::default();
-        // Whatever the configuration says here: there may be queues of its classes all the same.
-        let settings = ServiceSettings {
-            priorities: true,
-            max_length: Some(1),
-            ..self.broker.service(service)
-        };
-        for queue in work_queues(self.names, service, &settings) {
+        for queue in self.names.possible_queues(service) {
             let Some(depth) = self.transport.depth(&queue).await? else {
                 continue;
             };
@@ -139,13 +132,10 @@ impl Look<'_> {
 
     async fn in_levels(&self) -> Result<u32, Failure> {
         let mut sum = 0;
-        // A message goes from high levels to low ones: counted in that order, it may be counted twice while it
-        // moves, and is not overlooked.
-        for level in (0..DELAY_LEVELS).rev() {
-            if let Ok(queue) = QueueName::new(&self.names.delay_level(level)) {
-                let depth = self.transport.depth(&queue).await?;
-                sum += depth.map_or(0, |depth| depth.ready);
-            }
+        // In the order in which a message moves: it may be counted twice while it does, and is not overlooked.
+        for queue in self.names.delay_queues() {
+            let depth = self.transport.depth(&queue).await?;
+            sum += depth.map_or(0, |depth| depth.ready);
         }
         Ok(sum)
     }
@@ -156,7 +146,6 @@ impl Look<'_> {
         living: &HashSet<String>,
         before: DateTime<Utc>,
     ) -> Result<(), Failure> {
-        let unsent = self.store.unsent_tasks().await?;
         for state in OPEN {
             let mut filter = TaskFilter {
                 state: Some(state),
@@ -167,16 +156,16 @@ impl Look<'_> {
                 let page: Vec<TaskRow> = self.store.tasks(&filter).await?;
                 let is_last = page.len() < PAGE as usize;
                 filter.after = page.last().map(Cursor::after);
+                let ids: Vec<_> = page.iter().map(|row| row.task_id.clone()).collect();
+                let unsent = self.store.unsent_tasks(&ids).await?;
                 let old = page.iter().filter(|row| row.last_updated < before);
-                let open = old.map(|row| match Open::of(row, living, before) {
-                    // Nobody has sent it yet.
-                    open if unsent.contains(&open.task_id) => Open {
-                        place: Place::Anywhere,
-                        ..open
-                    },
-                    open => open,
-                });
-                facts.open.extend(open);
+                facts.open.extend(old.map(|row| {
+                    let mut open = Open::of(row, living, before);
+                    if unsent.contains(&row.task_id) {
+                        open.place = Place::Anywhere;
+                    }
+                    open
+                }));
                 if is_last {
                     break;
                 }

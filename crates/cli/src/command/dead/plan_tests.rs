@@ -1,7 +1,8 @@
 //! Every way that a dead message can go.
 
 use super::plan::{Plan, plan};
-use chrono::{DateTime, Utc};
+use crate::command::sample::task_row;
+use chrono::Utc;
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{DeadLetter, StoredMessage};
 use counterfoil_toolbox::TaskState;
@@ -40,45 +41,11 @@ fn letter(name: &'static str, run: i32) -> DeadLetter {
 }
 
 fn row(state: TaskState, run: i32) -> TaskRow {
-    let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
     TaskRow {
-        id: "p1".to_owned(),
-        task_id: TaskId::new("t1").expect("an id"),
-        name: "demo.add".to_owned(),
-        service: "demo".to_owned(),
-        state,
         run,
-        rescue: 0,
         executions: 3,
-        deliveries: 0,
-        tries: 0,
-        event_id: uuid::Uuid::nil(),
-        input: None,
-        options: None,
-        exchange: None,
         routing_key: Some("demo.add".to_owned()),
-        creator_id: None,
-        related_content_type: None,
-        related_object_id: None,
-        identifier: None,
-        parent_id: None,
-        root_id: None,
-        session_id: None,
-        immutable: false,
-        is_result: false,
-        held: false,
-        progress_current: None,
-        progress_total: None,
-        progress_message: None,
-        error_kind: None,
-        error_message: None,
-        eta: None,
-        expires: None,
-        retry_at: None,
-        worker: None,
-        lease_until: None,
-        created_date: at,
-        last_updated: at,
+        ..task_row(state)
     }
 }
 

@@ -152,51 +152,15 @@ impl fmt::Display for Unaccounted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::DateTime;
+    use crate::command::sample::task_row;
     use counterfoil_demo::scenario::plan;
     use counterfoil_toolbox::ids::TaskId;
-    use uuid::Uuid;
 
     fn row(id: &TaskId, name: &str, state: TaskState) -> TaskRow {
-        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
         TaskRow {
-            id: "public".to_owned(),
             task_id: id.clone(),
             name: name.to_owned(),
-            service: "demo".to_owned(),
-            state,
-            run: 0,
-            rescue: 0,
-            executions: 0,
-            deliveries: 0,
-            tries: 0,
-            event_id: Uuid::nil(),
-            input: None,
-            options: None,
-            exchange: None,
-            routing_key: None,
-            creator_id: None,
-            related_content_type: None,
-            related_object_id: None,
-            identifier: None,
-            parent_id: None,
-            root_id: None,
-            session_id: None,
-            immutable: false,
-            is_result: false,
-            held: false,
-            progress_current: None,
-            progress_total: None,
-            progress_message: None,
-            error_kind: None,
-            error_message: None,
-            eta: None,
-            expires: None,
-            retry_at: None,
-            worker: None,
-            lease_until: None,
-            created_date: now,
-            last_updated: now,
+            ..task_row(state)
         }
     }
 

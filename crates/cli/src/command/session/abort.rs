@@ -3,12 +3,9 @@
 use crate::asking::{ask, passed_on, who};
 use crate::failure::Failure;
 use crate::output::Output;
-use counterfoil_store::{Batch, SessionEnds, SessionRow, Store};
+use counterfoil_store::{EarlyEnd, EndedEarly, SessionEnds, SessionRow, Store};
 use counterfoil_toolbox::SessionId;
 use serde::Serialize;
-
-/// Subtasks that are written together.
-const AT_ONCE: u32 = 500;
 
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
@@ -34,22 +31,17 @@ pub(super) async fn run(
         )));
     }
     let (by, now) = (who(), store.clock().await?);
-    let (mut after, mut revoked, mut running) = (None, 0, 0);
-    let mut batch = Batch::new();
-    // First, so that none is started meanwhile.
-    let asked = batch.abort_session(id, by.as_deref(), now);
-    loop {
-        let rows = store.unfinished_subtasks(id, after, AT_ONCE).await?;
-        after = rows.last().map(|row| row.position);
-        let waiting = batch.end_subtasks(id, &rows, SessionEnds::Aborted, now);
-        (revoked, running) = (revoked + waiting, running + rows.len() - waiting);
+    let mut end = EarlyEnd::new(id, SessionEnds::Aborted, by.as_deref(), now);
+    while let Some(batch) = end.next(store).await? {
         ask(store, &batch).await?;
-        if rows.len() < AT_ONCE as usize {
-            break;
-        }
-        batch = Batch::new();
     }
-    let passed_on = passed_on(store, &[asked]).await?;
+    let EndedEarly {
+        ended: revoked,
+        running,
+        asked,
+    } = end.so_far;
+    let asked: Vec<_> = asked.into_iter().collect();
+    let passed_on = passed_on(store, &asked).await?;
     if output.is_json() {
         return output.document(&Answer {
             session: id,

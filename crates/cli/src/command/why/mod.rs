@@ -141,7 +141,10 @@ async fn gather(
         session: session.map(|row| (row.id.to_string(), row.status.to_string())),
         dead: dead.map(|row| (row.service, row.reason)),
         parked: parked.map(|row| row.reason).collect(),
-        is_unsent: store.unsent_tasks().await?.contains(task.task_id.as_str()),
+        is_unsent: !store
+            .unsent_tasks(std::slice::from_ref(&task.task_id))
+            .await?
+            .is_empty(),
         lost_after: config.sync.lost_after,
         task,
         now,

@@ -2,9 +2,10 @@
 
 use super::explain::{Explanation, explain, unknown};
 use super::facts::{Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
+use crate::command::sample::task_row;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::{ControlRow, TaskRow};
-use counterfoil_toolbox::{TaskId, TaskState};
+use counterfoil_toolbox::TaskState;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -13,44 +14,12 @@ fn now() -> DateTime<Utc> {
 }
 
 fn row(state: TaskState) -> TaskRow {
+    let an_hour_ago = now() - TimeDelta::hours(1);
     TaskRow {
-        id: "pub1".to_owned(),
-        task_id: TaskId::new("t1").expect("valid"),
-        name: "demo.add".to_owned(),
-        service: "demo".to_owned(),
-        state,
-        run: 0,
-        rescue: 0,
-        executions: 0,
-        deliveries: 0,
-        tries: 0,
-        event_id: Uuid::nil(),
-        input: None,
-        options: None,
-        exchange: None,
         routing_key: Some("demo.add".to_owned()),
-        creator_id: None,
-        related_content_type: None,
-        related_object_id: None,
-        identifier: None,
-        parent_id: None,
-        root_id: None,
-        session_id: None,
-        immutable: false,
-        is_result: false,
-        held: false,
-        progress_current: None,
-        progress_total: None,
-        progress_message: None,
-        error_kind: None,
-        error_message: None,
-        eta: None,
-        expires: None,
-        retry_at: None,
-        worker: None,
-        lease_until: None,
-        created_date: now() - TimeDelta::hours(1),
-        last_updated: now() - TimeDelta::hours(1),
+        created_date: an_hour_ago,
+        last_updated: an_hour_ago,
+        ..task_row(state)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Sessions that end before their subtasks do.
 
-use super::stage::{Site, time_out, told};
+use super::stage::{Site, end, time_out, told};
 use crate::store_suite::site::StoreSite;
 use anyhow::{Context, ensure};
-use counterfoil_store::{Batch, ControlFilter, SessionEnds};
+use counterfoil_store::{ControlFilter, SessionEnds};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::session::SessionStatus;
@@ -51,14 +51,7 @@ pub async fn an_aborted_session_is_over_when_its_running_subtasks_are(
 }
 
 async fn abort(session: &Site<'_>) -> anyhow::Result<()> {
-    let store = session.site.store();
-    let (row, now) = (session.row().await?, store.clock().await?);
-    let rows = store.unfinished_subtasks(&row.id, None, 0).await?;
-    let mut batch = Batch::new();
-    batch.abort_session(&row.id, Some("bob"), now);
-    batch.end_subtasks(&row.id, &rows, SessionEnds::Aborted, now);
-    store.apply(&batch).await?;
-    Ok(())
+    end(session, SessionEnds::Aborted, Some("bob")).await
 }
 
 /// Also those of which nothing was ever heard.

@@ -3,7 +3,7 @@
 use crate::store_suite::samples::{event, lineage};
 use crate::store_suite::site::StoreSite;
 use anyhow::{Context, ensure};
-use counterfoil_store::{Applied, Batch, SessionEnds, SessionRow};
+use counterfoil_store::{Applied, Batch, EarlyEnd, SessionEnds, SessionRow};
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use counterfoil_toolbox::session::{ErrorPolicy, Finalizer, Opening, Subtask};
@@ -119,14 +119,22 @@ impl<'a> Site<'a> {
     }
 }
 
-pub(super) async fn time_out(session: &Site<'_>) -> anyhow::Result<()> {
+/// Ends an open session; everything is written twice.
+pub(super) async fn end(
+    session: &Site<'_>,
+    why: SessionEnds,
+    by: Option<&str>,
+) -> anyhow::Result<()> {
     let store = session.site.store();
-    let (row, now) = (session.row().await?, store.clock().await?);
-    let rows = store.unfinished_subtasks(&row.id, None, 0).await?;
-    let mut batch = Batch::new();
-    batch.time_out_session(&row.id, now);
-    batch.end_subtasks(&row.id, &rows, SessionEnds::TimedOut, now);
-    store.apply(&batch).await?;
-    store.apply(&batch).await?;
+    let now = store.clock().await?;
+    let mut end = EarlyEnd::new(&session.opening.id, why, by, now);
+    while let Some(batch) = end.next(store).await? {
+        store.apply(&batch).await?;
+        store.apply(&batch).await?;
+    }
     Ok(())
+}
+
+pub(super) async fn time_out(session: &Site<'_>) -> anyhow::Result<()> {
+    end(session, SessionEnds::TimedOut, None).await
 }

@@ -3,6 +3,7 @@
 use super::FaultyStore;
 use async_trait::async_trait;
 use counterfoil_store::{Books, StoreError, Stray};
+use counterfoil_toolbox::TaskId;
 use std::collections::HashSet;
 
 #[async_trait]
@@ -10,7 +11,7 @@ impl Books for FaultyStore {
     async fn strays(&self) -> Result<Vec<Stray>, StoreError> {
         self.inner.strays().await
     }
-    async fn unsent_tasks(&self) -> Result<HashSet<String>, StoreError> {
-        self.inner.unsent_tasks().await
+    async fn unsent_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
+        self.inner.unsent_tasks(ids).await
     }
 }
