@@ -3,7 +3,7 @@
 //! Counted, like `drain`, from a second after the first row. Single times: between one look at the
 //! number of rows and the next one that found more, so they show whether the flow is even.
 
-use crate::mirrored::{count, daemon, open, wait_for};
+use crate::mirrored::{Rows, daemon};
 use crate::publish::send;
 use crate::report::{Latencies, Report};
 use crate::setting::Setting;
@@ -17,8 +17,7 @@ use std::time::Instant;
 /// # Errors
 /// When broker or database cannot be reached, or rows are missing.
 pub async fn mirror(amqp_url: &str, database_url: &str, tasks: usize) -> anyhow::Result<Report> {
-    let store = open(database_url).await?;
-    let before = count(&*store, None).await?;
+    let rows = Rows::open(database_url).await?;
     let setting = Setting::create(amqp_url).await?;
     send(
         &Producer::new(setting.transport.clone(), setting.names.clone()),
@@ -26,28 +25,28 @@ pub async fn mirror(amqp_url: &str, database_url: &str, tasks: usize) -> anyhow:
     )
     .await?;
 
-    let running = daemon(&setting, store.clone());
+    let running = daemon(&setting, rows.store.clone());
     let (mut first, mut wide, mut last) = (None, None, None);
     let mut latencies = Latencies::default();
-    wait_for(&*store, None, before + tasks, |rows| {
+    rows.wait_for(None, tasks, |there| {
         let now = Instant::now();
-        if rows == before || last.is_some_and(|(_, seen)| seen == rows) {
+        if there == 0 || last.is_some_and(|(_, seen)| seen == there) {
             return;
         }
         let started = *first.get_or_insert(now);
         if wide.is_none() && now.duration_since(started) >= CAUTION {
-            wide = Some((now, rows - before));
+            wide = Some((now, there));
         }
-        if let Some((at, _)) = last.replace((now, rows)) {
+        if let Some((at, _)) = last.replace((now, there)) {
             latencies.push(now.duration_since(at));
         }
     })
     .await?;
-    let (start, rows) = wide
-        .filter(|(_, rows)| *rows < tasks)
+    let (start, first) = wide
+        .filter(|(_, first)| *first < tasks)
         .or(first.map(|at| (at, 0)))
         .context("no row appeared")?;
-    let mut report = Report::new("mirror", tasks - rows, start.elapsed(), latencies);
+    let mut report = Report::new("mirror", tasks - first, start.elapsed(), latencies);
     report.tasks = tasks;
     running.stop().await?;
     setting.remove().await?;

@@ -1,6 +1,7 @@
 //! Watching rows appear.
 
 use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use counterfoil_store::{Store, StoreOptions};
 use counterfoil_sync::Daemon;
 use counterfoil_toolbox::TaskState;
@@ -11,56 +12,66 @@ use std::time::Duration;
 use crate::setting::Setting;
 
 /// How often rows are counted; counting takes a few milliseconds of the database's time.
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(50);
 
 /// How long the count may stand still before the scenario gives up.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// Opens the database and brings its schema up to date.
-pub(crate) async fn open(database_url: &str) -> anyhow::Result<Arc<dyn Store>> {
-    anyhow::ensure!(
-        !database_url.is_empty(),
-        "this scenario writes rows: give it --database-url"
-    );
-    let store = counterfoil_store::connect(
-        &StoreOptions::new(database_url.to_owned()).id_secret("bench".to_owned()),
-    )
-    .await?;
-    store.migrate().await?;
-    store.prepare_months().await?;
-    Ok(store)
+/// A database, and the rows of the tasks that are sent from now on: what is there already makes no difference.
+pub(crate) struct Rows {
+    pub(crate) store: Arc<dyn Store>,
+    since: DateTime<Utc>,
 }
 
-/// Rows in `state`, or in any.
-pub(crate) async fn count(store: &dyn Store, state: Option<TaskState>) -> anyhow::Result<usize> {
-    let counts = store.counts_by_state(None).await?;
-    let wanted = counts
-        .iter()
-        .filter(|count| state.is_none_or(|state| count.state == state));
-    Ok(usize::try_from(
-        wanted.map(|count| count.tasks).sum::<i64>(),
-    )?)
-}
+impl Rows {
+    /// Opens the database and brings its schema up to date.
+    pub(crate) async fn open(database_url: &str) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            !database_url.is_empty(),
+            "this scenario writes rows: give it --database-url"
+        );
+        let store = counterfoil_store::connect(
+            &StoreOptions::new(database_url.to_owned()).id_secret("bench".to_owned()),
+        )
+        .await?;
+        store.migrate().await?;
+        store.prepare_months().await?;
+        // Ids tell whole milliseconds.
+        let since = Utc::now() - Duration::from_millis(1);
+        Ok(Self { store, since })
+    }
 
-/// Waits until there are `wanted` rows, calling `seen` with each count on the way.
-pub(crate) async fn wait_for(
-    store: &dyn Store,
-    state: Option<TaskState>,
-    wanted: usize,
-    mut seen: impl FnMut(usize),
-) -> anyhow::Result<()> {
-    let (mut last, mut since) = (0, tokio::time::Instant::now());
-    loop {
-        let there = count(store, state).await?;
-        seen(there);
-        if there >= wanted {
-            return Ok(());
+    /// How many there are in `state`, or in any.
+    pub(crate) async fn count(&self, state: Option<TaskState>) -> anyhow::Result<usize> {
+        let counts = self.store.counts_by_state(Some(self.since)).await?;
+        let wanted = counts
+            .iter()
+            .filter(|count| state.is_none_or(|state| count.state == state));
+        Ok(usize::try_from(
+            wanted.map(|count| count.tasks).sum::<i64>(),
+        )?)
+    }
+
+    /// Waits until there are `wanted`, calling `seen` with each count on the way.
+    pub(crate) async fn wait_for(
+        &self,
+        state: Option<TaskState>,
+        wanted: usize,
+        mut seen: impl FnMut(usize),
+    ) -> anyhow::Result<()> {
+        let (mut last, mut since) = (0, tokio::time::Instant::now());
+        loop {
+            let there = self.count(state).await?;
+            seen(there);
+            if there >= wanted {
+                return Ok(());
+            }
+            if there != last {
+                (last, since) = (there, tokio::time::Instant::now());
+            }
+            anyhow::ensure!(since.elapsed() < STUCK, "stuck at {there} of {wanted} rows");
+            tokio::time::sleep(POLL).await;
         }
-        if there != last {
-            (last, since) = (there, tokio::time::Instant::now());
-        }
-        anyhow::ensure!(since.elapsed() < STUCK, "stuck at {there} of {wanted} rows");
-        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -4,7 +4,7 @@
 //! Counted from the daemon's start until every task has its result, and the session is over. Single times: between
 //! one look at the number of results and the next one that found more.
 
-use crate::mirrored::{count, daemon, open, wait_for};
+use crate::mirrored::{Rows, daemon};
 use crate::report::{Latencies, Report};
 use crate::setting::Setting;
 use crate::task::ExportProject;
@@ -32,6 +32,7 @@ const UNDER_WAY: usize = 1000;
 /// # Errors
 /// When broker or database cannot be reached, or rows are missing.
 pub async fn outcomes(amqp_url: &str, database_url: &str, tasks: usize) -> anyhow::Result<Report> {
+    let rows = Rows::open(database_url).await?;
     let setting = Setting::create(amqp_url).await?;
     let producer = Producer::new(setting.transport.clone(), setting.names.clone());
     let ids: Vec<_> = (0..tasks).map(|_| TaskId::random()).collect();
@@ -45,7 +46,7 @@ pub async fn outcomes(amqp_url: &str, database_url: &str, tasks: usize) -> anyho
         sent?;
     }
     drop(sends);
-    measure("outcomes", setting, database_url, &ids, None).await
+    measure("outcomes", setting, &rows, &ids, None).await
 }
 
 /// The same as one session.
@@ -53,6 +54,7 @@ pub async fn outcomes(amqp_url: &str, database_url: &str, tasks: usize) -> anyho
 /// # Errors
 /// When broker or database cannot be reached, or rows are missing.
 pub async fn session(amqp_url: &str, database_url: &str, tasks: usize) -> anyhow::Result<Report> {
+    let rows = Rows::open(database_url).await?;
     let setting = Setting::create(amqp_url).await?;
     let producer = Producer::new(setting.transport.clone(), setting.names.clone());
     let finalizer = RawTask::of(&ExportProject::example())?;
@@ -61,35 +63,32 @@ pub async fn session(amqp_url: &str, database_url: &str, tasks: usize) -> anyhow
     let started = producer.start_session(session).await?;
     anyhow::ensure!(started.unsent.is_empty(), "not all were sent");
     let ids = &started.subtasks;
-    measure("session", setting, database_url, ids, Some(&started.id)).await
+    measure("session", setting, &rows, ids, Some(&started.id)).await
 }
 
 async fn measure(
     scenario: &'static str,
     setting: Setting,
-    database_url: &str,
+    rows: &Rows,
     ids: &[TaskId],
     session: Option<&SessionId>,
 ) -> anyhow::Result<Report> {
-    let store = open(database_url).await?;
-    let before = count(&*store, Some(TaskState::Success)).await?;
     tell(&setting, ids, session).await?;
     let (start, mut last) = (Instant::now(), None);
     let mut latencies = Latencies::default();
-    let running = daemon(&setting, store.clone());
-    let all = before + ids.len();
-    wait_for(&*store, Some(TaskState::Success), all, |rows| {
+    let running = daemon(&setting, rows.store.clone());
+    rows.wait_for(Some(TaskState::Success), ids.len(), |there| {
         let now = Instant::now();
-        if last.is_some_and(|(_, seen)| seen == rows) {
+        if last.is_some_and(|(_, seen)| seen == there) {
             return;
         }
-        if let Some((at, _)) = last.replace((now, rows)) {
+        if let Some((at, _)) = last.replace((now, there)) {
             latencies.push(now.duration_since(at));
         }
     })
     .await?;
     if let Some(id) = session {
-        let row = store.session(id).await?.context("the session's row")?;
+        let row = rows.store.session(id).await?.context("the session's row")?;
         let succeeded = usize::try_from(row.succeeded)?;
         anyhow::ensure!(succeeded == ids.len(), "{row:?}");
     }

@@ -2,7 +2,7 @@
 //! complete. Counted from the first send; worker and daemon wait on empty queues by then. Single
 //! times: from the send of a task to its confirm, under the load of all the rest.
 
-use crate::mirrored::{count, daemon, open, wait_for};
+use crate::mirrored::{Rows, daemon};
 use crate::publish::send;
 use crate::report::Report;
 use crate::setting::Setting;
@@ -15,13 +15,9 @@ use std::time::Instant;
 /// # Errors
 /// When broker or database cannot be reached, or rows are missing.
 pub async fn pipeline(amqp_url: &str, database_url: &str, tasks: usize) -> anyhow::Result<Report> {
-    let store = open(database_url).await?;
-    let (before, all_before) = (
-        count(&*store, Some(TaskState::Success)).await?,
-        count(&*store, None).await?,
-    );
+    let rows = Rows::open(database_url).await?;
     let setting = Setting::create(amqp_url).await?;
-    let running = daemon(&setting, store.clone());
+    let running = daemon(&setting, rows.store.clone());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let working = worker::run(&setting, Progress::new(tasks), async {
         drop(stopped.await)
@@ -32,10 +28,11 @@ pub async fn pipeline(amqp_url: &str, database_url: &str, tasks: usize) -> anyho
         let producer = Producer::new(setting.transport.clone(), setting.names.clone());
         let start = Instant::now();
         let latencies = send(&producer, tasks).await?;
-        wait_for(&*store, Some(TaskState::Success), before + tasks, |_| ()).await?;
+        rows.wait_for(Some(TaskState::Success), tasks, |_| ())
+            .await?;
         let report = Report::new("pipeline", tasks, start.elapsed(), latencies);
         anyhow::ensure!(
-            count(&*store, None).await? == all_before + tasks,
+            rows.count(None).await? == tasks,
             "there are rows that nobody sent"
         );
         drop(stop);
