@@ -4,7 +4,7 @@ use crate::error::StoreError;
 use crate::filter::Cursor;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::ids::{SessionId, TaskId};
 use std::time::Duration;
 
 /// Tasks that are kept equally long.
@@ -55,8 +55,9 @@ pub trait Retention: Send + Sync {
 
     /// Looks at so many tasks, the oldest first and up to 10,000, and removes those of them that are over
     /// for long enough, with histories, results and logs, in one transaction. Immutable ones stay, and on
-    /// PostgreSQL those that somebody writes at the moment; so do subtasks of sessions that are not over. Rows of a type that have no tracking copy and
-    /// no lease go as if they were over: late reports left them of tasks that had been removed.
+    /// PostgreSQL those that somebody writes at the moment; so do subtasks of sessions that are not over. Rows of a
+    /// type that have no tracking copy and no lease go as if they were over: late reports left them of tasks that
+    /// had been removed.
     async fn remove_old(
         &self,
         tasks: &KeptTasks,
@@ -80,6 +81,10 @@ pub trait Retention: Send + Sync {
     /// many those were. It gives up at once when it would have to wait. Nothing where history is not
     /// partitioned.
     async fn drop_empty_months(&self) -> Result<usize, StoreError>;
+
+    /// Removes those of these sessions that are over and of whose tasks no row is left, their lists of subtasks
+    /// with them, in one transaction, and tells how many went.
+    async fn remove_sessions(&self, ids: &[SessionId]) -> Result<usize, StoreError>;
 
     /// Forgets what was asked of workers and has not held for so long.
     async fn forget_controls(&self, ended_for: Duration) -> Result<(), StoreError>;
@@ -204,11 +209,37 @@ macro_rules! implement_retention {
                 self.drop_empty_months_now().await
             }
 
+            async fn remove_sessions(&self, ids: &[SessionId]) -> Result<usize, StoreError> {
+                const WHAT: &str = "remove old sessions";
+                let mut held = self.limits.acquire(WHAT, self.writers()).await?;
+                let removed = Self::remove_sessions_now(&mut held, self.sql, ids);
+                let removed = self.limits.within(WHAT, removed).await;
+                held.settle(removed)
+            }
+
             async fn forget_controls(&self, ended_for: Duration) -> Result<(), StoreError> {
                 let statement = query(self.sql.delete_ended_controls)
                     .bind(crate::retention::seconds(ended_for));
                 self.execute("forget what was asked of workers", statement)
                     .await
+            }
+        }
+
+        impl $store {
+            async fn remove_sessions_now(
+                connection: &mut <Db as sqlx::Database>::Connection,
+                sql: &Statements,
+                ids: &[SessionId],
+            ) -> Result<usize, sqlx::Error> {
+                let mut tx = connection.begin().await?;
+                let ids = Self::texts(ids.iter().map(|id| id.as_str()));
+                let gone = query_as::<_, (String,)>(sql.remove_sessions).bind(ids);
+                let gone = gone.fetch_all(&mut *tx).await?;
+                let ids = Self::texts(gone.iter().map(|(id,)| id.as_str()));
+                let subtasks = query(sql.delete_subtasks).bind(ids);
+                subtasks.execute(&mut *tx).await?;
+                tx.commit().await?;
+                Ok(gone.len())
             }
         }
     };

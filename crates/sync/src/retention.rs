@@ -1,9 +1,11 @@
 //! Tasks that are over go when their time is over, with all that belongs to them: page by page, with pauses,
-//! so that the mirror finds the database free.
+//! so that the mirror finds the database free. Sessions go after the last of their tasks.
 
 use crate::leader::Leading;
-use counterfoil_store::{Cursor, Kept, KeptTasks, Store, StoreError};
+use chrono::{DateTime, Utc};
+use counterfoil_store::{Cursor, Kept, KeptTasks, SessionFilter, SessionRow, Store, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::retention::RetentionRules;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 /// Tasks that are looked at together: on PostgreSQL some 50 ms when all of them go.
 const AT_ONCE: u32 = 1000;
+
+/// Subtasks of sessions that go together.
+const SUBTASKS_AT_ONCE: i32 = 10_000;
 
 /// Least pause between two pages. A page that took longer is followed by a pause as long as it took, so that
 /// half of the time nothing is removed.
@@ -81,8 +86,15 @@ impl Remover {
         for kept in self.all_kept().await? {
             count += self.remove(&kept, leading).await?;
         }
+        let sessions = self.remove_sessions(leading).await?;
         if sweeps {
             self.sweep(leading).await?;
+        }
+        if sessions > 0 {
+            tracing::info!(
+                count = sessions,
+                "sessions were removed whose time was over"
+            );
         }
         if count > 0 {
             let elapsed_ms = began.elapsed().as_millis();
@@ -134,6 +146,28 @@ impl Remover {
         }
     }
 
+    /// Sessions are kept as long as their finalizers' type, and as long as a row of any of their tasks is there.
+    async fn remove_sessions(&self, leading: &Leading) -> Result<usize, Ended> {
+        let (mut count, mut page) = (0, SessionFilter::default());
+        if !self.rules.remove_anything() {
+            return Ok(count);
+        }
+        page.limit = AT_ONCE;
+        let now = self.store.clock().await?;
+        loop {
+            let rows = self.paced(leading, self.store.sessions(&page)).await?;
+            for ids in over(&self.rules, now, &rows) {
+                let removed = self.store.remove_sessions(&ids);
+                count += self.paced(leading, removed).await?;
+            }
+            let last = rows.last().filter(|_| rows.len() >= AT_ONCE as usize);
+            let Some(last) = last else {
+                return Ok(count);
+            };
+            page.after = Some(last.place());
+        }
+    }
+
     /// Forgets what nobody asks for any more. Histories, results and logs of tasks without a row, whose types
     /// nobody knows, go when tasks without a rule would; where those are kept for ever, so are these.
     async fn sweep(&self, leading: &Leading) -> Result<(), Ended> {
@@ -168,5 +202,86 @@ impl Remover {
         let page = page.await?;
         tokio::time::sleep(began.elapsed().max(PAUSE)).await;
         Ok(page)
+    }
+}
+
+/// Those of `rows` whose time is over, in groups that go together.
+fn over(rules: &RetentionRules, now: DateTime<Utc>, rows: &[SessionRow]) -> Vec<Vec<SessionId>> {
+    let (mut groups, mut room): (Vec<Vec<SessionId>>, i32) = (Vec::new(), 0);
+    for row in rows {
+        let (Some(keep), Some(end)) = (rules.of(&row.finalizer_type), row.finished_at) else {
+            continue;
+        };
+        if (now - end).to_std().is_ok_and(|since| since >= keep) {
+            room -= row.total;
+            match groups.last_mut().filter(|_| room >= 0) {
+                Some(group) => group.push(row.id.clone()),
+                None => {
+                    groups.push(vec![row.id.clone()]);
+                    room = SUBTASKS_AT_ONCE - row.total;
+                }
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_toolbox::session::SessionStatus;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn row(days: Option<i64>, total: i32, finalizer: &str) -> SessionRow {
+        let now = DateTime::<Utc>::UNIX_EPOCH;
+        SessionRow {
+            id: SessionId::random(),
+            action: "harvest".to_owned(),
+            status: SessionStatus::Success,
+            policy: "complete".to_owned(),
+            timed_out: false,
+            aborted_by: None,
+            total,
+            succeeded: total,
+            failed: 0,
+            skipped: 0,
+            retried_counted: 0,
+            retried_uncounted: 0,
+            duration_ms: 0,
+            estimated_ms: None,
+            buffer_ms: None,
+            finalizer_id: "f".to_owned(),
+            finalizer_type: finalizer.to_owned(),
+            creator_id: None,
+            related_content_type: None,
+            related_object_id: None,
+            started_at: now,
+            finished_at: days.map(|days| now - chrono::TimeDelta::days(days)),
+            last_updated: now,
+        }
+    }
+
+    #[test]
+    fn sessions_whose_time_is_over_go_in_groups_of_so_many_subtasks() {
+        let rules = RetentionRules {
+            default: Some(DAY * 30),
+            types: [("demo.keep".parse().expect("a pattern"), None)].into(),
+        };
+        let rows = [
+            row(Some(31), 6000, "demo.end"),
+            row(Some(29), 1, "demo.end"),
+            row(None, 1, "demo.end"),
+            row(Some(99), 1, "demo.keep"),
+            row(Some(30), 4000, "demo.end"),
+            row(Some(40), 1, "demo.end"),
+            row(Some(40), 20_000, "demo.end"),
+        ];
+        let groups = over(&rules, DateTime::UNIX_EPOCH, &rows);
+        let wanted: Vec<Vec<_>> = [vec![0_usize, 4], vec![5], vec![6]]
+            .into_iter()
+            .map(|group| group.into_iter().map(|n| rows[n].id.clone()).collect())
+            .collect();
+        assert_eq!(groups, wanted);
     }
 }

@@ -49,6 +49,8 @@ CREATE TABLE background_task (
     parent_id text COLLATE "C",
     root_id text COLLATE "C",
     session_id text COLLATE "C",
+    -- Whether the last write changed what its session counts.
+    recount boolean NOT NULL DEFAULT true,
     immutable boolean NOT NULL DEFAULT false,
     is_result boolean NOT NULL DEFAULT false,
     held boolean NOT NULL DEFAULT false,
@@ -101,8 +103,6 @@ CREATE INDEX background_task_retention ON background_task (retention_s, created_
 CREATE INDEX background_task_living ON background_task (identifier, type)
     WHERE identifier IS NOT NULL
     AND state NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED');
-CREATE INDEX background_task_session ON background_task (session_id)
-    WHERE session_id IS NOT NULL;
 
 CREATE FUNCTION counterfoil_touch() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -140,7 +140,8 @@ CREATE INDEX session_started ON session (started_at, id);
 CREATE TRIGGER session_touch BEFORE UPDATE ON session
     FOR EACH ROW EXECUTE FUNCTION counterfoil_touch();
 
--- Which tasks a session waits for. Their status follows background_task until the session is over.
+-- Which tasks a session waits for, and what it counted of them: a status that is no end is told by
+-- background_task alone. It changes once per task: with room left on its page, no index has to follow.
 CREATE TABLE session_subtask (
     session_id text COLLATE "C" NOT NULL,
     task_id text COLLATE "C" NOT NULL,
@@ -152,8 +153,7 @@ CREATE TABLE session_subtask (
     retried_counted integer NOT NULL DEFAULT 0,
     retried_uncounted integer NOT NULL DEFAULT 0,
     PRIMARY KEY (session_id, task_id)
-);
-CREATE INDEX session_subtask_task ON session_subtask (task_id);
+) WITH (fillfactor = 60);
 
 -- Messages that the leading daemon is to publish, in the order of due_at and position.
 CREATE TABLE outbox (

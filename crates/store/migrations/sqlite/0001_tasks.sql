@@ -48,6 +48,8 @@ CREATE TABLE background_task (
     parent_id text,
     root_id text,
     session_id text,
+    -- Whether the last write changed what its session counts.
+    recount boolean NOT NULL DEFAULT true,
     immutable boolean NOT NULL DEFAULT false,
     is_result boolean NOT NULL DEFAULT false,
     held boolean NOT NULL DEFAULT false,
@@ -100,8 +102,6 @@ CREATE INDEX background_task_retention ON background_task (retention_s, created_
 CREATE INDEX background_task_living ON background_task (identifier, type)
     WHERE identifier IS NOT NULL
     AND state NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED');
-CREATE INDEX background_task_session ON background_task (session_id)
-    WHERE session_id IS NOT NULL;
 
 CREATE TRIGGER background_task_touch AFTER UPDATE ON background_task
     FOR EACH ROW WHEN NEW.last_updated IS OLD.last_updated

@@ -142,7 +142,8 @@ BEGIN
     WHERE rowid = NEW.rowid;
 END;
 
--- Which tasks a session waits for. Their status follows background_task until the session is over.
+-- Which tasks a session waits for, and what it counted of them: a status that is no end is told by
+-- background_task alone.
 CREATE TABLE session_subtask (
     session_id text NOT NULL,
     task_id text NOT NULL,
@@ -155,7 +156,6 @@ CREATE TABLE session_subtask (
     retried_uncounted integer NOT NULL DEFAULT 0,
     PRIMARY KEY (session_id, task_id)
 );
-CREATE INDEX session_subtask_task ON session_subtask (task_id);
 
 -- Messages that the leading daemon is to publish, in the order of due_at and position.
 CREATE TABLE outbox (

@@ -7,8 +7,8 @@ WHERE task_id IN (
     SELECT task_id FROM background_task AS task
     WHERE task_id = ANY ($1::text[]) AND NOT immutable AND last_updated < now() - $2::int8 * interval '1 second'
         AND NOT EXISTS (
-            SELECT 1 FROM session_subtask AS subtask JOIN session ON session.id = subtask.session_id
-            WHERE subtask.task_id = task.task_id AND (session.finished_at IS NULL OR session.finished_at >= now() - $2::int8 * interval '1 second')
+            SELECT 1 FROM session
+            WHERE session.id = task.session_id AND (session.finished_at IS NULL OR session.finished_at >= now() - $2::int8 * interval '1 second')
         )
         AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.task_id = task.task_id AND times > handled)
     FOR UPDATE SKIP LOCKED

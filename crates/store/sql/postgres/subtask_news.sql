@@ -1,37 +1,21 @@
--- What is known of subtasks, and what their rows say now. Retries are counted once however often their
--- execution was repeated; without a word about it (Python) a retry counts.
+-- What is known of subtasks, what their rows say now, and whether they may have been retried.
 -- Where the session's time is over, what is missing has failed, whatever its row says. Rows count that call
 -- themselves part of the session: whoever opens one may name any task.
--- Parameters: 1 changed tasks, a JSON array of {"session_id": …, "task_id": …}, 2 ids of sessions of which
--- all subtasks are wanted, a JSON array of texts.
-WITH wanted AS (
-    SELECT session_id, task_id FROM json_to_recordset($1::json) AS u (session_id text, task_id text)
-    UNION
-    SELECT s.session_id, s.task_id
-    FROM json_array_elements_text($2::json) AS whole JOIN session_subtask AS s ON s.session_id = whole
-)
+-- Parameters: 1 tasks, a JSON array of {"session_id": …, "task_id": …}.
 SELECT
-    s.session_id, s.task_id, x.status IN ('ONGOING', 'ABORTING') AS open, s.status AS known_status,
-    s.skipped AS known_skipped, s.retried_counted AS known_counted,
-    s.retried_uncounted AS known_uncounted,
+    w.session_id, w.task_id, s.task_id IS NOT NULL AS listed, x.status IN ('ONGOING', 'ABORTING') AS open,
+    coalesce(s.status, 'PENDING') AS known_status, coalesce(s.skipped, false) AS known_skipped,
+    coalesce(s.retried_counted, 0) AS known_counted, coalesce(s.retried_uncounted, 0) AS known_uncounted,
     CASE
-        WHEN coalesce(t.state, s.status) IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
-            THEN coalesce(t.state, s.status)
+        WHEN coalesce(t.state, s.status, 'PENDING') IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
+            THEN coalesce(t.state, s.status, 'PENDING')
         WHEN x.timed_out THEN 'FAILURE'
-        ELSE coalesce(t.state, s.status)
+        ELSE coalesce(t.state, s.status, 'PENDING')
     END AS state,
     coalesce(t.state = 'SUCCESS' AND t.error_kind = 'skipped', false) AS skipped,
-    coalesce(r.counted, 0) AS counted, coalesce(r.uncounted, 0) AS uncounted
-FROM wanted AS w
+    coalesce(t.state = 'RETRY' OR t.executions > 0 OR t.tries > 0 OR t.deliveries > 0 OR t.rescue > 0 OR t.run > 0, false)
+        AS came_back
+FROM json_to_recordset($1::json) AS w (session_id text, task_id text)
 JOIN session AS x ON x.id = w.session_id
-JOIN session_subtask AS s ON s.session_id = w.session_id AND s.task_id = w.task_id
+LEFT JOIN session_subtask AS s ON s.session_id = w.session_id AND s.task_id = w.task_id
 LEFT JOIN background_task AS t ON t.task_id = w.task_id AND t.session_id = w.session_id
-LEFT JOIN LATERAL (
-    SELECT
-        count(DISTINCT (e.run, e.rescue, e.executions + e.tries)) FILTER (WHERE e.counted) AS counted,
-        count(DISTINCT (e.run, e.rescue, e.executions + e.tries)) FILTER (WHERE NOT e.counted) AS uncounted
-    FROM (
-        SELECT run, rescue, executions, tries, coalesce((detail ->> 'counted')::boolean, true) AS counted
-        FROM task_event WHERE task_id = w.task_id AND kind = 'RETRY'
-    ) AS e
-) AS r ON t.state = 'RETRY' OR t.executions > 0 OR t.tries > 0 OR t.deliveries > 0 OR t.rescue > 0 OR t.run > 0

@@ -138,6 +138,12 @@ ON CONFLICT (task_id) DO UPDATE SET
         WHEN t.copy_run < 0 THEN LEAST(t.root_id, excluded.root_id) ELSE t.root_id END,
     session_id = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
+        WHEN t.copy_run < 0 THEN LEAST(t.session_id, excluded.session_id) ELSE t.session_id END,
+    -- Whether the session has something to count: how its task stands, or that it is its task.
+    recount = (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
+        OR t.session_id IS DISTINCT FROM CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
+        > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
         WHEN t.copy_run < 0 THEN LEAST(t.session_id, excluded.session_id) ELSE t.session_id END
 WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
@@ -150,9 +156,14 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         OR LEAST(t.root_id, excluded.root_id) IS DISTINCT FROM t.root_id
         OR LEAST(t.session_id, excluded.session_id) IS DISTINCT FROM t.session_id
     )
-RETURNING task_id, session_id
+RETURNING task_id, CASE
+    WHEN recount AND (
+        state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'RETRY')
+        OR run > 0 OR rescue > 0 OR executions > 0 OR tries > 0 OR deliveries > 0
+    ) THEN session_id
+END AS session_id
 )
--- How many rows changed, and which of them are subtasks of sessions.
+-- How many rows changed, and which of them are subtasks about which there is something to count.
 SELECT
     count(*), array_agg(task_id) FILTER (WHERE session_id IS NOT NULL),
     array_agg(session_id) FILTER (WHERE session_id IS NOT NULL)

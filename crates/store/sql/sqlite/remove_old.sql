@@ -4,8 +4,8 @@
 DELETE FROM background_task
 WHERE task_id IN (SELECT value FROM json_each(?1)) AND NOT immutable AND last_updated < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', -?2 || ' seconds')
     AND NOT EXISTS (
-        SELECT 1 FROM session_subtask AS subtask JOIN session ON session.id = subtask.session_id
-        WHERE subtask.task_id = background_task.task_id AND (
+        SELECT 1 FROM session
+        WHERE session.id = background_task.session_id AND (
             session.finished_at IS NULL
             OR session.finished_at >= strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', -?2 || ' seconds')
         )

@@ -1,7 +1,13 @@
 -- Subtasks of a session with their tasks, in order: those after a place.
 -- Parameters: 1 session id, 2 place (-1: from the first), 3 unfinished ones only, 4 limit.
 SELECT
-    s.task_id, t.id, s.position, s.type, s.status, s.skipped, s.retried_counted, s.retried_uncounted,
+    s.task_id, t.id, s.position, s.type,
+    CASE
+        WHEN s.status IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED') THEN s.status
+        WHEN t.session_id = s.session_id THEN t.state
+        ELSE s.status
+    END AS status,
+    s.skipped, s.retried_counted, s.retried_uncounted,
     t.state, coalesce(t.run, 0) AS run, coalesce(t.rescue, 0) AS rescue,
     coalesce(t.executions, 0) AS executions, coalesce(t.deliveries, 0) AS deliveries,
     coalesce(t.tries, 0) AS tries, t.worker, t.error_kind, t.error_message,

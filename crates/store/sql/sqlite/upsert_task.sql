@@ -117,6 +117,12 @@ ON CONFLICT (task_id) DO UPDATE SET
     session_id = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
         WHEN t.copy_run < 0 THEN coalesce(min(t.session_id, excluded.session_id), t.session_id, excluded.session_id) ELSE t.session_id END,
+    -- Whether the session has something to count: how its task stands, or that it is its task.
+    recount = (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
+        > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
+        OR t.session_id IS NOT CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
+        > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
+        WHEN t.copy_run < 0 THEN coalesce(min(t.session_id, excluded.session_id), t.session_id, excluded.session_id) ELSE t.session_id END,
     last_updated = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
 WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
@@ -129,4 +135,10 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         OR coalesce(min(t.root_id, excluded.root_id), t.root_id, excluded.root_id) IS NOT t.root_id
         OR coalesce(min(t.session_id, excluded.session_id), t.session_id, excluded.session_id) IS NOT t.session_id
     )
-RETURNING session_id
+-- Its session, if there is something to count.
+RETURNING CASE
+    WHEN recount AND (
+        state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'RETRY')
+        OR run > 0 OR rescue > 0 OR executions > 0 OR tries > 0 OR deliveries > 0
+    ) THEN session_id
+END

@@ -71,8 +71,7 @@ macro_rules! run_statements {
                 Ok(seen.first().is_some_and(|(seen,)| *seen))
             }
 
-            /// All rows of a reading statement. It is prepared anew, so that the planner knows the
-            /// parameters.
+            /// All rows of a reading statement.
             async fn all<'q, T>(
                 &self,
                 operation: &'static str,
@@ -82,7 +81,7 @@ macro_rules! run_statements {
                 T: Send + Unpin + for<'r> sqlx::FromRow<'r, <Db as sqlx::Database>::Row>,
             {
                 let mut held = self.limits.acquire(operation, self.readers()).await?;
-                let rows = query.persistent(false).fetch_all(&mut *held);
+                let rows = query.fetch_all(&mut *held);
                 let rows = self.limits.within(operation, rows).await;
                 held.settle(rows)
             }

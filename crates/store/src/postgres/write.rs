@@ -10,7 +10,7 @@ use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
 use crate::sessions::{
-    Complete, End, Ending, MOST_RESULT_BYTES, News, Touched, count, end_of, session_steps,
+    Complete, End, Ending, MOST_RESULT_BYTES, News, Retries, Touched, count, end_of, session_steps,
 };
 use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
@@ -270,8 +270,6 @@ fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {
 
 fn undated_history<'q>(lines: &'q [&'q HistoryLine]) -> Written<'q> {
     query(INSERT_UNDATED_EVENT)
-        // Planned anew: a plan made while the table was small would read all of it.
-        .persistent(false)
         .bind(column!(lines, |line| line.task_id.as_str()))
         .bind(column!(lines, |line| line.event_id.to_string()))
         .bind(column!(lines, |line| line.lineage.run))

@@ -1,6 +1,7 @@
 //! From what rows of subtasks say to what sessions count: pure.
 
 use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::ids::{SessionId, TaskId};
 use serde::Serialize;
 use sqlx::FromRow;
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use std::collections::BTreeMap;
 pub(crate) struct News {
     pub(crate) session_id: String,
     pub(crate) task_id: String,
+    /// Whether the session waits for it.
+    pub(crate) listed: bool,
     /// Whether the session is not over.
     pub(crate) open: bool,
     #[sqlx(try_from = "String")]
@@ -20,8 +23,23 @@ pub(crate) struct News {
     #[sqlx(try_from = "String")]
     pub(crate) state: TaskState,
     pub(crate) skipped: bool,
+    /// Whether it may have been retried.
+    pub(crate) came_back: bool,
+}
+
+/// How often a task was retried.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Retries {
+    pub(crate) task_id: String,
     pub(crate) counted: i64,
     pub(crate) uncounted: i64,
+}
+
+impl News {
+    fn stranger(&self) -> Option<(SessionId, TaskId)> {
+        let ids = (SessionId::new(&self.session_id), TaskId::new(&self.task_id));
+        self.open.then_some((ids.0.ok()?, ids.1.ok()?))
+    }
 }
 
 /// What is written about a subtask.
@@ -46,43 +64,63 @@ pub(crate) struct Counts {
     pub(crate) uncounted: i32,
 }
 
+/// What is new to sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Counted {
+    pub(crate) changes: Vec<SubtaskChange>,
+    pub(crate) sessions: Vec<Counts>,
+    /// Tasks that call themselves subtasks of open sessions which do not list them.
+    pub(crate) strange: Vec<(SessionId, TaskId)>,
+}
+
 /// What changes. How subtasks ended does not change any more once the session is over: its finalizer has been
 /// told. How often they were retried may be heard of later, so that no order of events makes a difference.
-pub(crate) fn count(news: Vec<News>) -> (Vec<SubtaskChange>, Vec<Counts>) {
+pub(crate) fn count(news: Vec<News>, retries: Vec<Retries>) -> Counted {
+    // They only grow: who counts fewer has not heard of all.
+    let clamped = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
+    let retries = retries.into_iter();
+    let retries = retries.map(|r| (r.task_id, (clamped(r.counted), clamped(r.uncounted))));
+    let retries: BTreeMap<String, (i32, i32)> = retries.collect();
     let mut sessions = BTreeMap::<String, Counts>::new();
-    let mut changes = Vec::new();
+    let mut counted = Counted::default();
     for news in news {
+        if !news.listed {
+            counted.strange.extend(news.stranger());
+            continue;
+        }
         let known = (news.known_status, news.known_skipped);
         let now = if news.open {
             (news.state, news.skipped)
         } else {
             known
         };
-        // They only grow: who counts fewer has not heard of all.
-        let clamped = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
-        let counted = news.known_counted.max(clamped(news.counted));
-        let uncounted = news.known_uncounted.max(clamped(news.uncounted));
-        if now == known && (counted, uncounted) == (news.known_counted, news.known_uncounted) {
+        let (retried, free) = retries.get(&news.task_id).copied().unwrap_or_default();
+        let retried = news.known_counted.max(retried);
+        let free = news.known_uncounted.max(free);
+        let under_way = !now.0.is_terminal() && !known.0.is_terminal();
+        let same = (retried, free) == (news.known_counted, news.known_uncounted);
+        if same && (under_way || now == known) {
             continue;
         }
         let counts = sessions.entry(news.session_id.clone()).or_default();
         counts.succeeded += i32::from(succeeded(now.0)) - i32::from(succeeded(known.0));
         counts.failed += i32::from(failed(now.0)) - i32::from(failed(known.0));
         counts.skipped += i32::from(now.1) - i32::from(known.1);
-        counts.counted += counted - news.known_counted;
-        counts.uncounted += uncounted - news.known_uncounted;
-        changes.push(SubtaskChange {
+        counts.counted += retried - news.known_counted;
+        counts.uncounted += free - news.known_uncounted;
+        counted.changes.push(SubtaskChange {
             session_id: news.session_id,
             task_id: news.task_id,
             status: now.0,
             skipped: now.1,
-            counted,
-            uncounted,
+            counted: retried,
+            uncounted: free,
         });
     }
-    let counts = sessions.into_iter();
-    let counts = counts.map(|(id, counts)| Counts { id, ..counts });
-    (changes, counts.collect())
+    let sessions = sessions.into_iter();
+    let sessions = sessions.map(|(id, counts)| Counts { id, ..counts });
+    counted.sessions = sessions.collect();
+    counted
 }
 
 fn succeeded(state: TaskState) -> bool {
@@ -102,6 +140,7 @@ mod tests {
         News {
             session_id: "s".to_owned(),
             task_id: "t".to_owned(),
+            listed: true,
             open: true,
             known_status: known,
             known_skipped: false,
@@ -109,16 +148,17 @@ mod tests {
             known_uncounted: 0,
             state,
             skipped: false,
-            counted: 1,
-            uncounted: 0,
+            came_back: false,
         }
     }
 
     fn counted(news: Vec<News>) -> (i32, i32, i32) {
-        let (_, counts) = count(news);
-        counts.first().map_or((0, 0, 0), |counts| {
-            (counts.succeeded, counts.failed, counts.skipped)
-        })
+        count(news, Vec::new())
+            .sessions
+            .first()
+            .map_or((0, 0, 0), |counts| {
+                (counts.succeeded, counts.failed, counts.skipped)
+            })
     }
 
     #[test]
@@ -144,19 +184,30 @@ mod tests {
 
     #[test]
     fn nothing_new_changes_nothing() {
-        let (changes, counts) = count(vec![news(Started, Started), news(Success, Success)]);
-        assert!(changes.is_empty() && counts.is_empty());
+        let nothing = vec![
+            news(Started, Started),
+            news(Pending, Started),
+            news(Success, Success),
+        ];
+        assert_eq!(count(nothing, Vec::new()), Counted::default());
     }
 
     #[test]
     fn a_session_that_is_over_hears_of_retries_only() {
         let late = News {
             open: false,
-            counted: 3,
-            uncounted: 2,
             ..news(Failure, Success)
         };
-        let (changes, counts) = count(vec![late]);
+        let retries = Retries {
+            task_id: "t".to_owned(),
+            counted: 3,
+            uncounted: 2,
+        };
+        let Counted {
+            changes,
+            sessions: counts,
+            ..
+        } = count(vec![late], vec![retries]);
         assert_eq!(changes[0].status, Failure);
         assert_eq!((counts[0].succeeded, counts[0].failed), (0, 0));
         assert_eq!((counts[0].counted, counts[0].uncounted), (2, 2));
@@ -164,12 +215,39 @@ mod tests {
 
     #[test]
     fn subtasks_of_a_session_are_added_up() {
-        let (changes, counts) = count(vec![
-            news(Pending, Success),
-            news(Pending, Failure),
-            news(Pending, Success),
-        ]);
+        let Counted {
+            changes,
+            sessions: counts,
+            ..
+        } = count(
+            vec![
+                news(Pending, Success),
+                news(Pending, Failure),
+                news(Pending, Success),
+            ],
+            Vec::new(),
+        );
         assert_eq!((changes.len(), counts.len()), (3, 1));
         assert_eq!((counts[0].succeeded, counts[0].failed), (2, 1));
+    }
+
+    #[test]
+    fn who_is_not_listed_is_named_while_the_session_is_open_and_never_counted() {
+        let stranger = News {
+            listed: false,
+            ..news(Pending, Success)
+        };
+        let late = News {
+            open: false,
+            ..stranger.clone()
+        };
+        let counted = count(vec![stranger, late], Vec::new());
+        assert!(counted.changes.is_empty() && counted.sessions.is_empty());
+        let names: Vec<_> = counted
+            .strange
+            .iter()
+            .map(|(_, task)| task.as_str())
+            .collect();
+        assert_eq!(names, ["t"]);
     }
 }

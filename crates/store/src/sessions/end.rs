@@ -50,10 +50,17 @@ pub(crate) struct End {
     pub(crate) left_out: bool,
 }
 
-/// What it is now, and what is published. `None` instead of the message: somebody changed the row so that
-/// nobody can read its finalizer.
+impl Complete {
+    /// `None`: somebody changed the row so that nobody can read it.
+    pub(crate) fn finalizer(&self) -> Option<Finalizer> {
+        serde_json::from_str(&self.finalizer).ok()
+    }
+}
+
+/// What it is now, and what is published. `ends`: of its subtasks, where the finalizer takes a summary.
 pub(crate) fn end_of(
     session: &Complete,
+    finalizer: Option<&Finalizer>,
     ends: Vec<End>,
 ) -> (SessionStatus, Option<(RoutingKey, Content)>) {
     let policy = if session.policy == ErrorPolicy::Fail.as_str() {
@@ -64,8 +71,7 @@ pub(crate) fn end_of(
     let status = session
         .status
         .ended(session.timed_out, session.failed, policy);
-    let finalizer = serde_json::from_str::<Finalizer>(&session.finalizer).ok();
-    let message = finalizer.map(|finalizer| fitting(&finalizer, summary(session, status, ends)));
+    let message = finalizer.map(|finalizer| fitting(finalizer, summary(session, status, ends)));
     (status, message)
 }
 
@@ -163,7 +169,7 @@ mod tests {
             result: None,
             left_out: false,
         };
-        let (_, message) = end_of(&session, vec![end; failures]);
+        let (_, message) = end_of(&session, session.finalizer().as_ref(), vec![end; failures]);
         let (_, content) = message.expect("a finalizer");
         assert!(content.body.len() <= MOST_BYTES, "{}", content.body.len());
         let (_, kwargs, _): (serde_json::Value, serde_json::Value, serde_json::Value) =

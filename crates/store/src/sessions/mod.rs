@@ -13,7 +13,7 @@ mod steps;
 
 pub use change::SessionEnds;
 pub(crate) use change::{Ending, Opened};
-pub(crate) use count::{News, count};
+pub(crate) use count::{News, Retries, count};
 pub use early::{EarlyEnd, EndedEarly};
 pub(crate) use end::{Complete, End, MOST_RESULT_BYTES, end_of};
 pub use rows::{SessionFilter, SessionRow, SubtaskRow};

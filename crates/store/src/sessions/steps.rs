@@ -1,6 +1,5 @@
 //! What a transaction does about sessions, written once for both databases: lists go in as JSON texts.
 
-use counterfoil_toolbox::ids::{SessionId, TaskId};
 use serde::Serialize;
 use sqlx::FromRow;
 
@@ -9,13 +8,6 @@ use sqlx::FromRow;
 pub(crate) struct Touched {
     pub(crate) session_id: String,
     pub(crate) task_id: String,
-}
-
-impl Touched {
-    pub(crate) fn ids(&self) -> Option<(SessionId, TaskId)> {
-        let session = SessionId::new(&self.session_id).ok()?;
-        Some((session, TaskId::new(&self.task_id).ok()?))
-    }
 }
 
 /// Declares `write_sessions`, the last step of a batch's transaction.
@@ -32,16 +24,7 @@ macro_rules! session_steps {
             mut touched: Vec<Touched>,
             applied: &mut Applied,
         ) -> Result<(), sqlx::Error> {
-            // A retry that is heard of after the end changes no row, and counts.
-            let retry = EventKind::State(TaskState::Retry);
-            let retried = batch.lines.values().filter(|line| line.kind == retry);
-            let retried: BTreeSet<&str> = retried.map(|line| line.task_id.as_str()).collect();
-            if !retried.is_empty() {
-                let of_tasks = anew::<Touched>(sql.sessions_of_tasks).bind(json(&retried));
-                touched.extend(of_tasks.fetch_all(&mut *tx).await?);
-                touched.sort_unstable();
-                touched.dedup();
-            }
+            touched.extend(retried(tx, sql, batch).await?);
             let changed = touched.iter().map(|subtask| subtask.session_id.as_str());
             let opened = batch.openings.keys().map(|id| id.as_str());
             let ended = batch.endings.keys().map(|id| id.as_str());
@@ -54,30 +37,56 @@ macro_rules! session_steps {
                 .bind(ids.as_str())
                 .fetch_all(&mut *tx)
                 .await?;
-            let mut whole = open_sessions(tx, sql, batch).await?;
+            let opened = open_sessions(tx, sql, batch).await?;
             end_sessions(tx, sql, batch).await?;
-            whole.extend(batch.timed_out_sessions().map(|id| id.as_str()));
-            let whole = json(&whole);
-            let touched = json(&touched);
-            let news = anew::<News>(sql.subtask_news)
-                .bind(touched.as_str())
-                .bind(whole.as_str());
-            let (changes, counts) = count(news.fetch_all(&mut *tx).await?);
-            if !changes.is_empty() {
+            let timed_out: Vec<_> = batch.timed_out_sessions().map(|id| id.as_str()).collect();
+            for (statement, sessions) in [
+                (sql.seen_of_sessions, opened),
+                (sql.tasks_of_sessions, timed_out),
+            ] {
+                if !sessions.is_empty() {
+                    let tasks = query_as::<_, Touched>(statement).bind(json(&sessions));
+                    touched.extend(tasks.fetch_all(&mut *tx).await?);
+                }
+            }
+            touched.sort_unstable();
+            touched.dedup();
+            let news = query_as::<_, News>(sql.subtask_news).bind(json(&touched));
+            let news = news.fetch_all(&mut *tx).await?;
+            let back = news.iter().filter(|news| news.came_back);
+            let back: Vec<_> = back.map(|news| news.task_id.as_str()).collect();
+            let mut retries = Vec::new();
+            if !back.is_empty() {
+                let asked = query_as::<_, Retries>(sql.retries).bind(json(&back));
+                retries = asked.fetch_all(&mut *tx).await?;
+            }
+            let counted = count(news, retries);
+            applied.strange_subtasks = counted.strange;
+            if !counted.changes.is_empty() {
                 let changes = query(sql.update_subtasks)
-                    .persistent(false)
-                    .bind(json(&changes));
+                    .bind(json(&counted.changes));
                 changes.execute(&mut *tx).await?;
                 let counts = query(sql.count_sessions)
-                    .persistent(false)
-                    .bind(json(&counts));
+                    .bind(json(&counted.sessions));
                 counts.execute(&mut *tx).await?;
             }
-            let strange = anew::<Touched>(sql.strange_subtasks).bind(touched);
-            for subtask in strange.fetch_all(&mut *tx).await? {
-                applied.strange_subtasks.extend(subtask.ids());
-            }
             finish_sessions(tx, sql, &ids, applied).await
+        }
+
+        /// Subtasks of whose retries `batch` tells: heard of after the end, a retry changes no row, and counts.
+        async fn retried(
+            tx: Tx<'_>,
+            sql: &Statements,
+            batch: &Batch,
+        ) -> Result<Vec<Touched>, sqlx::Error> {
+            let retry = EventKind::State(TaskState::Retry);
+            let lines = batch.lines.values().filter(|line| line.kind == retry);
+            let ids: BTreeSet<&str> = lines.map(|line| line.task_id.as_str()).collect();
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            let of_tasks = query_as::<_, Touched>(sql.sessions_of_tasks).bind(json(&ids));
+            of_tasks.fetch_all(&mut *tx).await
         }
 
         /// Opens those that are not known yet, and returns their ids.
@@ -138,21 +147,23 @@ macro_rules! session_steps {
             ids: &str,
             applied: &mut Applied,
         ) -> Result<(), sqlx::Error> {
-            let complete = anew::<Complete>(sql.complete_sessions).bind(ids);
+            let complete = query_as::<_, Complete>(sql.complete_sessions).bind(ids);
             for session in complete.fetch_all(&mut *tx).await? {
-                let most = SessionSummary::MOST_LISTED + 1;
-                let ends = anew::<End>(sql.subtask_ends)
-                    .bind(session.id.as_str())
-                    .bind(MOST_RESULT_BYTES)
-                    .bind(i64::try_from(most).unwrap_or(i64::MAX));
-                let (status, finalizer) = end_of(&session, ends.fetch_all(&mut *tx).await?);
+                let finalizer = session.finalizer();
+                let takes_summary = finalizer.as_ref().is_some_and(|f| f.takes_summary);
+                let ends = if takes_summary {
+                    ends_of(tx, sql, &session.id).await?
+                } else {
+                    Vec::new()
+                };
+                let (status, message) = end_of(&session, finalizer.as_ref(), ends);
                 query(sql.finish_session)
                     .bind(session.id.as_str())
                     .bind(status.as_str())
                     .bind(session.duration_ms)
                     .execute(&mut *tx)
                     .await?;
-                if let Some((key, content)) = finalizer {
+                if let Some((key, content)) = message {
                     let name = format!("finalizer:{}", session.id);
                     hand_over(tx, sql, &name, &key, &content).await?;
                 }
@@ -163,14 +174,13 @@ macro_rules! session_steps {
             Ok(())
         }
 
-        /// A query that is planned anew each time: a plan made while the tables were small would read all of them.
-        fn anew<'q, T>(
-            statement: &'static str,
-        ) -> sqlx::query::QueryAs<'q, $db, T, <$db as sqlx::Database>::Arguments>
-        where
-            T: for<'r> sqlx::FromRow<'r, <$db as sqlx::Database>::Row>,
-        {
-            query_as(statement).persistent(false)
+        async fn ends_of(tx: Tx<'_>, sql: &Statements, id: &str) -> Result<Vec<End>, sqlx::Error> {
+            let most = SessionSummary::MOST_LISTED + 1;
+            let ends = query_as::<_, End>(sql.subtask_ends)
+                .bind(id)
+                .bind(MOST_RESULT_BYTES)
+                .bind(i64::try_from(most).unwrap_or(i64::MAX));
+            ends.fetch_all(&mut *tx).await
         }
 
         fn json(value: &impl serde::Serialize) -> String {

@@ -7,7 +7,7 @@ use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
 use crate::sessions::{
-    Complete, End, Ending, MOST_RESULT_BYTES, News, Touched, count, end_of, session_steps,
+    Complete, End, Ending, MOST_RESULT_BYTES, News, Retries, Touched, count, end_of, session_steps,
 };
 use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::sql::Statements;

@@ -103,6 +103,7 @@ macro_rules! store_suite {
             sessions::results_that_are_large_together_are_left_out_of_the_summary,
             sessions::a_task_that_a_session_does_not_list_counts_for_nothing_there,
             sessions::a_session_without_subtasks_is_over_at_once_and_opened_once,
+            sessions::a_session_goes_after_the_last_of_its_tasks,
             sessions::an_aborted_session_is_over_when_its_running_subtasks_are,
             sessions::a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
             sessions::the_session_of_a_task_is_known_from_its_copy_too,

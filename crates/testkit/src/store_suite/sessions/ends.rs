@@ -1,9 +1,10 @@
 //! Sessions that end before their subtasks do.
 
 use super::stage::{Site, end, time_out, told};
+use crate::store_suite::samples::{event, lineage};
 use crate::store_suite::site::StoreSite;
 use anyhow::{Context, ensure};
-use counterfoil_store::{ControlFilter, SessionEnds};
+use counterfoil_store::{Batch, ControlFilter, SessionEnds};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::session::SessionStatus;
@@ -104,5 +105,38 @@ pub async fn a_session_whose_time_is_over_ends_with_what_is_missing_as_failed(
             .await?
             .is_empty()
     );
+    Ok(())
+}
+
+/// Neither one that is open nor one of whose tasks a row is left.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_session_goes_after_the_last_of_its_tasks(site: &StoreSite) -> anyhow::Result<()> {
+    let (session, open) = (Site::opened(site, 2).await?, Site::opened(site, 1).await?);
+    session.all(TaskState::Success).await?;
+    let ids = [&session, &open].map(|site| site.opening.id.clone());
+    let store = site.store();
+    ensure!(
+        store.remove_sessions(&ids).await? == 0,
+        "its tasks have rows"
+    );
+    let subtasks = session.opening.subtasks.iter();
+    let subtasks: Vec<_> = subtasks.map(|subtask| subtask.id.clone()).collect();
+    let finalizer = session.opening.finalizer.id.clone();
+    let mut batch = Batch::new();
+    batch.event(&event(&finalizer, lineage(0, 0, 0), TaskState::Success));
+    store.apply(&batch).await?;
+    ensure!(store.delete_tasks(&subtasks).await?.len() == 2);
+    ensure!(
+        store.remove_sessions(&ids).await? == 0,
+        "so has its finalizer"
+    );
+    store.delete_tasks(&[finalizer]).await?;
+    ensure!(store.remove_sessions(&ids).await? == 1);
+    ensure!(store.session(&ids[0]).await?.is_none());
+    ensure!(store.subtasks(&ids[0], None, 10).await?.is_empty());
+    ensure!(open.row().await?.status == SessionStatus::Ongoing);
+    ensure!(store.subtasks(&ids[1], None, 10).await?.len() == 1);
     Ok(())
 }

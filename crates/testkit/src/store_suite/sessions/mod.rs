@@ -4,6 +4,7 @@ mod ends;
 mod stage;
 
 pub use ends::{
+    a_session_goes_after_the_last_of_its_tasks,
     a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
     an_aborted_session_is_over_when_its_running_subtasks_are,
 };

@@ -3,7 +3,7 @@
 use super::FaultyStore;
 use async_trait::async_trait;
 use counterfoil_store::{Cursor, KeptTasks, KnownIds, Removed, Retention, StoreError};
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::ids::{SessionId, TaskId};
 use std::time::Duration;
 
 #[async_trait]
@@ -35,6 +35,10 @@ impl Retention for FaultyStore {
     async fn drop_empty_months(&self) -> Result<usize, StoreError> {
         self.inner.drop_empty_months().await
     }
+    async fn remove_sessions(&self, ids: &[SessionId]) -> Result<usize, StoreError> {
+        self.inner.remove_sessions(ids).await
+    }
+
     async fn forget_controls(&self, ended_for: Duration) -> Result<(), StoreError> {
         self.inner.forget_controls(ended_for).await
     }

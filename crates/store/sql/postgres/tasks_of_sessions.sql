@@ -1,0 +1,3 @@
+-- All tasks that sessions list.
+-- Parameters: 1 ids of sessions, a JSON array of texts.
+SELECT session_id, task_id FROM session_subtask WHERE session_id IN (SELECT json_array_elements_text($1::json))
