@@ -1,6 +1,6 @@
 //! Tasks that applications send in transactions of their own, while whatever can goes away.
 
-use crate::platform::{PATIENCE, Platform, Process, all_rows, wait_for_count};
+use crate::platform::{PATIENCE, Platform, Process, all_rows, assert_balanced, wait_for_count};
 use anyhow::Context as _;
 use counterfoil_store::Store;
 use counterfoil_store::record::EventRow;
@@ -102,7 +102,8 @@ async fn a_relay_that_ends_at_any_point_loses_nothing_and_records_each_once() ->
         }
     }
     worker.assert_running()?;
-    assert_recorded_once(&*store, &platform, &sent).await
+    assert_recorded_once(&*store, &platform, &sent).await?;
+    assert_balanced(&platform)
 }
 
 mod own_nodes {
@@ -182,7 +183,7 @@ mod own_nodes {
         assert_recorded_once(&*store, &platform, &committed).await?;
         let rows = all_rows(&*store).await?.len();
         anyhow::ensure!(rows == committed.len(), "{rows} rows");
-        Ok(())
+        assert_balanced(&platform)
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 mod crashes;
 mod ends;
 
-use crate::platform::{PATIENCE, Platform};
+use crate::platform::{PATIENCE, Platform, assert_balanced};
 use anyhow::{Context as _, ensure};
 use counterfoil_store::{SessionRow, Store};
 use counterfoil_testkit::{Broker, Database, Vhost, eventually};
@@ -129,6 +129,7 @@ async fn ended(
         told == json!({ "report": report }),
         "{told} and not {report}"
     );
+    assert_balanced(platform)?;
     Ok(row)
 }
 

@@ -1,7 +1,7 @@
 //! Tasks that are acknowledged early: begun once while their worker lives, and once more when it does not.
 
 use super::{PATIENCE, platform, send};
-use crate::platform::{Platform, Process, Step, wait_for_state};
+use crate::platform::{Platform, Process, Step, assert_balanced, wait_for_state};
 use anyhow::Context as _;
 use counterfoil_store::record::{EventRow, TaskRow};
 use counterfoil_testkit::eventually;
@@ -91,7 +91,22 @@ async fn a_long_task_whose_worker_is_killed_or_stopped_runs_elsewhere_within_two
     late.await?;
     let row = over(&platform, &stopped).await?;
     assert_eq!((row.state, row.rescue), (TaskState::Success, 1));
-    Ok(())
+    assert_balanced(&platform)
+}
+
+#[tokio::test]
+async fn a_short_task_whose_worker_is_killed_is_given_to_another_once_by_the_broker()
+-> anyhow::Result<()> {
+    let (_vhost, _database, mut platform) = platform().await?;
+    let _daemon = platform.daemon()?;
+    let mut workers = workers(&mut platform)?;
+    let id = send(&platform.producer()?, "demo.sleep", r#"{"seconds": 3}"#).await?;
+    let start = started(&platform, &id, 1).await?.remove(0);
+    worker_of(&mut workers, &start)?.kill9()?;
+    let row = over(&platform, &id).await?;
+    assert_eq!((row.rescue, row.deliveries), (0, 1), "{row:#?}");
+    assert_eq!(started(&platform, &id, 2).await?.len(), 2);
+    assert_balanced(&platform)
 }
 
 mod own_nodes {
@@ -124,6 +139,6 @@ mod own_nodes {
         let row = over(&platform, &id).await?;
         assert_eq!((row.rescue, row.lease_until), (0, None));
         assert_eq!(started(&platform, &id, 1).await?.len(), 1);
-        Ok(())
+        assert_balanced(&platform)
     }
 }

@@ -140,8 +140,8 @@ CREATE INDEX session_started ON session (started_at, id);
 CREATE TRIGGER session_touch BEFORE UPDATE ON session
     FOR EACH ROW EXECUTE FUNCTION counterfoil_touch();
 
--- Which tasks a session waits for, and what it counted of them: a status that is no end is told by
--- background_task alone. It changes once per task: with room left on its page, no index has to follow.
+-- Which tasks a session waits for, and what it counted of them: of one that is not over, its
+-- row in background_task tells more. It changes seldom: with room left on its page, no index has to follow.
 CREATE TABLE session_subtask (
     session_id text COLLATE "C" NOT NULL,
     task_id text COLLATE "C" NOT NULL,

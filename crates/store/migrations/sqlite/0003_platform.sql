@@ -142,8 +142,8 @@ BEGIN
     WHERE rowid = NEW.rowid;
 END;
 
--- Which tasks a session waits for, and what it counted of them: a status that is no end is told by
--- background_task alone.
+-- Which tasks a session waits for, and what it counted of them: of one that is not over, its
+-- row in background_task tells more.
 CREATE TABLE session_subtask (
     session_id text NOT NULL,
     task_id text NOT NULL,

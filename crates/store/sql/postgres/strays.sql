@@ -1,12 +1,12 @@
 -- Ids without a row that are known elsewhere than in histories, results and logs, and where. Subtasks of
--- sessions that are not over may still be sent; what the outbox published long ago may be gone again.
+-- sessions that are not over may still be sent, what had not been sent by the end of a session's time was not; what the outbox published long ago may be gone again.
 -- Parameters: 1 limit.
 SELECT task_id, place FROM (
     SELECT DISTINCT task_id, 'dead' AS place FROM dead WHERE task_id IS NOT NULL AND times > handled
     UNION ALL
     SELECT subtask.task_id, 'session_subtask'
     FROM session_subtask AS subtask JOIN session ON session.id = subtask.session_id
-    WHERE session.status NOT IN ('ONGOING', 'ABORTING')
+    WHERE session.status NOT IN ('ONGOING', 'ABORTING') AND NOT (session.timed_out AND subtask.status = 'FAILURE')
         AND session.finished_at > now() - interval '1 hour'
     UNION ALL
     SELECT headers ->> 'id', 'outbox' FROM outbox

@@ -10,7 +10,7 @@ INSERT INTO background_task AS t (
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
     created_date, addressee, tries, lease_ms, restarts, retention_s,
-    delayed_until, lease_until
+    delayed_until, lease_until, recount
 )
 SELECT
     u.id, u.task_id, u.type, u.service, u.state, u.run, u.rescue, u.sticky, u.executions,
@@ -21,7 +21,9 @@ SELECT
     u.progress_current, u.progress_total, u.progress_message, u.error_kind, u.error_message,
     u.eta, u.expires, u.retry_at, u.worker, LEAST(u.created_date, now()),
     u.addressee, u.tries, u.lease_ms, u.restarts, u.retention_s, u.delayed_until,
-    now() + u.lease_ms * interval '1 millisecond'
+    now() + u.lease_ms * interval '1 millisecond',
+    u.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'RETRY')
+        OR u.run > 0 OR u.rescue > 0 OR u.executions > 0 OR u.tries > 0 OR u.deliveries > 0
 FROM unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int4[], $7::int4[],
     $8::int2[], $9::int4[], $10::int4[], $11::int2[], $12::text[], $13::int4[], $14::int4[],
@@ -139,9 +141,11 @@ ON CONFLICT (task_id) DO UPDATE SET
     session_id = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
         WHEN t.copy_run < 0 THEN LEAST(t.session_id, excluded.session_id) ELSE t.session_id END,
-    -- Whether the session has something to count: how its task stands, or that it is its task.
+    -- Whether the session has something to count: an end, what came back, that an end was none, or that the task
+    -- is one of its own.
     recount = (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
+        AND (excluded.recount OR t.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED'))
         OR t.session_id IS DISTINCT FROM CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
         WHEN t.copy_run < 0 THEN LEAST(t.session_id, excluded.session_id) ELSE t.session_id END
@@ -156,12 +160,7 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         OR LEAST(t.root_id, excluded.root_id) IS DISTINCT FROM t.root_id
         OR LEAST(t.session_id, excluded.session_id) IS DISTINCT FROM t.session_id
     )
-RETURNING task_id, CASE
-    WHEN recount AND (
-        state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'RETRY')
-        OR run > 0 OR rescue > 0 OR executions > 0 OR tries > 0 OR deliveries > 0
-    ) THEN session_id
-END AS session_id
+RETURNING task_id, CASE WHEN recount THEN session_id END AS session_id
 )
 -- How many rows changed, and which of them are subtasks about which there is something to count.
 SELECT

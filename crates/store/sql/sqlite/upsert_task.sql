@@ -8,7 +8,7 @@ INSERT INTO background_task AS t (
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
     created_date, addressee, tries, lease_ms, restarts, retention_s,
-    delayed_until, lease_until
+    delayed_until, lease_until, recount
 )
 VALUES (
     ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
@@ -16,7 +16,9 @@ VALUES (
     ?40,
     min(coalesce(?41, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     ?42, ?43, ?44, ?45, ?46, ?47,
-    strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (?44 / 1000.0) || ' seconds')
+    strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (?44 / 1000.0) || ' seconds'),
+    ?5 IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'RETRY')
+        OR ?6 > 0 OR ?7 > 0 OR ?9 > 0 OR ?43 > 0 OR ?10 > 0
 )
 ON CONFLICT (task_id) DO UPDATE SET
     -- State: the higher of both.
@@ -117,9 +119,11 @@ ON CONFLICT (task_id) DO UPDATE SET
     session_id = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
         WHEN t.copy_run < 0 THEN coalesce(min(t.session_id, excluded.session_id), t.session_id, excluded.session_id) ELSE t.session_id END,
-    -- Whether the session has something to count: how its task stands, or that it is its task.
+    -- Whether the session has something to count: an end, what came back, that an end was none, or that the task
+    -- is one of its own.
     recount = (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
+        AND (excluded.recount OR t.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED'))
         OR t.session_id IS NOT CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.session_id
         WHEN t.copy_run < 0 THEN coalesce(min(t.session_id, excluded.session_id), t.session_id, excluded.session_id) ELSE t.session_id END,
@@ -136,9 +140,4 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         OR coalesce(min(t.session_id, excluded.session_id), t.session_id, excluded.session_id) IS NOT t.session_id
     )
 -- Its session, if there is something to count.
-RETURNING CASE
-    WHEN recount AND (
-        state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'RETRY')
-        OR run > 0 OR rescue > 0 OR executions > 0 OR tries > 0 OR deliveries > 0
-    ) THEN session_id
-END
+RETURNING CASE WHEN recount THEN session_id END

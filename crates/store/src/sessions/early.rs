@@ -80,9 +80,12 @@ impl<'a> EarlyEnd<'a> {
             Place::After(after) => after,
             Place::Done => return Ok(None),
         };
-        let rows = store.unfinished_subtasks(self.session, after, AT_ONCE);
-        let rows = rows.await?;
-        let (is_first, is_last) = (self.place == Place::Begin, rows.len() < AT_ONCE as usize);
+        // One more tells whether this is the last page: with its last subtask the session is over, and by then
+        // it has to be known that its time was.
+        let rows = store.unfinished_subtasks(self.session, after, AT_ONCE + 1);
+        let mut rows = rows.await?;
+        let (is_first, is_last) = (self.place == Place::Begin, rows.len() <= AT_ONCE as usize);
+        rows.truncate(AT_ONCE as usize);
         self.place = match is_last {
             true => Place::Done,
             false => Place::After(rows.last().map(|row| row.position)),

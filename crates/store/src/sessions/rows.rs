@@ -107,7 +107,7 @@ pub struct SubtaskRow {
     #[serde(rename = "type")]
     #[sqlx(rename = "type")]
     pub name: String,
-    /// What the session counts it as.
+    /// What the session counts it as; while it is not over, where it stands.
     #[sqlx(try_from = "String")]
     pub status: TaskState,
     /// Whether there was nothing to do.

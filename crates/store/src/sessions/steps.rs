@@ -24,7 +24,9 @@ macro_rules! session_steps {
             mut touched: Vec<Touched>,
             applied: &mut Applied,
         ) -> Result<(), sqlx::Error> {
-            touched.extend(retried(tx, sql, batch).await?);
+            let heard = retried(tx, sql, batch).await?;
+            let retried: BTreeSet<_> = heard.iter().map(|task| task.task_id.clone()).collect();
+            touched.extend(heard);
             let changed = touched.iter().map(|subtask| subtask.session_id.as_str());
             let opened = batch.openings.keys().map(|id| id.as_str());
             let ended = batch.endings.keys().map(|id| id.as_str());
@@ -53,7 +55,8 @@ macro_rules! session_steps {
             touched.dedup();
             let news = query_as::<_, News>(sql.subtask_news).bind(json(&touched));
             let news = news.fetch_all(&mut *tx).await?;
-            let back = news.iter().filter(|news| news.came_back);
+            let back = news.iter();
+            let back = back.filter(|news| news.came_back || retried.contains(&news.task_id));
             let back: Vec<_> = back.map(|news| news.task_id.as_str()).collect();
             let mut retries = Vec::new();
             if !back.is_empty() {

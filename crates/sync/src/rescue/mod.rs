@@ -163,6 +163,11 @@ impl Rescuer {
                 Err(PublishError::Nacked) => {
                     tracing::warn!(task_id = %task.task_id, "its queue takes nothing now; it is tried again");
                 }
+                // The broker does not want this one; the others are no worse for it.
+                Err(error) if !error.is_transient() => {
+                    let error = ErrorChain(&error);
+                    tracing::error!(task_id = %task.task_id, task_name = task.name, %error, "a worker vanished with a task, and it cannot be sent again");
+                }
                 Err(error) => {
                     failed = Some(error);
                     break;

@@ -245,6 +245,7 @@ fn finalizer(
         max_retries: options.max_retries,
         time_limit_ms: ms(options.time_limits.hard),
         soft_time_limit_ms: ms(options.time_limits.soft),
+        retention_s: options.retention.map(|keep| keep.as_secs()),
         priority: options.priority.unwrap_or_default(),
         parent_id,
         root_id,

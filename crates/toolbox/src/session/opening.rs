@@ -11,6 +11,7 @@ use crate::message::json::{MAX_DEPTH, inspect};
 use crate::message::{Content, Envelope, TimeLimits, encode};
 use crate::names::{RoutingKey, TaskName};
 use crate::priority::Priority;
+use crate::retention::within_limits;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashSet};
@@ -78,6 +79,9 @@ pub struct Finalizer {
     /// The same for the soft limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_time_limit_ms: Option<u64>,
+    /// Seconds that its row is kept once it is over, if not as its type says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_s: Option<u64>,
     /// Its class.
     #[serde(default)]
     pub priority: Priority,
@@ -193,6 +197,8 @@ impl Finalizer {
             hard: self.time_limit_ms.map(Duration::from_millis),
             soft: self.soft_time_limit_ms.map(Duration::from_millis),
         };
+        let keep = self.retention_s.map(Duration::from_secs);
+        envelope.retention = keep.map(within_limits);
         envelope.creator_id.clone_from(&self.creator);
         envelope.related.clone_from(&self.related);
         envelope.identifier.clone_from(&self.identifier);

@@ -140,3 +140,18 @@ pub async fn a_session_goes_after_the_last_of_its_tasks(site: &StoreSite) -> any
     ensure!(store.subtasks(&ids[1], None, 10).await?.len() == 1);
     Ok(())
 }
+
+/// Also where one page of its subtasks is just full.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_session_of_any_number_of_subtasks_times_out(site: &StoreSite) -> anyhow::Result<()> {
+    for count in [499, 500, 501] {
+        let session = Site::opened(site, count).await?;
+        time_out(&session).await?;
+        let row = session.row().await?;
+        ensure!(row.status == SessionStatus::TimedOut, "{count}: {row:?}");
+        ensure!(usize::try_from(row.failed)? == count);
+    }
+    Ok(())
+}

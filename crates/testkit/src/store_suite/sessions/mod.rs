@@ -4,7 +4,7 @@ mod ends;
 mod stage;
 
 pub use ends::{
-    a_session_goes_after_the_last_of_its_tasks,
+    a_session_goes_after_the_last_of_its_tasks, a_session_of_any_number_of_subtasks_times_out,
     a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
     an_aborted_session_is_over_when_its_running_subtasks_are,
 };
@@ -268,5 +268,61 @@ pub async fn the_session_of_a_task_is_known_from_its_copy_too(
     batch.track(&copy_of(envelope));
     site.store().apply(&batch).await?;
     ensure!(session.row().await?.status == SessionStatus::Success);
+    Ok(())
+}
+
+/// What was refused may have been taken all the same, and what is sent again runs.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_subtask_that_was_refused_and_runs_after_all_is_waited_for(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let session = Site::opened(site, 2).await?;
+    let tell = async |subtask, state| {
+        let event = told(&session.opening, subtask, 0, state);
+        session.tell(&[event]).await
+    };
+    tell(0, TaskState::Rejected).await?;
+    ensure!(session.row().await?.failed == 1);
+    tell(0, TaskState::Started).await?;
+    ensure!(session.row().await?.failed == 0);
+    tell(1, TaskState::Success).await?;
+    ensure!(session.row().await?.status == SessionStatus::Ongoing);
+    tell(0, TaskState::Success).await?;
+    let row = session.row().await?;
+    ensure!(
+        (row.status, row.succeeded) == (SessionStatus::Success, 2),
+        "{row:?}"
+    );
+    Ok(())
+}
+
+/// Before its end, after it, or with it in one batch.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_retry_that_was_given_up_counts_whenever_it_is_heard_of(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    use TaskState::{Failure, Retry};
+    for batches in [
+        &[&[Retry][..], &[Failure]][..],
+        &[&[Failure], &[Retry]],
+        &[&[Failure, Retry]],
+    ] {
+        let session = Site::opened(site, 1).await?;
+        for batch in batches {
+            let events = batch
+                .iter()
+                .map(|state| told(&session.opening, 0, 0, *state));
+            session.tell(&events.collect::<Vec<_>>()).await?;
+        }
+        let row = session.row().await?;
+        ensure!(
+            (row.failed, row.retried_counted) == (1, 1),
+            "{batches:?}: {row:?}"
+        );
+    }
     Ok(())
 }

@@ -38,6 +38,7 @@ pub(super) fn opening(subtasks: usize) -> Opening {
             max_retries: None,
             time_limit_ms: None,
             soft_time_limit_ms: None,
+            retention_s: None,
             priority: Priority::Normal,
             parent_id: None,
             root_id: None,
