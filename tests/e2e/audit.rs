@@ -92,6 +92,17 @@ impl Site {
     }
 }
 
+/// Waits until `counterfoil audit` finds every task accounted for.
+pub(crate) async fn assert_balanced(platform: &Platform) -> anyhow::Result<()> {
+    let mut said = String::new();
+    let balanced = eventually("the books to balance", PATIENCE, async || {
+        let output = platform.cli(&["audit", "--wait", "2s"])?;
+        said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        Ok(output.status.success().then_some(()))
+    });
+    balanced.await.map_err(|error| error.context(said))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_books_balance_after_a_busy_run_and_name_what_somebody_took() -> anyhow::Result<()> {
     let mut site = Site::new().await?;

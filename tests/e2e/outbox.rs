@@ -1,6 +1,7 @@
 //! Tasks that applications send in transactions of their own, while whatever can goes away.
 
-use crate::platform::{PATIENCE, Platform, Process, all_rows, assert_balanced, wait_for_count};
+use crate::audit::assert_balanced;
+use crate::platform::{PATIENCE, Platform, Process, all_rows, wait_for_count};
 use anyhow::Context as _;
 use counterfoil_store::Store;
 use counterfoil_store::record::EventRow;
@@ -103,7 +104,8 @@ async fn a_relay_that_ends_at_any_point_loses_nothing_and_records_each_once() ->
     }
     worker.assert_running()?;
     assert_recorded_once(&*store, &platform, &sent).await?;
-    assert_balanced(&platform)
+    let _daemon = platform.daemon()?;
+    assert_balanced(&platform).await
 }
 
 mod own_nodes {
@@ -183,7 +185,7 @@ mod own_nodes {
         assert_recorded_once(&*store, &platform, &committed).await?;
         let rows = all_rows(&*store).await?.len();
         anyhow::ensure!(rows == committed.len(), "{rows} rows");
-        assert_balanced(&platform)
+        assert_balanced(&platform).await
     }
 
     #[tokio::test]

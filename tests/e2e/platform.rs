@@ -388,12 +388,3 @@ pub(crate) fn binary(name: &str) -> anyhow::Result<PathBuf> {
     );
     Ok(path)
 }
-
-/// Asks `counterfoil audit` whether every task is accounted for.
-pub(crate) fn assert_balanced(platform: &Platform) -> anyhow::Result<()> {
-    let output = platform.cli(&["audit", "--wait", "2s"])?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{text}{errors}");
-    Ok(())
-}

@@ -3,7 +3,8 @@
 mod crashes;
 mod ends;
 
-use crate::platform::{PATIENCE, Platform, assert_balanced};
+use crate::audit::assert_balanced;
+use crate::platform::{PATIENCE, Platform};
 use anyhow::{Context as _, ensure};
 use counterfoil_store::{SessionRow, Store};
 use counterfoil_testkit::{Broker, Database, Vhost, eventually};
@@ -129,7 +130,7 @@ async fn ended(
         told == json!({ "report": report }),
         "{told} and not {report}"
     );
-    assert_balanced(platform)?;
+    assert_balanced(platform).await?;
     Ok(row)
 }
 

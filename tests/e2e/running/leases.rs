@@ -1,7 +1,8 @@
 //! Tasks that are acknowledged early: begun once while their worker lives, and once more when it does not.
 
 use super::{PATIENCE, platform, send};
-use crate::platform::{Platform, Process, Step, assert_balanced, wait_for_state};
+use crate::audit::assert_balanced;
+use crate::platform::{Platform, Process, Step, wait_for_state};
 use anyhow::Context as _;
 use counterfoil_store::record::{EventRow, TaskRow};
 use counterfoil_testkit::eventually;
@@ -91,7 +92,7 @@ async fn a_long_task_whose_worker_is_killed_or_stopped_runs_elsewhere_within_two
     late.await?;
     let row = over(&platform, &stopped).await?;
     assert_eq!((row.state, row.rescue), (TaskState::Success, 1));
-    assert_balanced(&platform)
+    assert_balanced(&platform).await
 }
 
 #[tokio::test]
@@ -106,7 +107,7 @@ async fn a_short_task_whose_worker_is_killed_is_given_to_another_once_by_the_bro
     let row = over(&platform, &id).await?;
     assert_eq!((row.rescue, row.deliveries), (0, 1), "{row:#?}");
     assert_eq!(started(&platform, &id, 2).await?.len(), 2);
-    assert_balanced(&platform)
+    assert_balanced(&platform).await
 }
 
 mod own_nodes {
@@ -139,6 +140,6 @@ mod own_nodes {
         let row = over(&platform, &id).await?;
         assert_eq!((row.rescue, row.lease_until), (0, None));
         assert_eq!(started(&platform, &id, 1).await?.len(), 1);
-        assert_balanced(&platform)
+        assert_balanced(&platform).await
     }
 }
