@@ -5,7 +5,7 @@ use crate::audit::assert_balanced;
 use crate::platform::{Platform, Process, Step, wait_for_state};
 use anyhow::Context as _;
 use counterfoil_store::record::{EventRow, TaskRow};
-use counterfoil_testkit::eventually;
+use counterfoil_testkit::{Vhost, eventually};
 use counterfoil_toolbox::{TaskId, TaskState};
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,15 @@ async fn over(platform: &Platform, id: &TaskId) -> anyhow::Result<TaskRow> {
     store.task(id.as_str()).await?.context("a row")
 }
 
+/// Waits until the broker has read the acknowledgement, and will not give the task to anybody by itself.
+async fn taken_over(vhost: &Vhost) -> anyhow::Result<()> {
+    eventually("the queue to hold nothing", PATIENCE, async || {
+        let depth = vhost.depth("demo").await?;
+        Ok((depth.ready + depth.unacked == 0).then_some(()))
+    })
+    .await
+}
+
 /// Takes the worker out of `workers` that began a task.
 fn worker_of(workers: &mut Vec<Process>, start: &Step) -> anyhow::Result<Process> {
     let at = workers.iter().position(|worker| worker.pid() == start.pid);
@@ -54,12 +63,13 @@ fn worker_of(workers: &mut Vec<Process>, start: &Step) -> anyhow::Result<Process
 #[tokio::test]
 async fn a_long_task_whose_worker_is_killed_or_stopped_runs_elsewhere_within_two_leases()
 -> anyhow::Result<()> {
-    let (_vhost, _database, mut platform) = platform().await?;
+    let (vhost, _database, mut platform) = platform().await?;
     let _daemon = platform.daemon()?;
     let mut workers = workers(&mut platform)?;
 
     let killed = send_long(&platform, 5).await?;
     let start = started(&platform, &killed, 1).await?.remove(0);
+    taken_over(&vhost).await?;
     worker_of(&mut workers, &start)?.kill9()?;
     let since = Instant::now();
     started(&platform, &killed, 2).await?;
@@ -70,6 +80,7 @@ async fn a_long_task_whose_worker_is_killed_or_stopped_runs_elsewhere_within_two
     workers.push(platform.worker_with(&SETTINGS)?);
     let stopped = send_long(&platform, 20).await?;
     let start = started(&platform, &stopped, 1).await?.remove(0);
+    taken_over(&vhost).await?;
     let asleep = worker_of(&mut workers, &start)?;
     asleep.freeze()?;
     let since = Instant::now();

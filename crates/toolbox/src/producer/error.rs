@@ -36,7 +36,8 @@ pub enum SendError {
     #[error(transparent)]
     Delay(#[from] InvalidDelay),
     /// The queue is full and refused the task, several times. The platform shows it as REJECTED if
-    /// the sender's user may write events of that service; else it stays PENDING there.
+    /// the sender's user may write events of that service; else it stays PENDING there, and is taken for lost and
+    /// sent again once its queue has been empty for `sync.lost_after`.
     #[error("the queue of {task} is full")]
     QueueFull {
         /// The task's name.

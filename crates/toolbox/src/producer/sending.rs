@@ -141,7 +141,7 @@ impl Inner {
         };
         let open = || self.transport.publisher(PublisherOptions::mandatory());
         if let Err(error) = self.reporter.get_or_init(open).publish(publication).await {
-            // The sender is told; the row stays PENDING until lost tasks are looked for.
+            // The sender is told; the row stays PENDING, and the daemon sends it again as a lost one.
             tracing::warn!(task_id = %id, error = %ErrorChain(&error), "the platform was not told of a refused task");
         }
     }

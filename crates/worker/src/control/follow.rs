@@ -218,7 +218,7 @@ impl Readers<'_> {
                 tracing::warn!(queue = %self.shared.names.control_queue, reason, "what is cancelled, paused or held from now on is not known to this worker");
                 self.shared.control.follows(Following::No(reason));
             }
-            // Then it gets no tasks either.
+            // Mostly it gets no tasks then either. What comes before the stream is read again is not held back.
             SubscriptionStatus::Connecting
             | SubscriptionStatus::Down { .. }
             | SubscriptionStatus::Paused
