@@ -26,7 +26,7 @@ async fn platform() -> anyhow::Result<(Vhost, Database, Platform)> {
 }
 
 /// Sends a task of the service `demo`, its arguments by keyword.
-async fn send(producer: &Producer, name: &str, kwargs: &str) -> anyhow::Result<TaskId> {
+pub(crate) async fn send(producer: &Producer, name: &str, kwargs: &str) -> anyhow::Result<TaskId> {
     let task = RawTask {
         name: TaskName::new(name)?,
         args: "[]".to_owned(),

@@ -3,10 +3,10 @@
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
 
 use crate::platform::{Platform, wait_for_state};
+use crate::running::send;
 use anyhow::Context as _;
 use counterfoil_testkit::{Broker, Database, PostgresNode, eventually};
-use counterfoil_toolbox::producer::{RawTask, SendOptions};
-use counterfoil_toolbox::{TaskId, TaskState};
+use counterfoil_toolbox::TaskState;
 use std::time::{Duration, Instant};
 
 /// Longer than the task takes, rescues included.
@@ -16,16 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(1500);
 const AWAY: Duration = Duration::from_secs(20);
 
 const SETTINGS: [(&str, &str); 1] = [("COUNTERFOIL_WORKER__LEASE", "30s")];
-
-async fn send(platform: &Platform, seconds: u64) -> anyhow::Result<TaskId> {
-    let task = RawTask {
-        name: "demo.long".parse()?,
-        args: "[]".to_owned(),
-        kwargs: format!(r#"{{"seconds": {seconds}}}"#),
-    };
-    let producer = platform.producer()?;
-    Ok(producer.send_raw(task, SendOptions::new()).await?)
-}
 
 #[tokio::test]
 #[ignore = "takes ten minutes: tests/scale/lease"]
@@ -40,10 +30,12 @@ async fn a_task_of_nine_minutes_runs_once_under_a_lease_of_thirty_seconds() -> a
         platform.worker_with(&SETTINGS)?,
         platform.worker_with(&SETTINGS)?,
     ];
-    let id = send(&platform, seconds).await?;
+    let kwargs = format!(r#"{{"seconds": {seconds}}}"#);
+    let id = send(&platform.producer()?, "demo.long", &kwargs).await?;
     let store = platform.store().await?;
     wait_for_state(&*store, id.as_str(), TaskState::Started, PATIENCE).await?;
     let began = Instant::now();
+    // The task is to be in its middle, and nothing tells of that.
     tokio::time::sleep(Duration::from_secs(seconds / 2)).await;
     postgres.stop_immediate().await?;
     tokio::time::sleep(AWAY).await;
@@ -55,19 +47,17 @@ async fn a_task_of_nine_minutes_runs_once_under_a_lease_of_thirty_seconds() -> a
     })
     .await?;
     let steps = platform.steps()?;
-    let starts = steps.iter().filter(|step| step.step == "start");
+    let starts = steps.iter().filter(|step| step.step == "start").count();
     println!(
-        "{} after {:.0?}: {} starts, rescued {} times",
+        "{} after {:.0?}: {starts} starts, rescued {} times",
         row.state,
         began.elapsed(),
-        starts.clone().count(),
         row.rescue
     );
     anyhow::ensure!(
         row.state == TaskState::Success && row.rescue == 0,
         "{row:#?}"
     );
-    let starts = starts.count();
     anyhow::ensure!(starts == 1, "begun {starts} times");
     let history = store.history(&id).await.context("its history")?;
     let started = history.iter().filter(|it| it.kind == TaskState::Started);

@@ -330,6 +330,7 @@ async fn finished_tasks_are_listed_soon_and_go_without_holding_up_the_mirror() -
     }
     let mut daemon = site.platform.daemon()?;
     let quiet = async {
+        // As long as is measured; there is nothing to wait for.
         tokio::time::sleep(Duration::from_secs(20)).await;
         Ok(())
     };
@@ -348,6 +349,7 @@ async fn finished_tasks_are_listed_soon_and_go_without_holding_up_the_mirror() -
     let removal = async {
         let mut before = site.number(left)?;
         loop {
+            // Between two lines of the report: counting costs the database something.
             tokio::time::sleep(Duration::from_secs(10)).await;
             let now = site.number(left)?;
             println!("{now} left after {:.0?}", began.elapsed());
