@@ -4,7 +4,9 @@ use crate::platform::{PATIENCE, Platform, Process, wait_for_state};
 use anyhow::Context as _;
 use counterfoil_store::Store;
 use counterfoil_testkit::{Broker, Database, Vhost, eventually};
-use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::producer::{RawTask, SendOptions};
+use counterfoil_toolbox::{TaskId, TaskState};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -122,6 +124,55 @@ async fn a_cancelled_task_never_starts_though_all_processes_are_started_anew() -
     until(&*store, &held, TaskState::Success).await?;
     let row = store.task(&held).await?.context("the row")?;
     assert_eq!((row.executions, site.starts(&held)?), (0, 1));
+    Ok(())
+}
+
+/// By filter and by family, while no worker is there to hear of it.
+#[tokio::test]
+async fn what_is_cancelled_while_no_worker_runs_never_starts() -> anyhow::Result<()> {
+    let mut site = Site::new().await?;
+    let _daemon = site.platform.daemon()?;
+    let store = site.platform.store().await?;
+    let parent = site.cli(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
+    let child = {
+        let id = TaskId::new(&parent)?;
+        let task = RawTask {
+            name: TaskName::new("demo.add")?,
+            args: "[1, 1]".to_owned(),
+            kwargs: "{}".to_owned(),
+        };
+        let options = SendOptions::new().child_of(id.clone(), id);
+        let sent = site.platform.producer()?.send_raw(task, options).await;
+        sent?.to_string()
+    };
+    let send = |creator: &str| {
+        site.cli(&[
+            "send",
+            "demo.add",
+            r#"{"x": 1, "y": 1}"#,
+            "--creator",
+            creator,
+        ])
+    };
+    let (of_ana, of_eve) = ([send("ana")?, send("ana")?], send("eve")?);
+    let all = [&parent, &child, &of_ana[0], &of_ana[1], &of_eve];
+    for id in all {
+        let known = async || Ok(store.task(id).await?);
+        eventually("the task to be mirrored", PATIENCE, known).await?;
+    }
+    site.cli(&["task", "cancel", &parent, "--family"])?;
+    site.cli(&["task", "cancel", "--creator", "ana"])?;
+    let _worker = site.worker()?;
+    until(&*store, &of_eve, TaskState::Success).await?;
+    for id in [&parent, &child, &of_ana[0], &of_ana[1]] {
+        eventually("the worker to refuse it", PATIENCE, async || {
+            let row = store.task(id).await?;
+            Ok(row.filter(|row| row.worker.is_some()))
+        })
+        .await?;
+        until(&*store, id, TaskState::Revoked).await?;
+        assert_eq!(site.starts(id)?, 0);
+    }
     Ok(())
 }
 

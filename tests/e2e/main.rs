@@ -8,6 +8,7 @@ mod chart;
 mod control;
 mod crashes;
 mod family;
+mod full;
 mod hostile;
 mod listener;
 mod missing;

@@ -120,7 +120,7 @@ impl TrackingCopy {
     #[must_use]
     pub const fn lineage(&self) -> Lineage {
         Lineage {
-            deliveries: 0,
+            deliveries: self.envelope.deliveries_before,
             ..self.envelope.lineage
         }
     }
@@ -132,7 +132,7 @@ impl TrackingCopy {
         let line = |lineage: Lineage, state: TaskState| {
             (line_id(&self.envelope.id, lineage, state), lineage, state)
         };
-        let retry = (lineage.executions > 0).then(|| Lineage {
+        let retry = is_retry(lineage).then(|| Lineage {
             executions: lineage.executions - 1,
             ..lineage
         });
@@ -172,7 +172,7 @@ impl TrackingCopy {
     /// it will be repeated, and when.
     fn state(&self) -> StateColumns {
         let (lineage, state) = (self.lineage(), self.seen.state());
-        if state != TaskState::Pending || lineage.executions == 0 {
+        if state != TaskState::Pending || !is_retry(lineage) {
             let id = line_id(&self.envelope.id, lineage, state);
             return StateColumns::bare(StateKey::new(lineage, state, id), state);
         }
@@ -240,6 +240,12 @@ impl TrackingCopy {
             expires: envelope.expires.map(clamped),
         }
     }
+}
+
+/// Whether the message says for the first time that the execution before it is repeated: one that was
+/// delivered and put off since says only that.
+const fn is_retry(attempt: Lineage) -> bool {
+    attempt.executions > 0 && attempt.deliveries == 0
 }
 
 /// Hash of address and content. What the broker adds when it delivers again does not count.

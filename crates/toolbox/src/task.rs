@@ -59,8 +59,7 @@ pub struct TaskOptions {
     /// `None`, the default: it is not told.
     pub soft_time_limit: Option<Duration>,
     /// How often executions may begin, on each worker. What comes too soon waits: less than a second
-    /// in the worker, longer at the broker. It is no attempt. Those that then wait for a place in the worker may
-    /// begin together. `None`, the default: no limit.
+    /// in the worker, longer at the broker. It is no attempt. `None`, the default: no limit.
     pub rate_limit: Option<Rate>,
     /// How many executions may run at the same time, on each worker. The others wait as they do for
     /// [`rate_limit`](Self::rate_limit), without keeping other tasks from running. `None`, the

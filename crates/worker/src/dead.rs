@@ -5,7 +5,7 @@
 use crate::outcome::cut;
 use crate::publish::{Sent, until_confirmed};
 use crate::shared::Shared;
-use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::event::{FaultKind, TaskFault};
 use counterfoil_toolbox::message::{Content, HeaderValue, Headers, names};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::names::dead_key;
@@ -58,8 +58,17 @@ async fn publish(
 }
 
 fn add_reason(headers: &mut Headers, fault: &TaskFault) {
-    headers.set(names::REASON, fault.kind.as_str());
+    headers.set(names::REASON, reason(fault.kind));
     headers.set(names::REASON_TEXT, cut(&fault.message, MAX_REASON));
+}
+
+/// What people sort dead letters by. Whether the broker or a worker counted the deliveries does not matter.
+fn reason(kind: FaultKind) -> &'static str {
+    if kind == FaultKind::WorkerCrashed {
+        "delivery_limit"
+    } else {
+        kind.as_str()
+    }
 }
 
 /// Name, id and whatever else is short.

@@ -1,11 +1,9 @@
 //! One delivery, from a message to a settled task, as small steps. Read `consume.rs`
 //! and `lanes.rs` first.
 //!
-//! `intake.rs` reads the message, `run.rs` runs the handler, `outcome.rs` decides what follows,
-//! `perform.rs` does it.
+//! `intake.rs` reads the message, `place.rs` waits for a place, `run.rs` runs the handler, `outcome.rs`
+//! decides what follows, `perform.rs` does it.
 
-use crate::gate::{Gate, Place, Turn};
-use crate::handler::Slot;
 use crate::held::{Held, Unusable};
 use crate::intake::take_in;
 use crate::outcome::{Ended, Facts, decide};
@@ -14,20 +12,16 @@ use crate::report::Live;
 use crate::retry::Tally;
 use crate::run::{Start, run};
 use crate::shared::Shared;
-use crate::slots::Permit;
 use chrono::Utc;
-use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::event::TaskFault;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::task::{Ack, TaskOptions};
+use counterfoil_toolbox::topology::SERVICE_DELIVERY_LIMIT;
 use counterfoil_toolbox::transport::Delivery;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
-
-/// How long a task stays away that has waited here for a place in vain.
-const COMES_AGAIN: Duration = Duration::from_secs(5);
+use tokio::time::Instant;
 
 /// Takes one delivery to its end.
 pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
@@ -122,14 +116,8 @@ impl Execution {
             let name = &held.envelope.name;
             return Ended::Unknown(format!("this worker knows no task `{name}`"));
         };
-        if self.is_expired() {
-            return Ended::Expired;
-        }
-        if let Some(restarts) = task.too_often_restarted(&held.envelope) {
-            return Ended::LostTooOften(restarts);
-        }
-        if let Some(wait) = self.too_early() {
-            return Ended::TooEarly(wait);
+        if let Some(ended) = self.comes_in_vain(task) {
+            return ended;
         }
         let slot = match self.wait_for_slot(task).await {
             Ok(slot) => slot,
@@ -170,6 +158,22 @@ impl Execution {
         ended
     }
 
+    /// Why it is not run now, by what its message says.
+    fn comes_in_vain(&self, task: &Registered) -> Option<Ended> {
+        if self.is_expired() {
+            return Some(Ended::Expired);
+        }
+        if let Some(restarts) = task.too_often_restarted(&self.held.envelope) {
+            return Some(Ended::LostTooOften(restarts));
+        }
+        // The broker counts those of one message; a copy that was put off has others behind it.
+        let deliveries = self.held.lineage(self.tally.executions).deliveries;
+        if deliveries > SERVICE_DELIVERY_LIMIT {
+            return Some(Ended::CrashedTooOften(deliveries));
+        }
+        self.too_early().map(Ended::TooEarly)
+    }
+
     pub(crate) fn is_expired(&self) -> bool {
         let expires = self.held.envelope.expires;
         expires.is_some_and(|expires| expires <= Utc::now())
@@ -183,98 +187,5 @@ impl Execution {
         let waited = without_delay(&self.held.routing_key) != self.held.routing_key;
         let wait = (eta - Utc::now()).to_std().ok()?;
         (!waited && !wait.is_zero()).then_some(wait)
-    }
-
-    /// A place among the handlers that run, or why it gets none.
-    async fn wait_for_slot(&self, task: &Registered) -> Result<Slot, Ended> {
-        let of_type = match &task.gate {
-            Some(gate) => self.wait_among_its_type(gate).await?,
-            None => None,
-        };
-        let token = self.wait_for_token(task).await?;
-        if let Some(gate) = &task.gate {
-            self.wait_for_turn(gate).await?;
-        }
-        let (any, token) = self.wait_for_slot_beside(task, token).await?;
-        Ok(Slot {
-            _any: any,
-            _of_type: of_type,
-            token,
-        })
-    }
-
-    /// A place among those of its type, if there soon is one.
-    async fn wait_among_its_type(&self, gate: &Gate) -> Result<Option<Place>, Ended> {
-        let draining = self.shared.stop.draining();
-        let place = draining.run_until_cancelled(gate.place()).await;
-        place.ok_or(Ended::Stopped)?.map_err(Ended::Limited)
-    }
-
-    /// Lets it through when the rate of its type allows it soon. It takes a turn, so it comes after
-    /// all that may find that the task has to wait.
-    async fn wait_for_turn(&self, gate: &Gate) -> Result<(), Ended> {
-        let draining = self.shared.stop.draining();
-        match gate.turn(Instant::now()) {
-            Turn::Now => Ok(()),
-            Turn::Later(wait) => Err(Ended::Limited(wait)),
-            Turn::Soon(wait) => {
-                let waited = draining.run_until_cancelled(tokio::time::sleep(wait));
-                waited.await.ok_or(Ended::Stopped)
-            }
-        }
-    }
-
-    pub(crate) async fn wait_for_place(&self) -> Result<Permit, Ended> {
-        let Shared { stop, slots, .. } = &*self.shared;
-        loop {
-            if stop.draining().is_cancelled() {
-                return Err(Ended::Stopped);
-            }
-            let slot = match slots.try_take() {
-                Some(slot) => slot,
-                None => {
-                    let waits = timeout(self.longest_wait(), self.wait_in_line());
-                    let waited = Box::pin(waits).await;
-                    waited.unwrap_or(Err(Ended::Limited(COMES_AGAIN)))?
-                }
-            };
-            if self.held.is_ours() {
-                return Ok(slot);
-            }
-            // Meanwhile the place is of more use to others.
-            drop(slot);
-            let ours = self.held.is_ours_soon();
-            match stop.draining().run_until_cancelled(ours).await {
-                Some(true) => {}
-                Some(false) => return Err(Ended::Lost),
-                None => return Err(Ended::Stopped),
-            }
-        }
-    }
-
-    /// How long it may wait for a place: the broker must not take it back while it runs.
-    fn longest_wait(&self) -> Duration {
-        let Shared {
-            limits, registry, ..
-        } = &*self.shared;
-        let task = registry.get(&self.held.envelope.name);
-        task.map_or(limits.longest, |task| limits.wait_of(&self.held, task))
-    }
-
-    async fn wait_in_line(&self) -> Result<Permit, Ended> {
-        let Shared {
-            stop,
-            slots,
-            control,
-            ..
-        } = &*self.shared;
-        let (live, executions) = (self.live, self.tally.executions);
-        let (state, reporter) = (TaskState::Received, &self.shared.reporter);
-        reporter.entered(live, executions, state, Utc::now());
-        let slot = slots.take(self.shared.names.class_of(&self.held.queue));
-        tokio::select! {
-            slot = stop.draining().run_until_cancelled(slot) => slot.ok_or(Ended::Stopped),
-            objection = control.until_objection(&self.held) => Err(objection),
-        }
     }
 }

@@ -84,6 +84,13 @@ impl Gate {
         })
     }
 
+    /// Whether a turn is too far away to wait for a slot; it asks again after this.
+    pub(crate) fn is_far(&self, now: Instant) -> Option<Duration> {
+        let mut line = self.line();
+        let wait = line.next.saturating_duration_since(now);
+        (wait >= SHORT).then(|| line.join(now, self.interval))
+    }
+
     /// Takes a turn, if it comes soon.
     pub(crate) fn turn(&self, now: Instant) -> Turn {
         if self.interval.is_zero() {

@@ -42,10 +42,11 @@ impl Key {
     }
 }
 
-/// How often a message had been delivered before. Classic queues do not count, but say that it was.
-fn delivered_before(delivery: &Delivery) -> i32 {
+/// How often a task had been delivered before. Classic queues do not count, but say that its message was.
+fn delivered_before(envelope: &Envelope, delivery: &Delivery) -> i32 {
     let count = i32::try_from(delivery.delivery_count()).unwrap_or(0);
-    count.max(i32::from(delivery.redelivered))
+    let of_message = count.max(i32::from(delivery.redelivered));
+    envelope.deliveries_before.saturating_add(of_message)
 }
 
 /// How long a task whose deliveries are lost waits to be delivered here again. It is time enough to
@@ -112,6 +113,13 @@ pub(crate) struct Since {
     pub(crate) lease: Lease,
 }
 
+impl Since {
+    /// Whether the platform may have sent the task again by now.
+    pub(crate) fn is_over(&self) -> bool {
+        self.since.elapsed() >= Duration::from_millis(self.lease.ms.into())
+    }
+}
+
 impl Deliveries {
     fn is_ours(&self) -> bool {
         let mut all = self.first.iter().chain(&self.more);
@@ -140,7 +148,7 @@ impl Held {
     ) -> Self {
         Self {
             key: Key::of(&envelope, &delivery.content),
-            delivered_before: AtomicI32::new(delivered_before(&delivery)),
+            delivered_before: AtomicI32::new(delivered_before(&envelope, &delivery)),
             checkpoint: Mutex::new(envelope.checkpoint.clone()),
             envelope,
             payload,
@@ -164,7 +172,7 @@ impl Held {
     /// gone are forgotten: the broker has taken them back.
     pub(crate) fn adopt(&self, mut delivery: Delivery) {
         // What is told from now on must come after what others told of the deliveries between.
-        let count = delivered_before(&delivery);
+        let count = delivered_before(&self.envelope, &delivery);
         self.delivered_before.fetch_max(count, Ordering::Relaxed);
         let mut deliveries = self.deliveries();
         if deliveries.taken_over.is_some() {

@@ -7,6 +7,7 @@ use crate::execute::{Execution, Retry};
 use crate::held::Since;
 use crate::outcome::Ended;
 use crate::publish::{Refused, Sent, until_answered};
+use crate::shared::Shared;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{EventKind, FaultKind, Lease, TaskFault};
@@ -34,14 +35,12 @@ impl Execution {
         if told.is_ok() {
             hit(Point::StartedReported).await;
         }
-        let draining = shared.stop.draining();
         let taken = match told {
-            Ok(()) if draining.is_cancelled() => Err(Ended::Stopped),
-            Ok(()) if self.is_expired() => Err(Ended::Expired),
             Ok(()) => self.acknowledge(Since { since, lease }).await,
             Err(ended) => Err(ended),
         };
-        // Expired, it is over, and that is told. Whatever else keeps it from beginning, somebody has it.
+        // Expired or cancelled, it is over, and that is told. Whatever else keeps it from beginning, somebody
+        // has it.
         if matches!(taken, Err(Ended::Stopped | Ended::Lost)) {
             self.take_back();
         }
@@ -75,15 +74,27 @@ impl Execution {
         }
     }
 
-    /// Acknowledges it, on whichever delivery of it there is.
+    /// Acknowledges it, on whichever delivery of it there is, unless it must not begin by now.
     async fn acknowledge(&self, since: Since) -> Result<(), Ended> {
-        while !self.held.take_over(since) {
+        let Shared { control, stop, .. } = &*self.shared;
+        loop {
+            let ready = stop.draining().run_until_cancelled(control.until_ready());
+            ready.await.ok_or(Ended::Stopped)?;
+            match control.objection(&self.held) {
+                Some(Ended::Revoked(revocation)) => return Err(Ended::Revoked(revocation)),
+                // It has been told that it begins: whoever gets it next holds it back.
+                Some(_) => return Err(Ended::Stopped),
+                None if stop.draining().is_cancelled() => return Err(Ended::Stopped),
+                None if self.is_expired() => return Err(Ended::Expired),
+                None if since.is_over() => return Err(Ended::Lost),
+                None if self.held.take_over(since) => return Ok(()),
+                None => {}
+            }
             // The delivery was lost meanwhile, and the broker has the task.
             if !self.held.is_ours_soon().await {
                 return Err(Ended::Lost);
             }
         }
-        Ok(())
     }
 
     /// It may have been told that the handler begins, and it does not: the broker has the task.

@@ -56,6 +56,7 @@ mod control;
 
 mod outcome;
 mod perform;
+mod place;
 
 mod dead;
 mod publish;

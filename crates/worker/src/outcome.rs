@@ -53,6 +53,8 @@ pub(crate) enum Ended {
     Expired,
     /// Not run: so many workers have vanished with it, and that is too many.
     LostTooOften(i32),
+    /// Not run: so many deliveries of it have ended with a lost worker, and that is too many.
+    CrashedTooOften(i32),
     /// Not run: it is due only after this.
     TooEarly(Duration),
     /// Not run: too many of its type run, or have begun lately. It asks again after this.
@@ -85,6 +87,7 @@ impl Ended {
             | Self::Refused(_)
             | Self::Expired
             | Self::LostTooOften(_)
+            | Self::CrashedTooOften(_)
             | Self::TooEarly(_)
             | Self::Limited(_)
             | Self::NoToken(_)
@@ -199,6 +202,10 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
         Ended::LostTooOften(times) => {
             let why = format!("its worker vanished while it ran, {times} times");
             Outcome::Dead(fault(FaultKind::WorkerLost, &why))
+        }
+        Ended::CrashedTooOften(times) => {
+            let why = format!("{times} deliveries in a row ended with a lost worker");
+            Outcome::Dead(fault(FaultKind::WorkerCrashed, &why))
         }
         Ended::TooEarly(wait) | Ended::Limited(wait) | Ended::NoToken(wait) => {
             Outcome::Later(wait.min(MAX_DELAY))

@@ -24,14 +24,13 @@ const RETRIED_HERE_FOR: Duration = Duration::from_secs(60);
 impl Execution {
     /// Acts on a decision. What needs the broker is boxed: most tasks end without, and carry no room for it.
     pub(crate) async fn perform(&mut self, outcome: Outcome) -> Next {
+        if let Some(reason) = self.is_elsewhere(&outcome).await {
+            let id = &self.held.envelope.id;
+            tracing::warn!(task_id = %id, reason, "whoever has the task by now goes on with it");
+            self.release(|_| ());
+            return Next::Over;
+        }
         match outcome {
-            Outcome::RetryIn { .. } | Outcome::Dead(_) | Outcome::HandBack
-                if self.shared.may_be_lost(&self.held) =>
-            {
-                let id = &self.held.envelope.id;
-                tracing::warn!(task_id = %id, "nobody has heard for a whole lease that a task is here: whoever has it by now goes on with it");
-                self.release(|_| ());
-            }
             Outcome::Done(output) => {
                 let mut event = self.event(TaskState::Success);
                 event.result = output;
@@ -56,6 +55,55 @@ impl Execution {
             Outcome::LetGo => self.release(Held::hand_back),
         }
         Next::Over
+    }
+
+    /// Why a message that goes on with the task must not be sent: somebody else goes on with it, or will.
+    async fn is_elsewhere(&self, outcome: &Outcome) -> Option<&'static str> {
+        match outcome {
+            Outcome::Later(wait) if *wait < SHORTEST => None,
+            Outcome::RetryIn { .. }
+            | Outcome::Dead(_)
+            | Outcome::HandBack
+            | Outcome::Later(_)
+            | Outcome::HeldBack(_)
+                if self.shared.may_be_lost(&self.held) =>
+            {
+                Some("nobody has heard of it for a whole lease")
+            }
+            Outcome::RetryIn { .. }
+            | Outcome::Dead(_)
+            | Outcome::Later(_)
+            | Outcome::HeldBack(_) => {
+                let reason = "its delivery was lost, and it was not delivered here again";
+                (!self.is_still_ours().await).then_some(reason)
+            }
+            // It settles its delivery if that is there.
+            Outcome::HandBack
+            | Outcome::Done(_)
+            | Outcome::Skipped(_)
+            | Outcome::Failed(_)
+            | Outcome::Revoked(_)
+            | Outcome::LetGo => None,
+        }
+    }
+
+    /// Whether the task is this worker's, or will be once the broker is back. When it was here all the time
+    /// that a worker gets its own tasks back in, somebody else has got it.
+    async fn is_still_ours(&self) -> bool {
+        let (held, stop) = (&self.held, &self.shared.stop);
+        let soon = async {
+            loop {
+                let is_there = self.shared.transport.server().await.is_ok();
+                if held.is_ours_soon().await {
+                    return true;
+                }
+                if is_there {
+                    return false;
+                }
+            }
+        };
+        // A worker that drains gets nothing back.
+        held.is_ours() || stop.draining().run_until_cancelled(soon).await == Some(true)
     }
 
     /// Runs again: soon here, later through the broker.
@@ -126,14 +174,7 @@ impl Execution {
         let Ok(payload) = &self.held.payload else {
             return self.release(Held::hand_back);
         };
-        // What was delivered before may have been started then. The copy is delivered for the first
-        // time, and must outrank that.
-        let lineage = self.held.lineage(self.tally.executions);
-        let tally = match lineage.deliveries {
-            0 => self.tally,
-            _ => self.tally.after(false),
-        };
-        match send_copy(&self.shared, &self.held, payload, tally, (wait, due)).await {
+        match send_copy(&self.shared, &self.held, payload, self.tally, (wait, due)).await {
             // It has not been tried, so there is nothing to report. Nor is it finished: the copy
             // is the same attempt, and must run even if it comes to this worker twice.
             Sent::Confirmed => self.release(Held::ack),

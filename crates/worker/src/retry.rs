@@ -126,6 +126,9 @@ fn copy(
     let since = tally.executions - held.envelope.lineage.executions;
     if since > 0 {
         envelope.tries_before = since - 1;
+        envelope.deliveries_before = 0;
+    } else {
+        envelope.deliveries_before = held.lineage(tally.executions).deliveries;
     }
     if due == Due::Then {
         envelope.eta = chrono::TimeDelta::from_std(delay)

@@ -3,8 +3,9 @@
 use super::{PATIENCE, platform, send, until_started};
 use anyhow::Context as _;
 use counterfoil_testkit::patience;
-use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::names::{QueueName, TaskName};
 use counterfoil_toolbox::producer::{Producer, RawTask, SendOptions};
+use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,37 @@ async fn a_blocked_thread_costs_neither_the_connection_nor_the_time_of_other_tas
     assert_eq!(platform.starts()?[blocking.as_str()], 1);
     assert_eq!(worker.terminate().await?, 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_whose_threads_are_all_blocked_ends_and_another_gets_its_tasks()
+-> anyhow::Result<()> {
+    // More than there are threads, with those that are opened when the first ones are blocked.
+    const BLOCKING: u32 = 40;
+    let (_vhost, _database, mut platform) = platform().await?;
+    let settings = [
+        ("COUNTERFOIL_WORKER__CONCURRENCY", "40"),
+        ("COUNTERFOIL_WORKER__DRAIN_TIMEOUT", "1s"),
+    ];
+    let mut worker = platform.worker_with(&settings)?;
+    let producer = platform.producer()?;
+    for _ in 0..BLOCKING {
+        send(&producer, "demo.block", r#"{"seconds": 3600}"#).await?;
+    }
+    super::eventually("the worker to end", PATIENCE, async || {
+        Ok(worker.has_ended()?.then_some(()))
+    })
+    .await?;
+    let said = worker.log_tail();
+    assert!(said.contains("so it has to be started anew"), "{said}");
+    assert_eq!(worker.end().await?, 1);
+    let queue = QueueName::new("demo")?;
+    let transport = AmqpTransport::new(&platform.broker())?;
+    super::eventually("its tasks to come back", PATIENCE, async || {
+        let depth = transport.depth(&queue).await?;
+        Ok(depth.filter(|depth| depth.ready == BLOCKING).map(drop))
+    })
+    .await
 }
 
 /// How long a small task takes, from its send to its result.

@@ -270,3 +270,23 @@ fn what_a_worker_says_of_its_retry_comes_before_what_the_copy_of_it_says() {
         );
     }
 }
+
+#[test]
+fn a_copy_of_what_was_put_off_comes_after_the_deliveries_before_it() {
+    for executions in 0..2 {
+        let attempt = |deliveries| Lineage {
+            executions,
+            deliveries,
+            ..Lineage::default()
+        };
+        let mut put_off = copy(attempt(0), "demo.add", Seen::Scheduled);
+        put_off.envelope.deliveries_before = 3;
+        put_off.message.content.headers.push("lang", "rs");
+        let waiting = put_off.change().state;
+        assert_eq!(waiting.state, TaskState::Pending, "nothing was retried");
+        let crashed = StateKey::new(attempt(2), TaskState::Started, Uuid::max());
+        let started = StateKey::new(attempt(3), TaskState::Started, Uuid::nil());
+        assert!(crashed < waiting.key && waiting.key < started);
+        assert_eq!(put_off.lines().count(), 1);
+    }
+}

@@ -36,7 +36,10 @@ fn understood(message: StoredMessage, names: &Names) -> (Option<Event>, DeadLett
         Err(undecodable) => undecodable.envelope.map(|envelope| *envelope),
     };
     let lineage = envelope.as_ref().map(|envelope| Lineage {
-        deliveries: death.cause.deliveries(),
+        deliveries: death
+            .cause
+            .deliveries()
+            .saturating_add(envelope.deliveries_before),
         ..envelope.lineage
     });
     let event = envelope

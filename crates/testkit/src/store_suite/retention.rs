@@ -6,7 +6,8 @@ use anyhow::{Context, ensure};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use counterfoil_store::{Batch, Cursor, Kept, KeptTasks};
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::event::{FaultKind, TaskFault};
+use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::message::Envelope;
 use std::time::Duration;
 
@@ -140,6 +141,44 @@ pub async fn a_task_that_says_how_long_it_is_kept_is_kept_so_long(
     }
     ensure!(!is_there(site, &short).await?);
     ensure!(is_there(site, &long).await? && is_there(site, &ever).await?);
+    Ok(())
+}
+
+/// A message may wait for years in the delay levels: while its row says that it was cancelled, workers are told
+/// so again and again. What a worker has met is over.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_cancelled_task_stays_while_its_message_may_still_come(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let store = site.store();
+    let [coming, met, due_lately, due_long_ago, at_once] =
+        std::array::from_fn(|_| TaskId::random());
+    let now = store.clock().await?;
+    let mut batch = Batch::new();
+    for (id, due_in, worker) in [
+        (&coming, Some(300), None),
+        (&met, Some(300), Some("demo@host.1.00000000")),
+        (&due_lately, Some(-80), None),
+        (&due_long_ago, Some(-100), None),
+        (&at_once, None, None),
+    ] {
+        let mut envelope = Envelope::new(id.clone(), "demo.add".parse()?);
+        envelope.eta = due_in.map(|days| now + TimeDelta::days(days));
+        batch.track(&copy_of(envelope));
+        let mut revoked = event(id, lineage(0, 0, 0), TaskState::Revoked);
+        revoked.worker = worker.map(WorkerId::new).transpose()?;
+        revoked.error = Some(TaskFault::new(FaultKind::Cancelled, "not wanted"));
+        batch.event(&revoked);
+    }
+    store.apply(&batch).await?;
+    let all = [&coming, &met, &due_lately, &due_long_ago, &at_once];
+    age(site, &all, TimeDelta::days(200)).await?;
+    ensure!(remove(site, &of_type(30), 100).await? == 3);
+    for (id, stays) in all.into_iter().zip([true, false, true, false, false]) {
+        ensure!(is_there(site, id).await? == stays, "{id}");
+    }
     Ok(())
 }
 

@@ -87,6 +87,7 @@ fn push_own(headers: &mut Headers, envelope: &Envelope) {
         (names::RESCUE, lineage.rescue, 0),
         (names::EXECUTIONS, lineage.executions, envelope.retries),
         (names::TRIES_BEFORE, envelope.tries_before, 0),
+        (names::DELIVERIES_BEFORE, envelope.deliveries_before, 0),
         (names::RESTARTS, envelope.restarts, 0),
     ] {
         if count != default {

@@ -24,6 +24,9 @@ pub mod names {
     /// How many of those the worker made without a message of their own, right before it sent this
     /// one.
     pub const TRIES_BEFORE: &str = "counterfoil-tries-before";
+    /// How often the broker had delivered the task when a worker put it off untried. The copy that it sent
+    /// begins without deliveries, and a task that ends its workers must not run for ever by that.
+    pub const DELIVERIES_BEFORE: &str = "counterfoil-deliveries-before";
     /// Counted retries that this task may have, instead of as many as its type.
     pub const MAX_RETRIES: &str = "counterfoil-max-retries";
     /// How often the platform sent the task again because its worker vanished with it.
@@ -74,6 +77,8 @@ pub struct Envelope {
     pub lineage: Lineage,
     /// See [`names::TRIES_BEFORE`].
     pub tries_before: i32,
+    /// See [`names::DELIVERIES_BEFORE`].
+    pub deliveries_before: i32,
     /// Counted retries so far.
     pub retries: i32,
     /// See [`names::MAX_RETRIES`].
@@ -123,6 +128,7 @@ impl Envelope {
             parent_id: None,
             lineage: Lineage::default(),
             tries_before: 0,
+            deliveries_before: 0,
             retries: 0,
             max_retries: None,
             restarts: 0,
@@ -213,12 +219,14 @@ impl Envelope {
             self.lineage.executions = executions;
         }
         self.tries_before = count(headers, names::TRIES_BEFORE)?.unwrap_or(0);
+        self.deliveries_before = count(headers, names::DELIVERIES_BEFORE)?.unwrap_or(0);
         let max_retries = count(headers, names::MAX_RETRIES)?;
         self.max_retries = max_retries.map(i32::unsigned_abs);
         self.restarts = count(headers, names::RESTARTS)?.unwrap_or(0);
         self.retention = retention(headers)?;
         self.checkpoint = headers.text(names::CHECKPOINT).map(Into::into);
-        self.lineage.deliveries = count(headers, names::DELIVERY_COUNT)?.unwrap_or(0);
+        let deliveries = count(headers, names::DELIVERY_COUNT)?.unwrap_or(0);
+        self.lineage.deliveries = self.deliveries_before.saturating_add(deliveries);
         self.session_id = headers.text(names::SESSION).map(Into::into);
         self.creator_id = headers.text(names::CREATOR).map(Into::into);
         self.related = headers.text(names::RELATED).map(Into::into);
@@ -237,7 +245,7 @@ impl Envelope {
 }
 
 /// Headers that have a field of their own, or that are written anew on every send.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 31] = [
     "task",
     "id",
     "correlation_id",
@@ -257,6 +265,7 @@ const KNOWN: [&str; 30] = [
     names::RESCUE,
     names::EXECUTIONS,
     names::TRIES_BEFORE,
+    names::DELIVERIES_BEFORE,
     names::MAX_RETRIES,
     names::RESTARTS,
     names::RETENTION,

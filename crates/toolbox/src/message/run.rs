@@ -64,6 +64,7 @@ fn renewed(mut envelope: Envelope, run: i32, now: DateTime<Utc>) -> Envelope {
     };
     envelope.retries = 0;
     envelope.tries_before = 0;
+    envelope.deliveries_before = 0;
     envelope.restarts = 0;
     envelope.checkpoint = None;
     envelope.eta = envelope.eta.filter(|eta| *eta > now);
@@ -113,6 +114,7 @@ mod tests {
         headers.push(names::RESCUE, 2);
         headers.push(names::EXECUTIONS, 7);
         headers.push(names::TRIES_BEFORE, 1);
+        headers.push(names::DELIVERIES_BEFORE, 2);
         headers.push(names::MAX_RETRIES, 9);
         headers.push(names::CHECKPOINT, "41");
         headers.push(names::SESSION, "s1");
@@ -138,6 +140,7 @@ mod tests {
         };
         assert_eq!((envelope.lineage, envelope.retries), (run, 0));
         assert_eq!((envelope.tries_before, envelope.checkpoint), (0, None));
+        assert_eq!(envelope.deliveries_before, 0);
         assert_eq!(envelope.max_retries, Some(9));
         assert_eq!(
             (envelope.root_id.as_str(), envelope.priority),

@@ -35,9 +35,9 @@ pub enum SendError {
     /// The countdown or time cannot be waited for.
     #[error(transparent)]
     Delay(#[from] InvalidDelay),
-    /// The queue is full and refused the task, several times. The platform shows it as REJECTED if
-    /// the sender's user may write events of that service; else it stays PENDING there, and is taken for lost and
-    /// sent again once its queue has been empty for `sync.lost_after`.
+    /// The queue is full and refused the task, several times. It will not run, and the platform shows it as
+    /// REJECTED. Where the platform could not be told, since the sender's user may not write events of that
+    /// service or the broker went away, this is [`Unknown`](Self::Unknown).
     #[error("the queue of {task} is full")]
     QueueFull {
         /// The task's name.
@@ -64,7 +64,9 @@ pub enum SendError {
         /// What failed last.
         source: Trouble,
     },
-    /// The broker may or may not have the task: sending it again with this id is safe.
+    /// The broker may or may not have the task: sending it again with this id is safe. With
+    /// [`PublishError::Nacked`], the queue refused it, but the platform does not know: the task stays PENDING
+    /// there, and is taken for lost and sent again once its queue has been empty for `sync.lost_after`.
     #[error("nobody confirmed {task} {id}; sending it again with the same id is safe")]
     Unknown {
         /// The task's name.

@@ -260,6 +260,25 @@ async fn a_probe_that_is_dropped_leaves_the_next_one_to_the_next_sender() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_of_which_the_platform_cannot_be_told_leaves_the_task_unknown() {
+    let (broker, names, producer) = platform().await;
+    broker
+        .delete_exchange(&names.events)
+        .await
+        .expect("deleted");
+    broker.faults().nack_next(5);
+    let unknown = producer.send(Add { x: 1 }).await;
+    let is_unknown = matches!(
+        unknown,
+        Err(SendError::Unknown {
+            source: PublishError::Nacked,
+            ..
+        })
+    );
+    assert!(is_unknown, "{unknown:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_the_brokers_fault_opens_nothing() {
     let (broker, names, producer) = platform().await;
     broker.faults().nack_next(5);

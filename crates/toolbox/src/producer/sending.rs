@@ -98,10 +98,7 @@ impl Sending {
         if source == PublishError::Disconnected {
             self.permit.broker_failed(&source);
         }
-        let full = source == PublishError::Nacked && !doubtful;
-        if full {
-            self.producer.report_rejected(&self.id, &self.task).await;
-        }
+        let full = source == PublishError::Nacked && !doubtful && self.is_rejected().await;
         let Self { task, id, .. } = self;
         if full {
             SendError::QueueFull { task, id }
@@ -109,6 +106,26 @@ impl Sending {
             SendError::Unknown { task, id, source }
         } else {
             SendError::Refused { task, source }
+        }
+    }
+
+    /// Tells the platform that the queue refused the task. `false`: it does not know, and may send the task
+    /// again as one that was lost.
+    async fn is_rejected(&self) -> bool {
+        let report = Arc::new(self.producer.rejected(&self.id, &self.task));
+        let (backoff, mut tries) = (Backoff::reconnect(Duration::from_secs(1)), 0);
+        loop {
+            let Err(error) = self.producer.report(report.clone()).await else {
+                return true;
+            };
+            let again = Instant::now() + backoff.random_wait(tries);
+            if !error.is_transient() || again >= self.deadline {
+                let (task_id, error) = (&self.id, ErrorChain(&error));
+                tracing::warn!(%task_id, %error, "the platform was not told of a refused task");
+                return false;
+            }
+            tokio::time::sleep_until(again).await;
+            tries += 1;
         }
     }
 
@@ -126,23 +143,24 @@ impl Sending {
 }
 
 impl Inner {
-    /// Tells the platform that a task which it has a copy of was refused by its queue.
-    async fn report_rejected(&self, id: &TaskId, task: &TaskName) {
+    /// That a task which the platform has a copy of was refused by its queue.
+    fn rejected(&self, id: &TaskId, task: &TaskName) -> Publication {
         let kind = EventKind::State(TaskState::Rejected);
         let first = Lineage::default();
         let mut event = Event::new(id.clone(), task.clone(), first, kind, Utc::now());
         event.error = Some(TaskFault::new(FaultKind::QueueFull, "the queue is full"));
         let mut content = Content::json(serde_json::to_vec(&[event]).expect("events are JSON"));
         content.properties.message_id = Some(TaskId::random().as_str().into());
-        let publication = Publication {
+        Publication {
             exchange: self.names.events.clone(),
             routing_key: event_key(task.service()),
             content,
-        };
-        let open = || self.transport.publisher(PublisherOptions::mandatory());
-        if let Err(error) = self.reporter.get_or_init(open).publish(publication).await {
-            // The sender is told; the row stays PENDING, and the daemon sends it again as a lost one.
-            tracing::warn!(task_id = %id, error = %ErrorChain(&error), "the platform was not told of a refused task");
         }
+    }
+
+    async fn report(&self, report: Arc<Publication>) -> Result<(), PublishError> {
+        let open = || self.transport.publisher(PublisherOptions::mandatory());
+        let reporter = self.reporter.get_or_init(open);
+        reporter.enqueue(report).await?.await
     }
 }

@@ -2,7 +2,7 @@
 
 use super::hand::Untold;
 use crate::message::Content;
-use crate::message::names::DELIVERY_COUNT;
+use crate::message::names::{DELIVERIES_BEFORE, DELIVERY_COUNT};
 use crate::names::{ExchangeName, QueueName, RoutingKey};
 use tokio::sync::mpsc;
 
@@ -33,6 +33,14 @@ impl Delivery {
     #[must_use]
     pub fn delivery_count(&self) -> i64 {
         self.content.headers.int(DELIVERY_COUNT).unwrap_or(0)
+    }
+
+    /// The same, with how often it had been delivered before a worker put it off: what may have ended
+    /// workers in all.
+    #[must_use]
+    pub fn deliveries(&self) -> i64 {
+        let before = self.content.headers.int(DELIVERIES_BEFORE).unwrap_or(0);
+        self.delivery_count().saturating_add(before.max(0))
     }
 
     /// Done: the broker may forget the message. Call it after the effect is durable.

@@ -37,8 +37,9 @@ const MAX_REASON: usize = 200;
 /// What is older than this may be left out by the first reader already, so it is not waited for.
 const SURELY_KEPT: TimeDelta = TimeDelta::days(6);
 
-/// Reads what is asked, until it is dropped. Until it has caught up, the worker starts nothing; where
-/// there is nothing to read, or it may not be read, the worker works without.
+/// Reads what is asked, until it is dropped. Until it has caught up, the worker starts nothing: neither at
+/// first nor after the stream could not be read for a while. Where there is nothing to read, or it may not
+/// be read, the worker works without.
 pub(crate) async fn follow(shared: Arc<Shared>) {
     until_readable(&shared).await;
     read(&shared).await;
@@ -97,6 +98,8 @@ struct Readers<'a> {
     end: Option<Subscription>,
     end_status: watch::Receiver<SubscriptionStatus>,
     progress: Progress,
+    /// When the worker begins without what has not been read by then.
+    deadline: Option<Instant>,
 }
 
 /// What happens to the readers.
@@ -111,40 +114,44 @@ enum Happened {
 }
 
 async fn read(shared: &Shared) {
-    let open = |from| {
-        let options = SubscribeOptions {
-            from: Some(from),
-            ..SubscribeOptions::new(shared.names.control_queue.clone(), PREFETCH)
-        };
-        Subscription::open(shared.transport.clone(), options)
-    };
-    let (all, end) = (open(StreamOffset::Age(KEPT)), open(StreamOffset::Last));
-    let mut readers = Readers {
-        shared,
-        status: all.status(),
-        all,
-        end_status: end.status(),
-        end: Some(end),
-        progress: Progress::new(Instant::now()),
-    };
-    let mut deadline = Some(Instant::now() + LONGEST_WAIT);
+    let mut readers = Readers::open(shared);
     loop {
-        match readers.happens(deadline).await {
+        match readers.happens().await {
             Happened::Read(delivery) => readers.read(delivery),
             Happened::IsThere(delivery) => readers.is_there(delivery),
             Happened::StatusChanged => readers.status_changed(),
-            Happened::CaughtUp => {
-                deadline = None;
-                readers.caught_up().await;
-            }
-            Happened::TooLate => deadline = readers.too_late().await,
+            Happened::CaughtUp => readers.caught_up().await,
+            Happened::TooLate => readers.too_late().await,
             Happened::Ended => return,
         }
     }
 }
 
-impl Readers<'_> {
-    async fn happens(&mut self, deadline: Option<Instant>) -> Happened {
+fn open(shared: &Shared, from: StreamOffset) -> Subscription {
+    let options = SubscribeOptions {
+        from: Some(from),
+        ..SubscribeOptions::new(shared.names.control_queue.clone(), PREFETCH)
+    };
+    Subscription::open(shared.transport.clone(), options)
+}
+
+impl<'a> Readers<'a> {
+    fn open(shared: &'a Shared) -> Self {
+        let all = open(shared, StreamOffset::Age(KEPT));
+        let end = open(shared, StreamOffset::Last);
+        let now = Instant::now();
+        Self {
+            shared,
+            status: all.status(),
+            all,
+            end_status: end.status(),
+            end: Some(end),
+            progress: Progress::new(now),
+            deadline: Some(now + LONGEST_WAIT),
+        }
+    }
+
+    async fn happens(&mut self) -> Happened {
         let consuming = SubscriptionStatus::Consuming;
         let both = *self.status.borrow() == consuming && *self.end_status.borrow() == consuming;
         let is_behind = self.end.is_some();
@@ -155,7 +162,7 @@ impl Readers<'_> {
             Ok(()) = self.status.changed() => Happened::StatusChanged,
             Ok(()) = self.end_status.changed(), if is_behind => Happened::StatusChanged,
             () = at(done_at) => Happened::CaughtUp,
-            () = at(deadline) => Happened::TooLate,
+            () = at(self.deadline) => Happened::TooLate,
         }
     }
 
@@ -208,42 +215,60 @@ impl Readers<'_> {
 
     fn status_changed(&mut self) {
         self.progress.disturbed(Instant::now());
-        if self.end.is_some() {
-            return;
+        if self.end.is_none() {
+            // Even when it is read again by now: something may have been asked between.
+            self.begin_again();
         }
-        let status = self.status.borrow().clone();
-        match status {
-            SubscriptionStatus::Consuming => self.shared.control.follows(Following::Yes),
-            SubscriptionStatus::Down { reason, transient } if !transient => {
+    }
+
+    /// The stream could not be read for a while, so what was asked meanwhile is still to come: it is read
+    /// from its beginning, as at first.
+    fn begin_again(&mut self) {
+        let end = open(self.shared, StreamOffset::Last);
+        self.end_status = end.status();
+        self.end = Some(end);
+        let now = Instant::now();
+        self.progress = Progress::new(now);
+        let control = &self.shared.control;
+        match &*self.status.borrow() {
+            SubscriptionStatus::Down {
+                reason,
+                transient: false,
+            } => {
                 tracing::warn!(queue = %self.shared.names.control_queue, reason, "what is cancelled, paused or held from now on is not known to this worker");
-                self.shared.control.follows(Following::No(reason));
+                control.follows(Following::No(reason.clone()));
             }
-            // Mostly it gets no tasks then either. What comes before the stream is read again is not held back.
-            SubscriptionStatus::Connecting
+            SubscriptionStatus::Consuming
+            | SubscriptionStatus::Connecting
             | SubscriptionStatus::Down { .. }
             | SubscriptionStatus::Paused
-            | SubscriptionStatus::Cancelled => {}
+            | SubscriptionStatus::Cancelled => {
+                self.deadline = Some(now + LONGEST_WAIT);
+                control.follows(Following::CatchingUp);
+            }
         }
     }
 
     async fn caught_up(&mut self) {
+        self.deadline = None;
+        self.shared.control.follows(Following::Yes);
         if let Some(end) = self.end.take() {
             end.close().await;
         }
-        self.shared.control.follows(Following::Yes);
     }
 
     /// It takes too long: then the worker begins without, unless the broker is away, which delivers no
     /// tasks either.
-    async fn too_late(&self) -> Option<Instant> {
+    async fn too_late(&mut self) {
         if self.shared.transport.server().await.is_err() {
-            return Some(Instant::now() + LONGEST_WAIT);
+            self.deadline = Some(Instant::now() + LONGEST_WAIT);
+            return;
         }
+        self.deadline = None;
         give_up(
             self.shared,
             "the broker does not hand out all of it in time",
         );
-        None
     }
 }
 

@@ -29,7 +29,7 @@ const HELD_WAITS: [u64; 2] = [1, 8];
 pub(crate) struct Control {
     names: Names,
     state: RwLock<ControlState>,
-    /// Nothing that concerns any task of this worker was asked.
+    /// Nothing that concerns any task of this worker was asked, and it would know.
     is_calm: AtomicBool,
     /// Counts what was asked, for those who wait for it.
     changes: watch::Sender<u64>,
@@ -41,7 +41,8 @@ pub(crate) struct Control {
 /// Whether this worker knows what is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Following {
-    /// Not yet: it reads what was asked before it started, and starts nothing until then.
+    /// Not yet: it reads what was asked before it started, or while the stream could not be read, and starts
+    /// nothing until then.
     CatchingUp,
     Yes,
     /// It cannot, for this reason, and works without.
@@ -53,7 +54,7 @@ impl Control {
         Self {
             names,
             state: RwLock::new(ControlState::new(me)),
-            is_calm: AtomicBool::new(true),
+            is_calm: AtomicBool::new(false),
             changes: watch::Sender::new(0),
             following: watch::Sender::new(Following::CatchingUp),
             grace,
@@ -66,10 +67,7 @@ impl Control {
         let mut state = self.state.write().expect("no code panics while it writes");
         instructions.into_iter().for_each(|one| state.apply(one));
         state.forget(now);
-        let is_calm = state.spares_all_tasks()
-            && !state.pauses_anything()
-            && state.standing() == Standing::AtWork;
-        self.is_calm.store(is_calm, Ordering::SeqCst);
+        self.look_whether_calm(&state);
         drop(state);
         self.changes.send_modify(|count| *count += 1);
     }
@@ -146,9 +144,28 @@ impl Control {
             *known = following;
             changed
         });
+        self.look_whether_calm(&self.state());
     }
 
-    async fn until_ready(&self) {
+    fn look_whether_calm(&self, state: &ControlState) {
+        let is_calm = state.spares_all_tasks()
+            && !state.pauses_anything()
+            && state.standing() == Standing::AtWork
+            && self.knows();
+        self.is_calm.store(is_calm, Ordering::SeqCst);
+    }
+
+    /// Whether everything is known that will be: tasks may begin.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_calm.load(Ordering::Relaxed) || self.knows()
+    }
+
+    fn knows(&self) -> bool {
+        *self.following.borrow() != Following::CatchingUp
+    }
+
+    /// Completes as soon as tasks may begin.
+    pub(crate) async fn until_ready(&self) {
         let mut following = self.following();
         let ready = following.wait_for(|following| *following != Following::CatchingUp);
         // Its sender is part of self.
@@ -176,7 +193,11 @@ impl Control {
         if self.is_calm.load(Ordering::Relaxed) {
             return None;
         }
-        Some(self.state.read().expect("no code panics while it writes"))
+        Some(self.state())
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, ControlState> {
+        self.state.read().expect("no code panics while it writes")
     }
 }
 

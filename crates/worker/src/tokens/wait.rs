@@ -28,7 +28,7 @@ impl Execution {
         };
         loop {
             if let Some(slot) = self.shared.slots.try_take()
-                && self.held.is_ours()
+                && self.may_begin()
             {
                 return Ok((slot, Some(token)));
             }

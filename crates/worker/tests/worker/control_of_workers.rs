@@ -118,7 +118,7 @@ async fn a_quiet_worker_takes_nothing_and_says_so_and_one_that_is_told_to_stop_d
     world.told_of(&waiting, TaskState::Success).await;
 }
 
-async fn until_phase(heartbeats: &mut Subscription, phase: Phase) -> Heartbeat {
+pub(crate) async fn until_phase(heartbeats: &mut Subscription, phase: Phase) -> Heartbeat {
     until_heard(heartbeats, |heartbeat| heartbeat.phase == phase).await
 }
 

@@ -4,6 +4,7 @@ use crate::running::add;
 use crate::tasks::{Act, Add, Patient, act, patient};
 use crate::world::{World, in_time};
 use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::rate::Rate;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 on_both_transports!(
     tasks_of_a_limited_rate_begin_evenly_and_others_pass_them,
+    tasks_of_a_limited_rate_begin_evenly_after_they_stood_in_line,
     no_more_of_a_type_run_at_a_time_than_it_allows_and_others_pass_them,
     a_soft_time_limit_is_told_to_the_handler_and_ends_nothing,
     the_sender_says_how_long_a_task_may_run_and_how_often_it_is_retried,
@@ -86,6 +88,50 @@ async fn tasks_of_a_limited_rate_begin_evenly_and_others_pass_them(world: World)
         .filter(|span| *span < Duration::from_millis(700))
         .collect();
     assert!(short.is_empty(), "{short:?}");
+    assert!(world.is_empty_after(worker, "demo").await);
+}
+
+async fn tasks_of_a_limited_rate_begin_evenly_after_they_stood_in_line(world: World) {
+    const PLACES: u16 = 5;
+    let begun: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let begins = begun.clone();
+    let slow = move |_: Slow, _: Context| {
+        begins.lock().expect("nothing panics").push(Instant::now());
+        async { Ok(()) }
+    };
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let waits = move |_: Act, _: Context| {
+        let mut opened = opened.clone();
+        async move {
+            opened.wait_for(|open| *open).await?;
+            Ok(Value::Null)
+        }
+    };
+    let settings = WorkerSettings {
+        concurrency: PLACES,
+        prefetch: Some(4 * PLACES),
+        ..WorkerSettings::default()
+    };
+    let worker = world.start_with(settings, |builder| builder.handle(slow).handle(waits));
+    world.warm_up().await;
+    for _ in 0..PLACES {
+        let id = world.send(act("")).await;
+        world.told_of(&id, TaskState::Started).await;
+    }
+    let mut ids = Vec::new();
+    for _ in 0..PLACES {
+        ids.push(world.send(Slow {}).await);
+    }
+    // Each had a turn by now, and none a place.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(begun.lock().expect("nothing panics").is_empty());
+    open.send_replace(true);
+    for id in &ids {
+        world.told_of(id, TaskState::Success).await;
+    }
+    let begun = begun.lock().expect("nothing panics").clone();
+    let span = begun[begun.len() - 1] - begun[0];
+    assert!(span >= Duration::from_millis(600), "{span:?}");
     assert!(world.is_empty_after(worker, "demo").await);
 }
 

@@ -1,5 +1,6 @@
 //! Time limits, expiry, and tasks that come before their time.
 
+use crate::control::nap;
 use crate::tasks::{Act, act};
 use crate::world::{World, in_time};
 use chrono::{TimeDelta, Utc};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+on_both_transports!(a_task_that_expired_is_revoked_without_running,);
 
 async fn hang(_: Act, _: Context) -> Result<Value, TaskError> {
     std::future::pending().await
@@ -109,9 +112,7 @@ async fn a_blocking_handler_past_its_limit_is_asked_to_leave_and_its_late_result
     assert!(progress.iter().all(|event| event.lineage.retries() == 0));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_task_that_expired_is_revoked_without_running() {
-    let world = World::new().await;
+async fn a_task_that_expired_is_revoked_without_running(world: World) {
     let handler = async |_: Act, _: Context| -> Result<Value, TaskError> { panic!("it ran") };
     let worker = world.start(|builder| builder.handle(handler));
     let options = SendOptions::new().expires(Utc::now() - TimeDelta::seconds(1));
@@ -121,6 +122,24 @@ async fn a_task_that_expired_is_revoked_without_running() {
     assert_eq!(world.states_of(&id), ["REVOKED"]);
     assert!(world.is_empty_after(worker, "demo").await);
     assert_eq!(world.waiting_in("demo.dead").await, 0);
+}
+
+// By the wall clock, which does not stand still for tests.
+#[tokio::test]
+async fn a_task_that_expires_while_it_waits_for_a_place_is_revoked_without_running()
+-> anyhow::Result<()> {
+    let (vhost, world) = crate::on_rabbitmq::rabbitmq().await?;
+    let worker = world.start_with(World::one_at_a_time(), |builder| builder.handle(nap));
+    world.warm_up().await;
+    let running = world.send(act("4")).await;
+    world.told_of(&running, TaskState::Started).await;
+    let options = SendOptions::new().expires(Utc::now() + TimeDelta::seconds(2));
+    let id = world.send_with(act("0"), options).await;
+    let revoked = world.told_of(&id, TaskState::Revoked).await;
+    assert_eq!(revoked.error.expect("a fault").kind, FaultKind::Expired);
+    assert!(!world.states_of(&id).contains(&"STARTED"));
+    assert!(world.is_empty_after(worker, "demo").await);
+    vhost.close().await
 }
 
 #[tokio::test(start_paused = true)]

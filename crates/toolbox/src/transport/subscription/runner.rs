@@ -252,7 +252,7 @@ impl<'a> Channel<'a> {
                 .headers
                 .retain(|name| name != DELIVERY_COUNT);
         }
-        let count = delivery.delivery_count();
+        let count = delivery.deliveries();
         self.window.delivered(arrival.tag);
         let before = self.caution.width();
         let width = self.caution.on_delivery(arrival.tag, count, Instant::now());
