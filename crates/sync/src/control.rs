@@ -4,7 +4,7 @@
 use crate::meaning::give_effect;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::ControlRow;
-use counterfoil_store::{ControlFilter, Store, StoreError};
+use counterfoil_store::{Store, StoreError};
 use counterfoil_toolbox::control::{self, Instruction, MOST_PER_MESSAGE};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::message::Content;
@@ -93,8 +93,7 @@ impl Controls {
 
     async fn round(&self, everything: bool, renew_at: &mut Instant) -> Result<(), ControlError> {
         if everything {
-            self.publish(self.store.controls(&ControlFilter::default()).await?)
-                .await?;
+            self.publish_again(self.store.clock().await?).await?;
         }
         loop {
             let new = self.store.unpublished_controls(AT_ONCE).await?;
@@ -119,6 +118,11 @@ impl Controls {
         let now = self.store.clock().await?;
         let before = now - RENEWED_AFTER;
         self.store.end_controls(before, now - FORGOTTEN).await?;
+        self.publish_again(before).await
+    }
+
+    /// Publishes what holds and was published before that time.
+    async fn publish_again(&self, before: DateTime<Utc>) -> Result<(), ControlError> {
         loop {
             let old = self.store.controls_to_renew(before, AT_ONCE).await?;
             if old.is_empty() {

@@ -55,9 +55,12 @@ macro_rules! implement_schedules {
 
             async fn due_schedules(
                 &self,
+                except: &[String],
                 limit: u32,
             ) -> Result<Vec<crate::schedule::ScheduleRow>, StoreError> {
-                let rows = query_as(self.sql.due_schedules).bind(row_limit(limit));
+                let rows = query_as(self.sql.due_schedules)
+                    .bind(Self::texts(except.iter().map(String::as_str)))
+                    .bind(row_limit(limit));
                 self.all("look which schedules are due", rows).await
             }
 

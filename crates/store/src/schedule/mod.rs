@@ -36,8 +36,12 @@ pub trait Schedules {
         next_at: Option<DateTime<Utc>>,
     ) -> Result<bool, StoreError>;
 
-    /// Schedules that are to fire by now: at most so many, up to 10,000.
-    async fn due_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StoreError>;
+    /// Schedules that are to fire by now, but for those with these names: at most so many, up to 10,000.
+    async fn due_schedules(
+        &self,
+        except: &[String],
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError>;
 
     /// Puts what a schedule sends into the outbox and moves it on to its next time, in one transaction.
     /// `false`: it has been moved on, stopped or removed before, and nothing happened.

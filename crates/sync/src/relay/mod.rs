@@ -164,7 +164,7 @@ impl Relay {
 
     /// Sends messages of which nothing bad is expected, all at the same time.
     async fn send(&mut self, messages: Vec<OutboxMessage>) -> Result<(), RelayError> {
-        let mut under_way = Vec::new();
+        let (mut under_way, mut never) = (Vec::new(), Vec::new());
         let mut trouble = None;
         for message in messages {
             match publication(&self.names, &message) {
@@ -175,25 +175,30 @@ impl Relay {
                         break;
                     }
                 },
-                Err(why) => self.refuse(&message, &why).await?,
+                Err(why) => never.push((message, why)),
             }
         }
-        if under_way.is_empty() {
-            return trouble.map_or(Ok(()), |error| Err(error.into()));
+        if !under_way.is_empty() {
+            hit(Point::PublishWritten).await;
         }
-        hit(Point::PublishWritten).await;
         let alone = under_way.len() == 1;
         for (message, confirm) in under_way {
             match verdict(confirm.await, alone) {
                 Verdict::Sent => self.sent(&message),
                 Verdict::Held(error) => self.hold(&message, &error),
-                Verdict::Never(why) => self.refuse(&message, &why).await?,
+                Verdict::Never(why) => never.push((message, why)),
                 Verdict::Trouble(error) => trouble = Some(error),
             }
         }
-        hit(Point::ConfirmSeen).await;
-        self.mark().await?;
-        hit(Point::RelayMarked).await;
+        if !self.unmarked.is_empty() {
+            hit(Point::ConfirmSeen).await;
+            self.mark().await?;
+            hit(Point::RelayMarked).await;
+        }
+        // Last: a database that goes away now must not make anybody forget what was confirmed.
+        for (message, why) in never {
+            self.refuse(&message, &why).await?;
+        }
         trouble.map_or(Ok(()), |error| Err(error.into()))
     }
 

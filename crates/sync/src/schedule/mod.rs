@@ -14,11 +14,12 @@ use counterfoil_store::ScheduleRow;
 use counterfoil_store::{Firing, Store, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
 use plan::Plan;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use task::task_at;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// How often the database is asked what is due: one look into an index.
 const LOOK: Duration = Duration::from_secs(1);
@@ -26,19 +27,23 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Schedules that are read together.
 const AT_ONCE: u32 = 100;
 
+/// How soon a schedule is looked at again that does not fire until people have mended it. Meanwhile it must
+/// not stand before the others.
+const AGAIN: Duration = Duration::from_secs(30);
+
 /// Fires schedules.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     store: Arc<dyn Store>,
-    /// Schedules of which it was told that they cannot be read.
-    told: HashSet<String>,
+    /// Schedules that do not fire until people have mended them, and when each was looked at last.
+    broken: HashMap<String, Instant>,
 }
 
 impl Scheduler {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            told: HashSet::new(),
+            broken: HashMap::new(),
         }
     }
 
@@ -67,7 +72,10 @@ impl Scheduler {
     }
 
     async fn round(&mut self, leading: &Leading) -> Result<StillLeads, StoreError> {
-        let due = self.store.due_schedules(AT_ONCE).await?;
+        let broken = self.broken.iter();
+        let left_out = broken.filter(|(_, looked_at)| looked_at.elapsed() < AGAIN);
+        let left_out: Vec<_> = left_out.map(|(name, _)| name.clone()).collect();
+        let due = self.store.due_schedules(&left_out, AT_ONCE).await?;
         if due.is_empty() {
             return Ok(StillLeads::Yes);
         }
@@ -78,16 +86,14 @@ impl Scheduler {
         for row in due {
             match firing(&row, now) {
                 Ok((firing, skipped)) => {
-                    self.told.remove(&row.name);
                     let fired = match self.store.fire(&firing).await {
-                        // Those behind it are no worse for it.
                         Err(error) if !error.is_transient() => {
-                            let error = ErrorChain(&error);
-                            tracing::error!(key = row.name, %error, "a schedule does not fire");
+                            self.is_broken(&row, &error);
                             continue;
                         }
                         fired => fired?,
                     };
+                    self.broken.remove(&row.name);
                     if fired && skipped > 0 {
                         tracing::warn!(
                             key = row.name,
@@ -96,17 +102,18 @@ impl Scheduler {
                         );
                     }
                 }
-                Err(error) => self.tell(&row, &error),
+                Err(error) => self.is_broken(&row, &error),
             }
         }
         Ok(StillLeads::Yes)
     }
 
-    /// A row that somebody wrote past the command.
-    fn tell(&mut self, row: &ScheduleRow, error: &InvalidSchedule) {
-        if self.told.insert(row.name.clone()) {
+    /// It cannot be read, since somebody wrote it past the command, or what it sends cannot be kept.
+    fn is_broken(&mut self, row: &ScheduleRow, error: &(dyn Error + 'static)) {
+        let before = self.broken.insert(row.name.clone(), Instant::now());
+        if before.is_none() {
             let error = ErrorChain(error);
-            tracing::error!(key = row.name, %error, "a schedule cannot be read, and does not fire");
+            tracing::error!(key = row.name, %error, "a schedule does not fire until somebody mends it");
         }
     }
 }

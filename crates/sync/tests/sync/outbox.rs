@@ -15,6 +15,7 @@ on_both_pairs!(
     what_transactions_sent_arrives_once_and_in_order_though_two_daemons_run,
     a_full_queue_and_a_message_that_cannot_be_sent_hold_up_nobody,
     what_was_confirmed_is_not_sent_again_because_that_could_not_be_written,
+    what_was_confirmed_is_not_sent_again_because_another_could_not_be_set_aside,
     a_task_with_a_countdown_leaves_when_it_is_due,
 );
 
@@ -157,6 +158,31 @@ async fn what_was_confirmed_is_not_sent_again_because_that_could_not_be_written(
     world.ready(&queue, 20).await?;
     assert_eq!(taken(&world, &queue, 20).await?, sent);
     Ok(daemon.stop().await?)
+}
+
+async fn what_was_confirmed_is_not_sent_again_because_another_could_not_be_set_aside(
+    world: World,
+) -> anyhow::Result<()> {
+    let store = FaultyStore::new(&world.store);
+    store.fail_next_marks(1);
+    // Its headers fit into no frame.
+    let wide = "x".repeat(200 * 1024);
+    let insert = format!(
+        "INSERT INTO outbox (key, exchange, routing_key, message, headers, properties)
+         VALUES ('bad', '', 'demo.a', '[]', '{{\"wide\": \"{wide}\"}}', '{{}}')"
+    );
+    world.application().await?.execute(&insert).await?;
+    let sent = send(&world, &["demo.a"; 20], SendOptions::new(), true).await?;
+    let daemon = world.daemon_with(store);
+    let refused = eventually("the bad one to be set aside", SOON, async || {
+        Ok(world.store.refused_messages(10).await?.pop())
+    });
+    assert_eq!(refused.await?.key, "bad");
+    all_sent(&world).await?;
+    daemon.stop().await?;
+    let queue = world.names.service_queue(&ServiceName::new("demo")?);
+    assert_eq!(taken(&world, &queue, 20).await?, sent);
+    world.ready(&queue, 0).await
 }
 
 async fn a_task_with_a_countdown_leaves_when_it_is_due(world: World) -> anyhow::Result<()> {

@@ -122,6 +122,12 @@ async fn what_cannot_be_read_fires_nothing_and_keeps_nobody_from_firing(
         break_it(&mut row);
         world.store.add_schedule(&row).await?;
     }
+    // More than are read together.
+    for n in 0..150 {
+        let mut row = every_minute(&format!("{n}"), now - TimeDelta::minutes(5));
+        row.time_zone = "Atlantis".to_owned();
+        world.store.add_schedule(&row).await?;
+    }
     world.store.add_schedule(&every_minute("good", now)).await?;
     let daemon = world.daemon();
     fired(&world, "good").await?;

@@ -35,6 +35,7 @@ impl Outbox for FaultyStore {
         self.inner().mark_sent(positions).await
     }
     async fn refuse_message(&self, position: i64, why: &str) -> Result<(), StoreError> {
+        self.marks()?;
         self.inner().refuse_message(position, why).await
     }
     async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
@@ -70,8 +71,12 @@ impl Schedules for FaultyStore {
     ) -> Result<bool, StoreError> {
         self.inner().enable_schedule(name, enabled, next_at).await
     }
-    async fn due_schedules(&self, limit: u32) -> Result<Vec<ScheduleRow>, StoreError> {
-        self.inner().due_schedules(limit).await
+    async fn due_schedules(
+        &self,
+        except: &[String],
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.inner().due_schedules(except, limit).await
     }
     async fn fire(&self, firing: &Firing) -> Result<bool, StoreError> {
         self.inner().fire(firing).await
