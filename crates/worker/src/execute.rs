@@ -108,7 +108,8 @@ impl Execution {
             Err(Unusable::Refused(why)) => return Ended::Refused(why.clone()),
         };
         match shared.control.objection(&held) {
-            Some(Ended::HeldBack(_)) if self.is_expired() => return Ended::Expired,
+            // Nobody wants it any more, whether it is known here or not.
+            Some(Ended::HeldBack(_)) | None if self.is_expired() => return Ended::Expired,
             Some(objection) => return objection,
             None => {}
         }
@@ -160,9 +161,6 @@ impl Execution {
 
     /// Why it is not run now, by what its message says.
     fn comes_in_vain(&self, task: &Registered) -> Option<Ended> {
-        if self.is_expired() {
-            return Some(Ended::Expired);
-        }
         if let Some(restarts) = task.too_often_restarted(&self.held.envelope) {
             return Some(Ended::LostTooOften(restarts));
         }

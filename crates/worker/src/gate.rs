@@ -5,6 +5,7 @@
 //! it will be let in, so that a long line does not come back all at once.
 
 use counterfoil_toolbox::task::TaskOptions;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -24,6 +25,8 @@ const FIRST_GUESS: Duration = Duration::from_secs(1);
 pub(crate) struct Gate {
     /// Between two beginnings; zero: none.
     interval: Duration,
+    /// Somebody keeps a slot to be the next that begins.
+    has_next: AtomicBool,
     /// How many may run at a time. `None`: no limit.
     places: Option<Places>,
     line: Mutex<Line>,
@@ -39,6 +42,8 @@ struct Places {
 struct Line {
     /// When the next may begin.
     next: Instant,
+    /// When the last of those comes again that wait here without a slot.
+    comes: Instant,
     /// When the last of those that wait at the broker will be let in.
     last: Instant,
     /// How long one runs, on average.
@@ -47,15 +52,34 @@ struct Line {
     here: u32,
 }
 
-/// Whether a task may begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// It may.
+/// Whether a task may begin, for which there is a slot.
+#[derive(Debug)]
+pub(crate) enum Turn<'a> {
+    /// It may, and does.
     Now,
-    /// It may after this short time: its turn is kept for it.
+    /// It is the next, and keeps the slot until then.
+    Next(Next<'a>),
+    /// After this short time it asks again; others may have the slot meanwhile.
     Soon(Duration),
     /// Not soon; it asks again after this.
     Later(Duration),
+}
+
+/// One that is the next of its type.
+#[derive(Debug)]
+pub(crate) struct Next<'a>(&'a Gate);
+
+impl Next<'_> {
+    /// Begins, if it is time. Else: how long it is until then.
+    pub(crate) fn begin(&self, now: Instant) -> Option<Duration> {
+        self.0.line().begin(now, self.0.interval)
+    }
+}
+
+impl Drop for Next<'_> {
+    fn drop(&mut self) {
+        self.0.has_next.store(false, Ordering::Release);
+    }
 }
 
 /// A place among those of its type.
@@ -74,9 +98,11 @@ impl Gate {
         });
         (interval.is_some() || places.is_some()).then(|| Self {
             interval: interval.unwrap_or_default(),
+            has_next: AtomicBool::new(false),
             places,
             line: Mutex::new(Line {
                 next: now,
+                comes: now,
                 last: now,
                 runtime: FIRST_GUESS,
                 here: 0,
@@ -91,22 +117,33 @@ impl Gate {
         (wait >= SHORT).then(|| line.join(now, self.interval))
     }
 
-    /// Takes a turn, if it comes soon.
-    pub(crate) fn turn(&self, now: Instant) -> Turn {
+    /// How long a task waits at the broker that has waited here in vain: behind all others.
+    pub(crate) fn stand_behind(&self, now: Instant) -> Duration {
+        self.line().join(now, self.interval)
+    }
+
+    /// Begins, if the rate allows it now.
+    pub(crate) fn begin(&self, now: Instant) -> Turn<'_> {
         if self.interval.is_zero() {
             return Turn::Now;
         }
         let mut line = self.line();
-        let wait = line.next.saturating_duration_since(now);
+        let Some(wait) = line.begin(now, self.interval) else {
+            return Turn::Now;
+        };
         if wait >= SHORT {
             return Turn::Later(line.join(now, self.interval));
         }
-        line.next = line.next.max(now) + self.interval;
-        if wait.is_zero() {
-            Turn::Now
-        } else {
-            Turn::Soon(wait)
+        if !self.has_next.swap(true, Ordering::Acquire) {
+            return Turn::Next(Next(self));
         }
+        let comes = line.comes.max(line.next) + self.interval;
+        let wait = comes - now;
+        if wait >= SHORT {
+            return Turn::Later(line.join(now, self.interval));
+        }
+        line.comes = comes;
+        Turn::Soon(wait)
     }
 
     /// A place, if there is one or will be soon. `Err`: not soon; it asks again after this.
@@ -165,9 +202,22 @@ impl Drop for Here<'_> {
 }
 
 impl Line {
+    /// Begins one, if it is time. Else: how long it is until then.
+    fn begin(&mut self, now: Instant, interval: Duration) -> Option<Duration> {
+        let wait = self.next.saturating_duration_since(now);
+        if !wait.is_zero() {
+            return Some(wait);
+        }
+        // Who begins a little late does not delay those behind it.
+        let late = now.saturating_duration_since(self.next);
+        self.next = now - late.min(interval / 10) + interval;
+        None
+    }
+
     /// One more waits at the broker, where one is let in per `each`: how long it has to wait.
     fn join(&mut self, now: Instant, each: Duration) -> Duration {
-        self.last = self.last.max(self.next).max(now) + each;
+        let here = self.next.max(self.comes).max(now);
+        self.last = self.last.max(here) + each;
         // A line that is longer than this is not counted any further.
         self.last = self.last.min(now + LONG);
         (self.last - now).max(SHORT)
@@ -201,25 +251,52 @@ mod tests {
     fn beginnings_are_evenly_spread_and_none_is_owed_after_a_quiet_time() {
         let now = Instant::now();
         let gate = gate(Some(Rate::per_second(10)), None, now);
-        assert_eq!(gate.turn(now), Turn::Now);
-        assert_eq!(gate.turn(now), Turn::Soon(ms(100)));
-        assert_eq!(gate.turn(now), Turn::Soon(ms(200)));
+        assert!(matches!(gate.begin(now), Turn::Now));
+        let Turn::Next(next) = gate.begin(now) else {
+            panic!("nobody else keeps a slot");
+        };
+        assert_eq!(next.begin(now + ms(40)), Some(ms(60)));
+        // Those behind it come one after the other, and without a slot.
+        assert!(matches!(gate.begin(now), Turn::Soon(wait) if wait == ms(200)));
+        assert!(matches!(gate.begin(now), Turn::Soon(wait) if wait == ms(300)));
+        // A little late is not late for the next.
+        assert_eq!(next.begin(now + ms(104)), None);
+        assert_eq!(next.begin(now + ms(150)), Some(ms(50)));
+        drop(next);
         let later = now + ms(10_000);
-        assert_eq!(gate.turn(later), Turn::Now);
-        assert_eq!(gate.turn(later), Turn::Soon(ms(100)));
+        assert!(matches!(gate.begin(later), Turn::Now));
+        assert!(matches!(gate.begin(later + ms(60)), Turn::Next(_)));
+        assert!(matches!(gate.begin(later + ms(100)), Turn::Now));
     }
 
     #[test]
     fn what_has_to_wait_for_long_comes_back_one_after_the_other() {
         let now = Instant::now();
         let gate = gate(Some(Rate::per_second(10)), None, now);
-        // Ten have a turn within this second.
-        (0..10).for_each(|_| assert_ne!(gate.turn(now), Turn::Later(ms(1000))));
-        assert_eq!(gate.turn(now), Turn::Later(ms(1100)));
-        assert_eq!(gate.turn(now), Turn::Later(ms(1200)));
+        assert!(matches!(gate.begin(now), Turn::Now));
+        let _next = gate.begin(now);
+        let soon = (0..8).filter(|_| matches!(gate.begin(now), Turn::Soon(_)));
+        assert_eq!(soon.count(), 8, "within this second");
+        let wait = || match gate.begin(now) {
+            Turn::Later(wait) => Some(wait),
+            Turn::Now | Turn::Next(_) | Turn::Soon(_) => None,
+        };
+        let waits: Vec<_> = (0..10_000).map_while(|_| wait()).collect();
+        assert_eq!(waits.len(), 10_000);
+        assert!(waits[0] < waits[1] && waits[1] < waits[2], "{waits:?}");
         // Nobody comes back after an hour: the line may be shorter by then.
-        let waits = (0..10_000).map(|_| gate.turn(now));
-        assert_eq!(waits.last(), Some(Turn::Later(LONG)));
+        assert_eq!(waits.last(), Some(&LONG));
+    }
+
+    #[test]
+    fn a_rate_of_few_in_a_minute_lets_one_begin_and_sends_the_others_away() {
+        let now = Instant::now();
+        let gate = gate(Some(Rate::per_minute(30)), None, now);
+        assert!(matches!(gate.begin(now), Turn::Now));
+        assert!(gate.is_far(now).is_some() && gate.is_far(now + ms(1500)).is_none());
+        assert!(matches!(gate.begin(now), Turn::Later(_)));
+        // Whoever is sent away has taken nothing.
+        assert!(matches!(gate.begin(now + ms(2000)), Turn::Now));
     }
 
     #[tokio::test(start_paused = true)]

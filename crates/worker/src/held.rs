@@ -88,6 +88,8 @@ pub(crate) enum Unusable {
 /// The messages to settle at the end: one, unless the same task was delivered again meanwhile.
 #[derive(Debug)]
 struct Deliveries {
+    /// When the latest came.
+    since: Instant,
     first: Option<Delivery>,
     more: Vec<Delivery>,
     /// Its queue is gone, so no delivery of it will come again.
@@ -157,6 +159,7 @@ impl Held {
             routing_key: delivery.routing_key.clone(),
             service,
             deliveries: Mutex::new(Deliveries {
+                since: Instant::now(),
                 first: Some(delivery),
                 more: Vec::new(),
                 orphaned: false,
@@ -187,8 +190,14 @@ impl Held {
         let mut live = before.filter(Delivery::is_live).collect::<Vec<_>>();
         live.push(delivery);
         deliveries.more = live;
+        deliveries.since = Instant::now();
         drop(deliveries);
         self.changed.notify_waiters();
+    }
+
+    /// How long ago the broker delivered it here: it takes back what it waits for too long.
+    pub(crate) fn in_hand_for(&self) -> Duration {
+        self.deliveries().since.elapsed()
     }
 
     /// The attempt that is made of it with `executions` behind it.

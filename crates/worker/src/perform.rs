@@ -27,7 +27,7 @@ impl Execution {
         if let Some(reason) = self.is_elsewhere(&outcome).await {
             let id = &self.held.envelope.id;
             tracing::warn!(task_id = %id, reason, "whoever has the task by now goes on with it");
-            self.release(|_| ());
+            self.release(Held::hand_back);
             return Next::Over;
         }
         match outcome {
@@ -87,17 +87,19 @@ impl Execution {
         }
     }
 
-    /// Whether the task is this worker's, or will be once the broker is back. When it was here all the time
-    /// that a worker gets its own tasks back in, somebody else has got it.
+    /// Whether the task is this worker's, or will be once the broker is back: as long as that is away, what is
+    /// asked of workers cannot be read either. When it is there and gives the task back to nobody here,
+    /// somebody else has got it.
     async fn is_still_ours(&self) -> bool {
         let (held, stop) = (&self.held, &self.shared.stop);
+        let control = &self.shared.control;
         let soon = async {
             loop {
-                let is_there = self.shared.transport.server().await.is_ok();
+                control.until_ready().await;
                 if held.is_ours_soon().await {
                     return true;
                 }
-                if is_there {
+                if control.is_ready() {
                     return false;
                 }
             }
@@ -216,15 +218,26 @@ impl Execution {
                 self.go_on_elsewhere(retry, self.tally, SHORTEST).await;
             }
             None if self.must_send() && self.may_send() => {
-                let retry = Retry {
-                    counted: false,
-                    fault: TaskFault::new(FaultKind::WorkerLost, "its worker stopped"),
-                    executions: self.tally.executions,
-                };
                 let tally = self.tally.after(false);
+                let retry = self.given_back();
                 self.go_on_elsewhere(&retry, tally, SHORTEST).await;
             }
+            // Its message goes on with it: whoever gets that tells of the next attempt.
+            None if self.ran_for.is_some() && self.held.is_ours() => {
+                let event = self.retry_event(&self.given_back(), Duration::ZERO);
+                self.shared.reporter.between(self.live, &self.held, event);
+                self.release(Held::hand_back);
+            }
             Some(_) | None => self.release(Held::hand_back),
+        }
+    }
+
+    /// Why a task that was started is begun again, without any fault of its own.
+    fn given_back(&self) -> Retry {
+        Retry {
+            counted: false,
+            fault: TaskFault::new(FaultKind::WorkerLost, "its worker stopped"),
+            executions: self.tally.executions,
         }
     }
 

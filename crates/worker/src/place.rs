@@ -16,6 +16,9 @@ use tokio::time::{Instant, timeout};
 /// How long a task stays away that has waited here for a place in vain.
 const COMES_AGAIN: Duration = Duration::from_secs(5);
 
+/// How often a task comes too soon with a slot before it stands behind all others.
+const ROUNDS: usize = 3;
+
 impl Execution {
     /// A place among the handlers that run, or why it gets none.
     pub(crate) async fn wait_for_slot(&self, task: &Registered) -> Result<Slot, Ended> {
@@ -38,42 +41,38 @@ impl Execution {
         })
     }
 
-    /// A slot at a time when the rate of its type allows one more to begin. The turn is taken last, so that
-    /// those who wait in line for a slot do not begin all at once when they get one.
+    /// A slot at a time when the rate of its type allows one more to begin. It is asked with the slot in hand:
+    /// those who wait in line for one must not begin all at once when they get it. While it is too soon the slot is
+    /// of more use to others; only the next one of its type keeps it.
     async fn wait_for_turn(
         &self,
         task: &Registered,
         gate: &Gate,
-        token: Option<Token>,
+        mut token: Option<Token>,
     ) -> Result<(Permit, Option<Token>), Ended> {
-        if let Some(wait) = gate.is_far(Instant::now()) {
-            return Err(Ended::Limited(wait));
-        }
-        let (slot, token) = self.wait_for_slot_beside(task, token).await?;
-        let wait = match gate.turn(Instant::now()) {
-            Turn::Now => return Ok((slot, token)),
-            Turn::Later(wait) => return Err(Ended::Limited(wait)),
-            Turn::Soon(wait) => wait,
-        };
-        // Meanwhile the slot is of more use to others.
-        drop(slot);
-        self.pause(wait).await?;
-        if let Some(slot) = self.shared.slots.try_take()
-            && self.may_begin()
-        {
-            return Ok((slot, token));
-        }
-        let (slot, token) = self.wait_for_slot_beside(task, token).await?;
-        match gate.turn(Instant::now()) {
-            Turn::Now => Ok((slot, token)),
-            Turn::Later(wait) => Err(Ended::Limited(wait)),
-            // Giving it away once more, it might never have both.
-            Turn::Soon(wait) => {
-                self.pause(wait).await?;
-                let both = (slot, token);
-                self.may_begin().then_some(both).ok_or(Ended::Lost)
+        for _ in 0..ROUNDS {
+            if let Some(wait) = gate.is_far(Instant::now()) {
+                return Err(Ended::Limited(wait));
+            }
+            let (slot, with) = self.wait_for_slot_beside(task, token).await?;
+            match gate.begin(Instant::now()) {
+                Turn::Now => return Ok((slot, with)),
+                Turn::Later(wait) => return Err(Ended::Limited(wait)),
+                Turn::Next(next) => {
+                    while let Some(wait) = next.begin(Instant::now()) {
+                        self.pause(wait).await?;
+                    }
+                    let both = (slot, with);
+                    return self.may_begin().then_some(both).ok_or(Ended::Lost);
+                }
+                Turn::Soon(wait) => {
+                    drop(slot);
+                    token = with;
+                    self.pause(wait).await?;
+                }
             }
         }
+        Err(Ended::Limited(gate.stand_behind(Instant::now())))
     }
 
     async fn pause(&self, wait: Duration) -> Result<(), Ended> {
@@ -103,7 +102,7 @@ impl Execution {
             let slot = match slots.try_take() {
                 Some(slot) => slot,
                 None => {
-                    let waits = timeout(self.longest_wait(), self.wait_in_line());
+                    let waits = timeout(self.time_left()?, self.wait_in_line());
                     let waited = Box::pin(waits).await;
                     waited.unwrap_or(Err(Ended::Limited(COMES_AGAIN)))?
                 }
@@ -114,6 +113,7 @@ impl Execution {
             // Meanwhile the place is of more use to others.
             drop(slot);
             self.until_may_begin().await?;
+            self.time_left()?;
         }
     }
 
@@ -130,13 +130,16 @@ impl Execution {
         }
     }
 
-    /// How long it may wait for a place: the broker must not take it back while it runs.
-    fn longest_wait(&self) -> Duration {
+    /// How long it may still wait for a place: the broker must not take it back while it runs. Too long
+    /// already, it goes through the broker.
+    pub(crate) fn time_left(&self) -> Result<Duration, Ended> {
         let Shared {
             limits, registry, ..
         } = &*self.shared;
         let task = registry.get(&self.held.envelope.name);
-        task.map_or(limits.longest, |task| limits.wait_of(&self.held, task))
+        let longest = task.map_or(limits.longest, |task| limits.wait_of(&self.held, task));
+        let left = longest.checked_sub(self.held.in_hand_for());
+        left.ok_or(Ended::Limited(COMES_AGAIN))
     }
 
     async fn wait_in_line(&self) -> Result<Permit, Ended> {

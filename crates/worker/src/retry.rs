@@ -8,7 +8,7 @@ use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::{InvalidDelay, delayed_key, without_delay};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::message::names::PASSES;
-use counterfoil_toolbox::message::{Payload, encode_again};
+use counterfoil_toolbox::message::{Content, Envelope, Payload, encode_again};
 use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publication, TransportError};
@@ -65,14 +65,11 @@ pub(crate) async fn send_copy(
     tally: Tally,
     (delay, due): (Duration, Due),
 ) -> Sent {
-    let publication = match copy(
-        &shared.names,
-        held,
-        payload,
-        tally,
-        (delay, due),
-        Utc::now(),
-    ) {
+    let Some(before) = held.content() else {
+        return Sent::GivenUp;
+    };
+    let again = |envelope: &Envelope| encode_again(&before, envelope, payload);
+    let publication = match copy(&shared.names, held, again, tally, (delay, due), Utc::now()) {
         Ok(publication) => publication,
         Err(error) => return Sent::Impossible(error.to_string()),
     };
@@ -113,7 +110,7 @@ async fn declare_levels(shared: &Shared, stop: &CancellationToken) -> bool {
 fn copy(
     names: &Names,
     held: &Held,
-    payload: &Payload,
+    again: impl FnOnce(&Envelope) -> Content,
     tally: Tally,
     (delay, due): (Duration, Due),
     now: DateTime<Utc>,
@@ -135,7 +132,7 @@ fn copy(
             .ok()
             .and_then(|delay| now.checked_add_signed(delay));
     }
-    let mut content = encode_again(&envelope, payload);
+    let mut content = again(&envelope);
     content
         .headers
         .set(PASSES, held.key.passes.saturating_add(1));

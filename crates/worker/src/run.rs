@@ -72,6 +72,10 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         )
     });
     let lost = slot.token.as_ref().map(Token::lost);
+    if lost.as_ref().is_some_and(CancellationToken::is_cancelled) {
+        // Others may run by it by now: one handler more must not even begin.
+        return (Ended::Dispossessed, None);
+    }
     // Reading arguments runs code of the task's type, which may panic too.
     let handler = |context| task.handler.start(payload, context, slot);
     let started = panic::catch(|| span.in_scope(|| shared.layers.start(context, handler)));

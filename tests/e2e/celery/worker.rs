@@ -78,7 +78,8 @@ async fn send(broker: &BrokerSettings) -> anyhow::Result<Notes> {
 async fn send_retry(broker: &BrokerSettings) -> anyhow::Result<Notes> {
     let (transport, names) = (AmqpTransport::new(broker)?, broker.names()?);
     let first = Envelope::new(TaskId::random(), TaskName::new("pyadd.add")?);
-    let came = TaskMessage::decode(&encode(&first, "[10]", r#"{"y": 11}"#))?;
+    let content = encode(&first, "[10]", r#"{"y": 11}"#);
+    let came = TaskMessage::decode(&content)?;
     let mut envelope = came.envelope;
     envelope.retries = 1;
     envelope.lineage.executions = 2;
@@ -86,7 +87,7 @@ async fn send_retry(broker: &BrokerSettings) -> anyhow::Result<Notes> {
     let publication = Publication {
         exchange: names.tasks.clone(),
         routing_key: envelope.name.routing_key(),
-        content: encode_again(&envelope, &came.payload),
+        content: encode_again(&content, &envelope, &came.payload),
     };
     let publisher = transport.publisher(PublisherOptions::default());
     publisher.publish(publication).await?;

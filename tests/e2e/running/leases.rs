@@ -126,7 +126,7 @@ mod own_nodes {
     use counterfoil_testkit::{Broker, Database, PostgresNode};
 
     #[tokio::test]
-    async fn a_long_task_runs_once_though_the_database_is_away_for_three_leases()
+    async fn a_long_task_runs_once_though_the_database_is_away_for_four_leases()
     -> anyhow::Result<()> {
         let (vhost, mut postgres) = (
             Broker::shared().await?.vhost().await?,
@@ -136,7 +136,7 @@ mod own_nodes {
         let mut platform = Platform::init(&vhost.amqp_url(), database.url())?;
         let _daemon = platform.daemon()?;
         let _workers = workers(&mut platform)?;
-        let id = send_long(&platform, 45).await?;
+        let id = send_long(&platform, 60).await?;
         started(&platform, &id, 1).await?;
         wait_for_state(
             &*platform.store().await?,
@@ -146,7 +146,7 @@ mod own_nodes {
         )
         .await?;
         postgres.stop_immediate().await?;
-        tokio::time::sleep(LEASE * 3).await;
+        tokio::time::sleep(LEASE * 4).await;
         postgres.restart().await?;
         let row = over(&platform, &id).await?;
         assert_eq!((row.rescue, row.lease_until), (0, None));

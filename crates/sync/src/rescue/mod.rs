@@ -185,13 +185,14 @@ impl Rescuer {
     fn again(&self, task: &LostTask) -> Option<Publication> {
         let message = task.message.as_ref()?;
         let key = RoutingKey::new(&message.routing_key).ok()?;
-        let mut message = TaskMessage::decode(&message.content).ok()?;
+        let content = &message.content;
+        let mut message = TaskMessage::decode(content).ok()?;
         message.envelope.lineage = task.next();
         message.envelope.restarts = task.restarts.saturating_add(1);
         Some(Publication {
             exchange: self.names.requeue.clone(),
             routing_key: without_delay(&key),
-            content: encode_again(&message.envelope, &message.payload),
+            content: encode_again(content, &message.envelope, &message.payload),
         })
     }
 

@@ -38,7 +38,7 @@ pub(super) fn class_of(task: &UnroutableTask) -> Priority {
 fn content(message: &StoredMessage, lineage: Lineage) -> Content {
     if let Ok(mut task) = TaskMessage::decode(&message.content) {
         task.envelope.lineage = lineage;
-        return encode_again(&task.envelope, &task.payload);
+        return encode_again(&message.content, &task.envelope, &task.payload);
     }
     // Its body is no task's: the service's worker says so, and keeps it where dead ones are kept.
     let mut content = message.content.clone().without_broker_headers();

@@ -25,7 +25,8 @@ pub mod names {
     /// one.
     pub const TRIES_BEFORE: &str = "counterfoil-tries-before";
     /// How often the broker had delivered the task when a worker put it off untried. The copy that it sent
-    /// begins without deliveries, and a task that ends its workers must not run for ever by that.
+    /// begins without deliveries, and a task that ends its workers must not run for ever by that. Those
+    /// that ended with a worker which stopped and gave it back count too, as they do for the broker.
     pub const DELIVERIES_BEFORE: &str = "counterfoil-deliveries-before";
     /// Counted retries that this task may have, instead of as many as its type.
     pub const MAX_RETRIES: &str = "counterfoil-max-retries";

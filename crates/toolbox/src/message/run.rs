@@ -2,13 +2,10 @@
 
 use super::content::Content;
 use super::decode::{TaskMessage, Undecodable};
-use super::encode::{encode_again, headers};
+use super::encode::{encode_again, with_body_of};
 use super::envelope::{Envelope, MAX_COUNT, names};
 use crate::state::Lineage;
 use chrono::{DateTime, Utc};
-
-/// Headers that belong to the body, whatever run it is.
-const OF_THE_BODY: [&str; 3] = ["argsrepr", "kwargsrepr", "compression"];
 
 /// The task of `content` as its run `run`, byte for byte the same body.
 ///
@@ -29,11 +26,11 @@ pub fn encode_run(content: &Content, run: i32, now: DateTime<Utc>) -> Result<Con
         });
     }
     match TaskMessage::decode(content) {
-        Ok(task) if content.headers.get("task").is_none() => Ok(encode_again(
+        Ok(task) => Ok(encode_again(
+            content,
             &renewed(task.envelope, run, now),
             &task.payload,
         )),
-        Ok(task) => Ok(with_body_of(content, &renewed(task.envelope, run, now))),
         Err(Undecodable {
             envelope: Some(envelope),
             ..
@@ -70,20 +67,6 @@ fn renewed(mut envelope: Envelope, run: i32, now: DateTime<Utc>) -> Envelope {
     envelope.eta = envelope.eta.filter(|eta| *eta > now);
     envelope.expires = envelope.expires.filter(|expires| *expires > now);
     envelope
-}
-
-fn with_body_of(content: &Content, envelope: &Envelope) -> Content {
-    let mut anew = content.clone().without_broker_headers();
-    anew.headers = headers(envelope);
-    for name in OF_THE_BODY {
-        if let Some(value) = content.headers.get(name) {
-            anew.headers.push(name, value.clone());
-        }
-    }
-    anew.properties.correlation_id = Some(envelope.id.as_str().into());
-    anew.properties.message_id = Some(envelope.id.as_str().into());
-    anew.properties.persistent = true;
-    anew
 }
 
 #[cfg(test)]

@@ -19,6 +19,17 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// innocents most of their 20 deliveries when a poison is slow.
 const OFTEN: i64 = 3;
 
+/// How often a message came back, for [`Caution`]: `count` times itself, and `before` it another one in whose
+/// place a worker sent it. Of what was put off, most were given back once by a worker that stopped,
+/// and may come by again and again: alone, a few of those say nothing.
+pub(super) fn suspicion(count: i64, before: i64) -> i64 {
+    if count >= 1 || before > OFTEN {
+        count.saturating_add(before)
+    } else {
+        0
+    }
+}
+
 /// Decides between one message at a time and the full prefetch. Pure: time comes in.
 #[derive(Debug)]
 pub(super) struct Caution {
@@ -129,6 +140,13 @@ mod tests {
         caution.on_delivery(2, 1, start + PATIENCE);
         assert!(!caution.may_widen(9, start + PATIENCE + QUIET));
         assert!(caution.may_widen(9, start + PATIENCE * 2));
+    }
+
+    #[test]
+    fn what_was_put_off_is_suspicious_when_it_comes_back_itself_or_came_back_often_before() {
+        let cases = [(0, 0), (0, OFTEN), (0, OFTEN + 1), (1, 0), (1, 2)];
+        let found = cases.map(|(count, before)| suspicion(count, before));
+        assert_eq!(found, [0, 0, OFTEN + 1, 1, 3]);
     }
 
     #[test]

@@ -35,12 +35,10 @@ impl Delivery {
         self.content.headers.int(DELIVERY_COUNT).unwrap_or(0)
     }
 
-    /// The same, with how often it had been delivered before a worker put it off: what may have ended
-    /// workers in all.
-    #[must_use]
-    pub fn deliveries(&self) -> i64 {
-        let before = self.content.headers.int(DELIVERIES_BEFORE).unwrap_or(0);
-        self.delivery_count().saturating_add(before.max(0))
+    /// How often its task was delivered before a worker put it off and sent this message.
+    pub(super) fn deliveries_before(&self) -> i64 {
+        let before = self.content.headers.int(DELIVERIES_BEFORE);
+        before.unwrap_or(0).max(0)
     }
 
     /// Done: the broker may forget the message. Call it after the effect is durable.

@@ -1,7 +1,7 @@
 //! Reading the platform's stream, and when not to wait for it.
 
 use super::Following;
-use super::progress::Progress;
+use super::progress::{LONGEST_WAIT, Patience, Progress};
 use crate::outcome::cut;
 use crate::shared::Shared;
 use chrono::{TimeDelta, Utc};
@@ -14,10 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
-
-/// How long a broker that is there may take to hand out what was asked before. Then the worker begins
-/// without: it must not wait for ever.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// How long a broker that has just started may say that there is no such stream.
 const STARTING: Duration = Duration::from_secs(3);
@@ -98,8 +94,7 @@ struct Readers<'a> {
     end: Option<Subscription>,
     end_status: watch::Receiver<SubscriptionStatus>,
     progress: Progress,
-    /// When the worker begins without what has not been read by then.
-    deadline: Option<Instant>,
+    patience: Patience,
 }
 
 /// What happens to the readers.
@@ -108,7 +103,7 @@ enum Happened {
     IsThere(Delivery),
     StatusChanged,
     CaughtUp,
-    TooLate,
+    LookAgain,
     /// The transport was closed.
     Ended,
 }
@@ -120,8 +115,8 @@ async fn read(shared: &Shared) {
             Happened::Read(delivery) => readers.read(delivery),
             Happened::IsThere(delivery) => readers.is_there(delivery),
             Happened::StatusChanged => readers.status_changed(),
-            Happened::CaughtUp => readers.caught_up().await,
-            Happened::TooLate => readers.too_late().await,
+            Happened::CaughtUp => readers.caught_up(),
+            Happened::LookAgain => readers.look_again().await,
             Happened::Ended => return,
         }
     }
@@ -147,7 +142,7 @@ impl<'a> Readers<'a> {
             end_status: end.status(),
             end: Some(end),
             progress: Progress::new(now),
-            deadline: Some(now + LONGEST_WAIT),
+            patience: Patience::new(now),
         }
     }
 
@@ -157,12 +152,14 @@ impl<'a> Readers<'a> {
         let is_behind = self.end.is_some();
         let done_at = self.progress.done_at().filter(|_| is_behind && both);
         tokio::select! {
-            delivery = self.all.next() => delivery.map_or(Happened::Ended, Happened::Read),
-            Some(delivery) = next(&mut self.end) => Happened::IsThere(delivery),
+            biased;
+            // First: what is read next is not all that was asked before.
             Ok(()) = self.status.changed() => Happened::StatusChanged,
             Ok(()) = self.end_status.changed(), if is_behind => Happened::StatusChanged,
+            delivery = self.all.next() => delivery.map_or(Happened::Ended, Happened::Read),
+            Some(delivery) = next(&mut self.end) => Happened::IsThere(delivery),
             () = at(done_at) => Happened::CaughtUp,
-            () = at(self.deadline) => Happened::TooLate,
+            () = at(self.patience.look_at) => Happened::LookAgain,
         }
     }
 
@@ -229,46 +226,30 @@ impl<'a> Readers<'a> {
         self.end = Some(end);
         let now = Instant::now();
         self.progress = Progress::new(now);
-        let control = &self.shared.control;
-        match &*self.status.borrow() {
-            SubscriptionStatus::Down {
-                reason,
-                transient: false,
-            } => {
-                tracing::warn!(queue = %self.shared.names.control_queue, reason, "what is cancelled, paused or held from now on is not known to this worker");
-                control.follows(Following::No(reason.clone()));
-            }
-            SubscriptionStatus::Consuming
-            | SubscriptionStatus::Connecting
-            | SubscriptionStatus::Down { .. }
-            | SubscriptionStatus::Paused
-            | SubscriptionStatus::Cancelled => {
-                self.deadline = Some(now + LONGEST_WAIT);
-                control.follows(Following::CatchingUp);
-            }
-        }
+        self.patience = Patience::new(now);
+        self.shared.control.follows(Following::CatchingUp);
     }
 
-    async fn caught_up(&mut self) {
-        self.deadline = None;
+    fn caught_up(&mut self) {
+        self.end = None;
+        self.patience.look_at = None;
         self.shared.control.follows(Following::Yes);
-        if let Some(end) = self.end.take() {
-            end.close().await;
-        }
     }
 
-    /// It takes too long: then the worker begins without, unless the broker is away, which delivers no
-    /// tasks either.
-    async fn too_late(&mut self) {
-        if self.shared.transport.server().await.is_err() {
-            self.deadline = Some(Instant::now() + LONGEST_WAIT);
-            return;
+    async fn look_again(&mut self) {
+        let is_there = self.shared.transport.server().await.is_ok();
+        if self.patience.is_over(is_there, Instant::now()) {
+            let why = match &*self.status.borrow() {
+                SubscriptionStatus::Down { reason, .. } => reason.clone(),
+                SubscriptionStatus::Consuming
+                | SubscriptionStatus::Connecting
+                | SubscriptionStatus::Paused
+                | SubscriptionStatus::Cancelled => {
+                    "the broker does not hand out all of it in time".to_owned()
+                }
+            };
+            give_up(self.shared, &why);
         }
-        self.deadline = None;
-        give_up(
-            self.shared,
-            "the broker does not hand out all of it in time",
-        );
     }
 }
 

@@ -38,6 +38,7 @@ impl Execution {
                 return Ok((slot, Some(token)));
             }
             drop(slot);
+            self.time_left()?;
             token = self.take(limit, PATIENCE).await?.map_err(Ended::NoToken)?;
         }
     }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 on_both_transports!(
     a_task_that_is_put_off_takes_its_deliveries_along,
@@ -39,7 +40,7 @@ async fn what_is_cancelled_meanwhile_never_starts(
     let probe = world.send(act("")).await;
     world.told_of(&probe, TaskState::Success).await;
     for n in 0..rounds {
-        let cancelled = id(&format!("cancelled {n}"));
+        let cancelled = id(&format!("cancelled {n} {}", Uuid::now_v7()));
         break_connections().await;
         world.ask([revoke(&cancelled)]).await;
         let options = SendOptions::new().id(cancelled.clone());
@@ -57,6 +58,21 @@ async fn what_is_cancelled_while_connections_are_broken_never_starts() {
     let faults = world.broker.faults();
     // Which of the consumers is back first is a matter of chance.
     what_is_cancelled_meanwhile_never_starts(&world, 30, async || faults.close_consumers()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cancelled_while_the_broker_is_away_for_long_never_starts() {
+    let world = World::new().await;
+    let faults = world.broker.faults();
+    // Back right before the worker has waited for twenty seconds, and again.
+    for away in [19_500, 39_500] {
+        let away = Duration::from_millis(away);
+        what_is_cancelled_meanwhile_never_starts(&world, 20, async || {
+            faults.refuse_connections(away);
+            tokio::time::sleep(away).await;
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use super::super::Transport;
 use super::super::ack::AckWindow;
-use super::super::caution::{Caution, Width};
+use super::super::caution::{Caution, Width, suspicion};
 use super::super::delivery::{Delivery, Receipt, Settlement};
 use super::super::error::TransportError;
 use super::super::hand::{InHand, Untold};
@@ -252,7 +252,7 @@ impl<'a> Channel<'a> {
                 .headers
                 .retain(|name| name != DELIVERY_COUNT);
         }
-        let count = delivery.deliveries();
+        let count = suspicion(delivery.delivery_count(), delivery.deliveries_before());
         self.window.delivered(arrival.tag);
         let before = self.caution.width();
         let width = self.caution.on_delivery(arrival.tag, count, Instant::now());
