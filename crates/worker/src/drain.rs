@@ -67,9 +67,7 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
     beating.abort();
     drop(watching);
     following.abort();
-    if !was_asked_twice {
-        last_words(&shared, &pulse).await;
-    }
+    last_words(&shared, &pulse).await;
 
     let left = shared.left_behind();
     for task_id in &left {

@@ -1,6 +1,7 @@
 -- Tasks of a service that wait, about which nothing was heard for a while, and of which no message can be
 -- in the delay levels: in the order of their ids, with what is needed to send them again. Of a retry only
--- when the message of the coming attempt is known: else its worker has kept it.
+-- when the message of the coming attempt is known: else its worker has kept it. And those that a worker had
+-- which is gone: the broker has taken their messages back, or nobody has them.
 -- Parameters: 1 service whose queues their keys lead to, 2 seconds, 3 task id after which they come,
 -- 4 limit.
 SELECT
@@ -10,6 +11,17 @@ FROM background_task
 WHERE (
         state = 'PENDING' AND copy_rescue <= rescue
         OR state = 'RETRY' AND copy_rescue = rescue AND (copy_executions > executions + tries OR rank = 10)
+        OR state IN ('RECEIVED', 'STARTED', 'PROGRESS', 'RETRY') AND copy_rescue <= rescue
+            AND copy_executions <= executions + tries AND lease_until IS NULL
+            AND EXISTS (
+                SELECT 1 FROM worker
+                WHERE worker.id = background_task.worker AND (
+                    phase = 'stopped'
+                    OR last_heartbeat < strftime(
+                        '%Y-%m-%dT%H:%M:%f000Z', 'now', -(180 + interval_ms * 3 / 1000.0) || ' seconds'
+                    )
+                )
+            )
     )
     AND addressee = ?1 AND copy_run = run AND NOT held
     AND max(last_updated, coalesce(eta, ''), coalesce(retry_at, ''), coalesce(delayed_until, ''))

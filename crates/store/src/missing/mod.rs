@@ -15,7 +15,7 @@ use counterfoil_toolbox::state::Lineage;
 use sqlx::FromRow;
 use std::time::Duration;
 
-/// A task that waits, and of which nothing was heard for a while.
+/// A task that waits, or whose worker is gone, and of which nothing was heard for a while.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MissingTask {
     /// Id of the task.
@@ -38,7 +38,7 @@ impl MissingTask {
         Lineage {
             run: self.lineage.run,
             rescue: self.lineage.rescue.saturating_add(1),
-            executions: message.executions.max(self.lineage.executions),
+            executions: message.executions.max(self.lineage.retries()),
             deliveries: 0,
             tries: 0,
         }
@@ -48,9 +48,10 @@ impl MissingTask {
 /// The part of [`Store`](crate::Store) that is about them.
 #[async_trait]
 pub trait MissingTasks {
-    /// Tasks for the queues of `service` that wait, are not held, and that nothing was heard of for so long,
-    /// nor could their messages be in the delay levels: in the order of their ids, those after `after`, at
-    /// most so many, up to 10,000. Whether their messages are there only the broker knows.
+    /// Tasks for the queues of `service` that wait, or that a worker had which is gone, that are not held, and that
+    /// nothing was heard of for so long, nor could their messages be in the delay levels: in the order of
+    /// their ids, those after `after`, at most so many, up to 10,000. Whether their messages are there only the
+    /// broker knows.
     async fn missing_tasks(
         &self,
         service: &str,
@@ -58,6 +59,10 @@ pub trait MissingTasks {
         after: Option<&TaskId>,
         limit: u32,
     ) -> Result<Vec<MissingTask>, StoreError>;
+
+    /// How many tasks have a message in the delay levels, and for some seconds more, as far as their copies
+    /// tell: whatever became of the tasks.
+    async fn delayed_tasks(&self) -> Result<u64, StoreError>;
 
     /// Records that the platform sent these again, each as this attempt. Recording the same again is harmless.
     async fn mark_found(&self, tasks: &[(MissingTask, Lineage)]) -> Result<(), StoreError>;

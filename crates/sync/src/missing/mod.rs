@@ -1,9 +1,11 @@
 //! Tasks whose messages are gone, because somebody purged or deleted a queue, are sent again.
 //!
-//! Nothing tells of a purge, so it is inferred, and never guessed. A task that waits is missing when for
+//! Nothing tells of a purge, so it is inferred, and never guessed. A task that waits, or that a worker had
+//! which is gone, is missing when for
 //! `sync.lost_after` all of this was so in every look:
 //! - nothing was heard of it, and no copy of it can be in the delay levels: those that pass by there are
-//!   seen, and tell until when;
+//!   seen, and tell until when; if one ever did, there are no more messages in the levels than tasks that
+//!   are not due yet;
 //! - all queues of its service are empty, whatever the class, the delayed ones too;
 //! - the broker counts as many consumers as the service's workers tell of: nobody else takes messages;
 //! - no worker has a delivery of which it has not told (what it told of is not waiting), and none fell silent
@@ -76,12 +78,17 @@ enum SearchError {
     Sound(#[from] SoundError),
 }
 
-/// Whether messages wait in the delay levels.
+/// What the delay levels hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Levels {
-    Empty,
-    InUse,
+    /// Messages of tasks that are not due yet, if any.
+    OnTime,
+    /// More than those. Levels follow each other, and a broker that was away makes each of them late.
+    MaybeLate,
 }
+
+/// How long the delay levels may be looked at: less than a task that is counted is sure to stay there.
+const LEVELS_LOOK: Duration = Duration::from_secs(4);
 
 impl Searcher {
     pub(crate) fn new(
@@ -151,9 +158,8 @@ impl Searcher {
                 empty.push(service);
             }
         }
-        // Levels follow each other, and a broker that was away makes each of them late.
         let levels = match empty.is_empty() {
-            true => Levels::Empty,
+            true => Levels::OnTime,
             false => self.levels().await?,
         };
         self.sounding.sound().await?;
@@ -193,16 +199,22 @@ impl Searcher {
         Ok(facts)
     }
 
-    /// Whether anything is in the delay levels.
-    async fn levels(&self) -> Result<Levels, TransportError> {
+    /// Whether the delay levels hold more than tasks that are not due yet. Those are counted first: what is put
+    /// off meanwhile must not stand for one that is late.
+    async fn levels(&self) -> Result<Levels, SearchError> {
+        let (since, not_due) = (Instant::now(), self.store.delayed_tasks().await?);
+        let mut messages = 0;
         // In the order in which messages move: none is overlooked while it does.
         for queue in self.names.delay_queues() {
             let depth = self.transport.depth(&queue).await?;
-            if depth.is_some_and(|depth| depth.ready > 0) {
-                return Ok(Levels::InUse);
-            }
+            messages += depth.map_or(0, |depth| u64::from(depth.ready));
         }
-        Ok(Levels::Empty)
+        let is_on_time = messages == 0 || messages <= not_due && since.elapsed() < LEVELS_LOOK;
+        Ok(if is_on_time {
+            Levels::OnTime
+        } else {
+            Levels::MaybeLate
+        })
     }
 
     /// Sends the missing tasks of a service again whose queues are empty.
@@ -223,7 +235,8 @@ impl Searcher {
             let is_last = page.len() < AT_ONCE as usize;
             after = page.last().map(|task| task.task_id.clone());
             let mut gone = Vec::new();
-            let maybe_delayed = |task: &MissingTask| task.was_delayed && levels == Levels::InUse;
+            let maybe_delayed =
+                |task: &MissingTask| task.was_delayed && levels == Levels::MaybeLate;
             for task in page.into_iter().filter(|task| !maybe_delayed(task)) {
                 // Whatever the database's clock does, and until every worker has spoken once more.
                 let missing_for = self.missing.see(&task.task_id, task.lineage, now);
@@ -277,13 +290,14 @@ impl Searcher {
     /// The task as its next attempt, on the way that leaves no second tracking copy.
     fn again(&self, task: &MissingTask) -> Option<(Publication, Lineage)> {
         let key = RoutingKey::new(&task.message.routing_key).ok()?;
-        let mut message = TaskMessage::decode(&task.message.content).ok()?;
+        let content = &task.message.content;
+        let mut message = TaskMessage::decode(content).ok()?;
         let attempt = task.next(message.envelope.lineage);
         message.envelope.lineage = attempt;
         let publication = Publication {
             exchange: self.names.requeue.clone(),
             routing_key: without_delay(&key),
-            content: encode_again(&message.envelope, &message.payload),
+            content: encode_again(content, &message.envelope, &message.payload),
         };
         Some((publication, attempt))
     }

@@ -1,5 +1,6 @@
 //! Tasks whose messages may be gone.
 
+use super::records::sign_of_life;
 use super::samples::{copy, copy_of, event, lineage, same_message};
 use super::site::StoreSite;
 use anyhow::{Context, ensure};
@@ -8,9 +9,12 @@ use counterfoil_store::record::TaskRow;
 use counterfoil_store::{Batch, MissingTask, Seen, TrackingCopy};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::delay::delayed_key;
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::event::Lease;
+use counterfoil_toolbox::heartbeat::Phase;
+use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::{RoutingKey, TaskName};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -148,6 +152,77 @@ pub async fn a_task_that_is_held_delayed_or_under_way_is_not_missing(
     // The description of the second may be that of the copy without a time.
     let others: Vec<_> = found.iter().filter(|id| **id != ids[1]).collect();
     ensure!(others == [&ids[7]], "{found:?} of {ids:?}");
+    Ok(())
+}
+
+/// A worker is gone when it said so, or was silent for longer than it takes the broker to notice.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_task_whose_worker_is_gone_is_missing_and_one_whose_worker_lives_is_not(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let workers = ["lives", "silent", "stopped", "unknown", "stopped"];
+    let name = |who: &str| format!("demo@{who}.7.0a0b0c0d");
+    let ids = workers.map(|_| TaskId::random());
+    let leased = TaskId::random();
+    let mut batch = Batch::new();
+    for (id, who) in ids.iter().zip(workers).chain([(&leased, "stopped")]) {
+        batch.track(&copy(id));
+        // It gave the last one back.
+        let state = match *id == ids[4] {
+            true => TaskState::Retry,
+            false => TaskState::Started,
+        };
+        let mut started = event(id, lineage(0, 0, 0), state);
+        started.retry_at = None;
+        started.worker = Some(WorkerId::new(&name(who))?);
+        // Of such a task its lease tells.
+        let (ms, restarts) = (3_600_000, 0);
+        started.lease = (*id == leased).then_some(Lease { ms, restarts });
+        batch.event(&started);
+    }
+    for who in &workers[..3] {
+        let mut seen = sign_of_life(&name(who), None);
+        if *who == "stopped" {
+            seen.phase = Phase::Stopped;
+        }
+        batch.worker(seen);
+    }
+    site.store().apply(&batch).await?;
+    an_hour_passes(site).await?;
+    let ago = Utc::now() - TimeDelta::minutes(5);
+    let ago = ago.format("%Y-%m-%dT%H:%M:%S.%6fZ");
+    let silent = name("silent");
+    site.execute(&format!(
+        "UPDATE worker SET last_heartbeat = '{ago}' WHERE id = '{silent}'"
+    ))
+    .await?;
+    let found = missing(site).await?.into_iter().map(|task| task.task_id);
+    let found: BTreeSet<_> = found.collect();
+    let gone = BTreeSet::from([1, 2, 4].map(|n: usize| ids[n].clone()));
+    ensure!(found == gone, "{found:?} of {ids:?}");
+    Ok(())
+}
+
+/// Their messages are in the delay levels all the same.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn those_that_are_delayed_are_counted_whatever_became_of_them(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let [waits, cancelled, due, at_once] = std::array::from_fn(|_| TaskId::random());
+    let mut batch = Batch::new();
+    for id in [&waits, &cancelled] {
+        batch.track(&delayed(id, MINUTE * 10)?);
+    }
+    batch.event(&event(&cancelled, lineage(0, 0, 0), TaskState::Revoked));
+    batch.track(&delayed(&due, Duration::from_secs(1))?);
+    batch.track(&copy(&at_once));
+    site.store().apply(&batch).await?;
+    let count = site.store().delayed_tasks().await?;
+    ensure!(count == 2, "{count}");
     Ok(())
 }
 

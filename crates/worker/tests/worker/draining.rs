@@ -66,7 +66,9 @@ async fn when_patience_is_over_handlers_are_asked_to_leave_and_their_tasks_run_e
     );
     assert_eq!(began.elapsed().as_secs(), 30);
     // Not a failure of the task: no retry was used up.
-    assert_eq!(world.states_of(&id), ["STARTED"]);
+    assert_eq!(world.states_of(&id), ["STARTED", "RETRY"]);
+    let given_back = world.told_of(&id, TaskState::Retry).await;
+    assert_eq!(given_back.counted, Some(false));
     let _next = world.start(|builder| builder.handle(async |_: Act, _: Context| Ok(Value::Null)));
     let done = world.told_of(&id, TaskState::Success).await;
     assert_eq!((done.lineage.retries(), done.lineage.deliveries), (0, 1));
@@ -96,7 +98,7 @@ async fn a_handler_that_ignores_everything_is_dropped_and_named() {
         "{:?}",
         began.elapsed()
     );
-    assert_eq!(world.states_of(&id), ["STARTED"]);
+    assert_eq!(world.states_of(&id), ["STARTED", "RETRY"]);
     assert_eq!(world.waiting_in("demo").await, 1);
 }
 
