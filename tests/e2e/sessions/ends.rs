@@ -120,28 +120,3 @@ async fn a_session_whose_producer_died_after_half_of_its_sends_ends() -> anyhow:
     let row = ended(&platform, &started, Executed::Once).await?;
     expect(&row, SessionStatus::TimedOut, 50)
 }
-
-#[tokio::test]
-async fn an_aborted_session_runs_its_finalizer_and_starts_nothing_more() -> anyhow::Result<()> {
-    let (_vhost, _database, mut platform) = platform().await?;
-    let _daemon = platform.daemon_with(&WATCHFUL)?;
-    let few = [
-        ("COUNTERFOIL_WORKER__CONCURRENCY", "4"),
-        ("COUNTERFOIL_WORKER__CANCEL_GRACE", "1s"),
-    ];
-    let _worker = platform.worker_with(&few)?;
-    let started = start(&platform, session(|_| sleep(0.5))?).await?;
-    attempted(&platform, &started, 5).await?;
-    let output = platform.cli(&["session", "abort", started.id.as_str()])?;
-    ensure!(output.status.success(), "{output:?}");
-    let row = ended(&platform, &started, Executed::Once).await?;
-    ensure!(row.status == SessionStatus::Aborted, "{row:#?}");
-    ensure!(row.succeeded >= 5 && row.failed > 50, "{row:#?}");
-    // Those that were never started are not started any more.
-    let starts = platform.starts()?.len();
-    ensure!(starts < 50, "{starts} executions");
-    let output = platform.cli(&["session", "show", started.id.as_str()])?;
-    let text = String::from_utf8(output.stdout)?;
-    ensure!(text.contains("ABORTED") && text.contains("100 %"), "{text}");
-    Ok(())
-}

@@ -4,8 +4,8 @@ use super::Following;
 use super::progress::Progress;
 use crate::outcome::cut;
 use crate::shared::Shared;
-use chrono::{TimeDelta, Utc};
-use counterfoil_toolbox::control::{self, KEPT, Standing};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_toolbox::control::{self, Instruction, KEPT, Order, Standing};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::{
     Delivery, StreamOffset, SubscribeOptions, Subscription, SubscriptionStatus, TransportError,
@@ -165,7 +165,10 @@ impl Readers<'_> {
         for delivery in &read {
             self.progress.read(offset(delivery), Instant::now());
         }
-        self.take_in(read);
+        // What begins at the end of the stream does not know what was before.
+        if let Some(sent_at) = self.take_in(read) {
+            self.shared.control.has_heard(sent_at);
+        }
     }
 
     fn is_there(&mut self, delivery: Delivery) {
@@ -176,10 +179,11 @@ impl Readers<'_> {
         if sent_at.is_some_and(|sent_at| now - sent_at < SURELY_KEPT) {
             self.progress.is_there(offset(&delivery), Instant::now());
         }
-        self.take_in(vec![delivery]);
+        let _ = self.take_in(vec![delivery]);
     }
 
-    fn take_in(&self, deliveries: Vec<Delivery>) {
+    /// Does what is asked; when the latest end of a session among it was published.
+    fn take_in(&self, deliveries: Vec<Delivery>) -> Option<DateTime<Utc>> {
         let shared = self.shared;
         let mut asked = Vec::new();
         for delivery in deliveries {
@@ -192,6 +196,9 @@ impl Readers<'_> {
             // Nothing is taken out of a stream: this makes room for more.
             let _ = delivery.ack();
         }
+        let is_end = |one: &&Instruction| matches!(one.order, Order::RevokeSession { .. });
+        let ends = asked.iter().filter(is_end);
+        let latest = ends.map(|end| end.sent_at).max();
         let before = shared.control.standing();
         shared.control.apply(asked, Utc::now());
         shared.guard.look_again();
@@ -204,6 +211,7 @@ impl Readers<'_> {
                 shared.stop.drain();
             }
         }
+        latest
     }
 
     fn status_changed(&mut self) {

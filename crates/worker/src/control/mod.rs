@@ -4,6 +4,7 @@
 //! comes. Mostly nothing was asked, and then a task costs one look at a flag.
 
 mod follow;
+mod heard;
 mod progress;
 
 pub(crate) use follow::follow;
@@ -15,10 +16,12 @@ use counterfoil_toolbox::control::{ControlState, Instruction, Standing};
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
+use heard::Heard;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Shortest and longest wait of a held task at the broker. Each is one delay level.
@@ -34,6 +37,7 @@ pub(crate) struct Control {
     /// Counts what was asked, for those who wait for it.
     changes: watch::Sender<u64>,
     following: watch::Sender<Following>,
+    heard: Mutex<Heard>,
     /// How long a running task that is cancelled may take to end.
     grace: Duration,
 }
@@ -56,6 +60,7 @@ impl Control {
             is_calm: AtomicBool::new(true),
             changes: watch::Sender::new(0),
             following: watch::Sender::new(Following::CatchingUp),
+            heard: Mutex::default(),
             grace,
         }
     }
@@ -72,6 +77,27 @@ impl Control {
         self.is_calm.store(is_calm, Ordering::SeqCst);
         drop(state);
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The stream has been read up to an end of a session that was published at `sent_at`.
+    fn has_heard(&self, sent_at: DateTime<Utc>) {
+        self.heard().read(sent_at, Instant::now());
+    }
+
+    /// Which ends of sessions are known, where all that was noted until `told_until` has been told.
+    pub(crate) fn heard_until(&self, told_until: Option<Instant>) -> Option<DateTime<Utc>> {
+        let mut heard = self.heard();
+        heard.told(told_until);
+        heard.until()
+    }
+
+    /// Whether more of them will soon be known.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.heard().is_settling()
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().expect("no code panics while it writes")
     }
 
     /// Why the task must not be started now, if so.

@@ -6,7 +6,7 @@ mod stage;
 pub use ends::{
     a_session_goes_after_the_last_of_its_tasks, a_session_of_any_number_of_subtasks_times_out,
     a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
-    an_aborted_session_is_over_when_its_running_subtasks_are,
+    an_aborted_session_is_over_when_its_subtasks_are, subtasks_that_were_never_sent_are_counted,
 };
 
 use super::samples::copy_of;
@@ -155,7 +155,7 @@ pub async fn a_finalizer_is_told_how_every_subtask_ended(site: &StoreSite) -> an
             == json!({
                 "id": session.opening.id.as_str(), "action": "harvest",
                 "status": "COMPLETED_WITH_ERRORS", "total": 2, "succeeded": 1, "failed": 1,
-                "skipped": 0, "retried_counted": 0, "retried_uncounted": 0,
+                "revoked": 0, "skipped": 0, "retried_counted": 0, "retried_uncounted": 0,
                 "duration_ms": duration, "results_left_out": false,
                 "subtasks": [
                     {"id": ids[0], "task": "demo.add", "state": "SUCCESS", "result": 3},

@@ -1,0 +1,80 @@
+//! Sessions that somebody aborts: what is told of them is what happened.
+
+use super::*;
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn an_aborted_session_runs_its_finalizer_and_starts_nothing_more() -> anyhow::Result<()> {
+    let (_vhost, _database, mut platform) = platform().await?;
+    let _daemon = platform.daemon_with(&WATCHFUL)?;
+    let few = [
+        ("COUNTERFOIL_WORKER__CONCURRENCY", "4"),
+        ("COUNTERFOIL_WORKER__CANCEL_GRACE", "1s"),
+    ];
+    let _worker = platform.worker_with(&few)?;
+    let started = start(&platform, session(|_| sleep(0.5))?).await?;
+    attempted(&platform, &started, 5).await?;
+    let output = platform.cli(&["session", "abort", started.id.as_str()])?;
+    ensure!(output.status.success(), "{output:?}");
+    let row = ended(&platform, &started, Executed::Once).await?;
+    ensure!(row.status == SessionStatus::Aborted, "{row:#?}");
+    ensure!(row.succeeded >= 5 && row.failed > 50, "{row:#?}");
+    // Those that were never started are not started any more.
+    let starts = platform.starts()?.len();
+    ensure!(starts < 50, "{starts} executions");
+    let output = platform.cli(&["session", "show", started.id.as_str()])?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(text.contains("ABORTED") && text.contains("100 %"), "{text}");
+    Ok(())
+}
+
+/// Its worker goes on for a while before it hears of it, and the rows are behind all the time.
+#[tokio::test]
+async fn a_session_aborted_while_everything_lags_counts_what_ran_as_what_it_was()
+-> anyhow::Result<()> {
+    let (_vhost, _database, mut platform) = platform().await?;
+    let daemon = platform.daemon_with(&WATCHFUL)?;
+    let _worker = platform.worker_with(&[("COUNTERFOIL_WORKER__CONCURRENCY", "8")])?;
+    let started = start(&platform, session_of(2000, |_| sleep(0.05))?).await?;
+    attempted(&platform, &started, 100).await?;
+    daemon.kill9()?;
+    let output = platform.cli(&["session", "abort", started.id.as_str()])?;
+    ensure!(output.status.success(), "{output:?}");
+    let before = platform.ends()?.len();
+    let _daemon = platform.daemon_with(&WATCHFUL)?;
+    let row = ended(&platform, &started, Executed::Once).await?;
+    ensure!(row.status == SessionStatus::Aborted, "{row:#?}");
+    ensure!(
+        before > 200 && row.succeeded < row.total,
+        "{before}: {row:#?}"
+    );
+    assert_told_as_it_was(&platform, &started, &row).await
+}
+
+/// Those that really ran are those that succeeded: as their rows have it, and as the session counts.
+async fn assert_told_as_it_was(
+    platform: &Platform,
+    started: &StartedSession,
+    row: &SessionRow,
+) -> anyhow::Result<()> {
+    let store = platform.store().await?;
+    let ran = platform.ends()?.into_keys();
+    let mut ran: BTreeSet<_> = ran.collect();
+    ran.remove(started.finalizer.as_str());
+    let mut succeeded = BTreeSet::new();
+    for id in &started.subtasks {
+        let task = store.task(id.as_str()).await?.context("a row")?;
+        ensure!(task.state.is_terminal(), "{task:#?}");
+        if task.state == TaskState::Success {
+            succeeded.insert(id.to_string());
+        }
+    }
+    ensure!(
+        ran == succeeded && usize::try_from(row.succeeded)? == ran.len(),
+        "{} ran, {} succeeded, and the session counts {}",
+        ran.len(),
+        succeeded.len(),
+        row.succeeded
+    );
+    Ok(())
+}
