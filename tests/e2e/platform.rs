@@ -97,6 +97,20 @@ impl Platform {
         self.start_with("counterfoil-demo-worker", env)
     }
 
+    /// Starts an application that opens a session: `arguments` of `counterfoil-demo-producer`.
+    pub(crate) fn producer_with(
+        &mut self,
+        arguments: &[&str],
+        env: &[(&str, &str)],
+    ) -> anyhow::Result<Process> {
+        self.started += 1;
+        let program = "counterfoil-demo-producer";
+        let log = format!("{program}-{}.log", self.started);
+        let mut command = self.command(program)?;
+        command.args(arguments).envs(env.iter().copied());
+        Process::start(command, self.folder.path().join(log))
+    }
+
     fn start(&mut self, program: &str) -> anyhow::Result<Process> {
         self.start_with(program, &[])
     }

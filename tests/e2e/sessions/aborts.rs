@@ -1,6 +1,10 @@
 //! Sessions that somebody aborts: what is told of them is what happened.
 
 use super::*;
+use crate::platform::wait_for_state;
+use counterfoil_store::SessionFilter;
+use counterfoil_toolbox::event::FaultKind;
+use counterfoil_toolbox::failpoint::Point;
 use std::collections::BTreeSet;
 
 #[tokio::test]
@@ -49,6 +53,48 @@ async fn a_session_aborted_while_everything_lags_counts_what_ran_as_what_it_was(
         "{before}: {row:#?}"
     );
     assert_told_as_it_was(&platform, &started, &row).await
+}
+
+/// Its opener hangs while it sends: up to a thousand are under way at a time, so many are left.
+#[tokio::test]
+async fn a_session_that_is_aborted_while_a_task_opens_it_ends_with_that_task() -> anyhow::Result<()>
+{
+    let (_vhost, _database, mut platform) = platform().await?;
+    let _daemon = platform.daemon_with(&WATCHFUL)?;
+    let armed = format!("{}:hang@50", Point::SubtaskSent.as_str());
+    let env = [
+        ("COUNTERFOIL_FAILPOINT", armed.as_str()),
+        ("COUNTERFOIL_WORKER__CANCEL_GRACE", "60s"),
+    ];
+    let _worker = platform.worker_with(&env)?;
+    let resources: Vec<_> = (0..3000).map(|n| format!("acme/{n}")).collect();
+    let source = raw("harvest.source", &json!({ "resources": resources }))?;
+    let producer = platform.producer()?;
+    let opener = producer.send_raw(source, SendOptions::new()).await?;
+    let store = platform.store().await?;
+    let session = eventually("some of its sends", PATIENCE, async || {
+        let row = store.sessions(&SessionFilter::default()).await?.pop();
+        Ok(row.filter(|row| row.succeeded >= 50))
+    })
+    .await?;
+    let output = platform.cli(&["session", "abort", session.id.as_str()])?;
+    ensure!(output.status.success(), "{output:?}");
+    let opener = wait_for_state(&*store, opener.as_str(), TaskState::Revoked, PATIENCE).await?;
+    let aborted = FaultKind::Aborted.as_str();
+    ensure!(opener.error_kind.as_deref() == Some(aborted), "{opener:#?}");
+    let row = eventually("its end", PATIENCE, async || {
+        let row = store.session(&session.id).await?;
+        Ok(row.filter(|row| !row.status.is_open()))
+    })
+    .await?;
+    ensure!(row.status == SessionStatus::Aborted, "{row:#?}");
+    ensure!(row.revoked > 0 && row.revoked == row.failed, "{row:#?}");
+    let never_sent = store.unsent_subtasks(&row.id).await?;
+    ensure!(
+        never_sent > 1000 && never_sent <= row.revoked.into(),
+        "{never_sent}"
+    );
+    assert_balanced(&platform).await
 }
 
 /// Those that really ran are those that succeeded: as their rows have it, and as the session counts.

@@ -12,8 +12,8 @@ pub(crate) use follow::follow;
 use crate::held::Held;
 use crate::outcome::{Cancelled, Ended, Revocation};
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::control::{ControlState, Instruction, Standing};
-use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::control::{ControlState, Instruction, Mark, Standing};
+use counterfoil_toolbox::ids::{SessionId, WorkerId};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
 use heard::Heard;
@@ -150,6 +150,12 @@ impl Control {
             .map_or(Standing::AtWork, |state| state.standing())
     }
 
+    /// Whether somebody, or its time, has ended this session.
+    pub(crate) fn has_ended(&self, session: &SessionId) -> bool {
+        self.unless_calm()
+            .is_some_and(|state| state.session_revocation(session.as_str()).is_some())
+    }
+
     /// Whether this service is paused.
     pub(crate) fn is_paused(&self, service: &str) -> bool {
         self.unless_calm()
@@ -222,10 +228,19 @@ fn revoked(state: &ControlState, held: &Held, ran: bool) -> Option<Revocation> {
     let (mark, what) = match of_task {
         Some(mark) => (mark, Cancelled::Task),
         // A run that people asked for since is no part of the session any more.
-        None => (of_session().filter(|_| run == 0)?, Cancelled::Session),
+        None => match of_session().filter(|_| run == 0) {
+            Some(mark) => (mark, Cancelled::Session),
+            None => (of_opening(state, held)?, Cancelled::Opening),
+        },
     };
     let by = mark.by.clone();
     Some(Revocation { by, what, ran })
+}
+
+/// Who ended a session whose subtasks it is sending.
+fn of_opening<'a>(state: &'a ControlState, held: &Held) -> Option<&'a Mark> {
+    let mark = |id: &SessionId| state.session_revocation(id.as_str());
+    held.opening.find(mark)
 }
 
 /// How long a task that was held back so long ago waits before somebody looks again: about a quarter of
