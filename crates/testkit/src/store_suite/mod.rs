@@ -99,6 +99,7 @@ macro_rules! store_suite {
             outbox::whoever_listens_is_woken_by_a_commit,
             outbox::a_transaction_of_another_database_and_an_endless_delay_are_refused,
             sessions::every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer,
+            sessions::whatever_becomes_of_subtasks_a_session_counts_it_as_a_model_does,
             sessions::a_finalizer_is_told_how_every_subtask_ended,
             sessions::results_that_are_large_together_are_left_out_of_the_summary,
             sessions::a_task_that_a_session_does_not_list_counts_for_nothing_there,
