@@ -18,17 +18,84 @@ async fn an_aborted_session_runs_its_finalizer_and_starts_nothing_more() -> anyh
     let _worker = platform.worker_with(&few)?;
     let started = start(&platform, session(|_| sleep(0.5))?).await?;
     attempted(&platform, &started, 5).await?;
-    let output = platform.cli(&["session", "abort", started.id.as_str()])?;
-    ensure!(output.status.success(), "{output:?}");
+    let text = said(&platform, &["session", "show", started.id.as_str()])?;
+    ensure!(
+        text.contains("open for") && !text.contains("took"),
+        "{text}"
+    );
+    let text = said(&platform, &["session", "abort", started.id.as_str()])?;
+    ensure!(
+        text.contains("workers were told to start no subtask"),
+        "{text}"
+    );
     let row = ended(&platform, &started, Executed::Once).await?;
     ensure!(row.status == SessionStatus::Aborted, "{row:#?}");
     ensure!(row.succeeded >= 5 && row.failed > 50, "{row:#?}");
     // Those that were never started are not started any more.
     let starts = platform.starts()?.len();
     ensure!(starts < 50, "{starts} executions");
-    let output = platform.cli(&["session", "show", started.id.as_str()])?;
-    let text = String::from_utf8(output.stdout)?;
+    let text = said(&platform, &["session", "show", started.id.as_str()])?;
     ensure!(text.contains("ABORTED") && text.contains("100 %"), "{text}");
+    let revoked = format!("revoked      {}, which count as failed", row.revoked);
+    ensure!(
+        row.revoked == row.failed && text.contains(&revoked),
+        "{text}"
+    );
+    ensure!(
+        text.contains("took") && !text.contains("open for"),
+        "{text}"
+    );
+    let text = said(&platform, &["session", "list"])?;
+    let revoked = row.revoked.to_string();
+    let is_listed = |line: &str| {
+        let mut words = line.split_whitespace();
+        line.contains(started.id.as_str()) && words.any(|word| word == revoked)
+    };
+    ensure!(
+        text.contains("REVOKED") && text.lines().any(is_listed),
+        "{text}"
+    );
+    let by = row.aborted_by.as_deref().unwrap_or_default();
+    ensure!(text.contains("ABORTED BY") && text.contains(by), "{text}");
+    Ok(())
+}
+
+fn said(platform: &Platform, arguments: &[&str]) -> anyhow::Result<String> {
+    let output = platform.cli(arguments)?;
+    ensure!(output.status.success(), "{output:?}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// What waited is nowhere, and what ran waits again: nobody is there who could say so.
+#[tokio::test]
+async fn an_aborted_session_ends_though_its_queue_was_purged_and_its_worker_was_killed()
+-> anyhow::Result<()> {
+    let (vhost, _database, mut platform) = platform().await?;
+    let _daemon = platform.daemon_with(&WATCHFUL)?;
+    let few = [
+        ("COUNTERFOIL_WORKER__CONCURRENCY", "4"),
+        ("COUNTERFOIL_WORKER__HEARTBEAT", "1s"),
+    ];
+    let worker = platform.worker_with(&few)?;
+    let started = start(&platform, session(|_| sleep(0.5))?).await?;
+    attempted(&platform, &started, 5).await?;
+    vhost.purge("demo").await?;
+    worker.kill9()?;
+    said(&platform, &["session", "abort", started.id.as_str()])?;
+    let store = platform.store().await?;
+    let row = eventually("its end", PATIENCE, async || {
+        let row = store.session(&started.id).await?;
+        Ok(row.filter(|row| !row.status.is_open()))
+    })
+    .await?;
+    ensure!(row.status == SessionStatus::Aborted, "{row:#?}");
+    ensure!(row.succeeded >= 5 && row.revoked == row.failed, "{row:#?}");
+    // Whoever works next runs the finalizer, and nothing of what waits again.
+    let ran = platform.starts()?.len();
+    let _worker = platform.worker()?;
+    ended(&platform, &started, Executed::Once).await?;
+    let starts = platform.starts()?.len();
+    ensure!(starts == ran + 1, "{starts} executions, {ran} before");
     Ok(())
 }
 
