@@ -79,36 +79,46 @@ impl Platform {
 
     /// Starts the daemon.
     pub(crate) fn daemon(&mut self) -> anyhow::Result<Process> {
-        self.start("counterfoil-sync")
+        self.launch("counterfoil-sync", &[], &[])
     }
 
     /// Starts a daemon with settings of its own.
     pub(crate) fn daemon_with(&mut self, env: &[(&str, &str)]) -> anyhow::Result<Process> {
-        self.start_with("counterfoil-sync", env)
+        self.launch("counterfoil-sync", &[], env)
     }
 
     /// Starts a demo worker.
     pub(crate) fn worker(&mut self) -> anyhow::Result<Process> {
-        self.start("counterfoil-demo-worker")
+        self.launch("counterfoil-demo-worker", &[], &[])
     }
 
     /// Starts a demo worker with settings of its own.
     pub(crate) fn worker_with(&mut self, env: &[(&str, &str)]) -> anyhow::Result<Process> {
-        self.start_with("counterfoil-demo-worker", env)
+        self.launch("counterfoil-demo-worker", &[], env)
     }
 
-    fn start(&mut self, program: &str) -> anyhow::Result<Process> {
-        self.start_with(program, &[])
+    /// Starts an application that opens a session: `arguments` of `counterfoil-demo-producer`.
+    pub(crate) fn producer_with(
+        &mut self,
+        arguments: &[&str],
+        env: &[(&str, &str)],
+    ) -> anyhow::Result<Process> {
+        self.launch("counterfoil-demo-producer", arguments, env)
     }
 
-    fn start_with(&mut self, program: &str, env: &[(&str, &str)]) -> anyhow::Result<Process> {
+    fn launch(
+        &mut self,
+        program: &str,
+        arguments: &[&str],
+        env: &[(&str, &str)],
+    ) -> anyhow::Result<Process> {
         self.started += 1;
         let log = self
             .folder
             .path()
             .join(format!("{program}-{}.log", self.started));
         let mut command = self.command(program)?;
-        command.envs(env.iter().copied());
+        command.args(arguments).envs(env.iter().copied());
         Process::start(command, log)
     }
 

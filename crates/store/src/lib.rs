@@ -60,9 +60,7 @@ pub use outbox::{
 pub use owners::Owners;
 pub use retention::{Kept, KeptTasks, KnownIds, Removed, Retention};
 pub use schedule::{CatchUp, Firing, InvalidCatchUp, ScheduleRow, Schedules};
-pub use sessions::{
-    EarlyEnd, EndedEarly, SessionEnds, SessionFilter, SessionRow, Sessions, SubtaskRow,
-};
+pub use sessions::{AbortingSession, SessionFilter, SessionRow, Sessions, SubtaskRow, TimeOut};
 pub use set_aside::{DeadLetter, Parked};
 pub use store::{LeaderGuard, Store};
 pub use stored::StoredMessage;

@@ -3,6 +3,7 @@
 /// Statements that both databases have. `sql/<database>/<name>.sql` says what each one does.
 #[derive(Debug)]
 pub(crate) struct Statements {
+    pub(crate) aborting_sessions: &'static str,
     pub(crate) applied_migrations: &'static str,
     pub(crate) canaries: &'static str,
     pub(crate) clock: &'static str,
@@ -106,6 +107,7 @@ pub(crate) struct Statements {
     pub(crate) unpublished_controls: &'static str,
     pub(crate) unroutable: &'static str,
     pub(crate) unroutable_services: &'static str,
+    pub(crate) unsent_subtasks: &'static str,
     pub(crate) unsent_tasks: &'static str,
     pub(crate) update_canary: &'static str,
     pub(crate) update_marker: &'static str,
@@ -127,7 +129,7 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            applied_migrations canaries clock complete_sessions controls controls_to_renew
+            aborting_sessions applied_migrations canaries clock complete_sessions controls controls_to_renew
             count_sessions count_unpublished counts_by_service counts_by_state dead dead_records
             dead_services delayed_tasks delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
@@ -144,7 +146,7 @@ macro_rules! statements {
             services sessions sessions_of_tasks set_held shortest_lease stored_tasks strays
             subtask_ends subtask_news subtasks task task_schema task_types task_with_identity tasks
             tasks_of_sessions tasks_with_ids unpublished_controls unroutable unroutable_services
-            unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked
+            unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked
             upsert_result upsert_task upsert_worker waiting workers
         )
     };

@@ -49,6 +49,9 @@ pub struct WorkerSeen {
     pub paused: Vec<ServiceName>,
     /// Whether it does what is asked of workers.
     pub follows_control: bool,
+    /// What was published until then of what is asked, by the database's clock, it has read; and all that it had
+    /// begun before it has told.
+    pub heard_until: Option<DateTime<Utc>>,
 }
 
 impl WorkerSeen {
@@ -60,6 +63,7 @@ impl WorkerSeen {
             version: self.version.map(|version| boxed(&version, INDEXED)),
             tasks: self.tasks.and_then(|tasks| JsonText::storable(tasks.get())),
             started_at: self.started_at.map(clamped),
+            heard_until: self.heard_until.map(clamped),
             ..self
         }
     }

@@ -1,5 +1,6 @@
 //! Work that only one daemon does: the leader's rounds.
 
+use crate::aborts::Aborter;
 use crate::canary::Canaries;
 use crate::control::Controls;
 use crate::doubles::revoke_doubles;
@@ -78,6 +79,8 @@ impl Leader {
         let rescuer = Rescuer::new(&self.transport, self.names.clone(), store());
         let names = self.names.clone();
         let watchdog = Watchdog::new(&self.transport, names, store(), &self.settings);
+        let names = self.names.clone();
+        let aborter = Aborter::new(&self.transport, names, store());
         let rules = self.settings.retention.clone();
         let remover = Remover::new(store(), rules, self.settings.retention_interval);
         let relay = Relay::new(
@@ -100,6 +103,7 @@ impl Leader {
             () = controls.run() => {}
             () = rescuer.run(&leading) => {}
             () = watchdog.run(&leading) => {}
+            () = aborter.run(&leading) => {}
             () = remover.run(&leading) => {}
             () = searcher.run(&leading) => {}
             () = revoke_doubles(store(), &leading) => {}

@@ -8,6 +8,7 @@
 //! Read `daemon` first, then `pump`, `gather` and `read`, then `commit` and `trust`; `leader` is what only one
 //! of several daemons does.
 
+mod aborts;
 mod canary;
 mod commit;
 mod control;

@@ -2,9 +2,9 @@
 //! is asked by somebody who may only ask is done here, and what was done already stays as it is.
 
 use counterfoil_store::record::{ControlRow, TaskRow};
-use counterfoil_store::{Batch, Cancelling, EarlyEnd, HeldBack, SessionEnds, Store, StoreError};
+use counterfoil_store::{Batch, Cancelling, HeldBack, Store, StoreError};
 use counterfoil_toolbox::control::Order;
-use counterfoil_toolbox::ids::{SessionId, TaskId};
+use counterfoil_toolbox::ids::TaskId;
 use std::collections::HashMap;
 
 /// Does to the rows of tasks what these mean, in their order, and ends what they replace.
@@ -45,26 +45,13 @@ pub(crate) async fn give_effect(store: &dyn Store, rows: &[ControlRow]) -> Resul
             batch.revoke(task, row.created_by.as_deref(), row.created_date);
         }
     }
-    store.apply(&batch).await?;
     for row in rows.iter().filter(|row| row.ends_at.is_none()) {
+        // One that timed out is over by now, and stays what it is.
         if let Some(Order::RevokeSession { session_id }) = orders(row) {
-            abort(store, &session_id, row).await?;
+            batch.session_is_aborted(&session_id, row.created_by.as_deref());
         }
     }
-    Ok(())
-}
-
-/// Ends an open session whose subtasks were revoked; one that timed out is over by now.
-async fn abort(store: &dyn Store, id: &SessionId, row: &ControlRow) -> Result<(), StoreError> {
-    let session = store.session(id).await?;
-    if !session.is_some_and(|session| session.status.is_open() && !session.timed_out) {
-        return Ok(());
-    }
-    let (by, at) = (row.created_by.as_deref(), row.created_date);
-    let mut end = EarlyEnd::new(id, SessionEnds::Aborted, by, at).asked_already();
-    while let Some(batch) = end.next(store).await? {
-        store.apply(&batch).await?;
-    }
+    store.apply(&batch).await?;
     Ok(())
 }
 

@@ -245,6 +245,7 @@ mod tests {
             total,
             succeeded: total,
             failed: 0,
+            revoked: 0,
             skipped: 0,
             retried_counted: 0,
             retried_uncounted: 0,

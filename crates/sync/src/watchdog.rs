@@ -6,7 +6,7 @@
 
 use crate::leader::Leading;
 use crate::rescue::{SoundError, Sounding};
-use counterfoil_store::{EarlyEnd, SessionEnds, Store, StoreError};
+use counterfoil_store::{Store, StoreError, TimeOut};
 use counterfoil_toolbox::SessionId;
 use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::error::ErrorChain;
@@ -99,11 +99,11 @@ impl Watchdog {
     async fn end(&self, session: &SessionId) -> Result<(), StoreError> {
         let now = self.store.clock().await?;
         let by = Some("the session's time limit");
-        let mut end = EarlyEnd::new(session, SessionEnds::TimedOut, by, now);
+        let mut end = TimeOut::new(session, by, now);
         while let Some(batch) = end.next(&*self.store).await? {
             self.store.apply(&batch).await?;
         }
-        let count = end.so_far.ended + end.so_far.running;
+        let count = end.missing;
         tracing::warn!(session_id = %session, count, "the time of a session is over; what is missing of it counts as failed");
         Ok(())
     }

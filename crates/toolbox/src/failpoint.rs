@@ -21,6 +21,8 @@ pub enum Point {
     Acked,
     /// Application: the outbox holds a task, and the transaction is still open.
     OutboxInserted,
+    /// Producer: a subtask of a session is confirmed.
+    SubtaskSent,
     /// Relay: messages of the outbox are handed over to the broker and not confirmed.
     PublishWritten,
     /// Relay: messages of the outbox are confirmed and not marked as sent.
@@ -43,12 +45,13 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Buffered,
         Self::TxOpen,
         Self::Committed,
         Self::Acked,
         Self::OutboxInserted,
+        Self::SubtaskSent,
         Self::PublishWritten,
         Self::ConfirmSeen,
         Self::RelayMarked,
@@ -69,6 +72,7 @@ impl Point {
             Self::Committed => "committed",
             Self::Acked => "acked",
             Self::OutboxInserted => "outbox-inserted",
+            Self::SubtaskSent => "subtask-sent",
             Self::PublishWritten => "publish-written",
             Self::ConfirmSeen => "confirm-seen",
             Self::RelayMarked => "relay-marked",

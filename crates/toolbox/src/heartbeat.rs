@@ -57,6 +57,10 @@ pub struct Heartbeat {
     /// Whether it does what is asked of workers. `false`: it cannot read what was cancelled, paused or
     /// held, and works without.
     pub follows_control: bool,
+    /// Which ends of sessions it knows: those that were published until then, by the database's clock. What it
+    /// had begun before it read of them, it has told. Absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard_until: Option<DateTime<Utc>>,
 }
 
 /// What a worker has to do with one queue at the broker.
@@ -118,6 +122,7 @@ mod tests {
             phase: Phase::Running,
             paused: vec![ServiceName::new("export").expect("valid")],
             follows_control: true,
+            heard_until: DateTime::from_timestamp(1_800_000_005, 0),
         }
     }
 

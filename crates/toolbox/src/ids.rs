@@ -48,7 +48,12 @@ impl SessionId {
     /// A new id: UUID v7, so ids sort by the time at which they were made.
     #[must_use]
     pub fn random() -> Self {
-        let id = Uuid::now_v7();
+        Self::from(Uuid::now_v7())
+    }
+}
+
+impl From<Uuid> for SessionId {
+    fn from(id: Uuid) -> Self {
         Self((&*id.as_hyphenated().encode_lower(&mut Uuid::encode_buffer())).into())
     }
 }

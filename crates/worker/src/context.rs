@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
@@ -64,6 +65,8 @@ pub struct Context {
     executions: i32,
     cancelled: CancellationToken,
     soft: CancellationToken,
+    /// Sessions that this execution has opened.
+    sessions: Arc<AtomicU32>,
 }
 
 impl Context {
@@ -82,6 +85,7 @@ impl Context {
             executions,
             cancelled,
             soft,
+            sessions: Arc::default(),
         }
     }
 
@@ -337,16 +341,30 @@ impl Context {
     /// [`session`](counterfoil_toolbox::session). The worker's user may publish events of its own service only,
     /// so the finalizer must be a task of that.
     ///
-    /// An execution that is repeated opens another session.
+    /// Its ids follow from this task and from what it does ([`Session::opened_by`]). So an execution that is
+    /// repeated opens the same session, if it comes to the same subtasks, and sends them again: one that was
+    /// sent before may run twice, and counts once. If somebody aborts it before all are sent, no more are, and
+    /// unless the handler returns a success this task is REVOKED.
     ///
     /// # Errors
-    /// [`SessionError`]: nothing of it was sent.
+    /// [`SessionError`]: nothing of it was sent, but for [`SessionError::Ended`].
     ///
     /// # Cancel safety
-    /// Cancelled, the session may be open, and some of its subtasks sent: then it times out.
+    /// Cancelled, the session may be open and some of its subtasks sent: then it times out.
     pub async fn start_session(&self, session: Session) -> Result<StartedSession, SessionError> {
-        let session = session.child_of(self.task_id(), self.root_id());
-        self.shared.senders.producer.start_session(session).await
+        let nth = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let (opener, run) = (self.task_id(), self.held.envelope.lineage.run);
+        let session = session
+            .child_of(opener, self.root_id())
+            .opened_by(opener, run, nth);
+        let id = session.id().clone();
+        let has_ended = || self.shared.control.has_ended(&id).then_some(());
+        let (ends, sending) = (self.held.until(has_ended), self.held.opening.begin(&id));
+        tokio::select! {
+            biased;
+            () = ends => Err(sending.ended()),
+            started = self.shared.senders.producer.start_session(session) => started,
+        }
     }
 
     fn as_child(&self, options: SendOptions) -> SendOptions {

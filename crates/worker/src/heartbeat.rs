@@ -14,13 +14,16 @@ use counterfoil_toolbox::transport::{InHand, Publication};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Every so many signs of life tell the tasks too, for those who have missed the first.
 const TASKS_EVERY: u64 = 10;
 
 /// A token is told of in so many signs of life after it was in hand: one or two may be lost.
 const TOKENS_OF: u32 = 3;
+
+/// How soon it is looked again whether all is told that was begun before a session was ended.
+const SETTLES: Duration = Duration::from_millis(100);
 
 /// Longest time for the last words.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -42,6 +45,7 @@ struct Asked {
     standing: Standing,
     paused: Vec<ServiceName>,
     follows_control: bool,
+    heard_until: Option<DateTime<Utc>>,
 }
 
 impl Asked {
@@ -54,6 +58,7 @@ impl Asked {
             paused: paused.cloned().collect(),
             // While it catches up it starts nothing, so nothing is done against anybody's will.
             follows_control: !matches!(*control.following().borrow(), Following::No(_)),
+            heard_until: control.heard_until(shared.reporter.told_until()),
         }
     }
 }
@@ -74,6 +79,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, pulse: Pulse) {
             _ = ticks.tick() => true,
             _ = changes.changed() => false,
             _ = following.changed() => false,
+            () = sleep(SETTLES), if shared.control.is_settling() => false,
         };
         let asked = Asked::now(&shared, &pulse);
         if is_time || said.as_ref() != Some(&asked) {
@@ -111,6 +117,7 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
     let Asked {
         paused,
         follows_control,
+        heard_until,
         ..
     } = asked;
     let begun = Instant::now();
@@ -137,6 +144,7 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
         phase,
         paused,
         follows_control,
+        heard_until,
     };
     let body = serde_json::to_vec(&heartbeat).expect("names, numbers and schemas are JSON");
     let mut content = Content::json(body);

@@ -1,5 +1,6 @@
 //! A task in this worker's hands, from its delivery until that is settled.
 
+use crate::opening::Opening;
 use crate::stop::Stop;
 use crate::watchdog::OnThread;
 use counterfoil_toolbox::TaskId;
@@ -72,6 +73,8 @@ pub(crate) struct Held {
     changed: Notify,
     /// What its executions left for the next one: JSON.
     checkpoint: Mutex<Option<Box<str>>>,
+    /// Sessions whose subtasks it is sending.
+    pub(crate) opening: Opening,
     /// Whether its handler is on a thread right now.
     pub(crate) on_thread: OnThread,
 }
@@ -167,6 +170,7 @@ impl Held {
                 taken_over: None,
             }),
             changed: Notify::new(),
+            opening: Opening::default(),
             on_thread: OnThread::default(),
         }
     }

@@ -54,6 +54,7 @@ mod slots;
 
 mod control;
 
+mod opening;
 mod outcome;
 mod perform;
 mod place;

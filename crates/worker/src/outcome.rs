@@ -117,6 +117,8 @@ pub(crate) enum Cancelled {
     Task,
     /// The session that it is part of.
     Session,
+    /// A session whose subtasks it was sending.
+    Opening,
 }
 
 /// What the decision depends on, beside how the execution ended.
@@ -306,6 +308,10 @@ fn revoked(revocation: &Revocation) -> TaskFault {
     let (kind, what) = match revocation.what {
         Cancelled::Task => (FaultKind::Cancelled, "it was cancelled"),
         Cancelled::Session => (FaultKind::Aborted, "its session was ended"),
+        Cancelled::Opening => (
+            FaultKind::Aborted,
+            "the session that it was opening was ended",
+        ),
     };
     fault(kind, &format!("{what}{by} {when}"))
 }

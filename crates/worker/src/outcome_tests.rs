@@ -86,6 +86,14 @@ fn a_task_that_was_cancelled_is_revoked_and_it_is_told_by_whom_and_when() {
         ),
         (
             Revocation {
+                what: Cancelled::Opening,
+                ..by_ana(true)
+            },
+            FaultKind::Aborted,
+            "the session that it was opening was ended by ana while it ran",
+        ),
+        (
+            Revocation {
                 by: None,
                 ..by_ana(true)
             },

@@ -3,9 +3,6 @@
 use super::*;
 use chrono::Utc;
 use counterfoil_toolbox::event::FaultKind;
-use counterfoil_toolbox::topology::names::event_key;
-use counterfoil_toolbox::transport::amqp::AmqpTransport;
-use counterfoil_toolbox::transport::{Publication, PublisherOptions, Transport};
 use std::time::Duration;
 
 #[tokio::test]
@@ -85,63 +82,4 @@ async fn a_session_whose_queue_was_purged_ends_when_its_time_is_over() -> anyhow
     let next = start(&platform, super::session(add)?).await?;
     let row = ended(&platform, &next, Executed::Once).await?;
     expect(&row, SessionStatus::Success, 100)
-}
-
-/// Its producer opened it and was gone after half of its sends, as far as the broker can tell.
-#[tokio::test]
-async fn a_session_whose_producer_died_after_half_of_its_sends_ends() -> anyhow::Result<()> {
-    let (_vhost, _database, mut platform) = platform().await?;
-    let _daemon = platform.daemon_with(&WATCHFUL)?;
-    let _worker = platform.worker()?;
-    let short = Duration::from_millis(100);
-    let session = session(add)?.estimated(short).buffer(Duration::ZERO);
-    let (id, opening) = (session.id().clone(), session.opening()?);
-    let transport = AmqpTransport::new(&platform.broker())?;
-    let events = transport.publisher(PublisherOptions::mandatory());
-    events
-        .publish(Publication {
-            exchange: platform.broker().names()?.events,
-            routing_key: event_key(opening.finalizer.task.service()),
-            content: opening.write(),
-        })
-        .await?;
-    let producer = platform.producer()?;
-    for subtask in &opening.subtasks[..50] {
-        let (task, options) = add(0)?;
-        let options = options.id(subtask.id.clone()).session(&id);
-        producer.send_raw(task, options).await?;
-    }
-    let started = StartedSession {
-        id,
-        finalizer: opening.finalizer.id.clone(),
-        subtasks: opening.subtasks.iter().map(|it| it.id.clone()).collect(),
-        unsent: Vec::new(),
-    };
-    let row = ended(&platform, &started, Executed::Once).await?;
-    expect(&row, SessionStatus::TimedOut, 50)
-}
-
-#[tokio::test]
-async fn an_aborted_session_runs_its_finalizer_and_starts_nothing_more() -> anyhow::Result<()> {
-    let (_vhost, _database, mut platform) = platform().await?;
-    let _daemon = platform.daemon_with(&WATCHFUL)?;
-    let few = [
-        ("COUNTERFOIL_WORKER__CONCURRENCY", "4"),
-        ("COUNTERFOIL_WORKER__CANCEL_GRACE", "1s"),
-    ];
-    let _worker = platform.worker_with(&few)?;
-    let started = start(&platform, session(|_| sleep(0.5))?).await?;
-    attempted(&platform, &started, 5).await?;
-    let output = platform.cli(&["session", "abort", started.id.as_str()])?;
-    ensure!(output.status.success(), "{output:?}");
-    let row = ended(&platform, &started, Executed::Once).await?;
-    ensure!(row.status == SessionStatus::Aborted, "{row:#?}");
-    ensure!(row.succeeded >= 5 && row.failed > 50, "{row:#?}");
-    // Those that were never started are not started any more.
-    let starts = platform.starts()?.len();
-    ensure!(starts < 50, "{starts} executions");
-    let output = platform.cli(&["session", "show", started.id.as_str()])?;
-    let text = String::from_utf8(output.stdout)?;
-    ensure!(text.contains("ABORTED") && text.contains("100 %"), "{text}");
-    Ok(())
 }

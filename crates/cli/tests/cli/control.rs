@@ -268,6 +268,7 @@ fn worker(id: &str, phase: Phase) -> WorkerSeen {
         paused: vec!["demo".parse().expect("valid")],
         hands: std::collections::BTreeMap::new(),
         follows_control: phase != Phase::Quiet,
+        heard_until: None,
     }
 }
 

@@ -14,6 +14,9 @@ CREATE TABLE worker (
     paused text NOT NULL,
     -- Whether it does what is asked of workers; false: it cannot read that.
     follows_control boolean NOT NULL,
+    -- What was published until then of what is asked, by the database's clock, it has read; and all that it
+    -- had begun before it has told.
+    heard_until text,
     -- Names of the queues that it consumes.
     queues text NOT NULL,
     -- What it has in hand of each: {"name": {"consumers": …, "untold": …}}
@@ -116,6 +119,7 @@ CREATE TABLE session (
     total integer NOT NULL,
     succeeded integer NOT NULL DEFAULT 0,
     failed integer NOT NULL DEFAULT 0,
+    revoked integer NOT NULL DEFAULT 0,
     skipped integer NOT NULL DEFAULT 0,
     retried_counted integer NOT NULL DEFAULT 0,
     retried_uncounted integer NOT NULL DEFAULT 0,
@@ -134,6 +138,7 @@ CREATE TABLE session (
     last_updated text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
 CREATE INDEX session_open ON session (started_at) WHERE status IN ('ONGOING', 'ABORTING');
+CREATE INDEX session_aborting ON session (started_at) WHERE status = 'ABORTING';
 CREATE INDEX session_started ON session (started_at, id);
 CREATE TRIGGER session_touch AFTER UPDATE ON session
     FOR EACH ROW WHEN NEW.last_updated IS OLD.last_updated

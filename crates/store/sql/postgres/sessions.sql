@@ -2,7 +2,7 @@
 -- Parameters: 1 status, 2 action, 3 open ones only, 4 started at this time or later, 5 and 6 started_at and
 -- id of the last row of the page before, 7 id, 8 limit.
 SELECT
-    id, action, status, policy, timed_out, aborted_by, total, succeeded, failed, skipped,
+    id, action, status, policy, timed_out, aborted_by, total, succeeded, failed, revoked, skipped,
     retried_counted, retried_uncounted, duration_ms, estimated_ms, buffer_ms, finalizer_id,
     finalizer_type, creator_id, related_content_type, related_object_id, started_at, finished_at,
     last_updated

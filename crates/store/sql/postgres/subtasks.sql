@@ -11,7 +11,9 @@ SELECT
     t.state, coalesce(t.run, 0) AS run, coalesce(t.rescue, 0) AS rescue,
     coalesce(t.executions, 0) AS executions, coalesce(t.deliveries, 0) AS deliveries,
     coalesce(t.tries, 0) AS tries, t.worker, t.error_kind, t.error_message,
-    t.task_id IS NULL OR coalesce(t.session_id = s.session_id, false) AS is_own
+    t.task_id IS NULL OR coalesce(t.session_id = s.session_id, false) AS is_own,
+    t.addressee, t.lease_until IS NOT NULL AS is_leased,
+    coalesce(t.copy_run >= 0 OR t.worker IS NOT NULL, false) AS was_sent
 FROM session_subtask AS s
 LEFT JOIN background_task AS t ON t.task_id = s.task_id
 WHERE s.session_id = $1 AND s.position > $2

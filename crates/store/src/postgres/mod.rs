@@ -29,7 +29,9 @@ use crate::record::{
 };
 use crate::retention::implement_retention;
 use crate::schedule::implement_schedules;
-use crate::sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions};
+use crate::sessions::{
+    AbortingSession, SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions,
+};
 use crate::sql::postgres::{DROP_EMPTY_MONTHS, PREPARE_MONTHS};
 use crate::sql::{POSTGRES, Statements};
 use crate::store::{LeaderGuard, Store};

@@ -31,6 +31,7 @@ pub(super) fn workers<'q>(sql: &Statements, rows: &'q [&'q WorkerSeen]) -> Writt
         .bind(column!(rows, |row| row.paused_json()))
         .bind(column!(rows, |row| row.follows_control))
         .bind(column!(rows, |row| row.hands_json()))
+        .bind(column!(rows, |row| row.heard_until))
 }
 
 pub(super) fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySight>) -> Written<'q> {

@@ -252,6 +252,9 @@ pub struct WorkerRow {
     pub paused: JsonText,
     /// Whether it does what is asked of workers; `false`: it cannot read that.
     pub follows_control: bool,
+    /// What was published until then of what is asked, by the database's clock, it has read; and all that it had
+    /// begun before it has told.
+    pub heard_until: Option<DateTime<Utc>>,
 }
 
 /// When a canary was sent and where it was seen.

@@ -24,15 +24,6 @@ pub(crate) enum Ending {
     TimedOut,
 }
 
-/// Why a session ends before its subtasks do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionEnds {
-    /// Somebody aborted it.
-    Aborted,
-    /// Its time is over.
-    TimedOut,
-}
-
 impl Opened {
     pub(crate) fn action(&self) -> Box<str> {
         boxed(&self.opening.action, LINE)
@@ -61,54 +52,74 @@ impl Batch {
             .or_insert_with(opened);
     }
 
-    /// Adds that an open session ends before its subtasks do. Out of time it is over, and what is missing of it
-    /// counts as failed; aborted it is over when its subtasks are.
-    pub(crate) fn end_session(&mut self, session: &SessionId, why: SessionEnds, by: Option<&str>) {
-        let ending = match why {
-            SessionEnds::TimedOut => Ending::TimedOut,
-            SessionEnds::Aborted => Ending::Aborted {
-                by: by.map(|by| boxed(by, INDEXED)),
-            },
-        };
-        self.endings.insert(session.clone(), ending);
+    /// Adds that somebody aborts an open session: workers are asked to start none of its subtasks any more, and
+    /// to stop those that run. It is over when all of them are. Returns the id of what is asked.
+    pub fn abort_session(
+        &mut self,
+        session: &SessionId,
+        by: Option<&str>,
+        at: DateTime<Utc>,
+    ) -> Uuid {
+        self.session_is_aborted(session, by);
+        self.revoke_session(session, by, at)
     }
 
-    /// Adds that these subtasks are over as far as their session is concerned, which ends before they do:
-    /// aborted, those that have not been started are REVOKED; out of time, all are FAILURE (`session_timeout`).
-    /// Returns how many that are.
-    pub(crate) fn end_subtasks(
+    /// The same where workers are asked already.
+    pub fn session_is_aborted(&mut self, session: &SessionId, by: Option<&str>) {
+        let by = by.map(|by| boxed(by, INDEXED));
+        self.endings.insert(session.clone(), Ending::Aborted { by });
+    }
+
+    /// Adds that the time of an open session is over: what is missing of it counts as failed.
+    pub(crate) fn time_out_session(&mut self, session: &SessionId) {
+        self.endings.insert(session.clone(), Ending::TimedOut);
+    }
+
+    /// Adds that these subtasks of a session whose time is over are FAILURE (`session_timeout`). Returns how many
+    /// that are.
+    pub(crate) fn fail_subtasks(
         &mut self,
         session: &SessionId,
         rows: &[SubtaskRow],
-        why: SessionEnds,
         at: DateTime<Utc>,
     ) -> usize {
-        let mut ended = 0;
+        let text = format!("the time of its session {session} was over");
+        let fault = TaskFault::new(FaultKind::SessionTimeout, text);
+        let own = rows.iter().filter(|row| row.is_own);
+        own.filter(|row| self.end_subtask(session, row, TaskState::Failure, fault.clone(), at))
+            .count()
+    }
+
+    /// Adds that these subtasks of an aborted session are REVOKED, since nobody will run them any more. Whoever
+    /// says so has to know it: see `sync/aborts`. Should one succeed all the same, that counts.
+    pub fn revoke_subtasks(&mut self, session: &SessionId, rows: &[SubtaskRow], at: DateTime<Utc>) {
         for row in rows.iter().filter(|row| row.is_own) {
-            let (state, kind, text) = match why {
-                SessionEnds::TimedOut => (
-                    TaskState::Failure,
-                    FaultKind::SessionTimeout,
-                    format!("the time of its session {session} was over"),
-                ),
-                SessionEnds::Aborted if may_not_have_started(row.status) => (
-                    TaskState::Revoked,
-                    FaultKind::Aborted,
-                    "its session was aborted before it was started".to_owned(),
-                ),
-                SessionEnds::Aborted => continue,
+            let text = match row.waits() {
+                true => "its session was aborted before it was started",
+                false => "its session was aborted, and its worker is gone",
             };
-            let Ok(name) = row.name.parse() else {
-                continue;
-            };
-            let kind_of_event = EventKind::State(state);
-            let mut event = Event::new(row.task_id.clone(), name, row.attempt(), kind_of_event, at);
-            event.session_id = Some(session.as_str().into());
-            event.error = Some(TaskFault::new(kind, text));
-            self.event(&event);
-            ended += 1;
+            let fault = TaskFault::new(FaultKind::Aborted, text.to_owned());
+            self.end_subtask(session, row, TaskState::Revoked, fault, at);
         }
-        ended
+    }
+
+    fn end_subtask(
+        &mut self,
+        session: &SessionId,
+        row: &SubtaskRow,
+        state: TaskState,
+        fault: TaskFault,
+        at: DateTime<Utc>,
+    ) -> bool {
+        let Ok(name) = row.name.parse() else {
+            return false;
+        };
+        let kind = EventKind::State(state);
+        let mut event = Event::new(row.task_id.clone(), name, row.attempt(), kind, at);
+        event.session_id = Some(session.as_str().into());
+        event.error = Some(fault);
+        self.event(&event);
+        true
     }
 
     pub(crate) fn timed_out_sessions(&self) -> impl Iterator<Item = &SessionId> {
@@ -128,12 +139,4 @@ impl Batch {
         let session_id = session.clone();
         self.ask(Order::RevokeSession { session_id }, by, at)
     }
-}
-
-/// Nobody runs it, as far as is known; should somebody have started it meanwhile and succeed, that counts.
-const fn may_not_have_started(state: TaskState) -> bool {
-    matches!(
-        state,
-        TaskState::Pending | TaskState::Unroutable | TaskState::Received | TaskState::Retry
-    )
 }

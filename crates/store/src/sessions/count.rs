@@ -59,6 +59,7 @@ pub(crate) struct Counts {
     pub(crate) id: String,
     pub(crate) succeeded: i32,
     pub(crate) failed: i32,
+    pub(crate) revoked: i32,
     pub(crate) skipped: i32,
     pub(crate) counted: i32,
     pub(crate) uncounted: i32,
@@ -105,6 +106,7 @@ pub(crate) fn count(news: Vec<News>, retries: Vec<Retries>) -> Counted {
         let counts = sessions.entry(news.session_id.clone()).or_default();
         counts.succeeded += i32::from(succeeded(now.0)) - i32::from(succeeded(known.0));
         counts.failed += i32::from(failed(now.0)) - i32::from(failed(known.0));
+        counts.revoked += i32::from(revoked(now.0)) - i32::from(revoked(known.0));
         counts.skipped += i32::from(now.1) - i32::from(known.1);
         counts.counted += retried - news.known_counted;
         counts.uncounted += free - news.known_uncounted;
@@ -129,6 +131,10 @@ fn succeeded(state: TaskState) -> bool {
 
 fn failed(state: TaskState) -> bool {
     state.is_terminal() && !succeeded(state)
+}
+
+fn revoked(state: TaskState) -> bool {
+    state == TaskState::Revoked
 }
 
 #[cfg(test)]

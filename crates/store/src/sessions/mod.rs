@@ -6,18 +6,17 @@
 
 mod change;
 mod count;
-mod early;
 mod end;
 mod rows;
 mod steps;
+mod time_out;
 
-pub use change::SessionEnds;
 pub(crate) use change::{Ending, Opened};
 pub(crate) use count::{News, Retries, count};
-pub use early::{EarlyEnd, EndedEarly};
 pub(crate) use end::{Complete, End, MOST_RESULT_BYTES, end_of};
-pub use rows::{SessionFilter, SessionRow, SubtaskRow};
+pub use rows::{AbortingSession, SessionFilter, SessionRow, SubtaskRow};
 pub(crate) use steps::{Touched, implement_sessions, session_steps};
+pub use time_out::TimeOut;
 
 use crate::error::StoreError;
 use async_trait::async_trait;
@@ -56,6 +55,12 @@ pub trait Sessions: Send + Sync {
         after: Option<i32>,
         limit: u32,
     ) -> Result<Vec<SubtaskRow>, StoreError>;
+
+    /// How many of a session's subtasks were never sent, as far as is known.
+    async fn unsent_subtasks(&self, session: &SessionId) -> Result<i64, StoreError>;
+
+    /// Open sessions that are aborted, the oldest first: at most so many, up to 10,000.
+    async fn aborting_sessions(&self, limit: u32) -> Result<Vec<AbortingSession>, StoreError>;
 
     /// Open sessions whose time is over, the oldest first: at most so many, up to 10,000. Those that do not say
     /// themselves what they take have `estimate` for each subtask, and `buffer`.

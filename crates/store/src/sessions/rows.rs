@@ -33,6 +33,8 @@ pub struct SessionRow {
     pub succeeded: i32,
     /// Those that are over without success.
     pub failed: i32,
+    /// Those of them that were revoked.
+    pub revoked: i32,
     /// Those that succeeded because there was nothing to do.
     pub skipped: i32,
     /// Retries that used up one of a subtask's retries.
@@ -137,9 +139,41 @@ pub struct SubtaskRow {
     /// Whether the task calls itself part of the session, if anything was heard of it. One that does not is
     /// some other task: nothing of what happens to it counts.
     pub is_own: bool,
+    /// Service whose queue its message went to, if a tracking copy told.
+    pub addressee: Option<String>,
+    /// Its worker has taken it over from the broker.
+    pub is_leased: bool,
+    /// A tracking copy came, or a worker told of it.
+    pub was_sent: bool,
+}
+
+/// An open session that somebody has aborted.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct AbortingSession {
+    /// Its id.
+    #[sqlx(try_from = "String")]
+    pub id: SessionId,
+    /// When workers were last told, by the database's clock; `None`: not yet.
+    pub told_at: Option<DateTime<Utc>>,
 }
 
 impl SubtaskRow {
+    /// Whether it is not over and nobody runs it, as far as is known.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        matches!(
+            self.status,
+            TaskState::Pending | TaskState::Unroutable | TaskState::Received | TaskState::Retry
+        )
+    }
+
+    /// Service whose workers get it.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        let of_name = || self.name.split('.').next().unwrap_or_default();
+        self.addressee.as_deref().unwrap_or_else(of_name)
+    }
+
     /// The attempt that it is at.
     #[must_use]
     pub const fn attempt(&self) -> Lineage {
@@ -198,6 +232,7 @@ mod tests {
             total,
             succeeded,
             failed,
+            revoked: 0,
             skipped: 0,
             retried_counted: 0,
             retried_uncounted: 0,

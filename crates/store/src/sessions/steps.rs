@@ -232,6 +232,22 @@ macro_rules! implement_sessions {
                 self.subtasks_now(session, after, true, limit).await
             }
 
+            async fn unsent_subtasks(&self, session: &SessionId) -> Result<i64, StoreError> {
+                let count = query_as::<_, (i64,)>(self.sql.unsent_subtasks).bind(session.as_str());
+                let count = self
+                    .all("count the subtasks that were never sent", count)
+                    .await?;
+                Ok(count.first().map_or(0, |(count,)| *count))
+            }
+
+            async fn aborting_sessions(
+                &self,
+                limit: u32,
+            ) -> Result<Vec<AbortingSession>, StoreError> {
+                let rows = query_as(self.sql.aborting_sessions).bind(row_limit(limit));
+                self.all("look for sessions that are aborted", rows).await
+            }
+
             async fn overdue_sessions(
                 &self,
                 estimate: Duration,

@@ -26,7 +26,9 @@ use crate::record::{
 };
 use crate::retention::implement_retention;
 use crate::schedule::implement_schedules;
-use crate::sessions::{SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions};
+use crate::sessions::{
+    AbortingSession, SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions,
+};
 use crate::sql::{SQLITE, Statements};
 use crate::store::{LeaderGuard, Store};
 use crate::text::{INDEXED, cleaned};

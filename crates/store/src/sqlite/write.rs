@@ -308,7 +308,8 @@ async fn worker(tx: &mut SqliteConnection, sql: &Statements, seen: &WorkerSeen) 
         .bind(seen.started_at.map(to_text))
         .bind(seen.paused_json())
         .bind(seen.follows_control)
-        .bind(seen.hands_json());
+        .bind(seen.hands_json())
+        .bind(seen.heard_until.map(to_text));
     Ok(done.execute(tx).await?.rows_affected())
 }
 

@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use watch::{Facts, Watch};
+pub(crate) use workers::LOST;
 use workers::Told;
 
 /// Tasks that are sent again in one go, and how often so many are in one look.

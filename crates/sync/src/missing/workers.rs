@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Signs of life that may be lost before a worker is taken for gone.
-const LOST: i32 = 3;
+pub(crate) const LOST: i32 = 3;
 
 /// How soon the broker notices that a machine is gone, and takes its messages back.
 const NOTICED: TimeDelta = TimeDelta::minutes(3);
@@ -112,6 +112,7 @@ mod tests {
             limits: text(&json!({})),
             paused: text(&json!([])),
             follows_control: true,
+            heard_until: None,
             running: 0,
             processed: 0,
             interval_ms: 10_000,

@@ -51,5 +51,6 @@ fn understand(message: &StoredMessage) -> Result<WorkerSeen, String> {
         started_at: Some(beat.started_at),
         paused: beat.paused,
         follows_control: beat.follows_control,
+        heard_until: beat.heard_until,
     })
 }

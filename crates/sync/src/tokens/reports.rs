@@ -137,6 +137,7 @@ mod tests {
             limits: text(limits),
             paused: text(&json!([])),
             follows_control: true,
+            heard_until: None,
             hands: text(&json!({})),
             running: 0,
             processed: 0,

@@ -244,6 +244,7 @@ async fn a_worker_that_lives_is_known_with_its_tasks(world: World) -> anyhow::Re
         started_at: Utc::now(),
         paused: Vec::new(),
         follows_control: true,
+        heard_until: None,
         hands: BTreeMap::new(),
         at: Utc::now(),
         interval_ms: 10_000,

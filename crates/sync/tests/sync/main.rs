@@ -3,6 +3,7 @@
 
 mod support;
 
+mod aborts;
 mod binary;
 mod canaries;
 mod control;

@@ -19,7 +19,7 @@ on_both_pairs!(
     nothing_times_out_whose_end_is_still_to_be_read,
 );
 
-fn raw(name: &str) -> RawTask {
+pub(crate) fn raw(name: &str) -> RawTask {
     RawTask {
         name: TaskName::new(name).expect("a task name"),
         args: "[]".to_owned(),
@@ -27,34 +27,34 @@ fn raw(name: &str) -> RawTask {
     }
 }
 
-fn session(subtasks: usize) -> Session {
+pub(crate) fn session(subtasks: usize) -> Session {
     let session = Session::raw("harvest", raw("demo.end"), true);
     (0..subtasks).fold(session, |session, _| {
         session.subtask_raw(raw("demo.add"), SendOptions::new())
     })
 }
 
-async fn start(world: &World, session: Session) -> anyhow::Result<StartedSession> {
+pub(crate) async fn start(world: &World, session: Session) -> anyhow::Result<StartedSession> {
     let producer = Producer::new(world.transport.clone(), world.names.clone());
     let started = producer.start_session(session).await?;
     assert!(started.unsent.is_empty(), "{started:?}");
     Ok(started)
 }
 
-fn done(session: &SessionId, task: &TaskId) -> Event {
+pub(crate) fn done(session: &SessionId, task: &TaskId) -> Event {
     let mut event = settled(task.as_str(), "demo.add", "1");
     event.session_id = Some(session.as_str().into());
     event
 }
 
-async fn tell(world: &World, events: &[Event]) -> anyhow::Result<()> {
+pub(crate) async fn tell(world: &World, events: &[Event]) -> anyhow::Result<()> {
     let key = event_key("demo");
     world
         .publish(&world.names.events, key.as_str(), batch(events))
         .await
 }
 
-async fn with_status(
+pub(crate) async fn with_status(
     world: &World,
     id: &SessionId,
     status: SessionStatus,

@@ -42,6 +42,7 @@ pub(super) fn sign_of_life(id: &str, tasks: Option<&str>) -> WorkerSeen {
         started_at: DateTime::from_timestamp(1_800_000_000, 0),
         paused: vec!["export".parse().expect("valid")],
         follows_control: true,
+        heard_until: None,
         hands: std::collections::BTreeMap::new(),
     }
 }

@@ -4,6 +4,7 @@ use super::draft::MAX_BODY;
 use super::error::SendError;
 use super::send::{Producer, UNDER_WAY};
 use crate::backoff::Backoff;
+use crate::failpoint::{Point, hit};
 use crate::ids::TaskId;
 use crate::session::{Opening, Part, Session, SessionError, StartedSession};
 use crate::topology::names::event_key;
@@ -108,7 +109,10 @@ impl Producer {
                     Err(error) => Err(error),
                 },
             };
-            let error = sent.err()?;
+            let Err(error) = sent else {
+                hit(Point::SubtaskSent).await;
+                return None;
+            };
             if let Some(found) = error.trouble() {
                 let _ = trouble.set(found);
             }

@@ -9,6 +9,10 @@ use crate::task::Task;
 use crate::transport::PublishError;
 use serde_json::value::RawValue;
 use std::time::Duration;
+use uuid::Uuid;
+
+/// Where ids of sessions come from that tasks open.
+const OPENED: Uuid = uuid::uuid!("6c1f0d2e-5b0a-5f57-9d0b-9d6d8a1f3b52");
 
 /// A session before it is started: see [the module](super).
 #[derive(Debug, Clone)]
@@ -30,6 +34,8 @@ pub struct Session {
 pub(crate) struct Part {
     pub(crate) task: RawTask,
     pub(crate) options: SendOptions,
+    /// Whether its id is the sender's choice.
+    has_own_id: bool,
 }
 
 /// A session that was not started: nothing was sent.
@@ -58,6 +64,13 @@ pub enum SessionError {
         id: SessionId,
         /// What the broker said.
         source: PublishError,
+    },
+    /// It was aborted, or its time was over, while its subtasks were being sent. No more of them are. Only a
+    /// worker's context says so; other senders go on, and none of what they send is run.
+    #[error("session {id} was ended while its subtasks were being sent")]
+    Ended {
+        /// Id of the session.
+        id: SessionId,
     },
 }
 
@@ -171,8 +184,13 @@ impl Session {
 
     /// Adds a subtask that is not known as a Rust type.
     pub fn subtask_raw(mut self, task: RawTask, options: SendOptions) -> Self {
+        let has_own_id = options.id.is_some();
         let options = options.in_session(&self.id);
-        self.parts.push(Part { task, options });
+        self.parts.push(Part {
+            task,
+            options,
+            has_own_id,
+        });
         self
     }
 
@@ -186,6 +204,45 @@ impl Session {
         let options = self.finalizer_options;
         self.finalizer_options = options.child_of(parent.clone(), root.clone());
         self
+    }
+
+    /// Gives it and all that is in it ids that follow from who opens it, and from what it is: the `nth` session
+    /// of the run `run` of the task `opener`. Opened again by an execution that is repeated it is the same
+    /// session, and no other; what differs from the one before is another session. A worker's context does this
+    /// by itself, so the [id](Self::id) from before means nothing then. Ids that were chosen by the sender stay.
+    pub fn opened_by(mut self, opener: &TaskId, run: i32, nth: u32) -> Self {
+        let content = self.content();
+        let of_opener = Uuid::new_v5(&OPENED, format!("{opener} {run} {nth}").as_bytes());
+        let space = Uuid::new_v5(&of_opener, content.as_bytes());
+        let id = |what: &str| Uuid::new_v5(&space, what.as_bytes());
+        self.id = SessionId::from(id("session"));
+        for (n, part) in self.parts.iter_mut().enumerate() {
+            let options = std::mem::take(&mut part.options).session(&self.id);
+            part.options = match part.has_own_id {
+                true => options,
+                false => options.id(id(&format!("subtask {n}")).into()),
+            };
+        }
+        let finalizer = id("finalizer").into();
+        self.finalizer_options.id.get_or_insert(finalizer);
+        self
+    }
+
+    /// What it does, as text: tasks with their arguments, in order.
+    fn content(&self) -> String {
+        let mut text = format!("{}\n{}\n", self.action, self.policy.as_str());
+        let parts = self.parts.iter().map(|part| (&part.task, &part.options));
+        let all = std::iter::once((&self.finalizer, &self.finalizer_options)).chain(parts);
+        for (n, (task, options)) in all.enumerate() {
+            let own = n == 0 || self.parts[n - 1].has_own_id;
+            let id = options.id.as_ref().filter(|_| own);
+            let id = id.map_or("", |id| id.as_str());
+            let line = (&task.name, &task.args, &task.kwargs, id);
+            let line = serde_json::to_string(&line).expect("texts are JSON");
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text
     }
 
     /// What tells the platform of it: for those who send messages themselves.
@@ -255,4 +312,81 @@ fn finalizer(
             .map(|(kind, id)| format!("{kind}:{id}").into()),
         identifier: options.identifier.map(Into::into),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::TaskName;
+
+    fn raw(name: &str, kwargs: &str) -> RawTask {
+        RawTask {
+            name: TaskName::new(name).expect("valid"),
+            args: "[]".to_owned(),
+            kwargs: kwargs.to_owned(),
+        }
+    }
+
+    fn ids(session: Session) -> Vec<String> {
+        let opening = session.opening().expect("valid");
+        let subtasks = opening.subtasks.iter().map(|it| it.id.to_string());
+        let own = [opening.id.to_string(), opening.finalizer.id.to_string()];
+        own.into_iter().chain(subtasks).collect()
+    }
+
+    fn session(pages: &[u32]) -> Session {
+        let session = Session::raw("harvest", raw("harvest.end", "{}"), true);
+        pages.iter().fold(session, |session, page| {
+            let task = raw("harvest.page", &format!(r#"{{"page": {page}}}"#));
+            session.subtask_raw(task, SendOptions::new())
+        })
+    }
+
+    #[test]
+    fn what_a_task_opens_again_is_the_same_session_with_the_same_subtasks() {
+        let opener = TaskId::new("opener").expect("valid");
+        let opened = |pages: &[u32]| session(pages).opened_by(&opener, 0, 0);
+        let first = ids(opened(&[1, 1, 2]));
+        assert_eq!(ids(opened(&[1, 1, 2])), first);
+        let distinct: std::collections::BTreeSet<_> = first.iter().collect();
+        assert_eq!(distinct.len(), 5, "{first:?}");
+        // Each of these is another.
+        let other = TaskId::new("other").expect("valid");
+        for other in [
+            opened(&[1, 2]),
+            opened(&[1, 2, 1]),
+            session(&[1, 1, 2]).opened_by(&opener, 1, 0),
+            session(&[1, 1, 2]).opened_by(&opener, 0, 1),
+            session(&[1, 1, 2]).opened_by(&other, 0, 0),
+            session(&[1, 1, 2]),
+        ] {
+            let other = ids(other);
+            assert!(other.iter().all(|id| !first.contains(id)), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn ids_that_the_sender_chose_stay_and_every_subtask_calls_itself_part_of_the_session() {
+        let opener = TaskId::new("opener").expect("valid");
+        let own = TaskId::new("mine").expect("valid");
+        let session = session(&[1])
+            .subtask_raw(
+                raw("harvest.page", "{}"),
+                SendOptions::new().id(own.clone()),
+            )
+            .finalizer_options(SendOptions::new().id(own.clone()))
+            .opened_by(&opener, 0, 0);
+        let id = session.id().clone();
+        let (opening, parts) = session.into_parts().expect("valid");
+        assert_eq!(
+            (&opening.subtasks[1].id, &opening.finalizer.id),
+            (&own, &own)
+        );
+        assert_eq!(opening.id, id);
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.options.session_id.as_ref() == Some(&id))
+        );
+    }
 }

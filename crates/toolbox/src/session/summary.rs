@@ -21,6 +21,9 @@ pub struct SessionSummary {
     pub succeeded: i32,
     /// Those that failed, were revoked or rejected, or did not end in time.
     pub failed: i32,
+    /// Those of them that were revoked: cancelled, expired, or not run because the session was aborted.
+    #[serde(default)]
+    pub revoked: i32,
     /// Those that succeeded because there was nothing to do.
     pub skipped: i32,
     /// Retries that used up one of a subtask's retries.

@@ -4,8 +4,8 @@ use super::Following;
 use super::progress::{LONGEST_WAIT, Patience, Progress};
 use crate::outcome::cut;
 use crate::shared::Shared;
-use chrono::{TimeDelta, Utc};
-use counterfoil_toolbox::control::{self, KEPT, Standing};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_toolbox::control::{self, Instruction, KEPT, Order, Standing};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::{
     Delivery, StreamOffset, SubscribeOptions, Subscription, SubscriptionStatus, TransportError,
@@ -169,7 +169,10 @@ impl<'a> Readers<'a> {
         for delivery in &read {
             self.progress.read(offset(delivery), Instant::now());
         }
-        self.take_in(read);
+        // What begins at the end of the stream does not know what was before.
+        if let Some(sent_at) = self.take_in(read) {
+            self.shared.control.has_heard(sent_at);
+        }
     }
 
     fn is_there(&mut self, delivery: Delivery) {
@@ -180,10 +183,11 @@ impl<'a> Readers<'a> {
         if sent_at.is_some_and(|sent_at| now - sent_at < SURELY_KEPT) {
             self.progress.is_there(offset(&delivery), Instant::now());
         }
-        self.take_in(vec![delivery]);
+        let _ = self.take_in(vec![delivery]);
     }
 
-    fn take_in(&self, deliveries: Vec<Delivery>) {
+    /// Does what is asked; when the latest end of a session among it was published.
+    fn take_in(&self, deliveries: Vec<Delivery>) -> Option<DateTime<Utc>> {
         let shared = self.shared;
         let mut asked = Vec::new();
         for delivery in deliveries {
@@ -196,6 +200,9 @@ impl<'a> Readers<'a> {
             // Nothing is taken out of a stream: this makes room for more.
             let _ = delivery.ack();
         }
+        let is_end = |one: &&Instruction| matches!(one.order, Order::RevokeSession { .. });
+        let ends = asked.iter().filter(is_end);
+        let latest = ends.map(|end| end.sent_at).max();
         let before = shared.control.standing();
         shared.control.apply(asked, Utc::now());
         shared.guard.look_again();
@@ -208,6 +215,7 @@ impl<'a> Readers<'a> {
                 shared.stop.drain();
             }
         }
+        latest
     }
 
     fn status_changed(&mut self) {

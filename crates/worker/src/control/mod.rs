@@ -4,6 +4,7 @@
 //! comes. Mostly nothing was asked, and then a task costs one look at a flag.
 
 mod follow;
+mod heard;
 mod progress;
 
 pub(crate) use follow::follow;
@@ -11,14 +12,16 @@ pub(crate) use follow::follow;
 use crate::held::Held;
 use crate::outcome::{Cancelled, Ended, Revocation};
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::control::{ControlState, Instruction, Standing};
-use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::control::{ControlState, Instruction, Mark, Standing};
+use counterfoil_toolbox::ids::{SessionId, WorkerId};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
+use heard::Heard;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Shortest and longest wait of a held task at the broker. Each is one delay level.
@@ -34,6 +37,7 @@ pub(crate) struct Control {
     /// Counts what was asked, for those who wait for it.
     changes: watch::Sender<u64>,
     following: watch::Sender<Following>,
+    heard: Mutex<Heard>,
     /// How long a running task that is cancelled may take to end.
     grace: Duration,
 }
@@ -57,6 +61,7 @@ impl Control {
             is_calm: AtomicBool::new(false),
             changes: watch::Sender::new(0),
             following: watch::Sender::new(Following::CatchingUp),
+            heard: Mutex::default(),
             grace,
         }
     }
@@ -70,6 +75,27 @@ impl Control {
         self.look_whether_calm(&state);
         drop(state);
         self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The stream has been read up to an end of a session that was published at `sent_at`.
+    fn has_heard(&self, sent_at: DateTime<Utc>) {
+        self.heard().read(sent_at, Instant::now());
+    }
+
+    /// Which ends of sessions are known, where all that was noted until `told_until` has been told.
+    pub(crate) fn heard_until(&self, told_until: Option<Instant>) -> Option<DateTime<Utc>> {
+        let mut heard = self.heard();
+        heard.told(told_until);
+        heard.until()
+    }
+
+    /// Whether more of them will soon be known.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.heard().is_settling()
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().expect("no code panics while it writes")
     }
 
     /// Why the task must not be started now, if so.
@@ -120,6 +146,12 @@ impl Control {
     pub(crate) fn standing(&self) -> Standing {
         self.unless_calm()
             .map_or(Standing::AtWork, |state| state.standing())
+    }
+
+    /// Whether somebody, or its time, has ended this session.
+    pub(crate) fn has_ended(&self, session: &SessionId) -> bool {
+        self.unless_calm()
+            .is_some_and(|state| state.session_revocation(session.as_str()).is_some())
     }
 
     /// Whether this service is paused.
@@ -217,10 +249,19 @@ fn revoked(state: &ControlState, held: &Held, ran: bool) -> Option<Revocation> {
     let (mark, what) = match of_task {
         Some(mark) => (mark, Cancelled::Task),
         // A run that people asked for since is no part of the session any more.
-        None => (of_session().filter(|_| run == 0)?, Cancelled::Session),
+        None => match of_session().filter(|_| run == 0) {
+            Some(mark) => (mark, Cancelled::Session),
+            None => (of_opening(state, held)?, Cancelled::Opening),
+        },
     };
     let by = mark.by.clone();
     Some(Revocation { by, what, ran })
+}
+
+/// Who ended a session whose subtasks it is sending.
+fn of_opening<'a>(state: &'a ControlState, held: &Held) -> Option<&'a Mark> {
+    let mark = |id: &SessionId| state.session_revocation(id.as_str());
+    held.opening.find(mark)
 }
 
 /// How long a task that was held back so long ago waits before somebody looks again: about a quarter of

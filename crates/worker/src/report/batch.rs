@@ -4,6 +4,7 @@ use crate::held::Held;
 use counterfoil_toolbox::event::Event;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Events in one batch.
 const MAX_EVENTS: usize = 500;
@@ -23,6 +24,8 @@ pub(super) struct Batch {
     events: usize,
     log_bytes: usize,
     pub(super) finished: Vec<Arc<Held>>,
+    /// All that was noted until then is in it, or in batches before it.
+    pub(super) covers: Option<Instant>,
 }
 
 impl Batch {
@@ -33,6 +36,7 @@ impl Batch {
             events: 0,
             log_bytes: 0,
             finished: Vec::new(),
+            covers: None,
         }
     }
 
@@ -81,10 +85,26 @@ impl Batches {
         of_it.map(|batch| batch.log_bytes).sum()
     }
 
+    /// All that was noted until `now` has been written.
+    pub(super) fn cover(&mut self, now: Instant) {
+        if let Some(last) = self.waiting.back_mut() {
+            last.covers = Some(now);
+        }
+    }
+
+    /// Whether no batch waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// The oldest batch, but for those of services that `stays` keeps here.
     pub(super) fn pop(&mut self, stays: impl Fn(&str) -> bool) -> Option<Batch> {
         let oldest = self.waiting.iter().position(|b| !stays(&b.service))?;
-        self.waiting.remove(oldest)
+        let mut batch = self.waiting.remove(oldest)?;
+        if oldest > 0 {
+            batch.covers = None;
+        }
+        Some(batch)
     }
 
     fn write(&mut self, service: &Arc<str>, event: &Event) -> (&mut Batch, usize) {

@@ -41,15 +41,29 @@ pub(crate) struct Reporter {
     wake: Notify,
 }
 
+/// Whether what the sender got before has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    AllTold,
+    /// Some of it was refused, and waits.
+    SomeSetAside,
+}
+
 #[derive(Debug, Default)]
 struct Pending {
     batches: Batches,
     lives: Lives,
     /// The sender has seen that there is nothing, and waits to be woken.
     sender_sleeps: bool,
+    /// And that nothing was set aside either.
+    nothing_waits: bool,
     closed: bool,
     /// When the batch left that is on its way.
     left_at: Option<Instant>,
+    /// What is told when that one is confirmed, if nothing before it was set aside.
+    covers: Option<Instant>,
+    /// All that was noted until then is confirmed.
+    told_until: Option<Instant>,
 }
 
 impl Reporter {
@@ -181,6 +195,16 @@ impl Reporter {
         left_at.is_some_and(|at| at.elapsed() > PROMPT)
     }
 
+    /// All that was noted until then has been told.
+    pub(crate) fn told_until(&self) -> Option<Instant> {
+        let pending = self.pending();
+        // Nothing is noted without a word to a sender that sleeps.
+        match pending.sender_sleeps && pending.nothing_waits {
+            true => Some(Instant::now()),
+            false => pending.told_until,
+        }
+    }
+
     /// Nothing more will come: the sender ends when all has been sent.
     pub(crate) fn close(&self) {
         let mut pending = self.pending();
@@ -191,21 +215,31 @@ impl Reporter {
     /// The next batch to send; waits for one. `None`: closed, and nothing left.
     ///
     /// What belongs to services that `stays` keeps here goes on gathering.
-    async fn next(&self, stays: impl Fn(&str) -> bool) -> Option<Batch> {
+    async fn next(&self, stays: impl Fn(&str) -> bool, before: Before) -> Option<Batch> {
         loop {
             {
                 let mut pending = self.pending();
+                let now = Instant::now();
                 // Whoever asks for the next one has done with the one before.
                 pending.left_at = None;
+                let covered = pending.covers.take();
+                if before == Before::AllTold {
+                    pending.told_until = pending.told_until.max(covered);
+                }
                 self.write_unsent_unless(&mut pending, &stays);
+                if before == Before::AllTold {
+                    pending.batches.cover(now);
+                }
                 if let Some(batch) = pending.batches.pop(&stays) {
-                    pending.left_at = Some(Instant::now());
+                    pending.left_at = Some(now);
+                    pending.covers = batch.covers;
                     return Some(batch);
                 }
                 if pending.closed {
                     return None;
                 }
                 pending.sender_sleeps = true;
+                pending.nothing_waits = before == Before::AllTold && pending.batches.is_empty();
             }
             self.wake.notified().await;
         }

@@ -4,6 +4,7 @@
 //! take wait; the oldest is tried now and then, until the worker ends because of it. A batch that
 //! it would never take is sent event by event.
 
+use super::Before;
 use super::apart::{Single, one_by_one, tell_instead};
 use super::batch::Batch;
 use crate::exit::Exit;
@@ -102,10 +103,14 @@ impl Outbox<'_> {
                 return self.first.remove(at);
             }
             let next_try = pauses().map(|it| it.next_try).min();
+            let before = match self.first.is_empty() && self.refusals.is_empty() {
+                true => Before::AllTold,
+                false => Before::SomeSetAside,
+            };
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(next_try.unwrap_or(now)), if next_try.is_some() => {}
-                batch = self.shared.reporter.next(stays) => {
+                batch = self.shared.reporter.next(stays, before) => {
                     let mut batch = batch?;
                     let body = batch.take_body();
                     let Batch { service, finished, .. } = batch;

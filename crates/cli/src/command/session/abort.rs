@@ -3,17 +3,17 @@
 use crate::asking::{ask, passed_on, who};
 use crate::failure::Failure;
 use crate::output::Output;
-use counterfoil_store::{EarlyEnd, EndedEarly, SessionEnds, SessionRow, Store};
+use counterfoil_store::{Batch, SessionRow, Store};
 use counterfoil_toolbox::SessionId;
 use serde::Serialize;
 
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
     session: &'a SessionId,
-    /// Subtasks that had not been started.
-    revoked: usize,
-    /// Subtasks that run, and are asked to stop.
-    running: usize,
+    /// How many subtasks it has.
+    total: i32,
+    /// Those that are over, as far as the database knows now.
+    attempted: i32,
     /// Whether a daemon has told the workers.
     passed_on: bool,
 }
@@ -31,27 +31,30 @@ pub(super) async fn run(
         )));
     }
     let (by, now) = (who(), store.clock().await?);
-    let mut end = EarlyEnd::new(id, SessionEnds::Aborted, by.as_deref(), now);
-    while let Some(batch) = end.next(store).await? {
-        ask(store, &batch).await?;
-    }
-    let EndedEarly {
-        ended: revoked,
-        running,
-        asked,
-    } = end.so_far;
-    let asked: Vec<_> = asked.into_iter().collect();
-    let passed_on = passed_on(store, &asked).await?;
+    let mut batch = Batch::new();
+    let asked = batch.abort_session(id, by.as_deref(), now);
+    ask(store, &batch).await?;
+    let passed_on = passed_on(store, &[asked]).await?;
+    let known = store.session(id).await?;
+    let known = known.as_ref().unwrap_or(session);
     if output.is_json() {
         return output.document(&Answer {
             session: id,
-            revoked,
-            running,
+            total: known.total,
+            attempted: known.attempted(),
             passed_on,
         });
     }
+    let told = match passed_on {
+        true => "workers were told to start no subtask of it any more, and to stop those that run",
+        false => {
+            "workers are to start no subtask of it any more once they are told, and to stop those that run"
+        }
+    };
     output.line(format!(
-        "session {id} is aborted: {revoked} of its subtasks will not be started, {running} are asked to stop; its \
-         finalizer runs when they have"
+        "session {id} is being aborted: {told}. As far as is known, {} of {} are over; when all are, its finalizer \
+         runs. See `counterfoil session show {id}`",
+        known.attempted(),
+        known.total
     ))
 }

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::output::{Output, numbers, words};
+use crate::text::plain;
 use crate::when::{ago, shown};
 use chrono::{DateTime, Utc};
 use counterfoil_store::{SessionFilter, SessionRow, Store};
@@ -56,8 +57,10 @@ pub(super) async fn run(
         numbers("TOTAL"),
         numbers("SUCCEEDED"),
         numbers("FAILED"),
+        numbers("REVOKED"),
         numbers("SKIPPED"),
         numbers("RETRIED"),
+        words("ABORTED BY"),
     ];
     output.list(&rows, &columns, row)
 }
@@ -72,7 +75,9 @@ fn row(session: &SessionRow) -> Vec<String> {
         session.total.to_string(),
         session.succeeded.to_string(),
         session.failed.to_string(),
+        session.revoked.to_string(),
         session.skipped.to_string(),
         (session.retried_counted + session.retried_uncounted).to_string(),
+        plain(session.aborted_by.as_deref().unwrap_or_default()),
     ]
 }

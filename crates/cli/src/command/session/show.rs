@@ -33,6 +33,8 @@ struct Whole<'a> {
     progress: i32,
     /// When its time is over; for one that is not.
     deadline: Option<DateTime<Utc>>,
+    /// Subtasks that were never sent, as far as is known.
+    never_sent: i64,
     subtasks: &'a [SubtaskRow],
 }
 
@@ -50,16 +52,22 @@ pub(super) async fn run(
     };
     let deadline = session.deadline(settings.session_estimate, settings.session_buffer);
     let deadline = session.status.is_open().then_some(deadline);
+    let never_sent = store.unsent_subtasks(&session.id).await?;
     if output.is_json() {
         return output.document(&Whole {
             session: &session,
             attempted: session.attempted(),
             progress: session.progress(),
             deadline,
+            never_sent,
             subtasks: &subtasks,
         });
     }
-    facts(&session, deadline, output)?;
+    let times = Times {
+        deadline,
+        now: store.clock().await?,
+    };
+    facts(&session, times, never_sent, output)?;
     if subtasks.is_empty() {
         return Ok(());
     }
@@ -73,7 +81,8 @@ pub(super) async fn run(
         numbers("RETRIED"),
         words("ERROR"),
     ];
-    output.table(&columns, subtasks.iter().map(row))?;
+    let rows = subtasks.iter().map(|subtask| row(&session, subtask));
+    output.table(&columns, rows)?;
     let shown = i32::try_from(subtasks.len()).unwrap_or(i32::MAX);
     if !args.unfinished && shown < session.total {
         eprintln!("{shown} of {} subtasks; --limit shows more", session.total);
@@ -81,16 +90,50 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// By the database's clock.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// When its time is over; for one that is not.
+    deadline: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+}
+
+impl Times {
+    /// How long it took, or how long it has been open. What the row says of one that is open is as old as its
+    /// last change.
+    fn duration(self, session: &SessionRow) -> (&'static str, String) {
+        let took = Duration::from_millis(session.duration_ms.unsigned_abs());
+        let (name, duration) = match session.status.is_open() {
+            true => {
+                let open = (self.now - session.started_at).to_std();
+                (
+                    "open for",
+                    Duration::from_secs(open.unwrap_or_default().as_secs()),
+                )
+            }
+            false => ("took", took),
+        };
+        (name, humantime::format_duration(duration).to_string())
+    }
+}
+
 fn facts(
     session: &SessionRow,
-    deadline: Option<DateTime<Utc>>,
+    times: Times,
+    never_sent: i64,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let about = match (&session.related_content_type, &session.related_object_id) {
         (Some(kind), Some(id)) => Some(format!("{kind}:{id}")),
         _ => None,
     };
-    let duration = Duration::from_millis(session.duration_ms.unsigned_abs());
+    let (duration_name, duration) = times.duration(session);
+    let so_far = if session.status.is_open() {
+        " so far"
+    } else {
+        ""
+    };
+    let never_sent = (never_sent > 0).then(|| format!("{never_sent} of {}{so_far}", session.total));
     let facts = [
         ("id", Some(session.id.to_string())),
         ("action", Some(session.action.clone())),
@@ -100,11 +143,8 @@ fn facts(
         ("about", about),
         ("started", Some(shown(session.started_at))),
         ("finished", session.finished_at.map(shown)),
-        ("times out", deadline.map(shown)),
-        (
-            "took",
-            Some(humantime::format_duration(duration).to_string()),
-        ),
+        ("times out", times.deadline.map(shown)),
+        (duration_name, Some(duration)),
         (
             "progress",
             Some(format!(
@@ -117,6 +157,11 @@ fn facts(
         ("succeeded", Some(session.succeeded.to_string())),
         ("skipped", Some(session.skipped.to_string())),
         ("failed", Some(session.failed.to_string())),
+        (
+            "revoked",
+            Some(format!("{}, which count as failed", session.revoked)),
+        ),
+        ("never sent", never_sent),
         (
             "retried",
             Some(format!(
@@ -140,9 +185,12 @@ fn facts(
     Ok(())
 }
 
-fn row(subtask: &SubtaskRow) -> Vec<String> {
+fn row(session: &SessionRow, subtask: &SubtaskRow) -> Vec<String> {
     let now = match (&subtask.state, subtask.is_own) {
-        (None, _) => "never heard of".to_owned(),
+        (None, _) if session.status.is_open() => "not sent yet".to_owned(),
+        // Each had a row when the session ended.
+        (None, _) => "removed".to_owned(),
+        (Some(_), true) if !subtask.was_sent => "never sent".to_owned(),
         (Some(_), false) => "not part of it".to_owned(),
         (Some(state), true) if *state == *subtask.status.as_str() => String::new(),
         (Some(state), true) => state.clone(),

@@ -2,7 +2,9 @@
 
 use super::faulty::FaultyStore;
 use async_trait::async_trait;
-use counterfoil_store::{SessionFilter, SessionRow, Sessions, StoreError, SubtaskRow};
+use counterfoil_store::{
+    AbortingSession, SessionFilter, SessionRow, Sessions, StoreError, SubtaskRow,
+};
 use counterfoil_toolbox::SessionId;
 use std::time::Duration;
 
@@ -26,6 +28,12 @@ impl Sessions for FaultyStore {
         limit: u32,
     ) -> Result<Vec<SubtaskRow>, StoreError> {
         self.inner.unfinished_subtasks(session, after, limit).await
+    }
+    async fn unsent_subtasks(&self, session: &SessionId) -> Result<i64, StoreError> {
+        self.inner.unsent_subtasks(session).await
+    }
+    async fn aborting_sessions(&self, limit: u32) -> Result<Vec<AbortingSession>, StoreError> {
+        self.inner.aborting_sessions(limit).await
     }
     async fn overdue_sessions(
         &self,

@@ -71,6 +71,7 @@ pub(crate) fn heartbeat() -> Heartbeat {
         limits: BTreeMap::new(),
         paused: Vec::new(),
         follows_control: true,
+        heard_until: None,
         leases: Vec::new(),
         running: 0,
         processed: 0,

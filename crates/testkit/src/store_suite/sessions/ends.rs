@@ -1,49 +1,81 @@
 //! Sessions that end before their subtasks do.
 
-use super::stage::{Site, end, time_out, told};
-use crate::store_suite::samples::{event, lineage};
+use super::stage::{Site, time_out, told};
+use crate::store_suite::samples::{copy_of, event, lineage};
 use crate::store_suite::site::StoreSite;
 use anyhow::{Context, ensure};
-use counterfoil_store::{Batch, ControlFilter, SessionEnds};
-use counterfoil_toolbox::TaskState;
+use counterfoil_store::{Batch, ControlFilter, SubtaskRow};
 use counterfoil_toolbox::event::FaultKind;
+use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::session::SessionStatus;
+use counterfoil_toolbox::{TaskName, TaskState};
 use std::time::Duration;
 
-/// Those that wait are revoked at once, and those that run when their worker says so.
+/// Nothing is said of any subtask by that: those are over when their workers say so, or the daemon knows.
 ///
 /// # Errors
 /// When the promise is broken or the database does not answer.
-pub async fn an_aborted_session_is_over_when_its_running_subtasks_are(
+pub async fn an_aborted_session_is_over_when_its_subtasks_are(
     site: &StoreSite,
 ) -> anyhow::Result<()> {
-    let session = Site::opened(site, 3).await?;
+    let session = Site::opened(site, 4).await?;
+    let store = site.store();
     let running = told(&session.opening, 1, 0, TaskState::Started);
     session.tell(&[running]).await?;
+    ensure!(store.aborting_sessions(0).await?.is_empty());
     abort(&session).await?;
     let row = session.row().await?;
     ensure!(
-        row.status == SessionStatus::Aborting && row.failed == 2,
+        row.status == SessionStatus::Aborting && row.attempted() == 0,
         "{row:?}"
     );
     ensure!(row.aborted_by.as_deref() == Some("bob"));
     let asked = ControlFilter {
         subject: Some(row.id.to_string()),
+        kind: Some("revoke_session".to_owned()),
         ..ControlFilter::default()
     };
-    let kinds = site.store().controls(&asked).await?;
+    let asked = store.controls(&asked).await?;
+    let [asked] = &asked[..] else {
+        anyhow::bail!("{asked:?}");
+    };
+    let aborting = async || anyhow::Ok(store.aborting_sessions(0).await?.pop());
+    let known = aborting().await?.context("it is open")?;
+    ensure!((&known.id, known.told_at) == (&row.id, None), "{known:?}");
+    let now = store.clock().await?;
+    store.mark_published(&[asked.id], now).await?;
+    let known = aborting().await?.context("it is open")?;
+    ensure!(known.told_at == Some(now), "{known:?} {now}");
+    // What the daemon writes off: none of it is of one that runs.
+    let left = store.unfinished_subtasks(&row.id, None, 0).await?;
+    let waiting: Vec<_> = left.into_iter().filter(|it| it.waits()).collect();
+    ensure!(waiting.iter().map(|it| it.position).eq([0, 2, 3]));
+    let mut batch = Batch::new();
+    batch.revoke_subtasks(&row.id, &waiting, now);
+    store.apply(&batch).await?;
+    store.apply(&batch).await?;
+    let row = session.row().await?;
+    ensure!((row.failed, row.revoked) == (3, 3), "{row:?}");
+    // A success of one of them counts as long as the session is open, and nothing else does.
+    let late = [
+        told(&session.opening, 0, 0, TaskState::Started),
+        told(&session.opening, 2, 0, TaskState::Success),
+    ];
+    session.tell(&late).await?;
+    let row = session.row().await?;
     ensure!(
-        kinds
-            .iter()
-            .map(|one| one.kind.as_str())
-            .eq(["revoke_session"])
+        (row.succeeded, row.failed, row.revoked) == (1, 2, 2),
+        "{row:?}"
     );
     let stopped = told(&session.opening, 1, 0, TaskState::Revoked);
     session.tell(&[stopped]).await?;
     let row = session.row().await?;
-    ensure!(row.status == SessionStatus::Aborted && row.failed == 3);
+    ensure!(row.status == SessionStatus::Aborted, "{row:?}");
+    ensure!((row.failed, row.revoked) == (3, 3), "{row:?}");
+    ensure!(store.aborting_sessions(0).await?.is_empty());
     let summary = session.summary().await?.context("its finalizer runs")?;
-    ensure!(summary["status"] == "ABORTED");
+    ensure!(summary["status"] == "ABORTED" && summary["revoked"] == 3);
     ensure!(summary["subtasks"][0]["error_kind"] == FaultKind::Aborted.as_str());
     // What is over cannot be aborted.
     abort(&session).await?;
@@ -51,8 +83,45 @@ pub async fn an_aborted_session_is_over_when_its_running_subtasks_are(
     Ok(())
 }
 
+/// Whoever aborts it; everything is written twice.
 async fn abort(session: &Site<'_>) -> anyhow::Result<()> {
-    end(session, SessionEnds::Aborted, Some("bob")).await
+    let store = session.site.store();
+    let mut batch = Batch::new();
+    batch.abort_session(&session.opening.id, Some("bob"), store.clock().await?);
+    store.apply(&batch).await?;
+    store.apply(&batch).await?;
+    Ok(())
+}
+
+/// Of those that are open: whatever no tracking copy and no worker tells of. Of those that are over: whatever
+/// only the platform itself has ended.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn subtasks_that_were_never_sent_are_counted(site: &StoreSite) -> anyhow::Result<()> {
+    let session = Site::opened(site, 3).await?;
+    let (store, id) = (site.store(), &session.opening.id);
+    ensure!(store.unsent_subtasks(id).await? == 3);
+    let mut ran = told(&session.opening, 0, 0, TaskState::Success);
+    ran.worker = Some(WorkerId::new("demo@h.7.0a0b0c0d")?);
+    session.tell(&[ran]).await?;
+    let sent = session.opening.subtasks[1].id.clone();
+    let mut envelope = Envelope::new(sent.clone(), TaskName::new("demo.add")?);
+    envelope.session_id = Some(id.as_str().into());
+    let mut batch = Batch::new();
+    batch.track(&copy_of(envelope));
+    store.apply(&batch).await?;
+    ensure!(store.unsent_subtasks(id).await? == 1);
+    time_out(&session).await?;
+    ensure!(session.row().await?.status == SessionStatus::TimedOut);
+    ensure!(store.unsent_subtasks(id).await? == 1);
+    let was_sent = |rows: Vec<SubtaskRow>| rows.into_iter().map(|row| row.was_sent);
+    let rows = store.subtasks(id, None, 0).await?;
+    ensure!(was_sent(rows).eq([true, true, false]));
+    // What was removed since is not taken for unsent.
+    ensure!(store.delete_tasks(&[sent]).await?.len() == 1);
+    ensure!(store.unsent_subtasks(id).await? == 1);
+    Ok(())
 }
 
 /// Also those of which nothing was ever heard.

@@ -1,131 +1,29 @@
 //! Sessions: whatever comes in whatever order, the counters are right and the finalizer is queued once.
 
 mod ends;
+mod orders;
 mod stage;
+mod tales;
 
 pub use ends::{
     a_session_goes_after_the_last_of_its_tasks, a_session_of_any_number_of_subtasks_times_out,
     a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
-    an_aborted_session_is_over_when_its_running_subtasks_are,
+    an_aborted_session_is_over_when_its_subtasks_are, subtasks_that_were_never_sent_are_counted,
 };
+
+pub use orders::every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer;
+pub use tales::whatever_becomes_of_subtasks_a_session_counts_it_as_a_model_does;
 
 use super::samples::copy_of;
 use super::site::StoreSite;
 use anyhow::{Context, ensure};
-use counterfoil_store::{Batch, SessionFilter, Store};
-use counterfoil_toolbox::event::Event;
+use counterfoil_store::{Batch, SessionFilter};
 use counterfoil_toolbox::message::Envelope;
-use counterfoil_toolbox::session::{Opening, SessionStatus};
+use counterfoil_toolbox::session::SessionStatus;
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::{TaskName, TaskState};
 use serde_json::json;
 use stage::{Site, opening, raw, time_out, told};
-use std::sync::Arc;
-
-/// Two daemons at once, each with half of what is told, then the other half: of a session of three, its opening
-/// included, in all 720 orders.
-///
-/// # Errors
-/// When the promise is broken or the database does not answer.
-pub async fn every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer(
-    site: &StoreSite,
-) -> anyhow::Result<()> {
-    let orders = permutations(6).into_iter();
-    let sessions: Arc<Vec<_>> = Arc::new(orders.map(|o| (o, Inputs::new(opening(3)))).collect());
-    let daemon = |store: Arc<dyn Store>, steps: [usize; 3]| {
-        let sessions = Arc::clone(&sessions);
-        async move {
-            for step in steps {
-                for sessions in sessions.chunks(180) {
-                    let mut batch = Batch::new();
-                    for (order, inputs) in sessions {
-                        inputs.add_to(&mut batch, order[step]);
-                    }
-                    store.apply(&batch).await?;
-                }
-            }
-            anyhow::Ok(())
-        }
-    };
-    let (one, other) = (site.another().await?, site.another().await?);
-    // Each is told once; then the other daemon tells it too.
-    for steps in [[[0, 2, 4], [1, 3, 5]], [[5, 3, 1], [4, 2, 0]]] {
-        let [mine, others] = steps;
-        tokio::try_join!(daemon(one.clone(), mine), daemon(other.clone(), others))?;
-        for (order, inputs) in sessions.iter() {
-            check(site, &inputs.opening)
-                .await
-                .with_context(|| format!("{order:?}"))?;
-        }
-    }
-    let queued = "SELECT CAST(count(*) AS text) FROM outbox WHERE key LIKE 'finalizer:%'";
-    ensure!(site.text(queued).await?.as_deref() == Some("720"));
-    Ok(())
-}
-
-/// What is told of a session of three.
-struct Inputs {
-    opening: Opening,
-    events: [Event; 5],
-}
-
-impl Inputs {
-    fn new(opening: Opening) -> Self {
-        use TaskState::{Failure, Retry, Success};
-        let mut skipped = told(&opening, 0, 0, Success);
-        skipped.skipped = Some("nothing to do".into());
-        let mut snoozed = told(&opening, 1, 1, Retry);
-        snoozed.counted = Some(false);
-        let events = [
-            skipped,
-            told(&opening, 1, 0, Retry),
-            snoozed,
-            told(&opening, 1, 2, Success),
-            told(&opening, 2, 0, Failure),
-        ];
-        Self { opening, events }
-    }
-
-    fn add_to(&self, batch: &mut Batch, place: usize) {
-        match place.checked_sub(1) {
-            None => batch.open_session(&self.opening),
-            Some(place) => batch.event(&self.events[place]),
-        }
-    }
-}
-
-async fn check(site: &StoreSite, opening: &Opening) -> anyhow::Result<()> {
-    let opening = opening.clone();
-    let row = Site { site, opening }.row().await?;
-    let counters = [
-        row.total,
-        row.succeeded,
-        row.failed,
-        row.skipped,
-        row.retried_counted,
-        row.retried_uncounted,
-    ];
-    ensure!(counters == [3, 2, 1, 1, 1, 1], "{counters:?}");
-    ensure!(row.status == SessionStatus::CompletedWithErrors, "{row:?}");
-    ensure!(row.finished_at.is_some(), "{row:?}");
-    Ok(())
-}
-
-/// All orders of the numbers below `n`.
-fn permutations(n: usize) -> Vec<Vec<usize>> {
-    if n == 0 {
-        return vec![Vec::new()];
-    }
-    let mut all = Vec::new();
-    for shorter in permutations(n - 1) {
-        for place in 0..n {
-            let mut order = shorter.clone();
-            order.insert(place, n - 1);
-            all.push(order);
-        }
-    }
-    all
-}
 
 /// With the results of its subtasks, and with the errors of those that failed.
 ///
@@ -155,7 +53,7 @@ pub async fn a_finalizer_is_told_how_every_subtask_ended(site: &StoreSite) -> an
             == json!({
                 "id": session.opening.id.as_str(), "action": "harvest",
                 "status": "COMPLETED_WITH_ERRORS", "total": 2, "succeeded": 1, "failed": 1,
-                "skipped": 0, "retried_counted": 0, "retried_uncounted": 0,
+                "revoked": 0, "skipped": 0, "retried_counted": 0, "retried_uncounted": 0,
                 "duration_ms": duration, "results_left_out": false,
                 "subtasks": [
                     {"id": ids[0], "task": "demo.add", "state": "SUCCESS", "result": 3},

@@ -3,7 +3,7 @@
 use crate::store_suite::samples::{event, lineage};
 use crate::store_suite::site::StoreSite;
 use anyhow::{Context, ensure};
-use counterfoil_store::{Applied, Batch, EarlyEnd, SessionEnds, SessionRow};
+use counterfoil_store::{Applied, Batch, SessionRow, TimeOut};
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use counterfoil_toolbox::session::{ErrorPolicy, Finalizer, Opening, Subtask};
@@ -120,22 +120,14 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Ends an open session; everything is written twice.
-pub(super) async fn end(
-    session: &Site<'_>,
-    why: SessionEnds,
-    by: Option<&str>,
-) -> anyhow::Result<()> {
+/// The time of an open session is over; everything is written twice.
+pub(super) async fn time_out(session: &Site<'_>) -> anyhow::Result<()> {
     let store = session.site.store();
     let now = store.clock().await?;
-    let mut end = EarlyEnd::new(&session.opening.id, why, by, now);
+    let mut end = TimeOut::new(&session.opening.id, None, now);
     while let Some(batch) = end.next(store).await? {
         store.apply(&batch).await?;
         store.apply(&batch).await?;
     }
     Ok(())
-}
-
-pub(super) async fn time_out(session: &Site<'_>) -> anyhow::Result<()> {
-    end(session, SessionEnds::TimedOut, None).await
 }
