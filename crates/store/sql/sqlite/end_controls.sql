@@ -16,7 +16,15 @@ WHERE ends_at IS NULL AND published_at < ?1
         )
         WHEN 'revoke_session' THEN NOT EXISTS (
             SELECT 1 FROM session AS s
-            WHERE s.id = control.subject AND (s.finished_at IS NULL OR s.finished_at >= ?2)
+            WHERE s.id = control.subject AND (
+                s.finished_at IS NULL OR s.finished_at >= ?2
+                -- One that is not due yet may still come.
+                OR EXISTS (
+                    SELECT 1 FROM session_subtask AS subtask JOIN background_task AS t ON t.task_id = subtask.task_id
+                    WHERE subtask.session_id = s.id AND t.state = 'REVOKED' AND t.worker IS NULL
+                        AND max(coalesce(t.eta, ''), coalesce(t.delayed_until, '')) >= ?2
+                )
+            )
         )
         ELSE NOT EXISTS (
             SELECT 1 FROM background_task AS t

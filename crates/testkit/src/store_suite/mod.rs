@@ -72,6 +72,7 @@ macro_rules! store_suite {
             retention::what_is_over_goes_whole_when_its_time_is_over,
             retention::a_task_that_says_how_long_it_is_kept_is_kept_so_long,
             retention::a_cancelled_task_stays_while_its_message_may_still_come,
+            retention::the_end_of_a_session_is_told_while_a_subtask_may_still_come,
             retention::what_late_reports_leave_of_a_removed_task_goes_too,
             retention::what_belongs_to_no_task_is_found_and_goes_when_it_is_old,
             retention::months_of_which_nothing_is_left_are_dropped,

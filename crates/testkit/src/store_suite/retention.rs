@@ -4,10 +4,11 @@ use super::samples::{copy, copy_of, event, lineage};
 use super::site::StoreSite;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use counterfoil_store::{Batch, Cursor, Kept, KeptTasks};
+use counterfoil_store::{Batch, ControlFilter, Cursor, Kept, KeptTasks};
 use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::control::Order;
 use counterfoil_toolbox::event::{FaultKind, TaskFault};
-use counterfoil_toolbox::ids::{TaskId, WorkerId};
+use counterfoil_toolbox::ids::{SessionId, TaskId, WorkerId};
 use counterfoil_toolbox::message::Envelope;
 use std::time::Duration;
 
@@ -153,12 +154,13 @@ pub async fn a_cancelled_task_stays_while_its_message_may_still_come(
     site: &StoreSite,
 ) -> anyhow::Result<()> {
     let store = site.store();
-    let [coming, met, due_lately, due_long_ago, at_once] =
+    let [coming, aborted, met, due_lately, due_long_ago, at_once] =
         std::array::from_fn(|_| TaskId::random());
     let now = store.clock().await?;
     let mut batch = Batch::new();
     for (id, due_in, worker) in [
         (&coming, Some(300), None),
+        (&aborted, Some(300), None),
         (&met, Some(300), Some("demo@host.1.00000000")),
         (&due_lately, Some(-80), None),
         (&due_long_ago, Some(-100), None),
@@ -169,16 +171,75 @@ pub async fn a_cancelled_task_stays_while_its_message_may_still_come(
         batch.track(&copy_of(envelope));
         let mut revoked = event(id, lineage(0, 0, 0), TaskState::Revoked);
         revoked.worker = worker.map(WorkerId::new).transpose()?;
-        revoked.error = Some(TaskFault::new(FaultKind::Cancelled, "not wanted"));
+        let kind = match *id == aborted {
+            true => FaultKind::Aborted,
+            false => FaultKind::Cancelled,
+        };
+        revoked.error = Some(TaskFault::new(kind, "not wanted"));
         batch.event(&revoked);
     }
     store.apply(&batch).await?;
-    let all = [&coming, &met, &due_lately, &due_long_ago, &at_once];
+    let all = [
+        &coming,
+        &aborted,
+        &met,
+        &due_lately,
+        &due_long_ago,
+        &at_once,
+    ];
     age(site, &all, TimeDelta::days(200)).await?;
     ensure!(remove(site, &of_type(30), 100).await? == 3);
-    for (id, stays) in all.into_iter().zip([true, false, true, false, false]) {
+    for (id, stays) in all.into_iter().zip([true, true, false, true, false, false]) {
         ensure!(is_there(site, id).await? == stays, "{id}");
     }
+    Ok(())
+}
+
+/// Until all its subtasks were due workers are told that it was ended.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn the_end_of_a_session_is_told_while_a_subtask_may_still_come(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let (store, id) = (site.store(), TaskId::random());
+    let session_id = SessionId::new("long over")?;
+    let now = store.clock().await?;
+    let mut envelope = Envelope::new(id.clone(), "demo.add".parse()?);
+    envelope.eta = Some(now + TimeDelta::days(300));
+    envelope.session_id = Some(session_id.as_str().into());
+    let mut revoked = event(&id, lineage(0, 0, 0), TaskState::Revoked);
+    revoked.worker = None;
+    revoked.error = Some(TaskFault::new(FaultKind::Aborted, "not wanted"));
+    let mut batch = Batch::new();
+    batch.track(&copy_of(envelope));
+    batch.event(&revoked);
+    let order = batch.ask(Order::RevokeSession { session_id }, None, now);
+    store.apply(&batch).await?;
+    let ago = text(now - TimeDelta::days(200));
+    site.execute(&format!(
+        "INSERT INTO session (id, action, status, policy, total, finalizer_id, finalizer_type, finalizer, finished_at)
+         VALUES ('long over', 'export', 'ABORTED', 'complete', 1, 'f', 'demo.add', '{{}}', '{ago}')"
+    ))
+    .await?;
+    site.execute(&format!(
+        "INSERT INTO session_subtask (session_id, task_id, position, type)
+         VALUES ('long over', '{id}', 0, 'demo.add')"
+    ))
+    .await?;
+    store
+        .mark_published(&[order], now - TimeDelta::days(4))
+        .await?;
+    let holds = async || -> anyhow::Result<usize> {
+        store.end_controls(now, now - TimeDelta::days(90)).await?;
+        Ok(store.controls(&ControlFilter::default()).await?.len())
+    };
+    ensure!(holds().await? == 1, "its subtask may still come");
+    site.execute(&format!(
+        "UPDATE background_task SET eta = '{ago}' WHERE task_id = '{id}'"
+    ))
+    .await?;
+    ensure!(holds().await? == 0, "it was due long ago");
     Ok(())
 }
 
