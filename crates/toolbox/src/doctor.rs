@@ -123,7 +123,28 @@ pub fn configuration(config: &Config) -> Vec<Check> {
             "lower worker.time_limit, or raise consumer_timeout at the broker and broker.consumer_timeout here",
         ));
     }
+    checks.extend(
+        config
+            .sync
+            .retention
+            .types
+            .keys()
+            .filter_map(|rule| one_name(&rule.to_string())),
+    );
     checks
+}
+
+/// A rule that is good for one task without a service, where all tasks of a service may be meant.
+fn one_name(rule: &str) -> Option<Check> {
+    (!rule.contains('.')).then(|| {
+        Check::warn(
+            "retention",
+            format!(
+                "the rule sync.retention.{rule} is only for tasks whose whole name is {rule:?}"
+            ),
+            &format!("for all tasks of the service {rule}, write \"{rule}.*\""),
+        )
+    })
 }
 
 fn is_local(url: &str) -> bool {
@@ -310,6 +331,23 @@ mod tests {
             ("COUNTERFOIL_BROKER__URL", "amqp://u:p@127.0.0.1:5672/v"),
         ]);
         assert_eq!(local.len(), 1);
+    }
+
+    #[test]
+    fn a_retention_for_one_word_that_may_be_meant_for_a_service_warns() {
+        let load = |rule: &str| {
+            let variable = format!("COUNTERFOIL_SYNC__RETENTION__{rule}");
+            let options = LoadOptions::new(Role::Daemon).env([(variable, "30d".to_owned())]);
+            configuration(&Config::load(options).expect("good"))
+        };
+        assert_eq!(load("DEFAULT").len(), 1);
+        let warning = load("EXPORT").remove(1);
+        assert_eq!(warning.outcome, Outcome::Warn);
+        assert!(
+            warning.detail.contains("sync.retention.export"),
+            "{warning:?}"
+        );
+        assert!(warning.remedy.expect("one").contains("\"export.*\""));
     }
 
     #[tokio::test]
