@@ -210,10 +210,10 @@ fn version(version: &str) -> Option<Check> {
         (3, 10..12) => Some(Check::warn(
             name,
             format!(
-                "{version}: one consumer timeout for all queues, which must be stated as broker.consumer_timeout; \
-                 no priorities within a quorum queue"
+                "{version}: one consumer timeout for all queues, and no priorities within a quorum queue"
             ),
-            "nothing has to be done; 3.12 sets consumer timeouts by queue, 4.0 checks CC headers against permissions",
+            "nothing has to be done, unless consumer_timeout was changed in the broker's own configuration: then set \
+             broker.consumer_timeout to the same. 3.12 sets it by queue, 4.0 checks CC headers against permissions",
         )),
         (3, _) | (4, 0..3) => None,
         _ => Some(Check::warn(
@@ -259,7 +259,7 @@ pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check>
         Check::fail(
             "topology",
             format!("{summary}; missing are {names}, and {more} more"),
-            "run `counterfoil topology apply`; `counterfoil topology plan` names all of them",
+            "run `counterfoil init`, or `counterfoil topology apply` if the database is ready; `counterfoil topology plan` names all of them",
         )
     } else {
         checks.splice(..0, missing);
@@ -301,6 +301,11 @@ mod tests {
         ] {
             assert_eq!(outcome(text), wanted, "{text}");
         }
+        let old = version("3.10.8").expect("a warning");
+        assert!(
+            !old.detail.contains("must"),
+            "nothing has to be done: {old:?}"
+        );
     }
 
     #[test]
