@@ -19,3 +19,4 @@ mod stage;
 mod topology;
 mod tree;
 mod usage;
+mod why;

@@ -1,6 +1,7 @@
 //! From facts to plain words, and what to do: pure.
 
-use super::facts::{Facts, QueueState, WorkerFact};
+use super::facts::{Facts, QueueState};
+use super::gone;
 use crate::when::shown;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::TaskRow;
@@ -21,7 +22,7 @@ pub(super) struct Explanation {
 }
 
 impl Explanation {
-    fn new(place: &'static str, answer: impl Into<String>) -> Self {
+    pub(super) fn new(place: &'static str, answer: impl Into<String>) -> Self {
         Self {
             place,
             answer: answer.into(),
@@ -30,12 +31,12 @@ impl Explanation {
         }
     }
 
-    fn detail(mut self, detail: impl Into<String>) -> Self {
+    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.details.push(detail.into());
         self
     }
 
-    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedies.push(remedy.into());
         self
     }
@@ -150,7 +151,7 @@ impl Explanation {
     }
 }
 
-fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation {
+pub(super) fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation {
     let queue = &facts.queue.name;
     if ready == 0 && consumers == 0 {
         return Explanation::new(
@@ -210,6 +211,9 @@ fn tokens(facts: &Facts) -> Option<String> {
 }
 
 fn received(facts: &Facts) -> Explanation {
+    if let Some(worker) = facts.worker.as_ref().filter(|worker| !worker.is_alive) {
+        return gone::explain(facts, worker, "waited for a free place on");
+    }
     let worker = worker_name(&facts.task);
     let explanation = Explanation::new(
         "received",
@@ -220,6 +224,11 @@ fn received(facts: &Facts) -> Explanation {
 
 fn running(facts: &Facts) -> Explanation {
     let task = &facts.task;
+    if let Some(worker) = facts.worker.as_ref().filter(|worker| !worker.is_alive) {
+        return gone::explain(facts, worker, "ran on")
+            .details_of(progress(task))
+            .details_of(attempt(task));
+    }
     let worker = worker_name(task);
     let answer = format!("it runs on {worker} since {}", shown(task.last_updated));
     let explanation = Explanation::new("running", answer).details_of(progress(task));
@@ -239,32 +248,15 @@ fn progress(task: &TaskRow) -> Option<String> {
     )
 }
 
-/// What is known of the worker that has it, and who goes on when that is gone.
+/// What is known of the worker that has it.
 fn with_worker(facts: &Facts, explanation: Explanation) -> Explanation {
-    let lease = facts.task.lease_until;
     let explanation = match &facts.worker {
-        Some(worker @ WorkerFact { is_alive: true, .. }) => {
-            explanation.detail(format!("the worker was heard of {} ago", span(worker.age)))
-        }
         Some(worker) => {
-            let gone = match worker.phase.as_str() {
-                "stopped" => "the worker has stopped".to_owned(),
-                _ => format!("the worker was not heard of for {}", span(worker.age)),
-            };
-            let next = match lease {
-                None => "the broker gives the message to another as soon as it notices".to_owned(),
-                Some(until) => format!(
-                    "it is sent again soon after its lease ends, at {}",
-                    shown(until)
-                ),
-            };
-            return explanation
-                .detail(format!("{gone}: {next}"))
-                .remedy("start a worker, if none is left");
+            explanation.detail(format!("the worker was heard of {} ago", span(worker.age)))
         }
         None => explanation.detail("no sign of life of that worker is known"),
     };
-    match lease {
+    match facts.task.lease_until {
         Some(until) => explanation.detail(format!(
             "acknowledged early; its lease holds until {}",
             shown(until)

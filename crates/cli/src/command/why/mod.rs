@@ -2,6 +2,8 @@
 
 mod explain;
 mod facts;
+mod gone;
+mod group;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +64,9 @@ async fn answer(
             let Some(id) = id.text() else {
                 return Err(failure);
             };
+            if let Some(explanation) = group::explained(id, config, store).await? {
+                return tell(&explanation, output);
+            }
             tell(&unknown(id, &lag), output)?;
             return Err(failure);
         }

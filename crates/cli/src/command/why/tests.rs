@@ -227,13 +227,63 @@ fn one_that_runs_is_told_where_and_who_goes_on_if_its_worker_is_gone() {
         &with(true, true),
         &["its lease holds until 2027-01-15 08:01:00"],
     );
+    let gone = "worker_gone: it ran on worker demo@h.1, which is not heard of any more since 2027-01-15 07:59:53";
     holds(
         &with(false, false),
-        &["the broker gives the message to another"],
+        &[
+            gone,
+            "the broker has its message again: it waits in queue demo, one of 3",
+            "progress: 3",
+        ],
     );
     holds(
         &with(false, true),
-        &["sent again soon after its lease ends, at 2027-01-15 08:01:00"],
+        &[
+            gone,
+            "the daemon sends it again soon after its lease ends, at 2027-01-15 08:01:00",
+        ],
+    );
+}
+
+#[test]
+fn what_a_lost_worker_had_is_followed_to_wherever_its_message_can_be() {
+    let with = |state: QueueState, told_to_stop: bool| {
+        told(TaskState::Received, |facts| {
+            facts.queue.state = state;
+            let mut lost = worker(false);
+            if told_to_stop {
+                lost.phase = "stopped".to_owned();
+            }
+            facts.worker = Some(lost);
+        })
+    };
+    let there = |ready, consumers| QueueState::There { ready, consumers };
+    holds(
+        &with(there(0, 2), true),
+        &[
+            "it waited for a free place on worker demo@h.1, which has stopped at 2027",
+            "another worker has its message already and has not told yet",
+        ],
+    );
+    holds(
+        &with(there(0, 0), false),
+        &[
+            "its message is gone: `counterfoil audit` tells",
+            "start a worker of the service",
+        ],
+    );
+    holds(
+        &with(there(4, 0), false),
+        &["one of 4 messages, and nobody consumes that"],
+    );
+    holds(
+        &with(QueueState::Missing, false),
+        &["task rerun --force pub1"],
+    );
+    let reason = "away".to_owned();
+    holds(
+        &with(QueueState::Unknown { reason }, false),
+        &["to another worker as soon as it notices"],
     );
 }
 
