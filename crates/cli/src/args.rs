@@ -1,12 +1,11 @@
 //! What can be typed.
 
 use crate::command::{
-    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand,
+    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, pause::PauseArgs,
     schedule::ScheduleCommand, send::SendArgs, session::SessionCommand, task::TaskCommand,
     topology::TopologyCommand, workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
-use counterfoil_toolbox::names::ServiceName;
 use std::path::PathBuf;
 
 /// A task framework over RabbitMQ: send tasks, and see what became of them.
@@ -56,15 +55,9 @@ pub(crate) enum Command {
     /// How full queues are, and who consumes them
     Queues,
     /// Start nothing of a service any more; what runs may finish
-    Pause {
-        /// The service
-        service: ServiceName,
-    },
+    Pause(PauseArgs),
     /// Let a paused service go on
-    Resume {
-        /// The service
-        service: ServiceName,
-    },
+    Resume(PauseArgs),
     /// Tasks in the dead queue of a service: list them, run them again, throw them away
     #[command(subcommand)]
     Dead(DeadCommand),

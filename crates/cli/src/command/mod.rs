@@ -7,7 +7,7 @@ pub(crate) mod demo;
 mod doctor;
 mod init;
 pub(crate) mod parked;
-mod pause;
+pub(crate) mod pause;
 mod queues;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -41,8 +41,8 @@ pub(crate) async fn run(
         Command::Queues => queues::run(global, output).await,
         Command::Dead(command) => dead::run(command, global, output).await,
         Command::Parked(command) => parked::run(command, global, output).await,
-        Command::Pause { service } => pause::run(&service, Wanted::Paused, global, output).await,
-        Command::Resume { service } => pause::run(&service, Wanted::Resumed, global, output).await,
+        Command::Pause(args) => pause::run(args, Wanted::Paused, global, output).await,
+        Command::Resume(args) => pause::run(args, Wanted::Resumed, global, output).await,
         Command::Why(id) => why::run(&id, global, output).await,
         Command::Workers(args) => workers::run(args, global, output).await,
         Command::Audit(args) => audit::run(args, global, output).await,

@@ -13,7 +13,7 @@ pub(crate) use clear::clear;
 pub(crate) use platform::Platform;
 
 use crate::args::Global;
-use crate::command::again::Doer;
+use crate::asking::Doer;
 use crate::each::Mode;
 use crate::failure::Failure;
 use crate::open;

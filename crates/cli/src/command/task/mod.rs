@@ -13,8 +13,7 @@ mod show;
 mod tree;
 
 use crate::args::Global;
-use crate::asking::passed_on;
-use crate::command::again::Doer;
+use crate::asking::{Doer, passed_on};
 use crate::command::dead::Platform;
 use crate::failure::Failure;
 use crate::open;
@@ -48,9 +47,9 @@ pub(crate) enum TaskCommand {
     /// Without ids, all that match the filter; those that are over are left out.
     Cancel(cancel::CancelArgs),
     /// Keep tasks that have not been started from starting
-    Pause(select::Selection),
+    Pause(hold::HoldArgs),
     /// Let tasks start that were paused
-    Resume(select::Selection),
+    Resume(hold::HoldArgs),
     /// Remove tasks that are over, with their results, histories and logs
     ///
     /// Without ids, all that match the filter; those that are not over are left out. That needs `--yes`.
@@ -119,22 +118,22 @@ pub(crate) async fn run(
             let task = find(&*store, &args.id).await?;
             tree::run(&args, &task, &*store, output).await?;
         }
-        TaskCommand::Cancel(args) => cancel(&args, &*store, output).await?,
-        TaskCommand::Pause(selection) => {
-            let asked = Vec::new();
+        TaskCommand::Cancel(args) => cancel(args, &*store, output).await?,
+        TaskCommand::Pause(hold::HoldArgs { selection, doer }) => {
             let mut pause = hold::Pause {
                 store: &*store,
-                asked,
+                doer: doer.or_user(),
+                asked: Vec::new(),
             };
             let done = selection.run(&mut pause, &*store, output).await;
             passed_on(&*store, &pause.asked).await?;
             done?;
         }
-        TaskCommand::Resume(selection) => {
-            let asked = Vec::new();
+        TaskCommand::Resume(hold::HoldArgs { selection, doer }) => {
             let mut resume = hold::Resume {
                 store: &*store,
-                asked,
+                doer: doer.or_user(),
+                asked: Vec::new(),
             };
             let done = selection.run(&mut resume, &*store, output).await;
             passed_on(&*store, &resume.asked).await?;
@@ -175,7 +174,7 @@ fn check(command: &TaskCommand) -> Result<(), Failure> {
     match command {
         TaskCommand::Cancel(args) => args.selection.check(),
         TaskCommand::Rerun(args) => args.selection.check(),
-        TaskCommand::Pause(selection) | TaskCommand::Resume(selection) => selection.check(),
+        TaskCommand::Pause(args) | TaskCommand::Resume(args) => args.selection.check(),
         TaskCommand::Delete(args) => args.check(),
         TaskCommand::List(_)
         | TaskCommand::Show(_)
@@ -186,12 +185,15 @@ fn check(command: &TaskCommand) -> Result<(), Failure> {
 }
 
 async fn cancel(
-    args: &cancel::CancelArgs,
+    args: cancel::CancelArgs,
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let asked = Vec::new();
-    let mut cancel = cancel::Cancel { store, asked };
+    let mut cancel = cancel::Cancel {
+        store,
+        doer: args.doer.or_user(),
+        asked: Vec::new(),
+    };
     if !args.family {
         let done = args.selection.run(&mut cancel, store, output).await;
         passed_on(store, &cancel.asked).await?;
