@@ -6,6 +6,7 @@ mod control;
 mod database;
 mod dead;
 mod dead_chosen;
+mod deleted;
 mod demo;
 mod doctor;
 mod hostile;

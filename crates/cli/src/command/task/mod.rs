@@ -140,7 +140,10 @@ pub(crate) async fn run(
             done?;
         }
         TaskCommand::Delete(args) => {
-            let mut delete = delete::Delete { store: &*store };
+            let mut delete = delete::Delete {
+                store: &*store,
+                doer: args.doer.or_user(),
+            };
             args.selection.run(&mut delete, &*store, output).await?;
         }
         TaskCommand::Rerun(args) => {

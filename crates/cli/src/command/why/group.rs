@@ -1,10 +1,11 @@
-//! Ids that are no tasks: those of sessions, and of finalizers that are not sent yet.
+//! Ids that have no row: those of sessions, of finalizers that are not sent yet, and of tasks that somebody
+//! deleted.
 
 use super::explain::Explanation;
 use crate::failure::Failure;
 use crate::when::shown;
 use chrono::{DateTime, Utc};
-use counterfoil_store::{SessionFilter, SessionRow, Store};
+use counterfoil_store::{DeadFilter, DeletedTask, SessionFilter, SessionRow, Store};
 use counterfoil_toolbox::SessionId;
 use counterfoil_toolbox::config::Config;
 
@@ -14,6 +15,16 @@ pub(super) async fn explained(
     config: &Config,
     store: &dyn Store,
 ) -> Result<Option<Explanation>, Failure> {
+    if let Some(task) = store.deleted_task(id).await? {
+        let filter = DeadFilter {
+            id: Some(task.task_id.clone()),
+            limit: 1,
+            ..DeadFilter::default()
+        };
+        let dead = store.dead(&filter).await?.pop();
+        let dead = dead.map(|letter| letter.service);
+        return Ok(Some(of_deleted(&task, dead.as_deref())));
+    }
     // What no session can be called, no task can.
     let Ok(session) = SessionId::new(id) else {
         return Ok(None);
@@ -33,6 +44,23 @@ pub(super) async fn explained(
     };
     let row = store.sessions(&filter).await?.pop();
     Ok(row.map(|row| of_finalizer(&row, deadline(&row))))
+}
+
+/// `dead` is the service in whose dead queue its message lies.
+pub(super) fn of_deleted(task: &DeletedTask, dead: Option<&str>) -> Explanation {
+    let by = task.deleted_by.as_deref().unwrap_or("somebody");
+    let (name, at) = (&task.name, shown(task.deleted_at));
+    let answer = format!("it was a task {name}, and was deleted by {by} at {at}");
+    let explanation = Explanation::new("deleted", answer);
+    match dead {
+        None => explanation,
+        Some(service) => explanation
+            .detail(format!("its message is in the dead queue of {service}"))
+            .remedy(format!(
+                "counterfoil dead discard {service} --id {}",
+                task.task_id
+            )),
+    }
 }
 
 /// `deadline` is when the time of one that is not over ends.
