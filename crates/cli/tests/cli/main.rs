@@ -10,6 +10,7 @@ mod deleted;
 mod demo;
 mod doctor;
 mod hostile;
+mod lists;
 mod parked;
 mod program;
 mod refused;
