@@ -65,6 +65,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Parked(ParkedCommand),
     /// Where a task is, what it waits for, and what to do about it
+    #[command(
+        override_usage = "counterfoil why <ID>\n       counterfoil why --name <TYPE> --identifier <I>"
+    )]
     Why(crate::command::task::Id),
     /// Workers that were heard of
     Workers(WorkersArgs),

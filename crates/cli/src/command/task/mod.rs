@@ -32,15 +32,27 @@ pub(crate) enum TaskCommand {
     /// again, how many retries there were, how often the broker had delivered the last one before.
     List(list::ListArgs),
     /// Everything about one task
+    #[command(
+        override_usage = "counterfoil task show <ID>\n       counterfoil task show --name <TYPE> --identifier <I>"
+    )]
     Show(Id),
     /// What happened to a task, attempt by attempt
     ///
     /// ATTEMPT is three numbers: how often the platform sent the task again, how many retries there
     /// were, how often the broker had delivered this one before.
+    #[command(
+        override_usage = "counterfoil task history <ID>\n       counterfoil task history --name <TYPE> --identifier <I>"
+    )]
     History(Id),
     /// Lines that the task's handler wrote
+    #[command(
+        override_usage = "counterfoil task log <ID>\n       counterfoil task log --name <TYPE> --identifier <I>"
+    )]
     Log(Id),
     /// The family of a task: who scheduled whom
+    #[command(
+        override_usage = "counterfoil task tree <ID>\n       counterfoil task tree --name <TYPE> --identifier <I>"
+    )]
     Tree(tree::TreeArgs),
     /// Cancel tasks: what has not been started never will be, what runs is asked to stop
     ///
@@ -77,10 +89,16 @@ pub(crate) struct RerunArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Id {
     /// Public id or task id
-    #[arg(required_unless_present = "identifier")]
+    #[arg(required_unless_present_any = ["name", "identifier"])]
     id: Option<String>,
     /// Instead of an id: the task of this type with that identifier, if one lives; else the last one
-    #[arg(long, alias = "type", requires = "identifier", conflicts_with = "id")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        alias = "type",
+        requires = "identifier",
+        conflicts_with = "id"
+    )]
     name: Option<String>,
     /// See --name
     #[arg(long, value_name = "I", requires = "name", conflicts_with = "id")]
@@ -240,6 +258,6 @@ pub(crate) async fn find(store: &dyn Store, wanted: &Id) -> Result<TaskRow, Fail
     };
     row.ok_or_else(|| {
         Failure::failed(what)
-            .remedy("see `counterfoil task list`; the daemon must run for tasks to be mirrored")
+            .remedy("`counterfoil why ID` tells more, `counterfoil task list` which there are; the daemon must run for tasks to be mirrored")
     })
 }
