@@ -1,9 +1,9 @@
 //! What can be typed.
 
 use crate::command::{
-    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand, pause::PauseArgs,
-    schedule::ScheduleCommand, send::SendArgs, session::SessionCommand, task::TaskCommand,
-    topology::TopologyCommand, workers::WorkersArgs,
+    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, outbox::OutboxCommand,
+    parked::ParkedCommand, pause::PauseArgs, schedule::ScheduleCommand, send::SendArgs,
+    session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -61,6 +61,9 @@ pub(crate) enum Command {
     /// Tasks in the dead queue of a service: list them, run them again, throw them away
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Messages of transactions and of the platform itself that can never be sent
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Messages that the platform could not read
     #[command(subcommand)]
     Parked(ParkedCommand),

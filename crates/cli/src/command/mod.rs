@@ -6,6 +6,7 @@ pub(crate) mod dead;
 pub(crate) mod demo;
 mod doctor;
 mod init;
+pub(crate) mod outbox;
 pub(crate) mod parked;
 pub(crate) mod pause;
 mod queues;
@@ -40,6 +41,7 @@ pub(crate) async fn run(
         Command::Session(command) => session::run(command, global, output).await,
         Command::Queues => queues::run(global, output).await,
         Command::Dead(command) => dead::run(command, global, output).await,
+        Command::Outbox(command) => outbox::run(command, global, output).await,
         Command::Parked(command) => parked::run(command, global, output).await,
         Command::Pause(args) => pause::run(args, Wanted::Paused, global, output).await,
         Command::Resume(args) => pause::run(args, Wanted::Resumed, global, output).await,

@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod hostile;
 mod lists;
+mod outbox;
 mod parked;
 mod program;
 mod refused;

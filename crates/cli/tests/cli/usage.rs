@@ -90,7 +90,8 @@ async fn a_bad_line_of_a_file_is_named() {
 async fn help_is_an_answer() {
     let ran = Program::new().run(&["--help"]).await.ends_with(0);
     for command in [
-        "init", "topology", "send", "task", "queues", "dead", "parked", "workers", "doctor",
+        "init", "topology", "send", "task", "queues", "dead", "outbox", "parked", "workers",
+        "doctor",
     ] {
         assert!(
             ran.stdout.contains(&format!("\n  {command} ")),

@@ -186,7 +186,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER outbox_wake AFTER INSERT ON outbox
+-- Also by what is to be tried once more.
+CREATE TRIGGER outbox_wake AFTER INSERT OR UPDATE OF refusal ON outbox
     FOR EACH STATEMENT EXECUTE FUNCTION counterfoil_outbox_wake();
 
 -- Tasks that are sent at fixed times.

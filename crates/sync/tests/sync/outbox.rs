@@ -128,7 +128,7 @@ async fn a_full_queue_and_a_message_that_cannot_be_sent_hold_up_nobody(
     let demo = world.names.service_queue(&ServiceName::new("demo")?);
     assert_eq!(taken(&world, &demo, 10).await?, others);
     let refused = eventually("the bad one to be set aside", SOON, async || {
-        Ok(world.store.refused_messages(10).await?.pop())
+        Ok(world.store.refused_messages(None, 10).await?.pop())
     });
     assert_eq!(refused.await?.key, "bad");
     let queue = world.names.service_queue(&service);

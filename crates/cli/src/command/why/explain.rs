@@ -1,46 +1,12 @@
 //! From facts to plain words, and what to do: pure.
 
+use super::explanation::Explanation;
 use super::facts::{Facts, QueueState};
 use super::gone;
 use crate::when::shown;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::TaskState;
-use serde::Serialize;
-
-/// Where a task is, why, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Explanation {
-    /// A word for programs: `waiting`, `running`, `held`…
-    pub(super) place: &'static str,
-    /// The answer, in one sentence.
-    pub(super) answer: String,
-    /// What goes with it.
-    pub(super) details: Vec<String>,
-    /// What can be done.
-    pub(super) remedies: Vec<String>,
-}
-
-impl Explanation {
-    pub(super) fn new(place: &'static str, answer: impl Into<String>) -> Self {
-        Self {
-            place,
-            answer: answer.into(),
-            details: Vec::new(),
-            remedies: Vec::new(),
-        }
-    }
-
-    pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.details.push(detail.into());
-        self
-    }
-
-    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedies.push(remedy.into());
-        self
-    }
-}
 
 /// Explains the task.
 pub(super) fn explain(facts: &Facts) -> Explanation {
@@ -109,6 +75,15 @@ fn pending(facts: &Facts) -> Explanation {
         )
         .remedy(format!("counterfoil task resume {}", task.id));
     }
+    if let Some(why) = &facts.refusal {
+        let answer = format!("it is in the outbox, and can never be sent as it is: {why}");
+        return Explanation::new("refused", answer)
+            .remedy(format!(
+                "mend what it is refused for, then counterfoil outbox retry {}",
+                task.id
+            ))
+            .remedy(format!("counterfoil outbox discard {}", task.id));
+    }
     if let Some(eta) = task.eta.filter(|eta| *eta > facts.now) {
         let wait = span(eta - facts.now);
         return Explanation::new(
@@ -142,13 +117,6 @@ fn waiting(facts: &Facts) -> Explanation {
         QueueState::There { ready, consumers } => in_queue(facts, *ready, *consumers),
     }
     .details_of(attempt(task))
-}
-
-impl Explanation {
-    fn details_of(mut self, details: Option<String>) -> Self {
-        self.details.extend(details);
-        self
-    }
 }
 
 pub(super) fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation {

@@ -1,6 +1,7 @@
 //! Tasks that a worker had which is gone: who goes on.
 
-use super::explain::{Explanation, in_queue};
+use super::explain::in_queue;
+use super::explanation::Explanation;
 use super::facts::{Facts, QueueState, WorkerFact};
 use crate::when::shown;
 

@@ -1,7 +1,7 @@
 //! Ids that have no row: those of sessions, of finalizers that are not sent yet, and of tasks that somebody
 //! deleted.
 
-use super::explain::Explanation;
+use super::explanation::Explanation;
 use crate::failure::Failure;
 use crate::when::shown;
 use chrono::{DateTime, Utc};

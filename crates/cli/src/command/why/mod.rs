@@ -1,6 +1,7 @@
 //! `why`: where a task is, what it waits for, and what to do about it.
 
 mod explain;
+mod explanation;
 mod facts;
 mod gone;
 mod group;
@@ -23,7 +24,8 @@ use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::{Priority, SessionId};
-use explain::{Explanation, explain, unknown};
+use explain::{explain, unknown};
+use explanation::Explanation;
 use facts::{Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
 use serde_json::Value;
 use std::sync::Arc;
@@ -139,7 +141,10 @@ async fn gather(
         let family = asked_about(store, root).await?.into_iter();
         asked.extend(family.filter(|row| row.kind == "revoke_family"));
     }
+    let refused = store.refused_messages(Some(task.task_id.as_str()), 1);
+    let refusal = refused.await?.pop().map(|message| message.refusal);
     Ok(Facts {
+        refusal,
         consumed_by: consumed_by.map(fact).collect(),
         worker: named.map(fact),
         tokens: tokens(&workers, &task.name, now),

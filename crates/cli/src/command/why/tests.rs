@@ -1,6 +1,7 @@
 //! What is said about a task in every place that it can be in.
 
-use super::explain::{Explanation, explain, unknown};
+use super::explain::{explain, unknown};
+use super::explanation::Explanation;
 use super::facts::{Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
 use crate::command::sample::task_row;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -37,6 +38,7 @@ fn facts(state: TaskState) -> Facts {
         tokens: None,
         session: None,
         is_unsent: false,
+        refusal: None,
         lost_after: Duration::from_secs(360),
         lag: Lag::Known {
             tracking: 0,
