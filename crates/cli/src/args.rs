@@ -68,6 +68,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Parked(ParkedCommand),
     /// Where a task is, what it waits for, and what to do about it
+    ///
+    /// Explains ids of sessions, too, and of tasks that are not sent yet or were deleted.
     #[command(
         override_usage = "counterfoil why <ID>\n       counterfoil why --name <TYPE> --identifier <I>"
     )]

@@ -280,6 +280,8 @@ async fn a_worker_is_found_by_how_its_id_begins_unless_it_is_gone(
     batch.worker(worker("demo@h.1.aa", Phase::Running));
     batch.worker(worker("demo@h.2.bb", Phase::Quiet));
     batch.worker(worker("gone@h.3.cc", Phase::Stopped));
+    // Its predecessor is not meant.
+    batch.worker(worker("demo@h.1.zz", Phase::Stopped));
     site.store.apply(&batch).await?;
     let ran = site
         .program

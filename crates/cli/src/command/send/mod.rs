@@ -72,7 +72,7 @@ pub(crate) struct SendArgs {
     /// Id of the task [default: a new one]; sent again under the same id, it has one row and may run again
     #[arg(long)]
     id: Option<TaskId>,
-    /// Name for it among the tasks of its type; nothing keeps two from having the same
+    /// Name for it among the living tasks of its type: of two with the same, the daemon revokes the later one
     #[arg(long)]
     identifier: Option<String>,
     /// Who wants the task

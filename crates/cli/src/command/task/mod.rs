@@ -28,6 +28,9 @@ use std::sync::Arc;
 pub(crate) enum TaskCommand {
     /// List tasks, newest first
     ///
+    /// ID is the public id. On the wire, in logs and in what `send` prints, a task has another; commands take
+    /// either.
+    ///
     /// ATTEMPT tells how the task got where it is, a number each: how often the platform sent it
     /// again, how many retries there were, how often the broker had delivered the last one before.
     List(list::ListArgs),

@@ -61,7 +61,8 @@ fn unroutable(facts: &Facts) -> Explanation {
             .remedy("if it stays so, a binding is missing: see `counterfoil topology verify`"),
         QueueState::Missing | QueueState::Unknown { .. } => explanation
             .detail("it is sent again by itself as soon as that queue is there")
-            .remedy("start a worker of the service, or name it in broker.services and run `counterfoil topology apply`"),
+            .remedy("start a worker of the service, or name it in broker.services and run `counterfoil topology apply`")
+            .remedy(format!("if its name is mistyped: counterfoil task cancel {}", facts.task.id)),
     }
 }
 
@@ -179,7 +180,7 @@ fn tokens(facts: &Facts) -> Option<String> {
 }
 
 fn received(facts: &Facts) -> Explanation {
-    if let Some(worker) = facts.worker.as_ref().filter(|worker| !worker.is_alive) {
+    if let Some(worker) = gone::lost(facts) {
         return gone::explain(facts, worker, "waited for a free place on");
     }
     let worker = worker_name(&facts.task);
@@ -192,7 +193,7 @@ fn received(facts: &Facts) -> Explanation {
 
 fn running(facts: &Facts) -> Explanation {
     let task = &facts.task;
-    if let Some(worker) = facts.worker.as_ref().filter(|worker| !worker.is_alive) {
+    if let Some(worker) = gone::lost(facts) {
         return gone::explain(facts, worker, "ran on")
             .details_of(progress(task))
             .details_of(attempt(task));
@@ -200,7 +201,16 @@ fn running(facts: &Facts) -> Explanation {
     let worker = worker_name(task);
     let answer = format!("it runs on {worker} since {}", shown(task.last_updated));
     let explanation = Explanation::new("running", answer).details_of(progress(task));
-    with_worker(facts, explanation).details_of(attempt(task))
+    let is_asked = facts.asked.iter().any(|row| row.kind.starts_with("revoke"));
+    let asked = is_asked.then(|| {
+        format!(
+            "its worker is asked to stop it{}",
+            asked_by(facts, "revoke")
+        )
+    });
+    with_worker(facts, explanation)
+        .details_of(asked)
+        .details_of(attempt(task))
 }
 
 fn progress(task: &TaskRow) -> Option<String> {
@@ -220,7 +230,17 @@ fn progress(task: &TaskRow) -> Option<String> {
 fn with_worker(facts: &Facts, explanation: Explanation) -> Explanation {
     let explanation = match &facts.worker {
         Some(worker) => {
-            explanation.detail(format!("the worker was heard of {} ago", span(worker.age)))
+            let late = match worker.age > worker.interval * 3 / 2 {
+                true => format!(
+                    ", and gives a sign every {}: it may be gone",
+                    span(worker.interval)
+                ),
+                false => String::new(),
+            };
+            explanation.detail(format!(
+                "the worker was heard of {} ago{late}",
+                span(worker.age)
+            ))
         }
         None => explanation.detail("no sign of life of that worker is known"),
     };

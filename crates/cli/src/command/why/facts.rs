@@ -65,6 +65,8 @@ pub(super) enum QueueState {
 pub(super) struct WorkerFact {
     pub(super) id: String,
     pub(super) age: TimeDelta,
+    /// How often it gives a sign of life.
+    pub(super) interval: TimeDelta,
     pub(super) is_alive: bool,
     pub(super) phase: String,
     pub(super) running: i64,

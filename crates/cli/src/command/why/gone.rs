@@ -5,12 +5,26 @@ use super::explanation::Explanation;
 use super::facts::{Facts, QueueState, WorkerFact};
 use crate::when::shown;
 
+/// The worker that has the task, when there are signs that it has it no more: nothing was heard of it for too
+/// long, or nobody consumes the queue, which it would do.
+pub(super) fn lost(facts: &Facts) -> Option<&WorkerFact> {
+    let is_missed = |worker: &WorkerFact| {
+        let nobody = matches!(facts.queue.state, QueueState::There { consumers: 0, .. });
+        nobody && worker.phase == "running" && facts.paused_by.is_none()
+    };
+    let worker = facts.worker.as_ref();
+    worker.filter(|worker| !worker.is_alive || is_missed(worker))
+}
+
 /// What there is to say of a task that `worker` had, which is not heard of any more. `had` says what it did
 /// with it.
 pub(super) fn explain(facts: &Facts, worker: &WorkerFact, had: &str) -> Explanation {
     let since = shown(facts.now - worker.age);
     let gone = match worker.phase.as_str() {
         "stopped" => format!("which has stopped at {since}"),
+        _ if worker.is_alive => {
+            format!("of which the broker has no consumer any more; it was last heard of at {since}")
+        }
         _ => format!("which is not heard of any more since {since}"),
     };
     let answer = format!("it {had} worker {}, {gone}", worker.id);
@@ -52,3 +66,7 @@ pub(super) fn explain(facts: &Facts, worker: &WorkerFact, had: &str) -> Explanat
             .detail("the broker gives the message to another worker as soon as it notices"),
     }
 }
+
+#[cfg(test)]
+#[path = "gone_tests.rs"]
+mod tests;

@@ -10,7 +10,7 @@ use counterfoil_toolbox::TaskState;
 use std::time::Duration;
 use uuid::Uuid;
 
-fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
 }
 
@@ -48,17 +48,18 @@ fn facts(state: TaskState) -> Facts {
     }
 }
 
-fn queue(ready: u32, consumers: u32) -> Queue {
+pub(super) fn queue(ready: u32, consumers: u32) -> Queue {
     Queue {
         name: "demo".to_owned(),
         state: QueueState::There { ready, consumers },
     }
 }
 
-fn worker(is_alive: bool) -> WorkerFact {
+pub(super) fn worker(is_alive: bool) -> WorkerFact {
     WorkerFact {
         id: "demo@h.1".to_owned(),
         age: TimeDelta::seconds(7),
+        interval: TimeDelta::seconds(10),
         is_alive,
         phase: "running".to_owned(),
         running: 64,
@@ -78,13 +79,13 @@ fn said(explanation: &Explanation) -> String {
 }
 
 /// What is said of facts that `change` makes special.
-fn told(state: TaskState, change: impl FnOnce(&mut Facts)) -> String {
+pub(super) fn told(state: TaskState, change: impl FnOnce(&mut Facts)) -> String {
     let mut facts = facts(state);
     change(&mut facts);
     said(&explain(&facts))
 }
 
-fn holds(text: &str, parts: &[&str]) {
+pub(super) fn holds(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
@@ -204,88 +205,6 @@ fn one_that_is_held_delayed_or_nobodys_is_told_until_when() {
             "unroutable: no service owns it: its key leads to queue demo",
             "topology apply",
         ],
-    );
-}
-
-#[test]
-fn one_that_runs_is_told_where_and_who_goes_on_if_its_worker_is_gone() {
-    let with = |is_alive: bool, lease: bool| {
-        told(TaskState::Progress, |facts| {
-            facts.task.worker = Some("demo@h.1".to_owned());
-            facts.task.progress_current = Some(3);
-            facts.worker = Some(worker(is_alive));
-            facts.task.lease_until = lease.then(|| now() + TimeDelta::minutes(1));
-        })
-    };
-    holds(
-        &with(true, false),
-        &[
-            "running: it runs on worker demo@h.1 since",
-            "heard of 7s ago",
-            "progress: 3",
-        ],
-    );
-    holds(
-        &with(true, true),
-        &["its lease holds until 2027-01-15 08:01:00"],
-    );
-    let gone = "worker_gone: it ran on worker demo@h.1, which is not heard of any more since 2027-01-15 07:59:53";
-    holds(
-        &with(false, false),
-        &[
-            gone,
-            "the broker has its message again: it waits in queue demo, one of 3",
-            "progress: 3",
-        ],
-    );
-    holds(
-        &with(false, true),
-        &[
-            gone,
-            "the daemon sends it again soon after its lease ends, at 2027-01-15 08:01:00",
-        ],
-    );
-}
-
-#[test]
-fn what_a_lost_worker_had_is_followed_to_wherever_its_message_can_be() {
-    let with = |state: QueueState, told_to_stop: bool| {
-        told(TaskState::Received, |facts| {
-            facts.queue.state = state;
-            let mut lost = worker(false);
-            if told_to_stop {
-                lost.phase = "stopped".to_owned();
-            }
-            facts.worker = Some(lost);
-        })
-    };
-    let there = |ready, consumers| QueueState::There { ready, consumers };
-    holds(
-        &with(there(0, 2), true),
-        &[
-            "it waited for a free place on worker demo@h.1, which has stopped at 2027",
-            "another worker has its message already and has not told yet",
-        ],
-    );
-    holds(
-        &with(there(0, 0), false),
-        &[
-            "its message is gone: `counterfoil audit` tells",
-            "start a worker of the service",
-        ],
-    );
-    holds(
-        &with(there(4, 0), false),
-        &["one of 4 messages, and nobody consumes that"],
-    );
-    holds(
-        &with(QueueState::Missing, false),
-        &["task rerun --force pub1"],
-    );
-    let reason = "away".to_owned();
-    holds(
-        &with(QueueState::Unknown { reason }, false),
-        &["to another worker as soon as it notices"],
     );
 }
 

@@ -80,14 +80,19 @@ pub(super) async fn run(
 /// The living worker with this id, or with the one id that begins so.
 async fn find(store: &dyn Store, id: &str) -> Result<WorkerId, Failure> {
     let remedy = "see `counterfoil workers`";
+    let now = store.clock().await?;
     let workers = store.workers().await?;
     let exact = workers.iter().find(|worker| worker.id == id);
     let begins: Vec<&WorkerRow> = match exact {
         Some(worker) => vec![worker],
-        None => workers
-            .iter()
-            .filter(|worker| worker.id.starts_with(id))
-            .collect(),
+        None => {
+            let begins = workers.iter().filter(|worker| worker.id.starts_with(id));
+            let all: Vec<&WorkerRow> = begins.collect();
+            let living = all.iter().filter(|worker| is_alive(worker, now));
+            let living: Vec<&WorkerRow> = living.copied().collect();
+            // Nobody means one that is gone while there is another.
+            if living.is_empty() { all } else { living }
+        }
     };
     let worker = match begins.as_slice() {
         [] => {
@@ -96,13 +101,13 @@ async fn find(store: &dyn Store, id: &str) -> Result<WorkerId, Failure> {
             );
         }
         [worker] => *worker,
-        [..] => {
+        [first, ..] => {
             let count = begins.len();
             let message = format!("{count} workers have ids that begin with {id:?}");
+            let remedy = format!("write more of the id, for example {}; {remedy}", first.id);
             return Err(Failure::failed(message).remedy(remedy));
         }
     };
-    let now = store.clock().await?;
     if !is_alive(worker, now) {
         let since = (now - worker.last_heartbeat).num_seconds().max(0);
         let message = format!(
