@@ -108,7 +108,7 @@ impl What {
         Words {
             things: ["message", "messages"],
             done: match self {
-                Self::Retry => "sent again",
+                Self::Retry => "queued again",
                 Self::Discard(_) => "discarded",
             },
         }

@@ -62,7 +62,7 @@ async fn a_refused_message_is_listed_explained_and_sent_again(stage: Stage) -> a
     let dry = ["outbox", "retry", "--all", "--dry-run"];
     let dry = program.run(&dry).await.ends_with(0);
     assert!(
-        dry.stderr.contains("1 message would be sent again"),
+        dry.stderr.contains("1 message would be queued again"),
         "{dry:?}"
     );
     assert_eq!(stage.store.outbox_state().await?.refused, 1);
@@ -70,7 +70,7 @@ async fn a_refused_message_is_listed_explained_and_sent_again(stage: Stage) -> a
     let daemon = stage.daemon();
     let retried = program.run(&["outbox", "retry", id]).await.ends_with(0);
     assert!(
-        retried.stdout.contains("1 message sent again"),
+        retried.stdout.contains("1 message queued again"),
         "{retried:?}"
     );
     eventually("the message to be in its queue", SOON, async || {
