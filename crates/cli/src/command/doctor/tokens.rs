@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 /// So long a worker may run before the tokens of its limits are there: its first sign of life, a look of the
 /// daemon, and a moment in which the new queue becomes safe.
-const MADE_WITHIN: TimeDelta = TimeDelta::seconds(30);
+const MADE_WITHIN: TimeDelta = TimeDelta::seconds(15);
 
 /// A limit that workers keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +62,11 @@ fn limits_of(worker: &WorkerRow, now: DateTime<Utc>) -> BTreeMap<TaskName, Limit
     let reports = serde_json::from_str::<BTreeMap<TaskName, LimitReport>>(worker.limits.get());
     // Written by the daemon; by anybody else, it is no limit.
     let reports = reports.unwrap_or_default().into_iter();
-    let is_new = worker.started_at.is_some_and(|at| now - at < MADE_WITHIN);
+    let began = worker.started_at.is_some_and(|at| now - at < MADE_WITHIN);
     let limit = |report: LimitReport| Limit {
         most: report.limit,
-        is_new,
+        // Whoever had some has seen their queue.
+        is_new: began && report.tokens.is_empty(),
     };
     reports
         .map(|(task, report)| (task, limit(report)))

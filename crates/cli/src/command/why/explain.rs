@@ -141,7 +141,11 @@ pub(super) fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation
     }
     let answer = format!("it waits in queue {queue}, one of {ready} messages");
     if consumers == 0 {
+        let idle = facts.consumed_by.iter().find(|it| it.phase != "running");
         return Explanation::new("waiting", format!("{answer}, and nobody consumes that"))
+            .details_of(
+                idle.map(|it| format!("worker {} is {}: it takes nothing", it.id, it.phase)),
+            )
             .remedy("start a worker of the service: see `counterfoil workers`");
     }
     let ready_workers = facts.consumed_by.iter().filter(|it| it.phase == "running");

@@ -107,6 +107,17 @@ fn a_task_that_waits_is_told_where_behind_whom_and_for_what() {
     });
     holds(&text, &["nobody consumes that", "start a worker"]);
     let text = told(TaskState::Pending, |facts| {
+        facts.queue = queue(3, 0);
+        facts.consumed_by[0].phase = "quiet".to_owned();
+    });
+    holds(
+        &text,
+        &[
+            "nobody consumes that",
+            "worker demo@h.1 is quiet: it takes nothing",
+        ],
+    );
+    let text = told(TaskState::Pending, |facts| {
         facts.paused_by = Some("ana".to_owned())
     });
     holds(
