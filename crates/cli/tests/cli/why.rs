@@ -63,6 +63,16 @@ async fn a_session_and_a_finalizer_that_is_not_sent_yet_are_explained(
     let json = ["why", finalizer.as_str(), "--json"];
     let place = program.run(&json).await.ends_with(0).document()["place"].clone();
     assert_eq!(place, "finalizer");
+    let unknown = program.run(&["why", "mistyped"]).await.ends_with(1);
+    assert!(!unknown.stderr.contains("counterfoil why"), "{unknown:?}");
+    let unknown = program
+        .run(&["task", "show", "mistyped"])
+        .await
+        .ends_with(1);
+    assert!(
+        unknown.stderr.contains("`counterfoil why ID`"),
+        "{unknown:?}"
+    );
     Ok(())
 }
 

@@ -63,6 +63,9 @@ async fn answer(
     let task = match find(store, id).await {
         Ok(task) => task,
         Err(failure) => {
+            let failure = failure.remedy(
+                "see `counterfoil task list`; the daemon must run for tasks to be mirrored",
+            );
             let Some(id) = id.text() else {
                 return Err(failure);
             };
