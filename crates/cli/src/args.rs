@@ -1,12 +1,11 @@
 //! What can be typed.
 
 use crate::command::{
-    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, parked::ParkedCommand,
-    schedule::ScheduleCommand, send::SendArgs, session::SessionCommand, task::TaskCommand,
-    topology::TopologyCommand, workers::WorkersArgs,
+    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, outbox::OutboxCommand,
+    parked::ParkedCommand, pause::PauseArgs, schedule::ScheduleCommand, send::SendArgs,
+    session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
-use counterfoil_toolbox::names::ServiceName;
 use std::path::PathBuf;
 
 /// A task framework over RabbitMQ: send tasks, and see what became of them.
@@ -56,22 +55,24 @@ pub(crate) enum Command {
     /// How full queues are, and who consumes them
     Queues,
     /// Start nothing of a service any more; what runs may finish
-    Pause {
-        /// The service
-        service: ServiceName,
-    },
+    Pause(PauseArgs),
     /// Let a paused service go on
-    Resume {
-        /// The service
-        service: ServiceName,
-    },
+    Resume(PauseArgs),
     /// Tasks in the dead queue of a service: list them, run them again, throw them away
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Messages of transactions and of the platform itself that can never be sent
+    #[command(subcommand)]
+    Outbox(OutboxCommand),
     /// Messages that the platform could not read
     #[command(subcommand)]
     Parked(ParkedCommand),
     /// Where a task is, what it waits for, and what to do about it
+    ///
+    /// Explains ids of sessions, too, and of tasks that are not sent yet or were deleted.
+    #[command(
+        override_usage = "counterfoil why <ID>\n       counterfoil why --name <TYPE> --identifier <I>"
+    )]
     Why(crate::command::task::Id),
     /// Workers that were heard of
     Workers(WorkersArgs),

@@ -1,7 +1,8 @@
 //! Asking workers for something: it goes through the database, and the daemon passes it on.
 
 use crate::failure::Failure;
-use counterfoil_store::{Batch, Store};
+use chrono::Utc;
+use counterfoil_store::{Batch, Deed, Store};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -16,6 +17,36 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) fn who() -> Option<String> {
     let name = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
     ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(name)
+}
+
+/// Who does it, for the history of the tasks and whoever looks at what holds.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Doer {
+    /// Who does this, for all to see [default: $USER]
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+impl Doer {
+    /// The one who does `action`, now.
+    pub(crate) fn deed<'a>(&'a self, action: &'a str) -> Deed<'a> {
+        Deed {
+            action,
+            by: self.name(),
+            at: Utc::now(),
+        }
+    }
+
+    /// The name, if there is one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.by.as_deref()
+    }
+
+    /// The same with the user of this machine where nobody was named.
+    pub(crate) fn or_user(mut self) -> Self {
+        self.by = self.by.filter(|by| !by.is_empty()).or_else(who);
+        self
+    }
 }
 
 /// The database's code for a right that is missing.

@@ -8,6 +8,7 @@ mod asking;
 mod command;
 mod each;
 mod failure;
+mod known;
 mod open;
 mod output;
 mod text;

@@ -73,6 +73,25 @@ impl Output {
         self.table(columns, items.iter().map(row))
     }
 
+    /// The first `limit` of a list that has one more where there are more, which is said then.
+    pub(crate) fn beginning<T: Serialize>(
+        &mut self,
+        items: &[T],
+        limit: u32,
+        columns: &[Column],
+        row: impl Fn(&T) -> Vec<String>,
+    ) -> Result<(), Failure> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let shown = &items[..items.len().min(limit)];
+        self.list(shown, columns, row)?;
+        if shown.len() < items.len() {
+            // Behind what it is about, also where both go to one place.
+            self.flush()?;
+            eprintln!("there are more than these {limit}: --limit shows them");
+        }
+        Ok(())
+    }
+
     /// A table for people.
     pub(crate) fn table(
         &mut self,

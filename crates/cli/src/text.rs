@@ -45,6 +45,18 @@ pub(crate) fn short(text: &str) -> String {
     }
 }
 
+/// `text` as far as it is of use to people, and how much of it that is.
+pub(crate) fn beginning(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!(
+            "{}… ({most} of {} characters; --json shows all)",
+            &text[..end],
+            text.chars().count()
+        ),
+        None => text.to_owned(),
+    }
+}
+
 /// Like [`plain`], line by line.
 pub(crate) fn block(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")
@@ -83,5 +95,11 @@ mod tests {
         let long = "é".repeat(81);
         assert_eq!(short(&long), format!("{}…", "é".repeat(80)));
         assert_eq!(short(&long[..160]), "é".repeat(80));
+        let told = format!(
+            "{}… (80 of 81 characters; --json shows all)",
+            "é".repeat(80)
+        );
+        assert_eq!(beginning(&long, 80), told);
+        assert_eq!(beginning(&long, 81), long);
     }
 }

@@ -42,7 +42,7 @@ mod worker_seen;
 
 pub use asking::Asking;
 pub use batch::{Applied, Batch, CanaryPlace, MarkerPlace};
-pub use books::{Books, Stray};
+pub use books::{Books, DeletedTask, Stray};
 pub use control::{Cancelling, ControlFilter, HeldBack};
 pub use copy::{Seen, TrackingCopy};
 pub use error::{BoxError, FaultClass, StoreError};

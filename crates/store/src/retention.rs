@@ -86,8 +86,18 @@ pub trait Retention: Send + Sync {
     /// with them, in one transaction, and tells how many went.
     async fn remove_sessions(&self, ids: &[SessionId]) -> Result<usize, StoreError>;
 
-    /// Forgets what was asked of workers and has not held for so long.
+    /// Forgets what was asked of workers and has not held for so long, and which tasks people deleted so long
+    /// ago unless their dead letters are still there.
     async fn forget_controls(&self, ended_for: Duration) -> Result<(), StoreError>;
+}
+
+/// Why tasks leave the database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Going<'a> {
+    /// Somebody wants it, which is remembered.
+    Deleted { by: Option<&'a str> },
+    /// They were kept for so long.
+    Old { seconds: i64 },
 }
 
 /// A row of `old_of_type.sql` and `old_of_retention.sql`.
@@ -159,7 +169,8 @@ macro_rules! implement_retention {
                 let mut removed = crate::retention::Removed { tasks: 0, next };
                 if !ids.is_empty() {
                     let mut held = self.limits.acquire(WHAT, self.writers()).await?;
-                    let deleted = Self::delete_now(&mut held, self.sql, &ids, Some(keep));
+                    let old = crate::retention::Going::Old { seconds: keep };
+                    let deleted = Self::delete_now(&mut held, self.sql, &ids, old);
                     let deleted = self.limits.within(WHAT, deleted).await;
                     removed.tasks = held.settle(deleted)?.len();
                 }
@@ -221,7 +232,10 @@ macro_rules! implement_retention {
                 let statement = query(self.sql.delete_ended_controls)
                     .bind(crate::retention::seconds(ended_for));
                 self.execute("forget what was asked of workers", statement)
-                    .await
+                    .await?;
+                let statement =
+                    query(self.sql.forget_deleted).bind(crate::retention::seconds(ended_for));
+                self.execute("forget deleted tasks", statement).await
             }
         }
 

@@ -34,6 +34,8 @@ pub(crate) struct Statements {
     pub(crate) delete_stray_results: &'static str,
     pub(crate) delete_subtasks: &'static str,
     pub(crate) delete_tasks: &'static str,
+    pub(crate) deleted_task: &'static str,
+    pub(crate) discard_refused: &'static str,
     pub(crate) doubles: &'static str,
     pub(crate) due_outbox: &'static str,
     pub(crate) due_schedules: &'static str,
@@ -45,6 +47,7 @@ pub(crate) struct Statements {
     pub(crate) family_counts: &'static str,
     pub(crate) family_results: &'static str,
     pub(crate) finish_session: &'static str,
+    pub(crate) forget_deleted: &'static str,
     pub(crate) forget_sent: &'static str,
     pub(crate) handle_dead: &'static str,
     pub(crate) has_migrations: &'static str,
@@ -52,6 +55,7 @@ pub(crate) struct Statements {
     pub(crate) ids_without_row: &'static str,
     pub(crate) insert_canary: &'static str,
     pub(crate) insert_control: &'static str,
+    pub(crate) insert_deleted: &'static str,
     pub(crate) insert_event: &'static str,
     pub(crate) insert_log: &'static str,
     pub(crate) insert_marker: &'static str,
@@ -85,6 +89,7 @@ pub(crate) struct Statements {
     pub(crate) result: &'static str,
     pub(crate) retentions: &'static str,
     pub(crate) retries: &'static str,
+    pub(crate) retry_refused: &'static str,
     pub(crate) schedules: &'static str,
     pub(crate) seen_of_sessions: &'static str,
     pub(crate) services: &'static str,
@@ -134,19 +139,20 @@ macro_rules! statements {
             dead_services delayed_tasks delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
             delete_results delete_schedule delete_stray_events delete_stray_logs
-            delete_stray_results delete_subtasks delete_tasks doubles due_outbox due_schedules
-            enable_schedule end_control end_controls end_sessions family family_counts
-            family_results finish_session forget_sent handle_dead has_migrations history
-            ids_without_row insert_canary insert_control insert_event insert_log insert_marker
-            insert_outbox insert_outbox_at insert_schedule insert_session insert_subtasks
-            living_namesake lock_sessions log lost_tasks mark_published mark_sent marker_seen
-            missing_tasks move_schedule next_due old_of_retention old_of_type outbox_state
-            overdue_sessions owners parked probe refuse_message refused_messages remove_old
-            remove_sessions renew_leases result retentions retries schedules seen_of_sessions
-            services sessions sessions_of_tasks set_held shortest_lease stored_tasks strays
-            subtask_ends subtask_news subtasks task task_schema task_types task_with_identity tasks
-            tasks_of_sessions tasks_with_ids unpublished_controls unroutable unroutable_services
-            unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked
+            delete_stray_results delete_subtasks delete_tasks deleted_task discard_refused doubles
+            due_outbox due_schedules enable_schedule end_control end_controls end_sessions family
+            family_counts family_results finish_session forget_deleted forget_sent handle_dead
+            has_migrations history ids_without_row insert_canary insert_control insert_deleted
+            insert_event insert_log insert_marker insert_outbox insert_outbox_at insert_schedule
+            insert_session insert_subtasks living_namesake lock_sessions log lost_tasks
+            mark_published mark_sent marker_seen missing_tasks move_schedule next_due
+            old_of_retention old_of_type outbox_state overdue_sessions owners parked probe
+            refuse_message refused_messages remove_old remove_sessions renew_leases result
+            retentions retries retry_refused schedules seen_of_sessions services sessions
+            sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends subtask_news
+            subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
+            tasks_with_ids unpublished_controls unroutable unroutable_services unsent_subtasks
+            unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked
             upsert_result upsert_task upsert_worker waiting workers
         )
     };

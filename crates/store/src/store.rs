@@ -83,9 +83,13 @@ pub trait Store:
     async fn tasks_with_ids(&self, ids: &[TaskId]) -> Result<Vec<TaskRow>, StoreError>;
 
     /// Removes the rows, results, histories and logs of those of these tasks that are over and not
-    /// immutable, in one transaction, and returns which those were. Dead letters stay: their messages
-    /// are still at the broker.
-    async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError>;
+    /// immutable, in one transaction, and returns which those were. Who did it stays: see
+    /// [`deleted_task`](Books::deleted_task). Dead letters stay too: their messages are still at the broker.
+    async fn delete_tasks(
+        &self,
+        ids: &[TaskId],
+        by: Option<&str>,
+    ) -> Result<HashSet<TaskId>, StoreError>;
 
     /// What happened to a task, in the order of its attempts: the last 10,000 lines.
     async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError>;

@@ -123,7 +123,28 @@ pub fn configuration(config: &Config) -> Vec<Check> {
             "lower worker.time_limit, or raise consumer_timeout at the broker and broker.consumer_timeout here",
         ));
     }
+    checks.extend(
+        config
+            .sync
+            .retention
+            .types
+            .keys()
+            .filter_map(|rule| one_name(&rule.to_string())),
+    );
     checks
+}
+
+/// A rule that is good for one task without a service, where all tasks of a service may be meant.
+fn one_name(rule: &str) -> Option<Check> {
+    (!rule.contains('.')).then(|| {
+        Check::warn(
+            "retention",
+            format!(
+                "the rule sync.retention.{rule} is only for tasks whose whole name is {rule:?}"
+            ),
+            &format!("for all tasks of the service {rule}, write \"{rule}.*\""),
+        )
+    })
 }
 
 fn is_local(url: &str) -> bool {
@@ -189,10 +210,10 @@ fn version(version: &str) -> Option<Check> {
         (3, 10..12) => Some(Check::warn(
             name,
             format!(
-                "{version}: one consumer timeout for all queues, which must be stated as broker.consumer_timeout; \
-                 no priorities within a quorum queue"
+                "{version}: one consumer timeout for all queues, and no priorities within a quorum queue"
             ),
-            "nothing has to be done; 3.12 sets consumer timeouts by queue, 4.0 checks CC headers against permissions",
+            "nothing has to be done, unless consumer_timeout was changed in the broker's own configuration: then set \
+             broker.consumer_timeout to the same. 3.12 sets it by queue, 4.0 checks CC headers against permissions",
         )),
         (3, _) | (4, 0..3) => None,
         _ => Some(Check::warn(
@@ -238,7 +259,7 @@ pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check>
         Check::fail(
             "topology",
             format!("{summary}; missing are {names}, and {more} more"),
-            "run `counterfoil topology apply`; `counterfoil topology plan` names all of them",
+            "run `counterfoil init`, or `counterfoil topology apply` if the database is ready; `counterfoil topology plan` names all of them",
         )
     } else {
         checks.splice(..0, missing);
@@ -280,6 +301,11 @@ mod tests {
         ] {
             assert_eq!(outcome(text), wanted, "{text}");
         }
+        let old = version("3.10.8").expect("a warning");
+        assert!(
+            !old.detail.contains("must"),
+            "nothing has to be done: {old:?}"
+        );
     }
 
     #[test]
@@ -310,6 +336,23 @@ mod tests {
             ("COUNTERFOIL_BROKER__URL", "amqp://u:p@127.0.0.1:5672/v"),
         ]);
         assert_eq!(local.len(), 1);
+    }
+
+    #[test]
+    fn a_retention_for_one_word_that_may_be_meant_for_a_service_warns() {
+        let load = |rule: &str| {
+            let variable = format!("COUNTERFOIL_SYNC__RETENTION__{rule}");
+            let options = LoadOptions::new(Role::Daemon).env([(variable, "30d".to_owned())]);
+            configuration(&Config::load(options).expect("good"))
+        };
+        assert_eq!(load("DEFAULT").len(), 1);
+        let warning = load("EXPORT").remove(1);
+        assert_eq!(warning.outcome, Outcome::Warn);
+        assert!(
+            warning.detail.contains("sync.retention.export"),
+            "{warning:?}"
+        );
+        assert!(warning.remedy.expect("one").contains("\"export.*\""));
     }
 
     #[tokio::test]

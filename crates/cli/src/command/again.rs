@@ -1,40 +1,14 @@
 //! Sending tasks again as their next run, on the way that leaves no second tracking copy.
 
-use crate::asking::who;
 use crate::failure::{Code, Failure};
 use chrono::{DateTime, Utc};
-use counterfoil_store::{Deed, Seen, StoredMessage, TrackingCopy};
+use counterfoil_store::{Seen, StoredMessage, TrackingCopy};
 use counterfoil_toolbox::message::{Content, TaskMessage, encode_run, encode_unread};
 use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
-
-/// Who does it, for the history of the tasks.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Doer {
-    /// Who does this, for the history of the tasks [default: $USER]
-    #[arg(long, value_name = "NAME")]
-    by: Option<String>,
-}
-
-impl Doer {
-    /// The one who does `action`, now.
-    pub(crate) fn deed<'a>(&'a self, action: &'a str) -> Deed<'a> {
-        Deed {
-            action,
-            by: self.by.as_deref(),
-            at: Utc::now(),
-        }
-    }
-
-    /// The same with the user of this machine where nobody was named.
-    pub(crate) fn or_user(mut self) -> Self {
-        self.by = self.by.filter(|by| !by.is_empty()).or_else(who);
-        self
-    }
-}
 
 /// A message to be sent again, and the task that it is.
 #[derive(Debug)]

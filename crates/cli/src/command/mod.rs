@@ -6,8 +6,9 @@ pub(crate) mod dead;
 pub(crate) mod demo;
 mod doctor;
 mod init;
+pub(crate) mod outbox;
 pub(crate) mod parked;
-mod pause;
+pub(crate) mod pause;
 mod queues;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -40,9 +41,10 @@ pub(crate) async fn run(
         Command::Session(command) => session::run(command, global, output).await,
         Command::Queues => queues::run(global, output).await,
         Command::Dead(command) => dead::run(command, global, output).await,
+        Command::Outbox(command) => outbox::run(command, global, output).await,
         Command::Parked(command) => parked::run(command, global, output).await,
-        Command::Pause { service } => pause::run(&service, Wanted::Paused, global, output).await,
-        Command::Resume { service } => pause::run(&service, Wanted::Resumed, global, output).await,
+        Command::Pause(args) => pause::run(args, Wanted::Paused, global, output).await,
+        Command::Resume(args) => pause::run(args, Wanted::Resumed, global, output).await,
         Command::Why(id) => why::run(&id, global, output).await,
         Command::Workers(args) => workers::run(args, global, output).await,
         Command::Audit(args) => audit::run(args, global, output).await,

@@ -5,7 +5,7 @@ use crate::each::{Each, Mode, Outcome, Subject, Words};
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, numbers, words};
-use crate::text::{block, plain, short};
+use crate::text::{beginning, block, plain, short};
 use crate::when::shown;
 use counterfoil_store::record::ParkedRow;
 use counterfoil_store::{Batch, ParkedFilter, Store};
@@ -206,7 +206,8 @@ async fn list(
     let filter = ParkedFilter {
         queue,
         id: None,
-        limit,
+        // One more than is shown tells that there are more.
+        limit: limit + 1,
     };
     let parked = store.parked(&filter).await?;
     let columns = [
@@ -218,7 +219,7 @@ async fn list(
         numbers("TIMES"),
         words("REASON"),
     ];
-    output.list(&parked, &columns, |row| {
+    output.beginning(&parked, limit, &columns, |row| {
         vec![
             shown(row.parked_at),
             row.id.to_string(),
@@ -263,6 +264,8 @@ fn show(row: &ParkedRow, output: &mut Output) -> Result<(), Failure> {
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
         output.line(format_args!("{name:<12} {}", plain(value)))?;
     }
-    let cut = body.chars().take(MAX_SHOWN).collect::<String>();
-    output.line(format_args!("body\n{}", block(&cut)))
+    output.line(format_args!(
+        "body\n{}",
+        block(&beginning(&body, MAX_SHOWN))
+    ))
 }

@@ -1,13 +1,14 @@
 //! `pause`, `resume`: whether anything of a service starts.
 
 use crate::args::Global;
-use crate::asking::{ask, passed_on, who};
+use crate::asking::{Doer, ask, passed_on};
 use crate::failure::Failure;
+use crate::known::warn_if_unknown;
 use crate::open;
 use crate::output::Output;
 use counterfoil_store::record::ControlRow;
 use counterfoil_store::{Batch, ControlFilter, Store};
-use counterfoil_toolbox::config::{Config, Needs};
+use counterfoil_toolbox::config::Needs;
 use counterfoil_toolbox::control::Order;
 use counterfoil_toolbox::names::ServiceName;
 use serde::Serialize;
@@ -17,6 +18,14 @@ use serde::Serialize;
 pub(crate) enum Wanted {
     Paused,
     Resumed,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PauseArgs {
+    /// The service
+    service: ServiceName,
+    #[command(flatten)]
+    doer: Doer,
 }
 
 #[derive(Debug, Serialize)]
@@ -30,17 +39,18 @@ struct Answer<'a> {
 }
 
 pub(crate) async fn run(
-    service: &ServiceName,
+    args: PauseArgs,
     wanted: Wanted,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let (service, doer) = (&args.service, args.doer.or_user());
     let config = open::config(global, Needs::DATABASE)?;
     let store = open::database(&config).await?;
-    warn_if_unknown(&*store, &config, service).await?;
+    warn_if_unknown(&*store, &config, service.as_str(), "").await?;
     let changed = wanted != now(&*store, service).await?;
     let passed_on = match changed {
-        true => change(&*store, service, wanted).await?,
+        true => change(&*store, service, wanted, &doer).await?,
         false => true,
     };
     store.close().await;
@@ -81,37 +91,19 @@ async fn now(store: &dyn Store, service: &ServiceName) -> Result<Wanted, Failure
     })
 }
 
-async fn change(store: &dyn Store, service: &ServiceName, wanted: Wanted) -> Result<bool, Failure> {
+async fn change(
+    store: &dyn Store,
+    service: &ServiceName,
+    wanted: Wanted,
+    doer: &Doer,
+) -> Result<bool, Failure> {
     let service = service.clone();
     let order = match wanted {
         Wanted::Paused => Order::PauseService { service },
         Wanted::Resumed => Order::ResumeService { service },
     };
     let mut batch = Batch::new();
-    let id = batch.ask(order, who().as_deref(), store.clock().await?);
+    let id = batch.ask(order, doer.name(), store.clock().await?);
     ask(store, &batch).await?;
     passed_on(store, &[id]).await
-}
-
-async fn warn_if_unknown(
-    store: &dyn Store,
-    config: &Config,
-    service: &ServiceName,
-) -> Result<(), Failure> {
-    let mut known = store.services().await?;
-    known.extend(
-        store
-            .workers()
-            .await?
-            .into_iter()
-            .map(|worker| worker.service),
-    );
-    known.extend(config.broker.services.iter().map(ServiceName::to_string));
-    known.sort();
-    known.dedup();
-    if !known.iter().any(|known| *known == *service.as_str()) {
-        let known = known.join(", ");
-        eprintln!("warning: nobody has heard of a service {service}; those known are {known}");
-    }
-    Ok(())
 }

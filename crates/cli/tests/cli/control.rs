@@ -2,7 +2,7 @@
 
 mod site;
 
-use counterfoil_store::{Batch, WorkerSeen};
+use counterfoil_store::{Batch, ControlFilter, WorkerSeen};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::heartbeat::Phase;
 use serde_json::Value;
@@ -37,6 +37,7 @@ on_both_databases!(
     a_task_is_paused_before_it_starts_and_resumed,
     a_service_is_paused_once_and_resumed_once,
     a_worker_is_found_by_how_its_id_begins_unless_it_is_gone,
+    whoever_asks_can_say_for_whom,
 );
 
 fn pair(kind: &str, subject: &str) -> (String, String) {
@@ -280,6 +281,8 @@ async fn a_worker_is_found_by_how_its_id_begins_unless_it_is_gone(
     batch.worker(worker("demo@h.1.aa", Phase::Running));
     batch.worker(worker("demo@h.2.bb", Phase::Quiet));
     batch.worker(worker("gone@h.3.cc", Phase::Stopped));
+    // Its predecessor is not meant.
+    batch.worker(worker("demo@h.1.zz", Phase::Stopped));
     site.store.apply(&batch).await?;
     let ran = site
         .program
@@ -323,5 +326,36 @@ async fn a_worker_is_found_by_how_its_id_begins_unless_it_is_gone(
         list.stdout.contains("quiet") && list.stdout.contains("CONTROL"),
         "{list:?}"
     );
+    Ok(())
+}
+
+/// A programme that acts for people names them: what holds tells who wanted it.
+async fn whoever_asks_can_say_for_whom(site: Site) -> anyhow::Result<()> {
+    let _daemon = site.daemon();
+    for id in ["a", "b", "c", "d"] {
+        site.task(id, id, TaskState::Pending).await?;
+    }
+    let mut batch = Batch::new();
+    batch.worker(worker("demo@h.1.aa", Phase::Running));
+    site.store.apply(&batch).await?;
+    for asked in [
+        &["task", "cancel", "a"][..],
+        &["task", "cancel", "b", "--family"],
+        &["task", "pause", "c"],
+        &["task", "pause", "d"],
+        &["task", "resume", "d"],
+        &["pause", "demo"],
+        &["workers", "quiet", "demo@h.1"],
+    ] {
+        let by_eve = [asked, &["--by", "eve"]].concat();
+        site.program.run(&by_eve).await.ends_with(0);
+    }
+    let rows = site.store.controls(&ControlFilter::default()).await?;
+    assert_eq!(rows.len(), 4, "quiet does not hold: {rows:?}");
+    for row in rows {
+        assert_eq!(row.created_by.as_deref(), Some("eve"), "{row:?}");
+    }
+    let why = site.row("a").await.error_message.expect("a reason");
+    assert_eq!(why, "it was cancelled by eve before it was started");
     Ok(())
 }

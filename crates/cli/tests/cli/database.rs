@@ -25,6 +25,10 @@ async fn init_makes_everything_ready(vhost: &Vhost, database: &str) {
     let before = program.run(&["doctor", "--json"]).await.ends_with(1);
     assert_eq!(outcome(&before, "topology"), "fail", "once for all");
     assert!(before.stdout.lines().count() < 10, "{before:?}");
+    assert!(
+        before.stdout.contains("\"run `counterfoil init`, or "),
+        "{before:?}"
+    );
 
     let first = program.run(&["init", "--json"]).await.ends_with(0);
     let document = first.document();

@@ -13,7 +13,33 @@ on_sqlite!(
     what_the_broker_gave_up_runs_again_too,
     records_without_a_message_are_told_and_can_be_forgotten,
     many_that_are_kept_do_not_hide_the_few_that_are_chosen,
+    an_id_that_no_dead_message_has_is_a_failure_and_the_others_are_dealt_with,
 );
+
+async fn an_id_that_no_dead_message_has_is_a_failure_and_the_others_are_dealt_with(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let daemon = stage.daemon();
+    let dead = stage.die("demo.add", FaultKind::Exhausted).await?;
+    stage.listed(1).await?;
+    let discard = [
+        "dead",
+        "discard",
+        "demo",
+        "--id",
+        "mistyped",
+        "--id",
+        id_of(&dead),
+    ];
+    let ran = stage.program.run(&discard).await.ends_with(1);
+    let told = "failed  mistyped  -  no message that was chosen has this id";
+    assert!(ran.stdout.contains(told), "{ran:?}");
+    assert!(
+        ran.stdout.contains("1 dead message discarded, 1 failed"),
+        "{ran:?}"
+    );
+    daemon.stop().await
+}
 
 async fn only_the_chosen_ones_are_redriven_and_the_others_stay_as_they_were(
     stage: Stage,

@@ -6,6 +6,8 @@ use counterfoil_testkit::eventually;
 on_both_databases!(
     a_schedule_is_added_listed_run_paused_resumed_and_removed,
     what_cannot_be_a_schedule_is_refused_by_name,
+    a_schedule_for_a_service_that_nobody_knows_is_added_with_a_warning,
+    arguments_that_do_not_fit_are_refused_and_nothing_is_added,
 );
 
 async fn a_schedule_is_added_listed_run_paused_resumed_and_removed(
@@ -124,6 +126,37 @@ async fn what_cannot_be_a_schedule_is_refused_by_name(stage: Stage) -> anyhow::R
         let refused = stage.program.run(&words).await.ends_with(2);
         assert!(refused.stderr.contains(told), "{}", refused.stderr);
     }
+    assert!(stage.store.schedules(None).await?.is_empty());
+    Ok(())
+}
+
+async fn a_schedule_for_a_service_that_nobody_knows_is_added_with_a_warning(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let add = async |name: &str, task: &str| {
+        let add = ["schedule", "add", name, "@daily", task, "--unvalidated"];
+        stage.program.run(&add).await.ends_with(0).stderr
+    };
+    assert_eq!(add("good", "demo.add").await, "");
+    let warned = add("mistyped", "dmeo.add").await;
+    let known = "warning: nobody has heard of a service dmeo; those known are demo";
+    assert!(warned.contains(known), "{warned}");
+    assert_eq!(stage.store.schedules(None).await?.len(), 2);
+    Ok(())
+}
+
+async fn arguments_that_do_not_fit_are_refused_and_nothing_is_added(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let schema = r#"{"demo.add": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}}"#;
+    stage.program.file("catalogue.json", schema);
+    stage
+        .program
+        .file("counterfoil.toml", "catalogue = \"catalogue.json\"");
+    let add = ["schedule", "add", "nightly", "@daily", "demo.add"];
+    let refused = stage.program.run(&add).await.ends_with(2).stderr;
+    let remedy = "remedy: nothing was added; mend the arguments, or have them sent as they are with --unvalidated";
+    assert!(refused.contains(remedy), "{refused}");
     assert!(stage.store.schedules(None).await?.is_empty());
     Ok(())
 }

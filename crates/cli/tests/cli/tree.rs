@@ -51,6 +51,12 @@ async fn a_family_of_ten_thousand_generations_is_shown_as_far_as_asked() -> anyh
     assert_eq!(lines[1000], "… 9000 more are not shown: see --limit");
     assert_eq!(lines[1001], "family: SUCCESS (10000 SUCCESS)");
 
+    let root = [
+        "task", "list", "--root", "task-77", "--limit", "5", "--json",
+    ];
+    let ran = program.run(&root).await.ends_with(0);
+    assert_eq!(ran.documents().len(), 5, "the family of any member");
+
     let limit = ["task", "tree", "task-77", "--limit", "20000"];
     let ran = program.run(&limit).await.ends_with(0);
     assert_eq!(ran.stdout.lines().count(), GENERATIONS + 1);

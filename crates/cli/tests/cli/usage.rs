@@ -51,6 +51,19 @@ async fn wrong_arguments_end_with_code_2_and_say_what_is_expected() {
         ),
         (&["task", "list", "--identifier", "a"], "--name"),
         (&["parked", "discard"], "<ID>..."),
+        (&["why"], "counterfoil why --name <TYPE> --identifier <I>"),
+        (
+            &["task", "show"],
+            "counterfoil task show --name <TYPE> --identifier <I>",
+        ),
+        (
+            &["task", "tree"],
+            "counterfoil task tree --name <TYPE> --identifier <I>",
+        ),
+        (
+            &["why", "--name", "a.b"],
+            "not provided:\n  --identifier <I>\n\n",
+        ),
     ] {
         let ran = program.run(args).await.ends_with(2);
         assert!(ran.stderr.contains(hint), "{args:?}: {}", ran.stderr);
@@ -77,7 +90,8 @@ async fn a_bad_line_of_a_file_is_named() {
 async fn help_is_an_answer() {
     let ran = Program::new().run(&["--help"]).await.ends_with(0);
     for command in [
-        "init", "topology", "send", "task", "queues", "dead", "parked", "workers", "doctor",
+        "init", "topology", "send", "task", "queues", "dead", "outbox", "parked", "workers",
+        "doctor",
     ] {
         assert!(
             ran.stdout.contains(&format!("\n  {command} ")),

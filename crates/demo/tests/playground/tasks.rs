@@ -4,7 +4,7 @@ use crate::stage::{Mirror, Stage};
 use anyhow::Result;
 use counterfoil_demo::tasks::{
     Abort, Add, Big, Block, Echo, ExportProject, Fail, FinalizeHarvest, Flaky, Hang,
-    HarvestResource, HarvestSource, Limited, Panic, Progress, Sleep, Throttled, Tree,
+    HarvestResource, HarvestSource, Limited, Long, Panic, Progress, Sleep, Throttled, Tree,
 };
 use counterfoil_toolbox::event::{EventKind, FaultKind};
 use counterfoil_toolbox::session::{SessionStatus, SessionSummary};
@@ -22,11 +22,13 @@ fn arguments<T: Task>() -> (&'static str, Vec<String>) {
 
 #[test]
 fn arguments_by_position_come_in_the_documented_order() {
+    let readme = include_str!("../../../../README.md");
     for ((name, found), documented) in [
         (arguments::<Add>(), "demo.add x y"),
         (arguments::<Echo>(), "demo.echo value"),
         (arguments::<Sleep>(), "demo.sleep seconds"),
         (arguments::<Limited>(), "demo.limited seconds"),
+        (arguments::<Long>(), "demo.long seconds"),
         (arguments::<Block>(), "demo.block seconds"),
         (arguments::<Fail>(), "demo.fail message"),
         (arguments::<Flaky>(), "demo.flaky key failures"),
@@ -47,6 +49,13 @@ fn arguments_by_position_come_in_the_documented_order() {
     ] {
         let words = [&[name.to_owned()], &found[..]].concat();
         assert_eq!(words.join(" "), documented);
+        // A row of the README's table begins with the task and its arguments.
+        let is_told = |line: &str| {
+            let told: Vec<_> = line.split('`').skip(1).step_by(2).collect();
+            told.starts_with(&words.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let is_part = name.starts_with("harvest.") && name != "harvest.source";
+        assert!(is_part || readme.lines().any(is_told), "{name}");
     }
 }
 

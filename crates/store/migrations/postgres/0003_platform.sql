@@ -191,7 +191,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER outbox_wake AFTER INSERT ON outbox
+-- Also by what is to be tried once more.
+CREATE TRIGGER outbox_wake AFTER INSERT OR UPDATE OF refusal ON outbox
     FOR EACH STATEMENT EXECUTE FUNCTION counterfoil_outbox_wake();
 
 -- Tasks that are sent at fixed times.
@@ -248,6 +249,17 @@ CREATE TABLE control (
 CREATE INDEX control_unpublished ON control (created_date, id) WHERE published_at IS NULL;
 CREATE INDEX control_holds ON control (subject, kind) WHERE ends_at IS NULL;
 CREATE INDEX control_renewal ON control (published_at) WHERE ends_at IS NULL;
+
+-- Tasks that people deleted: they have no row on purpose.
+CREATE TABLE deleted_task (
+    task_id text COLLATE "C" PRIMARY KEY,
+    -- Public id that its row had.
+    id text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    deleted_by text,
+    deleted_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX deleted_task_id ON deleted_task (id);
 
 -- One row that is written to see whether the database can be written.
 CREATE TABLE probe (

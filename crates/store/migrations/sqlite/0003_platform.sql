@@ -243,6 +243,17 @@ CREATE INDEX control_unpublished ON control (created_date, id) WHERE published_a
 CREATE INDEX control_holds ON control (subject, kind) WHERE ends_at IS NULL;
 CREATE INDEX control_renewal ON control (published_at) WHERE ends_at IS NULL;
 
+-- Tasks that people deleted: they have no row on purpose.
+CREATE TABLE deleted_task (
+    task_id text NOT NULL PRIMARY KEY,
+    -- Public id that its row had.
+    id text NOT NULL,
+    type text NOT NULL,
+    deleted_by text,
+    deleted_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
+);
+CREATE INDEX deleted_task_id ON deleted_task (id);
+
 -- One row that is written to see whether the database can be written.
 CREATE TABLE probe (
     only_one boolean NOT NULL PRIMARY KEY CHECK (only_one),

@@ -1,3 +1,8 @@
 -- Messages of the outbox that can never be published, oldest first.
--- Parameters: 1 how many.
-SELECT key, routing_key, refusal FROM outbox WHERE refusal IS NOT NULL ORDER BY position LIMIT $1
+-- Parameters: 1 the one with this key, or of the task with this id, 2 how many.
+SELECT
+    position, key, headers ->> 'id' AS task_id, routing_key, octet_length(message)::int8 AS bytes, refusal, created_date
+FROM outbox
+WHERE refusal IS NOT NULL AND sent_at IS NULL AND ($1::text IS NULL OR key = $1 OR headers ->> 'id' = $1)
+ORDER BY position
+LIMIT $2

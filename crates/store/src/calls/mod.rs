@@ -97,10 +97,15 @@ macro_rules! implement_store {
                 self.all("read tasks", tasks).await
             }
 
-            async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
+            async fn delete_tasks(
+                &self,
+                ids: &[TaskId],
+                by: Option<&str>,
+            ) -> Result<HashSet<TaskId>, StoreError> {
                 const WHAT: &str = "delete tasks";
                 let mut held = self.limits.acquire(WHAT, self.writers()).await?;
-                let deleted = Self::delete_now(&mut held, self.sql, ids, None);
+                let why = crate::retention::Going::Deleted { by };
+                let deleted = Self::delete_now(&mut held, self.sql, ids, why);
                 let deleted = self.limits.within(WHAT, deleted).await;
                 held.settle(deleted)
             }

@@ -10,13 +10,20 @@ macro_rules! run_statements {
                 connection: &mut <Db as sqlx::Database>::Connection,
                 sql: &Statements,
                 ids: &[TaskId],
-                unchanged_for: Option<i64>,
+                why: crate::retention::Going<'_>,
             ) -> Result<HashSet<TaskId>, sqlx::Error> {
                 let mut tx = connection.begin().await?;
-                let ids = Self::texts(ids.iter().map(|id| id.as_str()));
-                let rows = match unchanged_for {
-                    None => query_as(sql.delete_tasks).bind(ids),
-                    Some(seconds) => query_as(sql.remove_old).bind(ids).bind(seconds),
+                let texts = || Self::texts(ids.iter().map(|id| id.as_str()));
+                let rows = match why {
+                    crate::retention::Going::Deleted { by } => {
+                        let by = by.map(|by| cleaned(by, INDEXED));
+                        let told = query(sql.insert_deleted).bind(texts()).bind(by.as_deref());
+                        told.execute(&mut *tx).await?;
+                        query_as(sql.delete_tasks).bind(texts())
+                    }
+                    crate::retention::Going::Old { seconds } => {
+                        query_as(sql.remove_old).bind(texts()).bind(seconds)
+                    }
                 };
                 let gone: Vec<(String,)> = rows.fetch_all(&mut *tx).await?;
                 let gone: HashSet<TaskId> = gone

@@ -14,6 +14,7 @@ pub use wake::OutboxWake;
 use crate::error::StoreError;
 use crate::stored::StoredMessage;
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use counterfoil_toolbox::producer::Draft;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -55,8 +56,20 @@ pub trait Outbox {
     /// How the outbox is doing. It reads everything that waits.
     async fn outbox_state(&self) -> Result<OutboxState, StoreError>;
 
-    /// Messages that can never be published, oldest first: at most so many, up to 10,000.
-    async fn refused_messages(&self, limit: u32) -> Result<Vec<RefusedMessage>, StoreError>;
+    /// Messages that can never be published, oldest first: at most so many, up to 10,000; or the one with this
+    /// key, or of the task with this id.
+    async fn refused_messages(
+        &self,
+        id: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RefusedMessage>, StoreError>;
+
+    /// Lets refused messages at these positions be tried once more, and returns which those were.
+    async fn retry_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError>;
+
+    /// Throws refused messages at these positions away, and returns which those were. What becomes of their
+    /// tasks is for the caller to say.
+    async fn discard_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError>;
 
     /// Forgets messages that were published so long ago, at most so many, and returns how many.
     async fn forget_sent(&self, age: Duration, limit: u32) -> Result<u64, StoreError>;
@@ -94,10 +107,18 @@ pub struct OutboxState {
 /// A message that can never be published.
 #[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
 pub struct RefusedMessage {
+    /// Its place.
+    pub position: i64,
     /// Its unique key.
     pub key: String,
+    /// Id of the task, when it is one.
+    pub task_id: Option<String>,
     /// Where it was to go.
     pub routing_key: String,
+    /// Length of its body.
+    pub bytes: i64,
+    /// When it was put into the outbox.
+    pub created_date: DateTime<Utc>,
     /// Why it cannot be published.
     pub refusal: String,
 }

@@ -192,6 +192,8 @@ impl SubtaskRow {
 pub struct SessionFilter {
     /// The one with this id.
     pub id: Option<SessionId>,
+    /// The one with this finalizer, by its task id. Every session is looked at.
+    pub finalizer: Option<String>,
     /// With this status.
     pub status: Option<SessionStatus>,
     /// For this action.

@@ -210,6 +210,7 @@ macro_rules! implement_sessions {
                     .bind(after.map(|after| Self::time(after.created_date)))
                     .bind(after.map(|after| after.id.as_str()))
                     .bind(filter.id.as_ref().map(|id| id.as_str()))
+                    .bind(filter.finalizer.as_deref())
                     .bind(row_limit(filter.limit));
                 self.all("list sessions", rows).await
             }

@@ -60,13 +60,9 @@ impl Calendar {
         if fields != 5 && !cron.trim().starts_with('@') {
             return Err(fault(format!("it has {fields} fields, not 5")));
         }
-        let parser = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed)
-            .build();
-        let parsed = parser
-            .parse(cron)
-            .map_err(|error| fault(error.to_string()))?;
+        let parsed = parser().parse(cron);
+        let parsed =
+            parsed.map_err(|error| fault(named(cron).unwrap_or_else(|| error.to_string())))?;
         let calendar = Self { cron: parsed, zone };
         match calendar.after(DateTime::UNIX_EPOCH) {
             Some(_) => Ok(calendar),
@@ -83,6 +79,41 @@ impl Calendar {
         let next = self.cron.find_next_occurrence(&time, false).ok()?;
         Some(next.with_timezone(&Utc))
     }
+}
+
+fn parser() -> CronParser {
+    CronParser::builder()
+        .seconds(Seconds::Disallowed)
+        .year(Year::Disallowed)
+        .build()
+}
+
+/// The fields, in their order, and what may stand there.
+const FIELDS: [(&str, &str); 5] = [
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of the month", "1 to 31"),
+    ("month", "1 to 12 or JAN to DEC"),
+    ("day of the week", "0 to 7 or SUN to SAT"),
+];
+
+/// What is wrong with an expression that cannot be read: the parser tells neither the field nor its range.
+fn named(cron: &str) -> Option<String> {
+    if cron.trim().starts_with('@') {
+        return Some("it is none of @hourly, @daily, @weekly, @monthly and @yearly".to_owned());
+    }
+    let is_wrong = |at: usize, field: &str| {
+        let mut alone = ["*"; FIELDS.len()];
+        alone[at] = field;
+        parser().parse(&alone.join(" ")).is_err()
+    };
+    let fields = cron.split_whitespace().zip(FIELDS).enumerate();
+    let mut wrong = fields.filter(|(at, (field, _))| is_wrong(*at, field));
+    wrong.next().map(|(_, (field, (name, range)))| {
+        format!(
+            "its {name} {field:?} is not {range}, * for all, a list 1,2, a range 1-5 or a step */10"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -156,10 +187,40 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         for (cron, zone, part) in [
-            ("61 * * * *", "UTC", "cron \"61 * * * *\" cannot be read"),
+            (
+                "61 * * * *",
+                "UTC",
+                "cron \"61 * * * *\" cannot be read: its minute \"61\" is not 0 to 59, ",
+            ),
+            ("0 24 * * *", "UTC", "its hour \"24\" is not 0 to 23, "),
+            ("0 2-25 32 * *", "UTC", "its hour \"2-25\" is not 0 to 23, "),
+            (
+                "0 0 32 * *",
+                "UTC",
+                "its day of the month \"32\" is not 1 to 31, ",
+            ),
+            (
+                "0 0 * 13 *",
+                "UTC",
+                "its month \"13\" is not 1 to 12 or JAN to DEC, ",
+            ),
+            (
+                "0 0 * * mondy",
+                "UTC",
+                "its day of the week \"mondy\" is not 0 to 7 or SUN to SAT, ",
+            ),
+            (
+                "*/0 * * * *",
+                "UTC",
+                "its minute \"*/0\" is not 0 to 59, * for all, a list 1,2, a range 1-5 or a step */10",
+            ),
             ("* * * *", "UTC", "it has 4 fields, not 5"),
             ("0 0 0 * * *", "UTC", "it has 6 fields, not 5"),
-            ("@sometimes", "UTC", "cron \"@sometimes\" cannot be read"),
+            (
+                "@sometimes",
+                "UTC",
+                "it is none of @hourly, @daily, @weekly, @monthly and @yearly",
+            ),
             ("", "UTC", "it has 0 fields, not 5"),
             ("0 0 30 2 *", "UTC", "cron \"0 0 30 2 *\" never fires"),
             (

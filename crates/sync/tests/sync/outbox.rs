@@ -129,7 +129,7 @@ async fn a_full_queue_and_a_message_that_cannot_be_sent_hold_up_nobody(
     let demo = world.names.service_queue(&ServiceName::new("demo")?);
     assert_eq!(taken(&world, &demo, 10).await?, others);
     let refused = eventually("the bad one to be set aside", SOON, async || {
-        Ok(world.store.refused_messages(10).await?.pop())
+        Ok(world.store.refused_messages(None, 10).await?.pop())
     });
     assert_eq!(refused.await?.key, "bad");
     let queue = world.names.service_queue(&service);
@@ -175,7 +175,7 @@ async fn what_was_confirmed_is_not_sent_again_because_another_could_not_be_set_a
     let sent = send(&world, &["demo.a"; 20], SendOptions::new(), true).await?;
     let daemon = world.daemon_with(store);
     let refused = eventually("the bad one to be set aside", SOON, async || {
-        Ok(world.store.refused_messages(10).await?.pop())
+        Ok(world.store.refused_messages(None, 10).await?.pop())
     });
     assert_eq!(refused.await?.key, "bad");
     all_sent(&world).await?;

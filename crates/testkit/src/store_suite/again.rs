@@ -56,9 +56,19 @@ pub async fn tasks_that_are_over_are_deleted_whole(site: &StoreSite) -> anyhow::
         immutable.clone(),
         TaskId::random(),
     ];
-    let deleted = store.delete_tasks(&asked).await?;
+    let deleted = store.delete_tasks(&asked, Some("ana")).await?;
     ensure!(deleted == HashSet::from([over.clone()]), "{deleted:?}");
-    ensure!(store.delete_tasks(&asked).await?.is_empty(), "once");
+    ensure!(store.delete_tasks(&asked, None).await?.is_empty(), "once");
+    let told = store
+        .deleted_task(over.as_str())
+        .await?
+        .context("it is known")?;
+    ensure!(told.deleted_by.as_deref() == Some("ana") && told.name == "demo.add");
+    ensure!(
+        store.deleted_task(&told.id).await? == Some(told),
+        "by its public id"
+    );
+    ensure!(store.deleted_task(living.as_str()).await?.is_none());
     let all = [
         over.clone(),
         living.clone(),

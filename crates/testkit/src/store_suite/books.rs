@@ -1,10 +1,12 @@
 //! Ids that are known somewhere and have no row.
 
-use super::samples::{copy, lineage};
+use super::samples::{copy, event, lineage};
 use super::site::StoreSite;
 use anyhow::ensure;
 use counterfoil_store::{Batch, DeadLetter};
+use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::TaskId;
+use std::time::Duration;
 
 /// In dead queues, or published from the outbox a while ago; what has a row is none of them.
 ///
@@ -53,5 +55,25 @@ pub async fn what_is_dead_or_was_published_and_has_no_row_is_found(
     ];
     wanted.sort();
     ensure!(strays == wanted, "{strays:?}");
+    // What people deleted is missing on purpose, and that is known for as long as its dead letter is there.
+    let mut batch = Batch::new();
+    batch.event(&event(&known, lineage(0, 0, 0), TaskState::Failure));
+    store.apply(&batch).await?;
+    let deleted = [known.clone()];
+    ensure!(store.delete_tasks(&deleted, None).await?.len() == 1);
+    let past = match site.url().starts_with("postgres") {
+        true => "now() - interval '400 days'",
+        false => "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-400 days')",
+    };
+    site.execute(&format!("UPDATE deleted_task SET deleted_at = {past}"))
+        .await?;
+    let days = |days: u64| Duration::from_secs(days * 86_400);
+    store.forget_controls(days(90)).await?;
+    ensure!(store.strays().await?.len() == wanted.len());
+    site.execute("UPDATE dead SET handled = times").await?;
+    store.forget_controls(days(500)).await?;
+    ensure!(store.deleted_task(known.as_str()).await?.is_some());
+    store.forget_controls(days(90)).await?;
+    ensure!(store.deleted_task(known.as_str()).await?.is_none());
     Ok(())
 }

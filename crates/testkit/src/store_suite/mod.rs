@@ -100,6 +100,7 @@ macro_rules! store_suite {
             outbox::a_task_is_in_the_outbox_and_in_its_row_if_and_only_if_its_transaction_commits,
             outbox::messages_are_due_in_the_order_of_sending_whatever_queues_are_left_out,
             outbox::what_was_sent_or_can_never_be_is_not_due_any_more,
+            outbox::what_was_refused_is_tried_once_more_or_thrown_away,
             outbox::whoever_listens_is_woken_by_a_commit,
             outbox::a_transaction_of_another_database_and_an_endless_delay_are_refused,
             sessions::every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer,

@@ -173,7 +173,7 @@ pub async fn what_was_sent_or_can_never_be_is_not_due_any_more(
     send(site, &["demo.a"], same).await?;
     ensure!(due(site, &[]).await?.is_empty());
     ensure!(store.next_due().await?.is_none());
-    let refused = store.refused_messages(10).await?;
+    let refused = store.refused_messages(None, 10).await?;
     ensure!(
         refused.len() == 1 && refused[0].key == two[1].key,
         "{refused:?}"
@@ -187,6 +187,54 @@ pub async fn what_was_sent_or_can_never_be_is_not_due_any_more(
     .await?;
     ensure!(store.forget_sent(Duration::from_secs(60), 10).await? == 1);
     ensure!(store.outbox_state().await?.refused == 1, "it is kept");
+    Ok(())
+}
+
+/// By people: it is due again, or gone. What was sent, and what still waits, is not touched by that.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn what_was_refused_is_tried_once_more_or_thrown_away(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let store = site.store();
+    let names = ["demo.a", "demo.b", "demo.c", "demo.d"];
+    let sent = send(site, &names, SendOptions::new()).await?;
+    let all: Vec<i64> = due(site, &[]).await?.iter().map(|it| it.position).collect();
+    store.mark_sent(&all[..1]).await?;
+    for position in &all[2..] {
+        store.refuse_message(*position, "too large").await?;
+    }
+    let (third, fourth) = (sent[2].as_str(), sent[3].as_str());
+    let found = store.refused_messages(Some(third), 0).await?;
+    ensure!(found.len() == 1 && found[0].task_id.as_deref() == Some(third));
+    ensure!(
+        found[0].bytes > 0 && found[0].routing_key == "demo.c",
+        "{found:?}"
+    );
+    let by_key = store.refused_messages(Some(&found[0].key), 0).await?;
+    ensure!(by_key == found, "{by_key:?}");
+    ensure!(
+        store
+            .refused_messages(Some(sent[1].as_str()), 0)
+            .await?
+            .is_empty()
+    );
+    ensure!(
+        store.refused_messages(None, 1).await? == found,
+        "oldest first"
+    );
+
+    let mut wake = store.outbox_wake().await?;
+    ensure!(store.retry_refused(&all[..3]).await? == all[2..3]);
+    if wake.hears() {
+        let news = tokio::time::timeout(patience(Duration::from_secs(30)), wake.news());
+        news.await.context("nobody was woken")??;
+    }
+    ensure!(ids(&due(site, &[]).await?) == [sent[1].as_str(), third]);
+    ensure!(store.discard_refused(&all).await? == all[3..]);
+    ensure!(store.refused_messages(Some(fourth), 0).await?.is_empty());
+    ensure!(ids(&due(site, &[]).await?) == [sent[1].as_str(), third]);
     Ok(())
 }
 

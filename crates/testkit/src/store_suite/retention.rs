@@ -336,7 +336,7 @@ pub async fn months_of_which_nothing_is_left_are_dropped(site: &StoreSite) -> an
         WHERE relname ~ '^task_event_2024[0-9]*$' AND relkind = 'r'";
     let left = site.text(left).await?.context("one is left")?;
     ensure!(left == "task_event_202402", "{left}");
-    store.delete_tasks(std::slice::from_ref(&id)).await?;
+    store.delete_tasks(std::slice::from_ref(&id), None).await?;
     ensure!(store.drop_empty_months().await? == 1);
     ensure!(store.drop_empty_months().await? == 0);
     Ok(())

@@ -279,3 +279,32 @@ fn how_long_tasks_are_kept_is_said_by_type_and_late_reports_have_their_hour() {
         ]
     );
 }
+
+#[test]
+fn a_misspelt_default_of_retention_is_not_taken_for_a_type_of_task() {
+    let told = |name: &str| {
+        let text = format!("[sync.retention]\n{name} = \"30d\"");
+        faults(Role::Daemon, &text, &[])
+    };
+    for name in ["defualt", "Default", "defaults", "defalt"] {
+        assert_eq!(
+            told(name),
+            [format!(
+                "sync.retention.{name}: no service has such a task; did you mean \"default\"?"
+            )]
+        );
+    }
+    let without_quotes = told("export.project");
+    assert!(
+        without_quotes[0].contains("write the name in quotes: \"export.project\" = "),
+        "{without_quotes:?}"
+    );
+    let variable = [("COUNTERFOIL_SYNC__RETENTION__DEFALT", "30d")];
+    let told = faults(Role::Daemon, "", &variable);
+    assert!(told[0].contains("did you mean \"default\"?"), "{told:?}");
+    let text = "[sync.retention]\nadd = \"30d\"\n\"default.add\" = \"1d\"";
+    let kept = load(Role::Daemon, text, &[]).expect("a Python task may have any name");
+    let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+    assert_eq!(kept.sync.retention.of("add"), days(30));
+    assert_eq!(kept.sync.retention.of("default.add"), days(1));
+}

@@ -81,6 +81,12 @@ impl<'a> Section<'a> {
         let mut entries: Vec<_> = std::mem::take(&mut self.left).into_iter().collect();
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, value) in entries {
+            if let ValueKind::Table(inner) = &value.kind {
+                let inner = inner.keys().min().map_or("*", String::as_str);
+                let problem = format!("write the name in quotes: \"{name}.{inner}\" = \"90d\"");
+                self.fault(&name, problem);
+                continue;
+            }
             let text = scalar(&value);
             let time = match text.as_deref().map(str::trim) {
                 Some("forever") => Ok(None),

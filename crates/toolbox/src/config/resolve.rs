@@ -1,5 +1,6 @@
 //! From what was said to sections that are ready to use.
 
+use super::fault::nearest;
 use super::read::Section;
 use super::role::{Needs, Profile};
 use super::secret::database_fault;
@@ -222,6 +223,10 @@ fn retention(s: Section<'_>) -> RetentionRules {
         "default" => {
             rules.default = keep;
             Ok(())
+        }
+        // Tasks without a service are Python's: there are few, and hardly any of a name so near.
+        name if !name.contains('.') && nearest(name, ["default"]).is_some() => {
+            Err("no service has such a task; did you mean \"default\"?".to_owned())
         }
         pattern => {
             let pattern = pattern.parse().map_err(|e: BadPattern| e.to_string())?;

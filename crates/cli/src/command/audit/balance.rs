@@ -184,7 +184,7 @@ fn stray((task_id, places): (&String, &BTreeSet<String>)) -> Finding {
         task_id: Some(task_id.clone()),
         service: None,
         what: format!("it has no row, but is known to {}", places.join(", ")),
-        remedy: "somebody removed its row: restore it from a backup, or send the task again"
+        remedy: "its row went, and not by `counterfoil task delete`: restore it from a backup, or send the task again"
             .to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_store::record::DeadRecord;
 use counterfoil_store::{DeadFilter, DeadLetter, Store};
 use counterfoil_toolbox::names::ServiceName;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, clap::Args)]
@@ -32,6 +32,8 @@ pub(crate) struct Choice {
 pub(super) struct Chosen {
     choice: Choice,
     ids: HashSet<String>,
+    /// Ids of which neither a message nor a record was seen yet.
+    pub(super) unmet: BTreeSet<String>,
     /// When messages of the service died. The platform knows it of all that it was told of; messages
     /// themselves mostly do not say.
     died_at: HashMap<Uuid, DateTime<Utc>>,
@@ -85,6 +87,7 @@ impl Choice {
         }
         Ok(Chosen {
             choice: self,
+            unmet: ids.iter().cloned().collect(),
             ids: ids.into_iter().collect(),
             died_at,
             unseen,
@@ -95,6 +98,14 @@ impl Choice {
 impl Chosen {
     pub(super) fn service(&self) -> &ServiceName {
         &self.choice.service
+    }
+
+    /// A message was seen, or a record of one.
+    pub(super) fn met(&mut self, id: Uuid, task_id: Option<&str>) {
+        self.unmet.remove(&id.to_string());
+        if let Some(task_id) = task_id {
+            self.unmet.remove(task_id);
+        }
     }
 
     /// Whether a message that is in the queue is one of them. One that the platform was not told of

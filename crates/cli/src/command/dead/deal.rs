@@ -8,7 +8,8 @@ use super::choice::{Choice, Chosen};
 use super::plan::{Plan, plan};
 use super::platform::Platform;
 use super::walk::Walk;
-use crate::command::again::{Doer, Sender};
+use crate::asking::Doer;
+use crate::command::again::Sender;
 use crate::each::{Each, Mode, Outcome, Subject, Words};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -179,6 +180,8 @@ impl<'a> Dealing<'a> {
     async fn deal(&mut self, found: Vec<Found>, walk: &mut Walk) -> Result<(), Failure> {
         for found in &found {
             self.chosen.unseen.remove(&found.id);
+            let task_id = found.letter.task_id.as_ref().map(|id| id.as_str());
+            self.chosen.met(found.id, task_id);
         }
         let ids: Vec<TaskId> = found
             .iter()
@@ -291,6 +294,7 @@ impl<'a> Dealing<'a> {
         let unseen = std::mem::take(&mut self.chosen.unseen);
         let queue = self.platform.names.dead_queue(self.chosen.service());
         for (id, record) in &unseen {
+            self.chosen.met(*id, record.task_id.as_deref());
             let outcome = match self.what {
                 What::Discard => {
                     batch.forget_dead(*id);
@@ -310,6 +314,16 @@ impl<'a> Dealing<'a> {
         }
         if self.mode == Mode::Do && !batch.is_empty() {
             self.platform.store.apply(&batch).await?;
+        }
+        for id in &self.chosen.unmet {
+            let subject = Subject {
+                id,
+                task_id: None,
+                name: None,
+            };
+            let why =
+                format!("no message that was chosen has this id or is of this task in {queue}");
+            self.each.tell(subject, &Outcome::Failed(why));
         }
         Ok(())
     }

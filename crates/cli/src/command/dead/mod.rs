@@ -13,7 +13,7 @@ pub(crate) use clear::clear;
 pub(crate) use platform::Platform;
 
 use crate::args::Global;
-use crate::command::again::Doer;
+use crate::asking::Doer;
 use crate::each::Mode;
 use crate::failure::Failure;
 use crate::open;
@@ -110,7 +110,8 @@ async fn list(
     let store = open::database(&config).await?;
     let ids = choice.wire_ids(&*store).await?;
     let mut dead: Vec<DeadRow> = Vec::new();
-    for filter in choice.filters(&ids, limit) {
+    // One more than is shown tells that there are more.
+    for filter in choice.filters(&ids, limit.saturating_add(1)) {
         dead.extend(store.dead(&filter).await?);
     }
     if dead.is_empty() {
@@ -119,13 +120,13 @@ async fn list(
     store.close().await;
     let columns = [
         words("DIED"),
-        words("ID"),
+        words("TASK ID"),
         words("NAME"),
         words("ATTEMPT"),
         words("REASON"),
         words("WHY"),
     ];
-    output.list(&dead, &columns, |row| {
+    output.beginning(&dead, limit, &columns, |row| {
         vec![
             shown(row.died_at),
             row.task_id.clone().unwrap_or_else(|| row.id.to_string()),

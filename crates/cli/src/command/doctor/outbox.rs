@@ -13,7 +13,7 @@ pub(super) async fn look(store: &dyn Store) -> Result<Vec<Check>, StoreError> {
     let state = store.outbox_state().await?;
     let mut checks = vec![waiting(&state)];
     if state.refused > 0 {
-        let named = store.refused_messages(NAMED).await?;
+        let named = store.refused_messages(None, NAMED).await?;
         checks.push(refused(&state, &named));
     }
     Ok(checks)
@@ -50,7 +50,7 @@ fn refused(state: &OutboxState, named: &[RefusedMessage]) -> Check {
             state.refused,
             named.join("; ")
         ),
-        "delete them from the table outbox, or mend them there and set their refusal to null",
+        "see `counterfoil outbox list`; mend what they are refused for and run `counterfoil outbox retry`, or `outbox discard`",
     )
 }
 
@@ -73,6 +73,10 @@ mod tests {
         assert!(check.detail.contains("3 messages") && check.detail.contains("61 s"));
         state.refused = 2;
         let named = RefusedMessage {
+            position: 1,
+            task_id: None,
+            bytes: 7,
+            created_date: chrono::DateTime::UNIX_EPOCH,
             key: "task:1".to_owned(),
             routing_key: "demo.a".to_owned(),
             refusal: "too large".to_owned(),

@@ -4,6 +4,7 @@ use super::{done, unreadable};
 use crate::args::Global;
 use crate::command::send;
 use crate::failure::{Code, Failure};
+use crate::known::warn_if_unknown;
 use crate::open;
 use crate::output::Output;
 use counterfoil_store::{CatchUp, ScheduleRow};
@@ -91,6 +92,13 @@ pub(super) async fn run(
         last_at: None,
     };
     task_now(&row, now).map_err(unreadable)?;
+    warn_if_unknown(
+        &*store,
+        &config,
+        args.task.service(),
+        ". Its tasks wait until somebody owns it",
+    )
+    .await?;
     let added = store.add_schedule(&row).await;
     store.close().await;
     match added? {

@@ -20,6 +20,7 @@ use counterfoil_toolbox::transport::{QueueDepth, Transport};
 use futures::{StreamExt, stream};
 use input::Order;
 pub(crate) use input::related;
+use schema::Occasion;
 use serde_json::json;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -71,7 +72,7 @@ pub(crate) struct SendArgs {
     /// Id of the task [default: a new one]; sent again under the same id, it has one row and may run again
     #[arg(long)]
     id: Option<TaskId>,
-    /// Name for it among the tasks of its type; nothing keeps two from having the same
+    /// Name for it among the living tasks of its type: of two with the same, the daemon revokes the later one
     #[arg(long)]
     identifier: Option<String>,
     /// Who wants the task
@@ -112,7 +113,7 @@ pub(crate) async fn run(
         )?],
     };
     if !args.unvalidated {
-        schema::check(&config, &args.name, &orders).await?;
+        schema::check(&config, &args.name, &orders, Occasion::Sending).await?;
     }
     let names = open::names(&config.broker)?;
     let transport = open::broker(&config.broker).await?;
@@ -129,7 +130,8 @@ pub(crate) async fn run(
     result
 }
 
-/// Arguments as they are typed, by position and by keyword, as JSON text; checked, if they are to be.
+/// Arguments of a schedule as they are typed, by position and by keyword, as JSON text; checked, if they are
+/// to be.
 pub(crate) async fn arguments(
     config: &Config,
     task: &TaskName,
@@ -140,7 +142,7 @@ pub(crate) async fn arguments(
     let order = input::from_arguments(args, kwargs)?;
     let orders = [order];
     if !unvalidated {
-        schema::check(config, task, &orders).await?;
+        schema::check(config, task, &orders, Occasion::Scheduling).await?;
     }
     let [order] = orders;
     Ok((order.args, order.kwargs))

@@ -15,11 +15,21 @@ use serde_json::Value;
 /// Faults of one task that are told; more do not help.
 const FAULTS_TOLD: usize = 5;
 
+/// What arguments are checked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// They are to be sent now.
+    Sending,
+    /// They are to be sent at fixed times.
+    Scheduling,
+}
+
 /// Refuses arguments that do not fit. A task that nobody knows passes, with a warning.
 pub(super) async fn check(
     config: &Config,
     name: &TaskName,
     orders: &[Order],
+    occasion: Occasion,
 ) -> Result<(), Failure> {
     let schema = match find(config, name).await? {
         Ok(schema) => schema,
@@ -53,9 +63,15 @@ pub(super) async fn check(
         return Ok(());
     }
     let error = anyhow::anyhow!("{}", faults.join("\n"));
-    Err(Failure::new(Code::Usage, error).remedy(
-        "nothing was sent; mend the arguments, or send them as they are with --unvalidated",
-    ))
+    let remedy = match occasion {
+        Occasion::Sending => {
+            "nothing was sent; mend the arguments, or send them as they are with --unvalidated"
+        }
+        Occasion::Scheduling => {
+            "nothing was added; mend the arguments, or have them sent as they are with --unvalidated"
+        }
+    };
+    Err(Failure::new(Code::Usage, error).remedy(remedy))
 }
 
 fn faults(

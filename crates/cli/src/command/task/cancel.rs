@@ -2,7 +2,7 @@
 
 use super::filter::{Enough, walk};
 use super::select::{Action, Selection};
-use crate::asking::{ask, who};
+use crate::asking::{Doer, ask};
 use crate::each::{Outcome, Words};
 use crate::failure::Failure;
 use counterfoil_store::record::TaskRow;
@@ -19,11 +19,14 @@ pub(crate) struct CancelArgs {
     /// Every task of their families too: all that have the same first task, and what they still send
     #[arg(long)]
     pub(super) family: bool,
+    #[command(flatten)]
+    pub(super) doer: Doer,
 }
 
 /// Cancels tasks, each for itself.
 pub(super) struct Cancel<'a> {
     pub(super) store: &'a dyn Store,
+    pub(super) doer: Doer,
     /// What was asked of workers.
     pub(super) asked: Vec<Uuid>,
 }
@@ -51,15 +54,15 @@ impl Action for Cancel<'_> {
     }
 
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure> {
-        let (by, now) = (who(), self.store.clock().await?);
+        let (by, now) = (self.doer.name(), self.store.clock().await?);
         let mut batch = Batch::new();
         for task in tasks {
             let order = Order::Revoke {
                 task_id: task.task_id.clone(),
                 run: task.run,
             };
-            self.asked.push(batch.ask(order, by.as_deref(), now));
-            batch.revoke(task, by.as_deref(), now);
+            self.asked.push(batch.ask(order, by, now));
+            batch.revoke(task, by, now);
         }
         ask(self.store, &batch).await?;
         Ok(tasks
@@ -126,7 +129,9 @@ impl std::fmt::Display for Members {
 
 impl CancelFamilies<'_> {
     async fn family(&mut self, root: &TaskId) -> Result<Members, Failure> {
-        let (by, now) = (who(), self.cancel.store.clock().await?);
+        let now = self.cancel.store.clock().await?;
+        let doer = self.cancel.doer.clone();
+        let by = doer.name();
         let members = TaskFilter {
             root: Some(root.to_string()),
             ..TaskFilter::default()
@@ -143,7 +148,7 @@ impl CancelFamilies<'_> {
             run,
         };
         let mut batch = Batch::new();
-        self.cancel.asked.push(batch.ask(order, by.as_deref(), now));
+        self.cancel.asked.push(batch.ask(order, by, now));
         ask(self.cancel.store, &batch).await?;
         let (mut batches, mut told) = (vec![Batch::new()], Members::default());
         let mut count = 0;
@@ -158,7 +163,7 @@ impl CancelFamilies<'_> {
                 batches.push(Batch::new());
             }
             let batch = batches.last_mut().expect("there is one from the start");
-            batch.revoke(&task, by.as_deref(), now);
+            batch.revoke(&task, by, now);
             Enough::No
         });
         rows.await?;

@@ -1,6 +1,7 @@
 //! `task delete`
 
 use super::select::{Action, Selection};
+use crate::asking::Doer;
 use crate::each::{Outcome, Words};
 use crate::failure::Failure;
 use counterfoil_store::Store;
@@ -13,6 +14,8 @@ pub(crate) struct DeleteArgs {
     /// Do remove all that match: they cannot be had back
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    pub(super) doer: Doer,
 }
 
 impl DeleteArgs {
@@ -30,6 +33,7 @@ impl DeleteArgs {
 /// Removes tasks that are over, with result, history and log.
 pub(super) struct Delete<'a> {
     pub(super) store: &'a dyn Store,
+    pub(super) doer: Doer,
 }
 
 impl Action for Delete<'_> {
@@ -51,7 +55,7 @@ impl Action for Delete<'_> {
 
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure> {
         let ids: Vec<_> = tasks.iter().map(|task| task.task_id.clone()).collect();
-        let deleted = self.store.delete_tasks(&ids).await?;
+        let deleted = self.store.delete_tasks(&ids, self.doer.name()).await?;
         let outcomes = ids.iter().map(|id| match deleted.contains(id) {
             true => Outcome::Done(None),
             false => Outcome::Failed("it changed meanwhile".to_owned()),

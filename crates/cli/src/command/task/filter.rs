@@ -30,7 +30,7 @@ pub(crate) struct FilterArgs {
     /// About this object
     #[arg(long, value_name = "TYPE:ID", value_parser = crate::command::send::related)]
     related: Option<(String, String)>,
-    /// In the family of this task (task id)
+    /// In the family of this task
     #[arg(long, value_name = "ID")]
     root: Option<String>,
     /// Sent since this time (or so long ago: 2h)
@@ -70,7 +70,13 @@ impl FilterArgs {
         store: &dyn Store,
         each: impl FnMut(TaskRow) -> Enough,
     ) -> Result<(), Failure> {
-        walk(store, self.filter(), each).await
+        let mut filter = self.filter();
+        if let Some(id) = &mut filter.root
+            && let Some(member) = store.task(id).await?
+        {
+            *id = member.root_id.unwrap_or_else(|| member.task_id.to_string());
+        }
+        walk(store, filter, each).await
     }
 }
 

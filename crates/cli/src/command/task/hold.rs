@@ -1,7 +1,7 @@
 //! `task pause`, `task resume`
 
-use super::select::Action;
-use crate::asking::{ask, who};
+use super::select::{Action, Selection};
+use crate::asking::{Doer, ask};
 use crate::each::{Outcome, Words};
 use crate::failure::Failure;
 use counterfoil_store::record::TaskRow;
@@ -9,9 +9,18 @@ use counterfoil_store::{Batch, Cancelling, HeldBack, Store};
 use counterfoil_toolbox::control::Order;
 use uuid::Uuid;
 
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct HoldArgs {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) doer: Doer,
+}
+
 /// Holds tasks back that have not been started.
 pub(super) struct Pause<'a> {
     pub(super) store: &'a dyn Store,
+    pub(super) doer: Doer,
     /// What was asked of workers.
     pub(super) asked: Vec<Uuid>,
 }
@@ -19,6 +28,7 @@ pub(super) struct Pause<'a> {
 /// Lets tasks start that were held back.
 pub(super) struct Resume<'a> {
     pub(super) store: &'a dyn Store,
+    pub(super) doer: Doer,
     /// What was asked of workers.
     pub(super) asked: Vec<Uuid>,
 }
@@ -43,7 +53,7 @@ impl Action for Pause<'_> {
         let order = |task: &TaskRow| Order::Hold {
             task_id: task.task_id.clone(),
         };
-        let asked = hold_back(self.store, tasks, HeldBack::Yes, order).await?;
+        let asked = hold_back(self.store, &self.doer, tasks, HeldBack::Yes, order).await?;
         self.asked.extend(asked);
         let told = "it will not start until `counterfoil task resume`";
         Ok(vec![Outcome::Done(Some(told.to_owned())); tasks.len()])
@@ -64,7 +74,7 @@ impl Action for Resume<'_> {
         let order = |task: &TaskRow| Order::Release {
             task_id: task.task_id.clone(),
         };
-        let asked = hold_back(self.store, tasks, HeldBack::No, order).await?;
+        let asked = hold_back(self.store, &self.doer, tasks, HeldBack::No, order).await?;
         self.asked.extend(asked);
         Ok(vec![Outcome::Done(None); tasks.len()])
     }
@@ -72,15 +82,16 @@ impl Action for Resume<'_> {
 
 async fn hold_back(
     store: &dyn Store,
+    doer: &Doer,
     tasks: &[TaskRow],
     held: HeldBack,
     order: impl Fn(&TaskRow) -> Order,
 ) -> Result<Vec<Uuid>, Failure> {
-    let (by, now) = (who(), store.clock().await?);
+    let now = store.clock().await?;
     let mut batch = Batch::new();
     let mut asked = Vec::with_capacity(tasks.len());
     for task in tasks {
-        asked.push(batch.ask(order(task), by.as_deref(), now));
+        asked.push(batch.ask(order(task), doer.name(), now));
         batch.hold_back(&task.task_id, held);
     }
     ask(store, &batch).await?;

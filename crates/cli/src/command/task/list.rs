@@ -22,7 +22,9 @@ pub(super) async fn run(
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    // One more than is shown tells that there are more.
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let limit = limit.saturating_add(1);
     let mut rows: Vec<TaskRow> = Vec::new();
     let walk = args.filter.walk(store, |row| {
         if rows.len() < limit {
@@ -44,7 +46,7 @@ pub(super) async fn run(
         words("ABOUT"),
         words("ERROR"),
     ];
-    output.list(&rows, &columns, row)
+    output.beginning(&rows, args.limit, &columns, row)
 }
 
 fn row(task: &TaskRow) -> Vec<String> {

@@ -12,7 +12,11 @@ pub(super) async fn run(
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    for line in store.log(&task.task_id).await? {
+    let lines = store.log(&task.task_id).await?;
+    if lines.is_empty() && !output.is_json() {
+        eprintln!("nothing found");
+    }
+    for line in lines {
         if output.is_json() {
             output.document(&line)?;
             continue;

@@ -13,8 +13,7 @@ mod show;
 mod tree;
 
 use crate::args::Global;
-use crate::asking::passed_on;
-use crate::command::again::Doer;
+use crate::asking::{Doer, passed_on};
 use crate::command::dead::Platform;
 use crate::failure::Failure;
 use crate::open;
@@ -29,28 +28,43 @@ use std::sync::Arc;
 pub(crate) enum TaskCommand {
     /// List tasks, newest first
     ///
+    /// ID is the public id. On the wire, in logs and in what `send` prints, a task has another; commands take
+    /// either.
+    ///
     /// ATTEMPT tells how the task got where it is, a number each: how often the platform sent it
     /// again, how many retries there were, how often the broker had delivered the last one before.
     List(list::ListArgs),
     /// Everything about one task
+    #[command(
+        override_usage = "counterfoil task show <ID>\n       counterfoil task show --name <TYPE> --identifier <I>"
+    )]
     Show(Id),
     /// What happened to a task, attempt by attempt
     ///
     /// ATTEMPT is three numbers: how often the platform sent the task again, how many retries there
     /// were, how often the broker had delivered this one before.
+    #[command(
+        override_usage = "counterfoil task history <ID>\n       counterfoil task history --name <TYPE> --identifier <I>"
+    )]
     History(Id),
     /// Lines that the task's handler wrote
+    #[command(
+        override_usage = "counterfoil task log <ID>\n       counterfoil task log --name <TYPE> --identifier <I>"
+    )]
     Log(Id),
     /// The family of a task: who scheduled whom
+    #[command(
+        override_usage = "counterfoil task tree <ID>\n       counterfoil task tree --name <TYPE> --identifier <I>"
+    )]
     Tree(tree::TreeArgs),
     /// Cancel tasks: what has not been started never will be, what runs is asked to stop
     ///
     /// Without ids, all that match the filter; those that are over are left out.
     Cancel(cancel::CancelArgs),
     /// Keep tasks that have not been started from starting
-    Pause(select::Selection),
+    Pause(hold::HoldArgs),
     /// Let tasks start that were paused
-    Resume(select::Selection),
+    Resume(hold::HoldArgs),
     /// Remove tasks that are over, with their results, histories and logs
     ///
     /// Without ids, all that match the filter; those that are not over are left out. That needs `--yes`.
@@ -78,10 +92,16 @@ pub(crate) struct RerunArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Id {
     /// Public id or task id
-    #[arg(required_unless_present = "identifier")]
+    #[arg(required_unless_present_any = ["name", "identifier"])]
     id: Option<String>,
     /// Instead of an id: the task of this type with that identifier, if one lives; else the last one
-    #[arg(long, alias = "type", requires = "identifier", conflicts_with = "id")]
+    #[arg(
+        long,
+        value_name = "TYPE",
+        alias = "type",
+        requires = "identifier",
+        conflicts_with = "id"
+    )]
     name: Option<String>,
     /// See --name
     #[arg(long, value_name = "I", requires = "name", conflicts_with = "id")]
@@ -119,29 +139,32 @@ pub(crate) async fn run(
             let task = find(&*store, &args.id).await?;
             tree::run(&args, &task, &*store, output).await?;
         }
-        TaskCommand::Cancel(args) => cancel(&args, &*store, output).await?,
-        TaskCommand::Pause(selection) => {
-            let asked = Vec::new();
+        TaskCommand::Cancel(args) => cancel(args, &*store, output).await?,
+        TaskCommand::Pause(hold::HoldArgs { selection, doer }) => {
             let mut pause = hold::Pause {
                 store: &*store,
-                asked,
+                doer: doer.or_user(),
+                asked: Vec::new(),
             };
             let done = selection.run(&mut pause, &*store, output).await;
             passed_on(&*store, &pause.asked).await?;
             done?;
         }
-        TaskCommand::Resume(selection) => {
-            let asked = Vec::new();
+        TaskCommand::Resume(hold::HoldArgs { selection, doer }) => {
             let mut resume = hold::Resume {
                 store: &*store,
-                asked,
+                doer: doer.or_user(),
+                asked: Vec::new(),
             };
             let done = selection.run(&mut resume, &*store, output).await;
             passed_on(&*store, &resume.asked).await?;
             done?;
         }
         TaskCommand::Delete(args) => {
-            let mut delete = delete::Delete { store: &*store };
+            let mut delete = delete::Delete {
+                store: &*store,
+                doer: args.doer.or_user(),
+            };
             args.selection.run(&mut delete, &*store, output).await?;
         }
         TaskCommand::Rerun(args) => {
@@ -175,7 +198,7 @@ fn check(command: &TaskCommand) -> Result<(), Failure> {
     match command {
         TaskCommand::Cancel(args) => args.selection.check(),
         TaskCommand::Rerun(args) => args.selection.check(),
-        TaskCommand::Pause(selection) | TaskCommand::Resume(selection) => selection.check(),
+        TaskCommand::Pause(args) | TaskCommand::Resume(args) => args.selection.check(),
         TaskCommand::Delete(args) => args.check(),
         TaskCommand::List(_)
         | TaskCommand::Show(_)
@@ -186,12 +209,15 @@ fn check(command: &TaskCommand) -> Result<(), Failure> {
 }
 
 async fn cancel(
-    args: &cancel::CancelArgs,
+    args: cancel::CancelArgs,
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let asked = Vec::new();
-    let mut cancel = cancel::Cancel { store, asked };
+    let mut cancel = cancel::Cancel {
+        store,
+        doer: args.doer.or_user(),
+        asked: Vec::new(),
+    };
     if !args.family {
         let done = args.selection.run(&mut cancel, store, output).await;
         passed_on(store, &cancel.asked).await?;
@@ -235,6 +261,6 @@ pub(crate) async fn find(store: &dyn Store, wanted: &Id) -> Result<TaskRow, Fail
     };
     row.ok_or_else(|| {
         Failure::failed(what)
-            .remedy("see `counterfoil task list`; the daemon must run for tasks to be mirrored")
+            .remedy("`counterfoil why ID` tells more, `counterfoil task list` which there are; the daemon must run for tasks to be mirrored")
     })
 }

@@ -1,7 +1,8 @@
 //! `task rerun`
 
 use super::select::Action;
-use crate::command::again::{Anew, Doer, Sender};
+use crate::asking::Doer;
+use crate::command::again::{Anew, Sender};
 use crate::command::dead::{Platform, clear};
 use crate::each::{Outcome, Words};
 use crate::failure::Failure;

@@ -2,12 +2,18 @@
 
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::text::{block, plain};
+use crate::text::{beginning, block, plain};
 use crate::when::shown;
 use counterfoil_store::record::{ControlRow, ResultRow, TaskRow};
 use counterfoil_store::{ControlFilter, Store};
 use serde::Serialize;
 use serde_json::Value;
+
+/// Characters of a value that are shown to people; a finalizer's input alone can have a quarter of a million.
+const MOST: usize = 1000;
+
+/// The same for tracebacks, which are read line by line.
+const MOST_TRACEBACK: usize = 20_000;
 
 #[derive(Debug, Serialize)]
 struct Whole<'a> {
@@ -84,9 +90,14 @@ async fn asked(task: &TaskRow, store: &dyn Store) -> Result<Vec<ControlRow>, Fai
 fn field(name: &str, value: &Value, output: &mut Output) -> Result<(), Failure> {
     let text = match value.as_str() {
         _ if value.is_null() => return Ok(()),
-        Some(text) if name == "traceback" => format!("{name}\n{}", block(text)),
-        Some(text) => format!("{name:<22} {}", plain(text)),
-        None => format!("{name:<22} {}", plain(&value.to_string())),
+        Some(text) if name == "traceback" => {
+            format!("{name}\n{}", block(&beginning(text, MOST_TRACEBACK)))
+        }
+        Some(text) => format!("{name:<22} {}", plain(&beginning(text, MOST))),
+        None => {
+            let text = value.to_string();
+            format!("{name:<22} {}", plain(&beginning(&text, MOST)))
+        }
     };
     output.line(text)
 }

@@ -1,45 +1,12 @@
 //! From facts to plain words, and what to do: pure.
 
-use super::facts::{Facts, QueueState, WorkerFact};
+use super::explanation::Explanation;
+use super::facts::{Facts, QueueState};
+use super::gone;
 use crate::when::shown;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::TaskState;
-use serde::Serialize;
-
-/// Where a task is, why, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Explanation {
-    /// A word for programs: `waiting`, `running`, `held`…
-    pub(super) place: &'static str,
-    /// The answer, in one sentence.
-    pub(super) answer: String,
-    /// What goes with it.
-    pub(super) details: Vec<String>,
-    /// What can be done.
-    pub(super) remedies: Vec<String>,
-}
-
-impl Explanation {
-    fn new(place: &'static str, answer: impl Into<String>) -> Self {
-        Self {
-            place,
-            answer: answer.into(),
-            details: Vec::new(),
-            remedies: Vec::new(),
-        }
-    }
-
-    fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.details.push(detail.into());
-        self
-    }
-
-    fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedies.push(remedy.into());
-        self
-    }
-}
 
 /// Explains the task.
 pub(super) fn explain(facts: &Facts) -> Explanation {
@@ -94,7 +61,8 @@ fn unroutable(facts: &Facts) -> Explanation {
             .remedy("if it stays so, a binding is missing: see `counterfoil topology verify`"),
         QueueState::Missing | QueueState::Unknown { .. } => explanation
             .detail("it is sent again by itself as soon as that queue is there")
-            .remedy("start a worker of the service, or name it in broker.services and run `counterfoil topology apply`"),
+            .remedy("start a worker of the service, or name it in broker.services and run `counterfoil topology apply`")
+            .remedy(format!("if its name is mistyped: counterfoil task cancel {}", facts.task.id)),
     }
 }
 
@@ -107,6 +75,15 @@ fn pending(facts: &Facts) -> Explanation {
             format!("it is held back{by} and waits in the delay levels"),
         )
         .remedy(format!("counterfoil task resume {}", task.id));
+    }
+    if let Some(why) = &facts.refusal {
+        let answer = format!("it is in the outbox, and can never be sent as it is: {why}");
+        return Explanation::new("refused", answer)
+            .remedy(format!(
+                "mend what it is refused for, then counterfoil outbox retry {}",
+                task.id
+            ))
+            .remedy(format!("counterfoil outbox discard {}", task.id));
     }
     if let Some(eta) = task.eta.filter(|eta| *eta > facts.now) {
         let wait = span(eta - facts.now);
@@ -143,14 +120,7 @@ fn waiting(facts: &Facts) -> Explanation {
     .details_of(attempt(task))
 }
 
-impl Explanation {
-    fn details_of(mut self, details: Option<String>) -> Self {
-        self.details.extend(details);
-        self
-    }
-}
-
-fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation {
+pub(super) fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation {
     let queue = &facts.queue.name;
     if ready == 0 && consumers == 0 {
         return Explanation::new(
@@ -171,7 +141,11 @@ fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation {
     }
     let answer = format!("it waits in queue {queue}, one of {ready} messages");
     if consumers == 0 {
+        let idle = facts.consumed_by.iter().find(|it| it.phase != "running");
         return Explanation::new("waiting", format!("{answer}, and nobody consumes that"))
+            .details_of(
+                idle.map(|it| format!("worker {} is {}: it takes nothing", it.id, it.phase)),
+            )
             .remedy("start a worker of the service: see `counterfoil workers`");
     }
     let ready_workers = facts.consumed_by.iter().filter(|it| it.phase == "running");
@@ -210,6 +184,9 @@ fn tokens(facts: &Facts) -> Option<String> {
 }
 
 fn received(facts: &Facts) -> Explanation {
+    if let Some(worker) = gone::lost(facts) {
+        return gone::explain(facts, worker, "waited for a free place on");
+    }
     let worker = worker_name(&facts.task);
     let explanation = Explanation::new(
         "received",
@@ -220,10 +197,24 @@ fn received(facts: &Facts) -> Explanation {
 
 fn running(facts: &Facts) -> Explanation {
     let task = &facts.task;
+    if let Some(worker) = gone::lost(facts) {
+        return gone::explain(facts, worker, "ran on")
+            .details_of(progress(task))
+            .details_of(attempt(task));
+    }
     let worker = worker_name(task);
     let answer = format!("it runs on {worker} since {}", shown(task.last_updated));
     let explanation = Explanation::new("running", answer).details_of(progress(task));
-    with_worker(facts, explanation).details_of(attempt(task))
+    let is_asked = facts.asked.iter().any(|row| row.kind.starts_with("revoke"));
+    let asked = is_asked.then(|| {
+        format!(
+            "its worker is asked to stop it{}",
+            asked_by(facts, "revoke")
+        )
+    });
+    with_worker(facts, explanation)
+        .details_of(asked)
+        .details_of(attempt(task))
 }
 
 fn progress(task: &TaskRow) -> Option<String> {
@@ -239,32 +230,25 @@ fn progress(task: &TaskRow) -> Option<String> {
     )
 }
 
-/// What is known of the worker that has it, and who goes on when that is gone.
+/// What is known of the worker that has it.
 fn with_worker(facts: &Facts, explanation: Explanation) -> Explanation {
-    let lease = facts.task.lease_until;
     let explanation = match &facts.worker {
-        Some(worker @ WorkerFact { is_alive: true, .. }) => {
-            explanation.detail(format!("the worker was heard of {} ago", span(worker.age)))
-        }
         Some(worker) => {
-            let gone = match worker.phase.as_str() {
-                "stopped" => "the worker has stopped".to_owned(),
-                _ => format!("the worker was not heard of for {}", span(worker.age)),
-            };
-            let next = match lease {
-                None => "the broker gives the message to another as soon as it notices".to_owned(),
-                Some(until) => format!(
-                    "it is sent again soon after its lease ends, at {}",
-                    shown(until)
+            let late = match worker.age > worker.interval * 3 / 2 {
+                true => format!(
+                    ", and gives a sign every {}: it may be gone",
+                    span(worker.interval)
                 ),
+                false => String::new(),
             };
-            return explanation
-                .detail(format!("{gone}: {next}"))
-                .remedy("start a worker, if none is left");
+            explanation.detail(format!(
+                "the worker was heard of {} ago{late}",
+                span(worker.age)
+            ))
         }
         None => explanation.detail("no sign of life of that worker is known"),
     };
-    match lease {
+    match facts.task.lease_until {
         Some(until) => explanation.detail(format!(
             "acknowledged early; its lease holds until {}",
             shown(until)

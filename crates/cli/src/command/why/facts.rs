@@ -31,6 +31,8 @@ pub(super) struct Facts {
     pub(super) session: Option<(String, String)>,
     /// Whether it waits in the outbox: nobody has sent it yet.
     pub(super) is_unsent: bool,
+    /// Why it can never be sent from there, if the daemon gave up.
+    pub(super) refusal: Option<String>,
     /// After how long without news a missing message is sent again.
     pub(super) lost_after: Duration,
     /// What the daemon has not read yet.
@@ -63,6 +65,8 @@ pub(super) enum QueueState {
 pub(super) struct WorkerFact {
     pub(super) id: String,
     pub(super) age: TimeDelta,
+    /// How often it gives a sign of life.
+    pub(super) interval: TimeDelta,
     pub(super) is_alive: bool,
     pub(super) phase: String,
     pub(super) running: i64,

@@ -1,7 +1,10 @@
 //! `why`: where a task is, what it waits for, and what to do about it.
 
 mod explain;
+mod explanation;
 mod facts;
+mod gone;
+mod group;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +15,7 @@ use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
 use crate::text::plain;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::{TaskRow, WorkerRow};
 use counterfoil_store::{ControlFilter, DeadFilter, ParkedFilter, Store};
 use counterfoil_toolbox::config::{Config, Needs};
@@ -21,7 +24,8 @@ use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::{Priority, SessionId};
-use explain::{Explanation, explain, unknown};
+use explain::{explain, unknown};
+use explanation::Explanation;
 use facts::{Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
 use serde_json::Value;
 use std::sync::Arc;
@@ -59,9 +63,15 @@ async fn answer(
     let task = match find(store, id).await {
         Ok(task) => task,
         Err(failure) => {
+            let failure = failure.remedy(
+                "see `counterfoil task list`; the daemon must run for tasks to be mirrored",
+            );
             let Some(id) = id.text() else {
                 return Err(failure);
             };
+            if let Some(explanation) = group::explained(id, config, store).await? {
+                return tell(&explanation, output);
+            }
             tell(&unknown(id, &lag), output)?;
             return Err(failure);
         }
@@ -134,7 +144,10 @@ async fn gather(
         let family = asked_about(store, root).await?.into_iter();
         asked.extend(family.filter(|row| row.kind == "revoke_family"));
     }
+    let refused = store.refused_messages(Some(task.task_id.as_str()), 1);
+    let refusal = refused.await?.pop().map(|message| message.refusal);
     Ok(Facts {
+        refusal,
         consumed_by: consumed_by.map(fact).collect(),
         worker: named.map(fact),
         tokens: tokens(&workers, &task.name, now),
@@ -227,6 +240,7 @@ fn worker_fact(worker: &WorkerRow, task: &str, now: DateTime<Utc>) -> WorkerFact
     WorkerFact {
         id: worker.id.clone(),
         age: now - worker.last_heartbeat,
+        interval: TimeDelta::milliseconds(worker.interval_ms.clamp(0, 3_600_000)),
         is_alive: is_alive(worker, now),
         phase: worker.phase.clone(),
         running: worker.running,

@@ -1,6 +1,7 @@
 //! What is said about a task in every place that it can be in.
 
-use super::explain::{Explanation, explain, unknown};
+use super::explain::{explain, unknown};
+use super::explanation::Explanation;
 use super::facts::{Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
 use crate::command::sample::task_row;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,7 +10,7 @@ use counterfoil_toolbox::TaskState;
 use std::time::Duration;
 use uuid::Uuid;
 
-fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
 }
 
@@ -37,6 +38,7 @@ fn facts(state: TaskState) -> Facts {
         tokens: None,
         session: None,
         is_unsent: false,
+        refusal: None,
         lost_after: Duration::from_secs(360),
         lag: Lag::Known {
             tracking: 0,
@@ -46,17 +48,18 @@ fn facts(state: TaskState) -> Facts {
     }
 }
 
-fn queue(ready: u32, consumers: u32) -> Queue {
+pub(super) fn queue(ready: u32, consumers: u32) -> Queue {
     Queue {
         name: "demo".to_owned(),
         state: QueueState::There { ready, consumers },
     }
 }
 
-fn worker(is_alive: bool) -> WorkerFact {
+pub(super) fn worker(is_alive: bool) -> WorkerFact {
     WorkerFact {
         id: "demo@h.1".to_owned(),
         age: TimeDelta::seconds(7),
+        interval: TimeDelta::seconds(10),
         is_alive,
         phase: "running".to_owned(),
         running: 64,
@@ -76,13 +79,13 @@ fn said(explanation: &Explanation) -> String {
 }
 
 /// What is said of facts that `change` makes special.
-fn told(state: TaskState, change: impl FnOnce(&mut Facts)) -> String {
+pub(super) fn told(state: TaskState, change: impl FnOnce(&mut Facts)) -> String {
     let mut facts = facts(state);
     change(&mut facts);
     said(&explain(&facts))
 }
 
-fn holds(text: &str, parts: &[&str]) {
+pub(super) fn holds(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
@@ -103,6 +106,17 @@ fn a_task_that_waits_is_told_where_behind_whom_and_for_what() {
         facts.consumed_by.clear();
     });
     holds(&text, &["nobody consumes that", "start a worker"]);
+    let text = told(TaskState::Pending, |facts| {
+        facts.queue = queue(3, 0);
+        facts.consumed_by[0].phase = "quiet".to_owned();
+    });
+    holds(
+        &text,
+        &[
+            "nobody consumes that",
+            "worker demo@h.1 is quiet: it takes nothing",
+        ],
+    );
     let text = told(TaskState::Pending, |facts| {
         facts.paused_by = Some("ana".to_owned())
     });
@@ -202,38 +216,6 @@ fn one_that_is_held_delayed_or_nobodys_is_told_until_when() {
             "unroutable: no service owns it: its key leads to queue demo",
             "topology apply",
         ],
-    );
-}
-
-#[test]
-fn one_that_runs_is_told_where_and_who_goes_on_if_its_worker_is_gone() {
-    let with = |is_alive: bool, lease: bool| {
-        told(TaskState::Progress, |facts| {
-            facts.task.worker = Some("demo@h.1".to_owned());
-            facts.task.progress_current = Some(3);
-            facts.worker = Some(worker(is_alive));
-            facts.task.lease_until = lease.then(|| now() + TimeDelta::minutes(1));
-        })
-    };
-    holds(
-        &with(true, false),
-        &[
-            "running: it runs on worker demo@h.1 since",
-            "heard of 7s ago",
-            "progress: 3",
-        ],
-    );
-    holds(
-        &with(true, true),
-        &["its lease holds until 2027-01-15 08:01:00"],
-    );
-    holds(
-        &with(false, false),
-        &["the broker gives the message to another"],
-    );
-    holds(
-        &with(false, true),
-        &["sent again soon after its lease ends, at 2027-01-15 08:01:00"],
     );
 }
 

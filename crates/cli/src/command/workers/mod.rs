@@ -24,15 +24,9 @@ pub(crate) struct WorkersArgs {
 #[derive(Debug, clap::Subcommand)]
 enum WorkersCommand {
     /// Ask a worker to take nothing new: it finishes what it runs and stays
-    Quiet(Id),
+    Quiet(tell::TellArgs),
     /// Ask a worker to end, as SIGTERM does
-    Stop(Id),
-}
-
-#[derive(Debug, clap::Args)]
-struct Id {
-    /// Id of the worker, or how it begins
-    id: String,
+    Stop(tell::TellArgs),
 }
 
 #[derive(Debug, Serialize)]
@@ -50,8 +44,8 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     match args.command {
         None => list(global, output).await,
-        Some(WorkersCommand::Quiet(Id { id })) => tell::run(&id, Wish::Quiet, global, output).await,
-        Some(WorkersCommand::Stop(Id { id })) => tell::run(&id, Wish::Stop, global, output).await,
+        Some(WorkersCommand::Quiet(args)) => tell::run(args, Wish::Quiet, global, output).await,
+        Some(WorkersCommand::Stop(args)) => tell::run(args, Wish::Stop, global, output).await,
     }
 }
 

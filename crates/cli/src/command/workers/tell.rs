@@ -2,7 +2,7 @@
 
 use super::is_alive;
 use crate::args::Global;
-use crate::asking::{ask, passed_on, who};
+use crate::asking::{Doer, ask, passed_on};
 use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
@@ -12,6 +12,14 @@ use counterfoil_toolbox::config::Needs;
 use counterfoil_toolbox::control::Order;
 use counterfoil_toolbox::ids::WorkerId;
 use serde::Serialize;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct TellArgs {
+    /// Id of the worker, or how it begins
+    id: String,
+    #[command(flatten)]
+    doer: Doer,
+}
 
 /// What a worker is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,14 +37,14 @@ struct Answer<'a> {
 }
 
 pub(super) async fn run(
-    id: &str,
+    args: TellArgs,
     wish: Wish,
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let config = open::config(global, Needs::DATABASE)?;
     let store = open::database(&config).await?;
-    let worker = find(&*store, id).await?;
+    let worker = find(&*store, &args.id).await?;
     let order = match wish {
         Wish::Quiet => Order::Quiet {
             worker: worker.clone(),
@@ -46,7 +54,8 @@ pub(super) async fn run(
         },
     };
     let mut batch = Batch::new();
-    let asked = batch.ask(order, who().as_deref(), store.clock().await?);
+    let doer = args.doer.or_user();
+    let asked = batch.ask(order, doer.name(), store.clock().await?);
     ask(&*store, &batch).await?;
     let passed_on = passed_on(&*store, &[asked]).await?;
     store.close().await;
@@ -71,14 +80,19 @@ pub(super) async fn run(
 /// The living worker with this id, or with the one id that begins so.
 async fn find(store: &dyn Store, id: &str) -> Result<WorkerId, Failure> {
     let remedy = "see `counterfoil workers`";
+    let now = store.clock().await?;
     let workers = store.workers().await?;
     let exact = workers.iter().find(|worker| worker.id == id);
     let begins: Vec<&WorkerRow> = match exact {
         Some(worker) => vec![worker],
-        None => workers
-            .iter()
-            .filter(|worker| worker.id.starts_with(id))
-            .collect(),
+        None => {
+            let begins = workers.iter().filter(|worker| worker.id.starts_with(id));
+            let all: Vec<&WorkerRow> = begins.collect();
+            let living = all.iter().filter(|worker| is_alive(worker, now));
+            let living: Vec<&WorkerRow> = living.copied().collect();
+            // Nobody means one that is gone while there is another.
+            if living.is_empty() { all } else { living }
+        }
     };
     let worker = match begins.as_slice() {
         [] => {
@@ -87,13 +101,13 @@ async fn find(store: &dyn Store, id: &str) -> Result<WorkerId, Failure> {
             );
         }
         [worker] => *worker,
-        [..] => {
+        [first, ..] => {
             let count = begins.len();
             let message = format!("{count} workers have ids that begin with {id:?}");
+            let remedy = format!("write more of the id, for example {}; {remedy}", first.id);
             return Err(Failure::failed(message).remedy(remedy));
         }
     };
-    let now = store.clock().await?;
     if !is_alive(worker, now) {
         let since = (now - worker.last_heartbeat).num_seconds().max(0);
         let message = format!(

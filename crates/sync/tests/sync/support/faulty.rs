@@ -195,8 +195,12 @@ impl Store for FaultyStore {
     async fn tasks_with_ids(&self, ids: &[TaskId]) -> Result<Vec<TaskRow>, StoreError> {
         self.inner.tasks_with_ids(ids).await
     }
-    async fn delete_tasks(&self, ids: &[TaskId]) -> Result<HashSet<TaskId>, StoreError> {
-        self.inner.delete_tasks(ids).await
+    async fn delete_tasks(
+        &self,
+        ids: &[TaskId],
+        by: Option<&str>,
+    ) -> Result<HashSet<TaskId>, StoreError> {
+        self.inner.delete_tasks(ids, by).await
     }
     async fn controls(&self, filter: &ControlFilter) -> Result<Vec<ControlRow>, StoreError> {
         self.inner.controls(filter).await

@@ -41,8 +41,18 @@ impl Outbox for FaultyStore {
     async fn outbox_state(&self) -> Result<OutboxState, StoreError> {
         self.inner().outbox_state().await
     }
-    async fn refused_messages(&self, limit: u32) -> Result<Vec<RefusedMessage>, StoreError> {
-        self.inner().refused_messages(limit).await
+    async fn refused_messages(
+        &self,
+        id: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<RefusedMessage>, StoreError> {
+        self.inner().refused_messages(id, limit).await
+    }
+    async fn retry_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
+        self.inner().retry_refused(positions).await
+    }
+    async fn discard_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
+        self.inner().discard_refused(positions).await
     }
     async fn forget_sent(&self, age: Duration, limit: u32) -> Result<u64, StoreError> {
         self.inner().forget_sent(age, limit).await

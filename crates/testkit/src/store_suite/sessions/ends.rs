@@ -119,7 +119,7 @@ pub async fn subtasks_that_were_never_sent_are_counted(site: &StoreSite) -> anyh
     let rows = store.subtasks(id, None, 0).await?;
     ensure!(was_sent(rows).eq([true, true, false]));
     // What was removed since is not taken for unsent.
-    ensure!(store.delete_tasks(&[sent]).await?.len() == 1);
+    ensure!(store.delete_tasks(&[sent], None).await?.len() == 1);
     ensure!(store.unsent_subtasks(id).await? == 1);
     Ok(())
 }
@@ -196,12 +196,12 @@ pub async fn a_session_goes_after_the_last_of_its_tasks(site: &StoreSite) -> any
     let mut batch = Batch::new();
     batch.event(&event(&finalizer, lineage(0, 0, 0), TaskState::Success));
     store.apply(&batch).await?;
-    ensure!(store.delete_tasks(&subtasks).await?.len() == 2);
+    ensure!(store.delete_tasks(&subtasks, None).await?.len() == 2);
     ensure!(
         store.remove_sessions(&ids).await? == 0,
         "so has its finalizer"
     );
-    store.delete_tasks(&[finalizer]).await?;
+    store.delete_tasks(&[finalizer], None).await?;
     ensure!(store.remove_sessions(&ids).await? == 1);
     ensure!(store.session(&ids[0]).await?.is_none());
     ensure!(store.subtasks(&ids[0], None, 10).await?.is_empty());

@@ -143,6 +143,13 @@ pub async fn a_session_without_subtasks_is_over_at_once_and_opened_once(
         ..SessionFilter::default()
     };
     ensure!(site.store().sessions(&open).await?.is_empty());
+    let other = Site::opened(site, 1).await?;
+    let of_finalizer = SessionFilter {
+        finalizer: Some(other.opening.finalizer.id.to_string()),
+        ..SessionFilter::default()
+    };
+    let found = site.store().sessions(&of_finalizer).await?;
+    ensure!(found.len() == 1 && found[0].id == other.opening.id);
     Ok(())
 }
 

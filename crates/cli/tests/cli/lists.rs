@@ -1,0 +1,65 @@
+//! What is too long is cut for people, and said to be.
+
+use crate::stage::{Stage, on_sqlite};
+use counterfoil_store::{Batch, DeadLetter};
+use counterfoil_testkit::store_suite::copy_of;
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::message::Envelope;
+
+on_sqlite!(
+    a_list_that_is_longer_than_its_limit_says_so,
+    long_arguments_are_cut_for_people_and_whole_in_json,
+);
+
+const MORE: &str = "there are more than these 2: --limit shows them\n";
+
+async fn a_list_that_is_longer_than_its_limit_says_so(stage: Stage) -> anyhow::Result<()> {
+    let mut batch = Batch::new();
+    for _ in 0..3 {
+        let id = TaskId::random();
+        let copy = copy_of(Envelope::new(id.clone(), "demo.add".parse()?));
+        batch.track(&copy);
+        batch.dead(DeadLetter {
+            service: "demo".into(),
+            reason: "exhausted".into(),
+            reason_text: None,
+            task_id: Some(id),
+            name: Some("demo.add".into()),
+            lineage: copy.envelope.lineage,
+            died_at: None,
+            message: copy.message,
+        });
+    }
+    stage.store.apply(&batch).await?;
+    for list in [&["task", "list"][..], &["dead", "list", "demo"]] {
+        for (limit, said) in [("2", MORE), ("3", ""), ("4", "")] {
+            let args = [list, &["--limit", limit]].concat();
+            let ran = stage.program.run(&args).await.ends_with(0);
+            assert_eq!(ran.stderr, said, "{args:?}: {ran:?}");
+            let json = [&args[..], &["--json"]].concat();
+            let ran = stage.program.run(&json).await.ends_with(0);
+            let shown: usize = limit.parse()?;
+            assert_eq!(ran.documents().len(), shown.min(3), "{args:?}");
+        }
+    }
+    Ok(())
+}
+
+async fn long_arguments_are_cut_for_people_and_whole_in_json(stage: Stage) -> anyhow::Result<()> {
+    let id = TaskId::random();
+    let mut copy = copy_of(Envelope::new(id.clone(), "demo.add".parse()?));
+    let input = format!("{{\"args\": [\"{}\"]}}", "x".repeat(250_000));
+    copy.input = Some(input);
+    let mut batch = Batch::new();
+    batch.track(&copy);
+    stage.store.apply(&batch).await?;
+    let shown = stage.program.run(&["task", "show", id.as_str()]).await;
+    let shown = shown.ends_with(0).stdout;
+    assert!(shown.len() < 5000, "{} bytes", shown.len());
+    assert!(shown.contains("… (1000 of 250"), "{shown}");
+    assert!(shown.contains("--json shows all)"), "{shown}");
+    let whole = ["task", "show", id.as_str(), "--json"];
+    let whole = stage.program.run(&whole).await.ends_with(0).stdout;
+    assert!(whole.len() > 250_000, "{} bytes", whole.len());
+    Ok(())
+}
