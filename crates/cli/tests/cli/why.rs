@@ -140,5 +140,6 @@ fn seen(id: WorkerId) -> WorkerSeen {
         started_at: None,
         paused: Vec::new(),
         follows_control: true,
+        heard_until: None,
     }
 }

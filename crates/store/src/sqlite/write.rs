@@ -328,7 +328,8 @@ async fn control(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, asked: &
         let ended = query(sql.end_control)
             .bind(*kind)
             .bind(subject)
-            .bind(to_text(asked.at));
+            .bind(to_text(asked.at))
+            .bind(id.to_string());
         ended.execute(&mut *tx).await?;
     }
     let done = query(sql.insert_control)
