@@ -214,9 +214,10 @@ pub async fn the_end_of_a_session_is_told_while_a_subtask_may_still_come(
     let mut batch = Batch::new();
     batch.track(&copy_of(envelope));
     batch.event(&revoked);
-    let order = batch.ask(Order::RevokeSession { session_id }, None, now);
+    let asked_at = now - TimeDelta::days(200);
+    let order = batch.ask(Order::RevokeSession { session_id }, None, asked_at);
     store.apply(&batch).await?;
-    let ago = text(now - TimeDelta::days(200));
+    let ago = text(asked_at);
     site.execute(&format!(
         "INSERT INTO session (id, action, status, policy, total, finalizer_id, finalizer_type, finalizer, finished_at)
          VALUES ('long over', 'export', 'ABORTED', 'complete', 1, 'f', 'demo.add', '{{}}', '{ago}')"
