@@ -17,7 +17,6 @@ pub(crate) struct Statements {
     pub(crate) dead: &'static str,
     pub(crate) dead_records: &'static str,
     pub(crate) dead_services: &'static str,
-    pub(crate) delayed_tasks: &'static str,
     pub(crate) delete_dead: &'static str,
     pub(crate) delete_ended_controls: &'static str,
     pub(crate) delete_events: &'static str,
@@ -136,7 +135,7 @@ macro_rules! statements {
         statements!($database:
             aborting_sessions applied_migrations canaries clock complete_sessions controls controls_to_renew
             count_sessions count_unpublished counts_by_service counts_by_state dead dead_records
-            dead_services delayed_tasks delete_dead delete_ended_controls delete_events delete_handled_dead
+            dead_services delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
             delete_results delete_schedule delete_stray_events delete_stray_logs
             delete_stray_results delete_subtasks delete_tasks deleted_task discard_refused doubles

@@ -133,11 +133,9 @@ impl Controls {
     }
 
     async fn publish(&self, rows: Vec<ControlRow>) -> Result<(), ControlError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let now = self.store.clock().await?;
         for rows in rows.chunks(MOST_PER_MESSAGE) {
+            // Each its own: a worker that has read one must not seem to know what comes in the next.
+            let now = self.store.clock().await?;
             let instructions: Vec<_> = rows.iter().filter_map(|row| readable(row, now)).collect();
             if !instructions.is_empty() {
                 self.publisher

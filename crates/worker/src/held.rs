@@ -286,6 +286,11 @@ impl Held {
         self.changed.notify_waiters();
     }
 
+    /// Whether its queue was deleted.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.deliveries().orphaned
+    }
+
     /// Whether it is up to this worker to run it. If not, its deliveries were lost with their
     /// channel, and the broker gives it to whoever comes first.
     pub(crate) fn is_ours(&self) -> bool {

@@ -96,10 +96,13 @@ impl Execution {
         let soon = async {
             loop {
                 control.until_ready().await;
+                // One that works without the stream has to ask.
+                let is_there =
+                    control.is_following() || self.shared.transport.server().await.is_ok();
                 if held.is_ours_soon().await {
                     return true;
                 }
-                if control.is_ready() {
+                if is_there && control.is_ready() {
                     return false;
                 }
             }
@@ -223,7 +226,7 @@ impl Execution {
                 self.go_on_elsewhere(&retry, tally, SHORTEST).await;
             }
             // Its message goes on with it: whoever gets that tells of the next attempt.
-            None if self.ran_for.is_some() && self.held.is_ours() => {
+            None if self.ran_for.is_some() && self.held.is_ours() && !self.was_delivered() => {
                 let event = self.retry_event(&self.given_back(), Duration::ZERO);
                 self.shared.reporter.between(self.live, &self.held, event);
                 self.release(Held::hand_back);
@@ -243,7 +246,16 @@ impl Execution {
 
     /// Whether its message would not do for the next execution, or is not there any more.
     fn must_send(&self) -> bool {
-        self.held.has_new_checkpoint() || self.held.lease().is_some()
+        self.held.has_new_checkpoint()
+            || self.held.lease().is_some()
+            || self.held.is_orphaned()
+            || self.was_delivered() && self.ran_for.is_some()
+    }
+
+    /// Whether its message may come with the same count again, as not every queue counts: what this worker
+    /// told of its end would outrank what the next one tells.
+    fn was_delivered(&self) -> bool {
+        self.held.lineage(self.tally.executions).deliveries > 0
     }
 
     /// Whether a copy may go on with it: it is this worker's, and there is time to send one.

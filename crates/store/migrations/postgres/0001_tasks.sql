@@ -99,7 +99,6 @@ CREATE INDEX background_task_identifier ON background_task (identifier, type)
 -- Tasks that say how long they are kept are found by that; the others by their type.
 CREATE INDEX background_task_retention ON background_task (retention_s, created_date)
     WHERE retention_s IS NOT NULL;
-CREATE INDEX background_task_delayed ON background_task (delayed_until) WHERE delayed_until IS NOT NULL;
 -- Of those that live no two may have the same.
 CREATE INDEX background_task_living ON background_task (identifier, type)
     WHERE identifier IS NOT NULL

@@ -14,7 +14,7 @@ WHERE task_id IN (
         AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.task_id = task.task_id AND times > handled)
         -- Its message may still come, and workers are told that it was cancelled only while its row says so.
         AND (
-            state = 'REVOKED' AND error_kind IN ('cancelled', 'aborted') AND worker IS NULL
+            error_kind IN ('cancelled', 'aborted', 'session_timeout') AND worker IS NULL
             AND GREATEST(eta, delayed_until) >= now() - interval '90 days'
         ) IS NOT TRUE
     FOR UPDATE SKIP LOCKED

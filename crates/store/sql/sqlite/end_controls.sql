@@ -21,7 +21,8 @@ WHERE ends_at IS NULL AND published_at < ?1
                 -- One that is not due yet may still come.
                 OR EXISTS (
                     SELECT 1 FROM session_subtask AS subtask JOIN background_task AS t ON t.task_id = subtask.task_id
-                    WHERE subtask.session_id = s.id AND t.state = 'REVOKED' AND t.worker IS NULL
+                    WHERE subtask.session_id = s.id AND t.worker IS NULL
+                        AND t.error_kind IN ('aborted', 'session_timeout')
                         AND max(coalesce(t.eta, ''), coalesce(t.delayed_until, '')) >= ?2
                 )
             )

@@ -14,7 +14,7 @@ WHERE task_id IN (SELECT value FROM json_each(?1)) AND NOT immutable AND last_up
     AND NOT EXISTS (SELECT 1 FROM dead WHERE dead.task_id = background_task.task_id AND times > handled)
     -- Its message may still come, and workers are told that it was cancelled only while its row says so.
     AND (
-        state = 'REVOKED' AND error_kind IN ('cancelled', 'aborted') AND worker IS NULL
+        error_kind IN ('cancelled', 'aborted', 'session_timeout') AND worker IS NULL
         AND max(coalesce(eta, ''), coalesce(delayed_until, '')) >= strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-90 days')
     ) IS NOT TRUE
 RETURNING task_id

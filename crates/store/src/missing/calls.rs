@@ -22,12 +22,6 @@ macro_rules! implement_missing {
                 Ok(rows.into_iter().map(Into::into).collect())
             }
 
-            async fn delayed_tasks(&self) -> Result<u64, StoreError> {
-                let count = query_as::<_, (i64,)>(self.sql.delayed_tasks);
-                let count = self.all("count delayed tasks", count).await?;
-                Ok(count.first().map_or(0, |(count,)| count.unsigned_abs()))
-            }
-
             async fn mark_found(
                 &self,
                 tasks: &[(

@@ -60,10 +60,6 @@ pub trait MissingTasks {
         limit: u32,
     ) -> Result<Vec<MissingTask>, StoreError>;
 
-    /// How many tasks have a message in the delay levels, and for some seconds more, as far as their copies
-    /// tell: whatever became of the tasks.
-    async fn delayed_tasks(&self) -> Result<u64, StoreError>;
-
     /// Records that the platform sent these again, each as this attempt. Recording the same again is harmless.
     async fn mark_found(&self, tasks: &[(MissingTask, Lineage)]) -> Result<(), StoreError>;
 }

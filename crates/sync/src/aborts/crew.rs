@@ -79,10 +79,11 @@ impl Crew {
         self.settled.is_empty()
     }
 
-    /// Whether nobody will report on this subtask, whose row was read after a marker had come through.
+    /// Whether nobody will report on this subtask, whose row was read after a marker had come through. A run
+    /// that people asked for since is no part of the session to the workers, and they run it.
     pub(super) fn leaves_over(&self, row: &SubtaskRow) -> bool {
         let may_be_run = !row.waits() && !self.is_deserted(row);
-        row.is_own && self.settled.contains(row.service()) && !may_be_run
+        row.is_own && row.run == 0 && self.settled.contains(row.service()) && !may_be_run
     }
 
     /// Whether the worker that ran it is gone. What it had taken over from the broker is sent again by whoever
@@ -247,7 +248,8 @@ mod tests {
             is_own: false,
             ..waits()
         };
-        for row in [leased, elsewhere, foreign] {
+        let run_again = SubtaskRow { run: 1, ..waits() };
+        for row in [leased, elsewhere, foreign, run_again] {
             assert!(!crew.leaves_over(&row), "{row:?}");
         }
     }

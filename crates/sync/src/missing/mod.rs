@@ -4,8 +4,7 @@
 //! which is gone, is missing when for
 //! `sync.lost_after` all of this was so in every look:
 //! - nothing was heard of it, and no copy of it can be in the delay levels: those that pass by there are
-//!   seen, and tell until when; if one ever did, there are no more messages in the levels than tasks that
-//!   are not due yet;
+//!   seen, and tell until when;
 //! - all queues of its service are empty, whatever the class, the delayed ones too;
 //! - the broker counts as many consumers as the service's workers tell of: nobody else takes messages;
 //! - no worker has a delivery of which it has not told (what it told of is not waiting), and none fell silent
@@ -79,17 +78,12 @@ enum SearchError {
     Sound(#[from] SoundError),
 }
 
-/// What the delay levels hold.
+/// Whether messages wait in the delay levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Levels {
-    /// Messages of tasks that are not due yet, if any.
-    OnTime,
-    /// More than those. Levels follow each other, and a broker that was away makes each of them late.
-    MaybeLate,
+    Empty,
+    InUse,
 }
-
-/// How long the delay levels may be looked at: less than a task that is counted is sure to stay there.
-const LEVELS_LOOK: Duration = Duration::from_secs(4);
 
 impl Searcher {
     pub(crate) fn new(
@@ -159,8 +153,9 @@ impl Searcher {
                 empty.push(service);
             }
         }
+        // Levels follow each other, and a broker that was away makes each of them late.
         let levels = match empty.is_empty() {
-            true => Levels::OnTime,
+            true => Levels::Empty,
             false => self.levels().await?,
         };
         self.sounding.sound().await?;
@@ -200,22 +195,16 @@ impl Searcher {
         Ok(facts)
     }
 
-    /// Whether the delay levels hold more than tasks that are not due yet. Those are counted first: what is put
-    /// off meanwhile must not stand for one that is late.
-    async fn levels(&self) -> Result<Levels, SearchError> {
-        let (since, not_due) = (Instant::now(), self.store.delayed_tasks().await?);
-        let mut messages = 0;
+    /// Whether anything is in the delay levels.
+    async fn levels(&self) -> Result<Levels, TransportError> {
         // In the order in which messages move: none is overlooked while it does.
         for queue in self.names.delay_queues() {
             let depth = self.transport.depth(&queue).await?;
-            messages += depth.map_or(0, |depth| u64::from(depth.ready));
+            if depth.is_some_and(|depth| depth.ready > 0) {
+                return Ok(Levels::InUse);
+            }
         }
-        let is_on_time = messages == 0 || messages <= not_due && since.elapsed() < LEVELS_LOOK;
-        Ok(if is_on_time {
-            Levels::OnTime
-        } else {
-            Levels::MaybeLate
-        })
+        Ok(Levels::Empty)
     }
 
     /// Sends the missing tasks of a service again whose queues are empty.
@@ -236,8 +225,7 @@ impl Searcher {
             let is_last = page.len() < AT_ONCE as usize;
             after = page.last().map(|task| task.task_id.clone());
             let mut gone = Vec::new();
-            let maybe_delayed =
-                |task: &MissingTask| task.was_delayed && levels == Levels::MaybeLate;
+            let maybe_delayed = |task: &MissingTask| task.was_delayed && levels == Levels::InUse;
             for task in page.into_iter().filter(|task| !maybe_delayed(task)) {
                 // Whatever the database's clock does, and until every worker has spoken once more.
                 let missing_for = self.missing.see(&task.task_id, task.lineage, now);

@@ -6,11 +6,9 @@ use counterfoil_store::record::TaskRow;
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::control::Order;
-use counterfoil_toolbox::delay::delayed_key;
 use counterfoil_toolbox::heartbeat::{Hand, Heartbeat, Phase};
 use counterfoil_toolbox::message::TaskMessage;
-use counterfoil_toolbox::names::{QueueName, RoutingKey, ServiceName};
-use counterfoil_toolbox::topology::delay_levels;
+use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::{Delivery, SubscribeOptions, Subscription};
 use std::collections::BTreeMap;
@@ -22,7 +20,6 @@ use tokio_util::task::AbortOnDropHandle;
 on_both_pairs!(
     what_was_purged_is_sent_again_once_though_two_daemons_look_and_marks_fail,
     what_a_worker_had_that_is_gone_is_sent_again_when_it_was_purged,
-    what_was_put_off_is_sent_again_though_others_are_still_delayed,
     what_a_worker_has_and_says_nothing_of_is_left_alone,
     what_somebody_has_taken_who_says_nothing_is_left_alone,
     nothing_is_sent_again_while_its_service_is_paused_or_nobody_listens,
@@ -163,52 +160,6 @@ async fn what_a_worker_had_that_is_gone_is_sent_again_when_it_was_purged(
     let again = sent_again(&world, "t1").await?;
     assert_eq!(again.state, TaskState::Pending);
     world.ready(&QueueName::new("demo")?, 1).await?;
-    Ok(daemon.stop().await?)
-}
-
-async fn what_was_put_off_is_sent_again_though_others_are_still_delayed(
-    world: World,
-) -> anyhow::Result<()> {
-    let world = with_bound(world);
-    world.declare(delay_levels(&world.names)).await?;
-    let daemon = world.daemon();
-    daemon.ready().await?;
-    let _worker = worker(&world, Phase::Stopped, NOTHING);
-    let delayed = async |id: &str, by: Duration| -> anyhow::Result<()> {
-        let mut content = task(id, TASK);
-        content.properties.timestamp = u64::try_from(chrono::Utc::now().timestamp()).ok();
-        let key = delayed_key(by, &RoutingKey::new(TASK)?)?;
-        world
-            .publish(&world.names.delay_entry, key.as_str(), content)
-            .await?;
-        world.row_in(id, TaskState::Pending).await?;
-        Ok(())
-    };
-    // Nobody wants it any more, but its message stays for an hour.
-    delayed("cancelled", Duration::from_secs(3600)).await?;
-    let revoked = event("cancelled", TASK, TaskState::Revoked);
-    let key = event_key("demo");
-    world
-        .publish(&world.names.events, key.as_str(), batch(&[revoked]))
-        .await?;
-    delayed("t1", Duration::from_secs(1)).await?;
-    world.ready(&QueueName::new("demo")?, 1).await?;
-    purged(&world, 1).await?;
-    sent_again(&world, "t1").await?;
-    // One more message in the levels than tasks that are not due: it may be any that was put off.
-    let mut unknown = task("t2", TASK);
-    unknown
-        .headers
-        .retain(|name| name != "id" && name != "task");
-    let key = delayed_key(Duration::from_secs(3600), &RoutingKey::new(TASK)?)?;
-    world
-        .publish(&world.names.delay_entry, key.as_str(), unknown)
-        .await?;
-    purged(&world, 1).await?;
-    delayed("t3", Duration::from_secs(1)).await?;
-    world.ready(&QueueName::new("demo")?, 1).await?;
-    purged(&world, 1).await?;
-    left_alone(&world, "t3").await?;
     Ok(daemon.stop().await?)
 }
 

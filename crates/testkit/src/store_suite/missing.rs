@@ -205,27 +205,6 @@ pub async fn a_task_whose_worker_is_gone_is_missing_and_one_whose_worker_lives_i
     Ok(())
 }
 
-/// Their messages are in the delay levels all the same.
-///
-/// # Errors
-/// When the promise is broken or the database does not answer.
-pub async fn those_that_are_delayed_are_counted_whatever_became_of_them(
-    site: &StoreSite,
-) -> anyhow::Result<()> {
-    let [waits, cancelled, due, at_once] = std::array::from_fn(|_| TaskId::random());
-    let mut batch = Batch::new();
-    for id in [&waits, &cancelled] {
-        batch.track(&delayed(id, MINUTE * 10)?);
-    }
-    batch.event(&event(&cancelled, lineage(0, 0, 0), TaskState::Revoked));
-    batch.track(&delayed(&due, Duration::from_secs(1))?);
-    batch.track(&copy(&at_once));
-    site.store().apply(&batch).await?;
-    let count = site.store().delayed_tasks().await?;
-    ensure!(count == 2, "{count}");
-    Ok(())
-}
-
 /// Until then its worker has it: retries are made there too, without another message.
 ///
 /// # Errors

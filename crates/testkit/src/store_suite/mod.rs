@@ -79,7 +79,6 @@ macro_rules! store_suite {
             missing::a_task_that_waits_unheard_is_found_and_marked_as_sent_again,
             missing::a_task_that_is_held_delayed_or_under_way_is_not_missing,
             missing::a_task_whose_worker_is_gone_is_missing_and_one_whose_worker_lives_is_not,
-            missing::those_that_are_delayed_are_counted_whatever_became_of_them,
             missing::a_retry_is_missing_only_with_the_message_of_its_next_attempt,
             identity::the_first_of_those_with_one_identity_stays_and_the_others_are_found,
             identity::a_double_is_revoked_once_and_its_history_names_the_first,

@@ -233,7 +233,12 @@ impl Stage {
         let what = format!("{wanted} messages in {queue}");
         let mut last = 0;
         eventually(&what, LONG, async || {
-            last = self.ready(queue).await?;
+            match self.transport.depth(queue).await {
+                Ok(depth) => last = depth.map_or(0, |depth| depth.ready),
+                // Its connection was broken a moment ago.
+                Err(error) if error.is_transient() => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
             Ok((last == wanted).then_some(()))
         })
         .await

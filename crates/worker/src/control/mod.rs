@@ -192,6 +192,11 @@ impl Control {
         self.is_calm.load(Ordering::Relaxed) || self.knows()
     }
 
+    /// Whether the stream is being read.
+    pub(crate) fn is_following(&self) -> bool {
+        *self.following.borrow() == Following::Yes
+    }
+
     fn knows(&self) -> bool {
         *self.following.borrow() != Following::CatchingUp
     }

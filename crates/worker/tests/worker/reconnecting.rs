@@ -26,6 +26,7 @@ use uuid::Uuid;
 on_both_transports!(
     a_task_that_is_put_off_takes_its_deliveries_along,
     a_task_that_was_delivered_too_often_is_dead_however_it_was_put_off,
+    a_task_that_was_delivered_before_is_given_back_by_a_message_of_its_own,
 );
 
 /// Cancels a task and sends it, while connections are broken again and again: whatever comes first when
@@ -116,6 +117,31 @@ async fn a_task_that_is_put_off_takes_its_deliveries_along(world: World) {
     assert!(world.is_empty_after(worker, "demo").await);
 }
 
+/// Its message may come next with the same count as this time.
+async fn a_task_that_was_delivered_before_is_given_back_by_a_message_of_its_own(world: World) {
+    let settings = WorkerSettings {
+        drain_timeout: Duration::from_millis(100),
+        ..WorkerSettings::default()
+    };
+    let task = world.send(act("")).await;
+    deliver_in_vain(&world, 1).await;
+    let worker = world.start_with(settings, |builder| {
+        builder.handle(async |_: Act, cx: Context| {
+            cx.cancelled().cancelled().await;
+            Err(TaskError::retry("interrupted"))
+        })
+    });
+    world.told_of(&task, TaskState::Started).await;
+    worker.drain().await;
+    let retry = world.told_of(&task, TaskState::Retry).await;
+    assert_eq!(retry.counted, Some(false));
+    let runs = Arc::new(AtomicUsize::new(0));
+    let worker = world.start(|builder| builder.handle(counting::<Act>(&runs)));
+    let done = world.told_of(&task, TaskState::Success).await;
+    assert_eq!((done.lineage.executions, done.lineage.deliveries), (1, 0));
+    assert!(world.is_empty_after(worker, "demo").await);
+}
+
 async fn a_task_that_was_delivered_too_often_is_dead_however_it_was_put_off(world: World) {
     let mut message = world.message("demo.act", "poison", "[[], {}, {}]");
     message.headers.push(DELIVERIES_BEFORE, 19);
@@ -193,7 +219,19 @@ async fn a_task_that_was_given_to_another_worker_is_not_buried_by_the_first() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_while_the_broker_is_away_is_retried_when_it_is_back() {
+    a_failure_is_retried_when_the_broker_is_back(World::new().await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_while_the_broker_is_away_is_retried_by_a_worker_without_the_stream_too() {
     let world = World::new().await;
+    let queue = &world.names.control_queue;
+    let deleted = world.transport().delete_queue(queue).await;
+    deleted.expect("deleted");
+    a_failure_is_retried_when_the_broker_is_back(world).await;
+}
+
+async fn a_failure_is_retried_when_the_broker_is_back(world: World) {
     let open = Arc::new(Notify::new());
     let runs = Arc::new(AtomicUsize::new(0));
     let (opened, ran) = (open.clone(), runs.clone());

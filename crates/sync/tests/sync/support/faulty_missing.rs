@@ -21,10 +21,6 @@ impl MissingTasks for FaultyStore {
         let missing = self.inner.missing_tasks(service, unheard_for, after, limit);
         missing.await
     }
-    async fn delayed_tasks(&self) -> Result<u64, StoreError> {
-        self.answers()?;
-        self.inner.delayed_tasks().await
-    }
     async fn mark_found(&self, tasks: &[(MissingTask, Lineage)]) -> Result<(), StoreError> {
         self.marks_fail()?;
         self.inner.mark_found(tasks).await
