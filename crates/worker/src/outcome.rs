@@ -171,6 +171,20 @@ pub(crate) enum Outcome {
     LetGo,
 }
 
+impl Outcome {
+    /// Whether a message may be sent that goes on with the task.
+    pub(crate) const fn sends_on(&self) -> bool {
+        matches!(
+            self,
+            Self::RetryIn { .. }
+                | Self::Dead(_)
+                | Self::Later(_)
+                | Self::HeldBack(_)
+                | Self::HandBack
+        )
+    }
+}
+
 /// Decides what becomes of a task.
 pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
     // Handlers that were asked to leave may fail because of it.

@@ -24,7 +24,9 @@ const RETRIED_HERE_FOR: Duration = Duration::from_secs(60);
 impl Execution {
     /// Acts on a decision. What needs the broker is boxed: most tasks end without, and carry no room for it.
     pub(crate) async fn perform(&mut self, outcome: Outcome) -> Next {
-        if let Some(reason) = self.is_elsewhere(&outcome).await {
+        if outcome.sends_on()
+            && let Some(reason) = Box::pin(self.is_elsewhere(&outcome)).await
+        {
             let id = &self.held.envelope.id;
             tracing::warn!(task_id = %id, reason, "whoever has the task by now goes on with it");
             self.release(Held::hand_back);
