@@ -1,6 +1,7 @@
 //! What becomes of a task after an execution. Pure: time and chance come in as arguments.
 
 use crate::panic::PanicNote;
+use crate::retry::SHORTEST;
 use crate::task_error::{TaskError, Verdict};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::MAX_DELAY;
@@ -173,15 +174,14 @@ pub(crate) enum Outcome {
 
 impl Outcome {
     /// Whether a message may be sent that goes on with the task.
-    pub(crate) const fn sends_on(&self) -> bool {
-        matches!(
-            self,
-            Self::RetryIn { .. }
-                | Self::Dead(_)
-                | Self::Later(_)
-                | Self::HeldBack(_)
-                | Self::HandBack
-        )
+    pub(crate) fn sends_on(&self) -> bool {
+        match self {
+            Self::Later(wait) => *wait >= SHORTEST,
+            Self::RetryIn { .. } | Self::Dead(_) | Self::HeldBack(_) | Self::HandBack => true,
+            Self::Done(_) | Self::Skipped(_) | Self::Failed(_) | Self::Revoked(_) | Self::LetGo => {
+                false
+            }
+        }
     }
 }
 

@@ -61,32 +61,12 @@ impl Execution {
 
     /// Why a message that goes on with the task must not be sent: somebody else goes on with it, or will.
     async fn is_elsewhere(&self, outcome: &Outcome) -> Option<&'static str> {
-        match outcome {
-            Outcome::Later(wait) if *wait < SHORTEST => None,
-            Outcome::RetryIn { .. }
-            | Outcome::Dead(_)
-            | Outcome::HandBack
-            | Outcome::Later(_)
-            | Outcome::HeldBack(_)
-                if self.shared.may_be_lost(&self.held) =>
-            {
-                Some("nobody has heard of it for a whole lease")
-            }
-            Outcome::RetryIn { .. }
-            | Outcome::Dead(_)
-            | Outcome::Later(_)
-            | Outcome::HeldBack(_) => {
-                let reason = "its delivery was lost, and it was not delivered here again";
-                (!self.is_still_ours().await).then_some(reason)
-            }
-            // It settles its delivery if that is there.
-            Outcome::HandBack
-            | Outcome::Done(_)
-            | Outcome::Skipped(_)
-            | Outcome::Failed(_)
-            | Outcome::Revoked(_)
-            | Outcome::LetGo => None,
+        if self.shared.may_be_lost(&self.held) {
+            return Some("nobody has heard of it for a whole lease");
         }
+        // What is handed back settles its delivery, if that is there.
+        let is_here = matches!(outcome, Outcome::HandBack) || self.is_still_ours().await;
+        (!is_here).then_some("its delivery was lost, and it was not delivered here again")
     }
 
     /// Whether the task is this worker's, or will be once the broker is back: as long as that is away, what is

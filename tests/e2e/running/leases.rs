@@ -146,6 +146,7 @@ mod own_nodes {
         )
         .await?;
         postgres.stop_immediate().await?;
+        // Nothing tells that no lease is taken for lost meanwhile: the time has to pass.
         tokio::time::sleep(LEASE * 4).await;
         postgres.restart().await?;
         let row = over(&platform, &id).await?;

@@ -1,10 +1,12 @@
 //! Rows as they are read. Serialized, their keys are the names of the columns.
 
 mod messages;
+mod worker;
 
 pub use crate::control::ControlRow;
 pub(crate) use messages::MessageColumns;
 pub use messages::{DeadRecord, DeadRow, LostTask, ParkedRow, StoredTask, UnroutableTask};
+pub use worker::WorkerRow;
 
 use crate::json::JsonText;
 use chrono::{DateTime, Utc};
@@ -212,49 +214,6 @@ pub struct ResultRow {
     pub runtime_ms: Option<i64>,
     /// Who reported.
     pub worker: Option<String>,
-}
-
-/// A row of `worker`.
-#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
-pub struct WorkerRow {
-    /// Which process.
-    pub id: String,
-    /// Service that it works for.
-    pub service: String,
-    /// Machine that it runs on.
-    pub host: String,
-    /// Process id on that machine.
-    pub pid: Option<i64>,
-    /// Version of its program.
-    pub version: Option<String>,
-    /// The tasks that it knows: `[{"name": …, "schema": …}]`.
-    pub tasks: Option<JsonText>,
-    /// `running`, `quiet`, `draining` or `stopped`.
-    pub phase: String,
-    /// Names of the queues that it consumes.
-    pub queues: JsonText,
-    /// What it has in hand of each: `{"name": {"consumers": …, "untold": …}}`; see
-    /// [`Hand`](counterfoil_toolbox::heartbeat::Hand).
-    pub hands: JsonText,
-    /// Tasks that it runs by tokens: `{"name": {"limit": …, "tokens": […]}}`.
-    pub limits: JsonText,
-    /// How many tasks it ran at the last heartbeat.
-    pub running: i64,
-    /// How many executions ended since it started.
-    pub processed: i64,
-    /// How soon after the last heartbeat the next one was due, in milliseconds.
-    pub interval_ms: i64,
-    /// When it started, by its own clock.
-    pub started_at: Option<DateTime<Utc>>,
-    /// When it was last heard of, by the database's clock.
-    pub last_heartbeat: DateTime<Utc>,
-    /// Names of the services of which it takes nothing, because somebody paused them.
-    pub paused: JsonText,
-    /// Whether it does what is asked of workers; `false`: it cannot read that.
-    pub follows_control: bool,
-    /// What was published until then of what is asked, by the database's clock, it has read; and all that it had
-    /// begun before it has told.
-    pub heard_until: Option<DateTime<Utc>>,
 }
 
 /// When a canary was sent and where it was seen.

@@ -1,11 +1,9 @@
 //! Who may still begin or run a subtask of an aborted session: a pure judgement.
 
-use crate::missing::LOST;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::SubtaskRow;
 use counterfoil_store::record::WorkerRow;
-use counterfoil_toolbox::heartbeat::Hand;
-use counterfoil_toolbox::names::{QueueName, ServiceName};
+use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -96,8 +94,7 @@ impl Crew {
 }
 
 fn standing(row: &WorkerRow, told_at: DateTime<Utc>, now: DateTime<Utc>) -> Standing {
-    let interval = TimeDelta::milliseconds(row.interval_ms.clamp(0, 3_600_000));
-    if row.phase == "stopped" || now - row.last_heartbeat > interval * LOST {
+    if row.has_stopped() || row.gone_for(now) > TimeDelta::zero() {
         return Standing::Silent;
     }
     match row.heard_until {
@@ -107,11 +104,9 @@ fn standing(row: &WorkerRow, told_at: DateTime<Utc>, now: DateTime<Utc>) -> Stan
 }
 
 fn consumers(names: &Names, row: &WorkerRow) -> BTreeMap<String, u32> {
-    let hands: BTreeMap<QueueName, Hand> =
-        serde_json::from_str(row.hands.get()).unwrap_or_default();
     let mut consumers = BTreeMap::new();
-    for (queue, hand) in &hands {
-        let service = names.service_of(queue).to_owned();
+    for (queue, hand) in row.in_hand() {
+        let service = names.service_of(&queue).to_owned();
         *consumers.entry(service).or_default() += hand.consumers;
     }
     consumers

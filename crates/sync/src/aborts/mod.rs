@@ -16,6 +16,7 @@
 mod crew;
 
 use crate::leader::Leading;
+use crate::missing::depth_of;
 use crate::rescue::{SoundError, Sounding};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::{AbortingSession, Batch, Store, StoreError, SubtaskRow};
@@ -145,7 +146,10 @@ impl Aborter {
                 };
                 let count = match consumers.get(&service) {
                     Some(count) => *count,
-                    None => self.consumers(&service).await?,
+                    None => {
+                        let depth = depth_of(&*self.transport, &self.names, &service);
+                        depth.await?.consumers
+                    }
                 };
                 crew.sees(&service, count);
                 consumers.insert(service, count);
@@ -156,17 +160,6 @@ impl Aborter {
             }
         }
         Ok(told)
-    }
-
-    /// How many consumers the broker counts at all queues that the service may have.
-    async fn consumers(&self, service: &ServiceName) -> Result<u32, TransportError> {
-        let mut consumers = 0_u32;
-        for queue in self.names.possible_queues(service) {
-            if let Some(depth) = self.transport.depth(&queue).await? {
-                consumers = consumers.saturating_add(depth.consumers);
-            }
-        }
-        Ok(consumers)
     }
 
     /// Writes off what nobody will run any more, as far as the rows know by now.

@@ -30,14 +30,13 @@ use counterfoil_toolbox::names::{RoutingKey, ServiceName};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{
-    Publication, PublishError, Publisher, PublisherOptions, Transport, TransportError,
+    Publication, PublishError, Publisher, PublisherOptions, QueueDepth, Transport, TransportError,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use watch::{Facts, Watch};
-pub(crate) use workers::LOST;
 use workers::Told;
 
 /// Tasks that are sent again in one go, and how often so many are in one look.
@@ -46,6 +45,23 @@ const PAGES: usize = 40;
 
 /// Shortest and longest time between two looks.
 const LOOKS: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(60)];
+
+/// How full all queues are together that the service may have. One that is not there is empty: what is sent
+/// again waits, unroutable, for a queue.
+pub(crate) async fn depth_of(
+    transport: &dyn Transport,
+    names: &Names,
+    service: &ServiceName,
+) -> Result<QueueDepth, TransportError> {
+    let (mut ready, mut consumers) = (0_u32, 0_u32);
+    for queue in names.possible_queues(service) {
+        if let Some(depth) = transport.depth(&queue).await? {
+            ready = ready.saturating_add(depth.ready);
+            consumers = consumers.saturating_add(depth.consumers);
+        }
+    }
+    Ok(QueueDepth { ready, consumers })
+}
 
 /// Finds missing tasks. Only the leader does it, so that each is sent once.
 #[derive(Debug)]
@@ -142,9 +158,12 @@ impl Searcher {
         let paused = self.paused().await?;
         let mut empty = Vec::new();
         for service in told.services() {
+            let at_the_broker = depth_of(&*self.transport, &self.names, &service).await?;
             let facts = Facts {
                 is_paused: paused.contains(service.as_str()),
-                ..self.at_the_broker(&service).await?
+                ready: at_the_broker.ready,
+                consumers: at_the_broker.consumers,
+                ..Facts::default()
             };
             let empty_for =
                 self.watch
@@ -180,19 +199,6 @@ impl Searcher {
         };
         let rows = self.store.controls(&filter).await?;
         Ok(rows.into_iter().map(|row| row.subject).collect())
-    }
-
-    /// What the broker says of all queues that the service may have. One that is not there is empty: what is
-    /// sent again waits, unroutable, for a queue.
-    async fn at_the_broker(&self, service: &ServiceName) -> Result<Facts, TransportError> {
-        let mut facts = Facts::default();
-        for queue in self.names.possible_queues(service) {
-            if let Some(depth) = self.transport.depth(&queue).await? {
-                facts.ready = facts.ready.saturating_add(depth.ready);
-                facts.consumers = facts.consumers.saturating_add(depth.consumers);
-            }
-        }
-        Ok(facts)
     }
 
     /// Whether anything is in the delay levels.

@@ -9,9 +9,6 @@ use counterfoil_toolbox::topology::Names;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Signs of life that may be lost before a worker is taken for gone.
-pub(crate) const LOST: i32 = 3;
-
 /// How soon the broker notices that a machine is gone, and takes its messages back.
 const NOTICED: TimeDelta = TimeDelta::minutes(3);
 
@@ -22,8 +19,8 @@ const MOST: u32 = 2;
 #[derive(Debug)]
 struct Teller {
     hands: BTreeMap<QueueName, Hand>,
-    /// How long ago it was heard of.
-    age: TimeDelta,
+    /// See [`WorkerRow::gone_for`].
+    gone_for: TimeDelta,
     interval: TimeDelta,
     said_goodbye: bool,
 }
@@ -39,10 +36,10 @@ impl<'a> Told<'a> {
     /// What these rows tell at the database's time `now`.
     pub(super) fn new(names: &'a Names, workers: &[WorkerRow], now: DateTime<Utc>) -> Self {
         let teller = |row: &WorkerRow| Teller {
-            hands: serde_json::from_str(row.hands.get()).unwrap_or_default(),
-            age: now - row.last_heartbeat,
-            interval: TimeDelta::milliseconds(row.interval_ms.clamp(0, 3_600_000)),
-            said_goodbye: row.phase == "stopped",
+            hands: row.in_hand(),
+            gone_for: row.gone_for(now),
+            interval: row.interval(),
+            said_goodbye: row.has_stopped(),
         };
         Self {
             names,
@@ -69,9 +66,8 @@ impl<'a> Told<'a> {
             if hands.peek().is_none() || teller.said_goodbye {
                 continue;
             }
-            let silence = teller.age - teller.interval * LOST;
-            if silence > TimeDelta::zero() {
-                facts.has_vanished |= silence < NOTICED;
+            if teller.gone_for > TimeDelta::zero() {
+                facts.has_vanished |= teller.gone_for < NOTICED;
                 continue;
             }
             for hand in hands {

@@ -99,7 +99,7 @@ impl Said {
     fn by(worker: &WorkerRow, now: DateTime<Utc>) -> Option<Self> {
         let interval = TimeDelta::milliseconds(worker.interval_ms.max(1)).min(LONGEST_INTERVAL);
         let age = (now - worker.last_heartbeat).max(TimeDelta::zero());
-        if worker.phase == "stopped" || age > interval * FORGOTTEN {
+        if worker.has_stopped() || age > interval * FORGOTTEN {
             return None;
         }
         Some(Self {

@@ -11,6 +11,7 @@ use counterfoil_toolbox::rate::Rate;
 use counterfoil_toolbox::task::{Task, TaskOptions};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
+use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -56,14 +57,21 @@ impl Task for Few {
     }
 }
 
+/// A handler that notes when it begins.
+fn noting(
+    begun: &Arc<Mutex<Vec<Instant>>>,
+) -> impl Fn(Slow, Context) -> Ready<Result<(), TaskError>> + use<> {
+    let begun = begun.clone();
+    move |_, _| {
+        begun.lock().expect("nothing panics").push(Instant::now());
+        ready(Ok(()))
+    }
+}
+
 async fn tasks_of_a_limited_rate_begin_evenly_and_others_pass_them(world: World) {
     const TASKS: usize = 15;
     let begun: Arc<Mutex<Vec<Instant>>> = Arc::default();
-    let begins = begun.clone();
-    let slow = move |_: Slow, _: Context| {
-        begins.lock().expect("nothing panics").push(Instant::now());
-        async { Ok(()) }
-    };
+    let slow = noting(&begun);
     let worker = world.start(|builder| builder.handle(slow).handle(add));
     world.warm_up().await;
     let mut ids = Vec::new();
@@ -94,11 +102,7 @@ async fn tasks_of_a_limited_rate_begin_evenly_and_others_pass_them(world: World)
 async fn tasks_of_a_limited_rate_begin_evenly_after_they_stood_in_line(world: World) {
     const PLACES: u16 = 5;
     let begun: Arc<Mutex<Vec<Instant>>> = Arc::default();
-    let begins = begun.clone();
-    let slow = move |_: Slow, _: Context| {
-        begins.lock().expect("nothing panics").push(Instant::now());
-        async { Ok(()) }
-    };
+    let slow = noting(&begun);
     let (open, opened) = tokio::sync::watch::channel(false);
     let waits = move |_: Act, _: Context| {
         let mut opened = opened.clone();
@@ -122,7 +126,7 @@ async fn tasks_of_a_limited_rate_begin_evenly_after_they_stood_in_line(world: Wo
     for _ in 0..PLACES {
         ids.push(world.send(Slow {}).await);
     }
-    // Each had a turn by now, and none a place.
+    // Long enough for each to take a turn, if it took one before it has a place.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(begun.lock().expect("nothing panics").is_empty());
     open.send_replace(true);

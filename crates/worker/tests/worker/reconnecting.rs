@@ -16,6 +16,7 @@ use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::topology::{apply, delay_levels};
 use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
 use counterfoil_worker::{Context, TaskError};
+use futures::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -160,25 +161,32 @@ async fn a_task_that_was_delivered_too_often_is_dead_however_it_was_put_off(worl
     assert!(world.is_empty_after(worker, "demo").await);
 }
 
+/// A handler that fails once it is let go, and succeeds when it is run again.
+fn fails_first(
+    ends: fn(&str) -> TaskError,
+    open: &Arc<Notify>,
+    runs: &Arc<AtomicUsize>,
+) -> impl Fn(Patient, Context) -> BoxFuture<'static, Result<Value, TaskError>> + Clone + use<> {
+    let (open, runs) = (open.clone(), runs.clone());
+    move |_, _| {
+        let (open, runs) = (open.clone(), runs.clone());
+        Box::pin(async move {
+            if runs.fetch_add(1, Ordering::SeqCst) > 0 {
+                return Ok(Value::Null);
+            }
+            open.notified().await;
+            Err(ends("no luck"))
+        })
+    }
+}
+
 /// A worker that is asked to be quiet while it runs a task, and one that gets the task when connections
 /// break. What the first one's handler comes to is not sent on: the second goes on with the task.
 async fn goes_on_with_the_worker_that_has_it(ends: fn(&str) -> TaskError) {
     let world = World::new().await;
     let open = Arc::new(Notify::new());
     let runs = Arc::new(AtomicUsize::new(0));
-    let handler = {
-        let (open, runs) = (open.clone(), runs.clone());
-        move |_: Patient, _: Context| {
-            let (open, runs) = (open.clone(), runs.clone());
-            async move {
-                if runs.fetch_add(1, Ordering::SeqCst) > 0 {
-                    return Ok(Value::Null);
-                }
-                open.notified().await;
-                Err::<Value, _>(ends("no luck"))
-            }
-        }
-    };
+    let handler = fails_first(ends, &open, &runs);
     let builder = world
         .builder(WorkerSettings::default())
         .handle(handler.clone());
@@ -234,17 +242,7 @@ async fn a_failure_while_the_broker_is_away_is_retried_by_a_worker_without_the_s
 async fn a_failure_is_retried_when_the_broker_is_back(world: World) {
     let open = Arc::new(Notify::new());
     let runs = Arc::new(AtomicUsize::new(0));
-    let (opened, ran) = (open.clone(), runs.clone());
-    let handler = move |_: Patient, _: Context| {
-        let (open, runs) = (opened.clone(), ran.clone());
-        async move {
-            if runs.fetch_add(1, Ordering::SeqCst) > 0 {
-                return Ok(Value::Null);
-            }
-            open.notified().await;
-            Err(TaskError::retry("no luck"))
-        }
-    };
+    let handler = fails_first(|why| TaskError::retry(why.to_owned()), &open, &runs);
     let worker = world.start(|builder| builder.handle(handler));
     let task = world.send(patient("")).await;
     world.told_of(&task, TaskState::Started).await;

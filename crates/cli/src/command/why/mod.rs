@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
 use crate::text::plain;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use counterfoil_store::record::{TaskRow, WorkerRow};
 use counterfoil_store::{ControlFilter, DeadFilter, ParkedFilter, Store};
 use counterfoil_toolbox::config::{Config, Needs};
@@ -240,7 +240,7 @@ fn worker_fact(worker: &WorkerRow, task: &str, now: DateTime<Utc>) -> WorkerFact
     WorkerFact {
         id: worker.id.clone(),
         age: now - worker.last_heartbeat,
-        interval: TimeDelta::milliseconds(worker.interval_ms.clamp(0, 3_600_000)),
+        interval: worker.interval(),
         is_alive: is_alive(worker, now),
         phase: worker.phase.clone(),
         running: worker.running,

@@ -12,9 +12,6 @@ use counterfoil_toolbox::config::Needs;
 use serde::Serialize;
 use tell::Wish;
 
-/// Signs of life that may be lost before a worker is taken for gone.
-const LOST: i32 = 3;
-
 #[derive(Debug, clap::Args)]
 pub(crate) struct WorkersArgs {
     #[command(subcommand)]
@@ -78,8 +75,7 @@ async fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
 }
 
 pub(crate) fn is_alive(worker: &WorkerRow, now: DateTime<Utc>) -> bool {
-    let interval = TimeDelta::milliseconds(worker.interval_ms.clamp(0, 3_600_000));
-    worker.phase != "stopped" && now - worker.last_heartbeat < interval * LOST
+    !worker.has_stopped() && worker.gone_for(now) < TimeDelta::zero()
 }
 
 fn row(Line { worker, alive }: &Line, now: DateTime<Utc>) -> Vec<String> {
