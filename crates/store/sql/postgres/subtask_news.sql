@@ -1,7 +1,7 @@
 -- What is known of subtasks, what their rows say now, and whether they may have been retried.
 -- Where the session's time is over, what is missing has failed, whatever its row says. Rows count that call
 -- themselves part of the session: whoever opens one may name any task.
--- Parameters: 1 tasks, a JSON array of {"session_id": …, "task_id": …}.
+-- Parameters: 1 session ids, 2 task ids, as many.
 SELECT
     w.session_id, w.task_id, s.task_id IS NOT NULL AS listed, x.status IN ('ONGOING', 'ABORTING') AS open,
     coalesce(s.status, 'PENDING') AS known_status, coalesce(s.skipped, false) AS known_skipped,
@@ -15,7 +15,7 @@ SELECT
     coalesce(t.state = 'SUCCESS' AND t.error_kind = 'skipped', false) AS skipped,
     coalesce(t.state = 'RETRY' OR t.executions > 0 OR t.tries > 0 OR t.deliveries > 0 OR t.rescue > 0 OR t.run > 0, false)
         AS came_back
-FROM json_to_recordset($1::json) AS w (session_id text, task_id text)
+FROM unnest($1::text[], $2::text[]) AS w (session_id, task_id)
 JOIN session AS x ON x.id = w.session_id
 LEFT JOIN session_subtask AS s ON s.session_id = w.session_id AND s.task_id = w.task_id
 LEFT JOIN background_task AS t ON t.task_id = w.task_id AND t.session_id = w.session_id

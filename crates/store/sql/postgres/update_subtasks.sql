@@ -1,8 +1,9 @@
 -- Writes what became of subtasks.
--- Parameters: 1 a JSON array of {"session_id", "task_id", "status", "skipped", "counted", "uncounted"}.
+-- Parameters, as many of each: 1 session ids, 2 task ids, 3 states, 4 whether they were skipped, 5 how often they
+-- were retried counted, 6 how often uncounted.
 UPDATE session_subtask AS s SET
     status = u.status, skipped = u.skipped, retried_counted = u.counted, retried_uncounted = u.uncounted
-FROM json_to_recordset($1::json) AS u (
-    session_id text, task_id text, status text, skipped boolean, counted integer, uncounted integer
+FROM unnest($1::text[], $2::text[], $3::text[], $4::boolean[], $5::integer[], $6::integer[]) AS u (
+    session_id, task_id, status, skipped, counted, uncounted
 )
 WHERE s.session_id = u.session_id AND s.task_id = u.task_id

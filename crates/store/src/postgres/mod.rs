@@ -4,6 +4,7 @@ mod asked;
 mod lead;
 mod letters;
 mod outbox;
+mod sessions;
 mod signs;
 mod write;
 

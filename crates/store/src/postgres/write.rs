@@ -2,29 +2,21 @@
 
 use super::asked::{asked, ended};
 use super::letters::{dead, handled, parked};
-use super::outbox::hand_over;
+use super::sessions::write_sessions;
 use super::signs::{canaries, markers, renewals, workers};
 use crate::batch::{Applied, Batch, LogRecord};
 use crate::control::HeldBack;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
-use crate::sessions::{
-    Complete, End, Ending, MOST_RESULT_BYTES, News, Retries, Touched, count, end_of, session_steps,
-};
+use crate::sessions::Touched;
 use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::values::TaskValues;
-use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::event::EventKind;
 use counterfoil_toolbox::failpoint::{Point, hit};
-use counterfoil_toolbox::ids::SessionId;
-use counterfoil_toolbox::session::SessionSummary;
-use serde_json::json;
 use sqlx::postgres::{PgArguments, PgBindIterExt};
 use sqlx::query::{Query, QueryAs};
 use sqlx::{Connection, PgConnection, query, query_as};
-use std::collections::BTreeSet;
 
 pub(super) type Written<'q> = Query<'q, sqlx::Postgres, PgArguments>;
 
@@ -35,8 +27,6 @@ macro_rules! column {
     };
 }
 pub(super) use column;
-
-session_steps!(sqlx::Postgres);
 
 /// Writes everything that `batch` holds, or nothing. Tasks come first: the locks on their rows keep
 /// others from writing history and results of the same tasks at the same time.

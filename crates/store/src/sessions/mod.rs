@@ -12,7 +12,7 @@ mod steps;
 mod time_out;
 
 pub(crate) use change::{Ending, Opened};
-pub(crate) use count::{News, Retries, count};
+pub(crate) use count::{News, Retries, SubtaskChange, count};
 pub(crate) use end::{Complete, End, MOST_RESULT_BYTES, end_of};
 pub use rows::{AbortingSession, SessionFilter, SessionRow, SubtaskRow};
 pub(crate) use steps::{Touched, implement_sessions, session_steps};

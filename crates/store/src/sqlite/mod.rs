@@ -2,6 +2,7 @@
 
 mod file_lock;
 mod outbox;
+mod sessions;
 mod write;
 
 use crate::asking::implement_asking;

@@ -1,34 +1,24 @@
 //! A batch as prepared statements in one transaction, row by row: there is no network to save.
 
-use super::outbox::hand_over;
+use super::sessions::write_sessions;
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
 use crate::control::{Asked, HeldBack};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
-use crate::sessions::{
-    Complete, End, Ending, MOST_RESULT_BYTES, News, Retries, Touched, count, end_of, session_steps,
-};
+use crate::sessions::Touched;
 use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::sql::Statements;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::to_text;
 use crate::values::TaskValues;
 use crate::worker_seen::WorkerSeen;
-use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::event::EventKind;
 use counterfoil_toolbox::failpoint::{Point, hit};
-use counterfoil_toolbox::ids::SessionId;
-use counterfoil_toolbox::session::SessionSummary;
-use serde_json::json;
 use sqlx::{Connection, SqliteConnection, query, query_as};
-use std::collections::BTreeSet;
 use uuid::Uuid;
 
 type Done = Result<u64, sqlx::Error>;
-type Written<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
-
-session_steps!(sqlx::Sqlite);
+pub(super) type Written<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
 /// Writes everything that `batch` holds, or nothing.
 pub(super) async fn batch(

@@ -1,0 +1,41 @@
+//! What a batch does to sessions: [`session_steps`], and its long lists as arrays, since reading 700 subtasks
+//! out of a JSON text costs the server more than looking them up.
+
+use super::outbox::hand_over;
+use super::write::{Written, column};
+use crate::batch::{Applied, Batch};
+use crate::sessions::{
+    Complete, End, Ending, MOST_RESULT_BYTES, News, Retries, SubtaskChange, Touched, count, end_of,
+    session_steps,
+};
+use crate::sql::Statements;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::EventKind;
+use counterfoil_toolbox::ids::SessionId;
+use counterfoil_toolbox::session::SessionSummary;
+use serde_json::json;
+use sqlx::postgres::{PgArguments, PgBindIterExt};
+use sqlx::query::QueryAs;
+use sqlx::{query, query_as};
+use std::collections::BTreeSet;
+
+session_steps!(sqlx::Postgres);
+
+fn news_of<'q>(
+    sql: &Statements,
+    touched: &'q [Touched],
+) -> QueryAs<'q, sqlx::Postgres, News, PgArguments> {
+    query_as(sql.subtask_news)
+        .bind(column!(touched, |task| task.session_id.as_str()))
+        .bind(column!(touched, |task| task.task_id.as_str()))
+}
+
+fn changes_of<'q>(sql: &Statements, changes: &'q [SubtaskChange]) -> Written<'q> {
+    query(sql.update_subtasks)
+        .bind(column!(changes, |change| change.session_id.as_str()))
+        .bind(column!(changes, |change| change.task_id.as_str()))
+        .bind(column!(changes, |change| change.status.as_str()))
+        .bind(column!(changes, |change| change.skipped))
+        .bind(column!(changes, |change| change.counted))
+        .bind(column!(changes, |change| change.uncounted))
+}
