@@ -36,6 +36,8 @@ impl Mode {
 pub(crate) enum Outcome {
     /// Done, with what else there is to say.
     Done(Option<String>),
+    /// Somebody was asked to do it, and may be done with the thing before: who.
+    Asked(String),
     /// Not done, and why.
     Failed(String),
 }
@@ -56,7 +58,7 @@ pub(crate) struct Subject<'a> {
 struct Line<'a> {
     #[serde(flatten)]
     subject: Subject<'a>,
-    /// `done`, `failed`, or with `--dry-run` `selected`.
+    /// `done`, `asked`, `failed`, or with `--dry-run` `selected`.
     outcome: &'static str,
     detail: Option<&'a str>,
 }
@@ -67,6 +69,7 @@ struct Summary {
     /// Those that were found.
     selected: usize,
     done: usize,
+    asked: usize,
     failed: usize,
     /// Those that match the filter, but to which it cannot be done.
     left_out: usize,
@@ -80,6 +83,7 @@ pub(crate) struct Each<'a> {
     mode: Mode,
     bar: ProgressBar,
     told: usize,
+    asked: usize,
     failed: usize,
     left_out: usize,
     /// Whoever read the lines has gone: the work goes on.
@@ -108,6 +112,7 @@ impl<'a> Each<'a> {
             mode,
             bar: bar(count.unwrap_or(0)),
             told: 0,
+            asked: 0,
             failed: 0,
             left_out: 0,
             unread: None,
@@ -136,6 +141,10 @@ impl<'a> Each<'a> {
                 format!("would be {}", self.words.done),
                 detail.as_deref(),
             ),
+            (Outcome::Asked(whom), _) => {
+                self.asked += 1;
+                ("asked", "asked".to_owned(), Some(&**whom))
+            }
             (Outcome::Failed(why), _) => {
                 self.failed += 1;
                 ("failed", "failed".to_owned(), Some(&**why))
@@ -169,12 +178,13 @@ impl<'a> Each<'a> {
     /// When something was not done, or nobody reads the answer.
     pub(crate) fn end(self) -> Result<(), Failure> {
         self.bar.finish_and_clear();
-        let done = self.told - self.failed;
+        let done = self.told - self.failed - self.asked;
         let dry_run = self.mode == Mode::DryRun;
         if self.output.is_json() {
             self.output.document(&Summary {
                 selected: self.told,
                 done: if dry_run { 0 } else { done },
+                asked: self.asked,
                 failed: self.failed,
                 left_out: self.left_out,
                 dry_run,
@@ -203,6 +213,9 @@ impl<'a> Each<'a> {
         match self.mode {
             Mode::Do => text.push_str(&format!(" {participle}")),
             Mode::DryRun => text.push_str(&format!(" would be {participle}; nothing was done")),
+        }
+        if self.asked > 0 {
+            text.push_str(&format!(", {} asked to stop", self.asked));
         }
         if self.failed > 0 {
             text.push_str(&format!(", {} failed", self.failed));

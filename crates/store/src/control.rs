@@ -7,6 +7,7 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::control::{Instruction, Order};
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::state::Lineage;
 use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -151,7 +152,11 @@ impl Batch {
         event.root_id = id(&task.root_id);
         event.session_id = task.session_id.as_deref().map(Into::into);
         let by = by.map_or(String::new(), |by| format!(" by {by}"));
-        let text = format!("it was cancelled{by} before it was started");
+        let again = match task.attempt() == Lineage::default() {
+            true => "",
+            false => " again",
+        };
+        let text = format!("it was cancelled{by} before it was started{again}");
         event.error = Some(TaskFault::new(FaultKind::Cancelled, text));
         self.event(&event);
     }

@@ -3,6 +3,7 @@
 mod site;
 
 use counterfoil_store::{Batch, ControlFilter, WorkerSeen};
+use counterfoil_testkit::store_suite::{event, lineage};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::heartbeat::Phase;
 use serde_json::Value;
@@ -32,6 +33,8 @@ macro_rules! on_both_databases {
 
 on_both_databases!(
     cancelling_says_what_it_means_for_each_task,
+    what_nobody_has_heard_of_is_kept_from_starting_when_that_is_wanted,
+    a_retry_is_cancelled_before_it_is_started_again,
     a_filter_cancels_those_that_can_be_and_a_dry_run_none,
     a_family_is_cancelled_from_any_of_its_members,
     a_task_is_paused_before_it_starts_and_resumed,
@@ -64,7 +67,10 @@ async fn cancelling_says_what_it_means_for_each_task(site: Site) -> anyhow::Resu
             .contains("worker demo@host.7.0a0b0c0d is asked to stop it"),
         "{ran:?}"
     );
-    assert!(ran.stdout.contains("2 tasks cancelled"), "{ran:?}");
+    assert!(
+        ran.stdout.contains("1 task cancelled, 1 asked to stop"),
+        "{ran:?}"
+    );
     assert!(!ran.stderr.contains("warning"), "{ran:?}");
     let waits = site.row("waits").await;
     assert_eq!(waits.state, TaskState::Revoked);
@@ -102,6 +108,42 @@ async fn cancelling_says_what_it_means_for_each_task(site: Site) -> anyhow::Resu
     assert_eq!(detail(0), "it is REVOKED already");
     assert_eq!(detail(1), "it is SUCCESS already");
     assert_eq!(site.row("over").await.state, TaskState::Success);
+    Ok(())
+}
+
+/// The mirror may be behind, or down: whoever has just sent a task must be able to stop it.
+async fn what_nobody_has_heard_of_is_kept_from_starting_when_that_is_wanted(
+    site: Site,
+) -> anyhow::Result<()> {
+    let _daemon = site.daemon();
+    let unheard = ["task", "cancel", "unheard", "--json"];
+    let ran = site.program.run(&unheard).await.ends_with(1);
+    assert!(ran.stdout.contains("`--force` keeps it"), "{ran:?}");
+    let only_look = [&unheard[..], &["--force", "--dry-run"]].concat();
+    site.program.run(&only_look).await.ends_with(1);
+    assert!(site.holding().await.is_empty());
+    let forced = [&unheard[..], &["--force"]].concat();
+    let ran = site.program.run(&forced).await.ends_with(0);
+    let lines = ran.documents();
+    assert_eq!(lines[0]["outcome"], "asked");
+    assert_eq!(
+        (&lines[1]["done"], &lines[1]["asked"]),
+        (&0.into(), &1.into())
+    );
+    assert_eq!(site.holding().await, [pair("revoke", "unheard")]);
+    Ok(())
+}
+
+async fn a_retry_is_cancelled_before_it_is_started_again(site: Site) -> anyhow::Result<()> {
+    let _daemon = site.daemon();
+    let mut batch = Batch::new();
+    let again = lineage(0, 0, 1);
+    batch.event(&event(&"again".parse()?, again, TaskState::Retry));
+    site.store.apply(&batch).await?;
+    let cancel = ["task", "cancel", "again"];
+    site.program.run(&cancel).await.ends_with(0);
+    let why = site.row("again").await.error_message.expect("a reason");
+    assert_eq!(why, "it was cancelled by ana before it was started again");
     Ok(())
 }
 

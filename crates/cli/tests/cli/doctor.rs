@@ -1,7 +1,10 @@
 //! `doctor` says what is wrong, all of it, and goes on with what it can.
 
 use crate::program::{CANARY, Program, Ran};
+use counterfoil_store::{Batch, Seen, StoreOptions};
+use counterfoil_testkit::store_suite::copy_of;
 use counterfoil_testkit::{Broker, Database};
+use counterfoil_toolbox::message::Envelope;
 use serde_json::Value;
 
 /// Outcome and detail of each check of that name.
@@ -191,5 +194,42 @@ async fn queues_of_classes_that_are_missing_or_left_over_are_told() -> anyhow::R
     }
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(ran.stdout.contains("broker.queues.demo.priorities = true"));
+    vhost.close().await
+}
+
+/// Nobody else says it before somebody misses what he sent.
+#[tokio::test]
+async fn tasks_that_no_service_owns_are_told() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let database = Database::fresh().await?;
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
+    program.set("COUNTERFOIL_DATABASE__URL", database.url());
+    program.run(&["init"]).await.ends_with(0);
+    let ran = program.run(&["doctor", "--json"]).await;
+    assert!(checks(&ran, "unroutable").is_empty(), "{ran:?}");
+    let options = StoreOptions::new(database.url().to_owned()).id_secret("development".to_owned());
+    let store = counterfoil_store::connect(&options).await?;
+    let mut batch = Batch::new();
+    for (id, name) in [
+        ("a", "exprot.project"),
+        ("b", "exprot.project"),
+        ("c", "mial.send"),
+    ] {
+        let mut copy = copy_of(Envelope::new(id.parse()?, name.parse()?));
+        copy.message.routing_key = format!("{name}.default").as_str().into();
+        copy.seen = Seen::Unroutable;
+        batch.track(&copy);
+    }
+    store.apply(&batch).await?;
+    store.close().await;
+    let ran = program.run(&["doctor", "--json"]).await;
+    let what = "3 tasks wait for services that have no queue: exprot, mial";
+    assert_eq!(check(&ran, "unroutable"), ("warn".into(), what.into()));
+    assert!(
+        ran.stdout.contains("task cancel --state UNROUTABLE"),
+        "{ran:?}"
+    );
+    database.close().await?;
     vhost.close().await
 }

@@ -254,8 +254,9 @@ fn gone(open: &Open, how: &str) -> Finding {
         service: Some(open.service.clone()),
         what: format!("it waits, but its message is gone: {how}"),
         remedy: format!(
-            "find out who takes messages; `counterfoil task rerun --force {}` runs it",
-            open.id
+            "find out who takes messages; the daemon sends it again once it is sure of it (`counterfoil why {id}`), \
+             `counterfoil task rerun --force {id}` at once",
+            id = open.id
         ),
     }
 }

@@ -89,7 +89,8 @@ fn tell(
         output.line(tally)?;
         for service in not_judged {
             output.line(format_args!(
-                "{}: somebody consumes its queues who tells the platform nothing, so they are not counted",
+                "{}: somebody consumes its queues who tells the platform nothing, or a worker crashed a moment ago, so \
+                 they are not counted",
                 plain(service)
             ))?;
         }

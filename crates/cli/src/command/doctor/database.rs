@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use crate::open;
 use chrono::TimeDelta;
 use counterfoil_store::{Batch, CanaryPlace, Store, StoreError};
+use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::doctor::Check;
 use counterfoil_toolbox::error::ErrorChain;
@@ -54,7 +55,37 @@ async fn looked_at(store: &dyn Store, checks: &mut Vec<Check>) -> Result<(), Sto
     checks.push(role(store).await);
     checks.push(daemon(store).await?);
     checks.extend(super::outbox::look(store).await?);
+    checks.extend(unroutable(store).await?);
     Ok(())
+}
+
+/// Services whose names are told: of many, most are mistyped in the same way.
+const NAMED: usize = 5;
+
+/// Tasks whose service has no queue: nobody else says so before somebody misses them.
+async fn unroutable(store: &dyn Store) -> Result<Option<Check>, StoreError> {
+    let services = store.unroutable_services().await?;
+    if services.is_empty() {
+        return Ok(None);
+    }
+    let counts = store.counts_by_state(None).await?;
+    let count = counts.iter().find(|it| it.state == TaskState::Unroutable);
+    let named: Vec<&str> = services.iter().take(NAMED).map(String::as_str).collect();
+    let more = match services.len() > NAMED {
+        true => " and more",
+        false => "",
+    };
+    let what = format!(
+        "{} tasks wait for services that have no queue: {}{more}",
+        count.map_or(0, |it| it.tasks),
+        named.join(", ")
+    );
+    Ok(Some(Check::warn(
+        "unroutable",
+        what,
+        "start a worker of the service, which makes the queue, and they are sent by themselves; where the name is \
+         mistyped: `counterfoil task cancel --state UNROUTABLE --service NAME`",
+    )))
 }
 
 /// Whether the user may write, as the daemon does all the time: a canary that nobody sent is marked

@@ -19,6 +19,9 @@ pub(crate) struct CancelArgs {
     /// Every task of their families too: all that have the same first task, and what they still send
     #[arg(long)]
     pub(super) family: bool,
+    /// Also ids that no task has yet: should one of them come, no worker starts it
+    #[arg(long, conflicts_with = "family")]
+    pub(super) force: bool,
     #[command(flatten)]
     pub(super) doer: Doer,
 }
@@ -29,6 +32,8 @@ pub(super) struct Cancel<'a> {
     pub(super) doer: Doer,
     /// What was asked of workers.
     pub(super) asked: Vec<Uuid>,
+    /// Whether it is asked of tasks that nobody has heard of, too.
+    pub(super) unheard: bool,
 }
 
 /// Cancels whole families.
@@ -65,21 +70,40 @@ impl Action for Cancel<'_> {
             batch.revoke(task, by, now);
         }
         ask(self.store, &batch).await?;
-        Ok(tasks
-            .iter()
-            .map(|task| Outcome::Done(Some(meaning(task))))
-            .collect())
+        Ok(tasks.iter().map(meaning).collect())
+    }
+
+    async fn apply_unknown(&mut self, id: &str) -> Result<Outcome, Failure> {
+        if !self.unheard {
+            return Ok(Outcome::Failed(
+                "no task has this id; if it was sent a moment ago, `--force` keeps it from starting"
+                    .to_owned(),
+            ));
+        }
+        let task_id = TaskId::new(id)?;
+        let mut batch = Batch::new();
+        let order = Order::Revoke { task_id, run: 0 };
+        let now = self.store.clock().await?;
+        self.asked.push(batch.ask(order, self.doer.name(), now));
+        ask(self.store, &batch).await?;
+        Ok(Outcome::Asked(
+            "no task has this id yet; workers are asked not to start it".to_owned(),
+        ))
     }
 }
 
-fn meaning(task: &TaskRow) -> String {
+fn meaning(task: &TaskRow) -> Outcome {
     match Cancelling::of(task) {
-        Cancelling::BeforeStart => "it has not been started and will not be".to_owned(),
+        Cancelling::BeforeStart => {
+            Outcome::Done(Some("it has not been started and will not be".to_owned()))
+        }
         Cancelling::Running {
             worker: Some(worker),
-        } => format!("worker {worker} is asked to stop it"),
-        Cancelling::Running { worker: None } => "its worker is asked to stop it".to_owned(),
-        Cancelling::Over => "it is over already".to_owned(),
+        } => Outcome::Asked(format!("worker {worker} is asked to stop it")),
+        Cancelling::Running { worker: None } => {
+            Outcome::Asked("its worker is asked to stop it".to_owned())
+        }
+        Cancelling::Over => Outcome::Done(Some("it is over already".to_owned())),
     }
 }
 

@@ -217,6 +217,7 @@ async fn cancel(
         store,
         doer: args.doer.or_user(),
         asked: Vec::new(),
+        unheard: args.force,
     };
     if !args.family {
         let done = args.selection.run(&mut cancel, store, output).await;

@@ -29,6 +29,14 @@ pub(crate) trait Action {
     /// # Errors
     /// What keeps it from being done to any task: the others are not tried.
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure>;
+
+    /// What becomes of an id that no task has.
+    ///
+    /// # Errors
+    /// As above.
+    async fn apply_unknown(&mut self, _: &str) -> Result<Outcome, Failure> {
+        Ok(Outcome::Failed("no task has this id".to_owned()))
+    }
 }
 
 /// Which tasks a command acts on.
@@ -99,7 +107,11 @@ impl Selection {
                 task_id: None,
                 name: None,
             };
-            each.tell(subject, &Outcome::Failed("no task has this id".to_owned()));
+            let outcome = match mode {
+                Mode::Do => action.apply_unknown(id).await?,
+                Mode::DryRun => Outcome::Failed("no task has this id".to_owned()),
+            };
+            each.tell(subject, &outcome);
         }
         for ids in found.ids.chunks(AT_ONCE) {
             if let Err(failure) = act(action, ids, mode, store, &mut each).await {

@@ -203,7 +203,12 @@ fn running(facts: &Facts) -> Explanation {
             .details_of(attempt(task));
     }
     let worker = worker_name(task);
-    let answer = format!("it runs on {worker} since {}", shown(task.last_updated));
+    // Every report moves the row's time, and where there was progress it was not the first.
+    let when = match (task.state, task.progress_current) {
+        (TaskState::Started, None) => "since",
+        _ => "and last told of itself at",
+    };
+    let answer = format!("it runs on {worker} {when} {}", shown(task.last_updated));
     let explanation = Explanation::new("running", answer).details_of(progress(task));
     let is_asked = facts.asked.iter().any(|row| row.kind.starts_with("revoke"));
     let asked = is_asked.then(|| {

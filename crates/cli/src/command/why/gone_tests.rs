@@ -18,11 +18,16 @@ fn one_that_runs_is_told_where_and_who_goes_on_if_its_worker_is_gone() {
     holds(
         &with(true, false),
         &[
-            "running: it runs on worker demo@h.1 since",
+            "running: it runs on worker demo@h.1 and last told of itself at",
             "heard of 7s ago",
             "progress: 3",
         ],
     );
+    let silent = told(TaskState::Started, |facts| {
+        facts.task.worker = Some("demo@h.1".to_owned());
+        facts.worker = Some(worker(true));
+    });
+    holds(&silent, &["running: it runs on worker demo@h.1 since 20"]);
     holds(
         &with(true, true),
         &["its lease holds until 2027-01-15 08:01:00"],
