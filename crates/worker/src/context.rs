@@ -1,5 +1,8 @@
 //! What a handler can know and do beside its arguments.
 
+mod numbers;
+mod sessions;
+
 use crate::blocking::Blocking;
 use crate::held::Held;
 use crate::outcome::cut;
@@ -7,16 +10,15 @@ use crate::report::Live;
 use crate::shared::Shared;
 use counterfoil_toolbox::event::{LogLine, Progress};
 use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
-use counterfoil_toolbox::session::{Session, SessionError, StartedSession};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::{Task, TaskId, TaskName};
+use numbers::Numbers;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
@@ -65,8 +67,8 @@ pub struct Context {
     executions: i32,
     cancelled: CancellationToken,
     soft: CancellationToken,
-    /// Sessions that this execution has opened.
-    sessions: Arc<AtomicU32>,
+    /// Which sessions this execution has opened.
+    opened: Arc<Numbers>,
 }
 
 impl Context {
@@ -85,7 +87,7 @@ impl Context {
             executions,
             cancelled,
             soft,
-            sessions: Arc::default(),
+            opened: Arc::default(),
         }
     }
 
@@ -335,36 +337,6 @@ impl Context {
     ) -> Result<TaskId, SendError> {
         let producer = &self.shared.senders.producer;
         producer.send_raw(child, self.as_child(options)).await
-    }
-
-    /// Opens a session whose subtasks and finalizer are children of this task, and sends its subtasks: see
-    /// [`session`](counterfoil_toolbox::session). The worker's user may publish events of its own service only,
-    /// so the finalizer must be a task of that.
-    ///
-    /// Its ids follow from this task and from what it does ([`Session::opened_by`]). So an execution that is
-    /// repeated opens the same session, if it comes to the same subtasks, and sends them again: one that was
-    /// sent before may run twice, and counts once. If somebody aborts it before all are sent, no more are, and
-    /// unless the handler returns a success this task is REVOKED.
-    ///
-    /// # Errors
-    /// [`SessionError`]: nothing of it was sent, but for [`SessionError::Ended`].
-    ///
-    /// # Cancel safety
-    /// Cancelled, the session may be open and some of its subtasks sent: then it times out.
-    pub async fn start_session(&self, session: Session) -> Result<StartedSession, SessionError> {
-        let nth = self.sessions.fetch_add(1, Ordering::Relaxed);
-        let (opener, run) = (self.task_id(), self.held.envelope.lineage.run);
-        let session = session
-            .child_of(opener, self.root_id())
-            .opened_by(opener, run, nth);
-        let id = session.id().clone();
-        let has_ended = || self.shared.control.has_ended(&id).then_some(());
-        let (ends, sending) = (self.held.until(has_ended), self.held.opening.begin(&id));
-        tokio::select! {
-            biased;
-            () = ends => Err(sending.ended()),
-            started = self.shared.senders.producer.start_session(session) => started,
-        }
     }
 
     fn as_child(&self, options: SendOptions) -> SendOptions {

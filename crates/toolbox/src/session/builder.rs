@@ -1,12 +1,12 @@
 //! Putting a session together.
 
-use super::opening::{BadOpening, Finalizer, MOST_SUBTASKS, Opening, Subtask};
+use super::opening::{Finalizer, MOST_SUBTASKS, Opening, Subtask};
+use super::started::SessionError;
 use super::status::ErrorPolicy;
 use crate::call::Signature;
 use crate::ids::{SessionId, TaskId};
 use crate::producer::{RawTask, SendError, SendOptions};
 use crate::task::Task;
-use crate::transport::PublishError;
 use serde_json::value::RawValue;
 use std::time::Duration;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub struct Session {
     finalizer: RawTask,
     takes_summary: bool,
     finalizer_options: SendOptions,
+    /// Its id where the sender chose none, and the session is opened by a task.
+    derived_finalizer: Option<TaskId>,
     policy: ErrorPolicy,
     estimated: Option<Duration>,
     buffer: Option<Duration>,
@@ -36,57 +38,6 @@ pub(crate) struct Part {
     pub(crate) options: SendOptions,
     /// Whether its id is the sender's choice.
     has_own_id: bool,
-}
-
-/// A session that was not started: nothing was sent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// The finalizer or a subtask cannot be sent as it is, or the broker is away.
-    #[error(transparent)]
-    Send(#[from] SendError),
-    /// The platform would not take it.
-    #[error(transparent)]
-    Bad(#[from] BadOpening),
-    /// There are too many subtasks.
-    #[error(
-        "a session may have {MOST_SUBTASKS} subtasks at most, and this one has {0}; split it up"
-    )]
-    TooMany(usize),
-    /// The finalizer and all ids together are too large for one message.
-    #[error("the session's opening is {0} bytes long; at most 16 MiB can be sent")]
-    TooLarge(usize),
-    /// Nobody confirmed that the platform was told of the session, so no subtask was sent. It may be open
-    /// all the same, and its finalizer run when its time is over.
-    #[error("session {id} may not have been opened, and no subtask of it was sent")]
-    NotOpened {
-        /// Id of the session.
-        id: SessionId,
-        /// What the broker said.
-        source: PublishError,
-    },
-    /// It was aborted, or its time was over, while its subtasks were being sent. No more of them are. Only a
-    /// worker's context says so; other senders go on, and none of what they send is run.
-    #[error("session {id} was ended while its subtasks were being sent")]
-    Ended {
-        /// Id of the session.
-        id: SessionId,
-    },
-}
-
-/// A session that the platform knows of.
-#[derive(Debug)]
-pub struct StartedSession {
-    /// Id of the session.
-    pub id: SessionId,
-    /// Id of its finalizer, which has not been sent yet.
-    pub finalizer: TaskId,
-    /// Ids of its subtasks, in order.
-    pub subtasks: Vec<TaskId>,
-    /// Subtasks that were not sent, or of which nobody knows. The session waits for them until its time
-    /// is over, then they count as failed. Sending one again under its id and
-    /// [`SendOptions::session`] is safe.
-    pub unsent: Vec<(TaskId, SendError)>,
 }
 
 impl Session {
@@ -110,6 +61,7 @@ impl Session {
             finalizer,
             takes_summary,
             finalizer_options: SendOptions::new(),
+            derived_finalizer: None,
             policy: ErrorPolicy::default(),
             estimated: None,
             buffer: None,
@@ -207,13 +159,13 @@ impl Session {
     }
 
     /// Gives it and all that is in it ids that follow from who opens it, and from what it is: the `nth` session
-    /// of the run `run` of the task `opener`. Opened again by an execution that is repeated it is the same
-    /// session, and no other; what differs from the one before is another session. A worker's context does this
-    /// by itself, so the [id](Self::id) from before means nothing then. Ids that were chosen by the sender stay.
+    /// [of this content](Self::content_id) that the run `run` of the task `opener` opens. Opened again by an
+    /// execution that is repeated it is the same session, and no other; what differs from the one before is another
+    /// session. A worker's context does this by itself, so the [id](Self::id) from before means nothing then. Ids
+    /// that were chosen by the sender stay.
     pub fn opened_by(mut self, opener: &TaskId, run: i32, nth: u32) -> Self {
-        let content = self.content();
         let of_opener = Uuid::new_v5(&OPENED, format!("{opener} {run} {nth}").as_bytes());
-        let space = Uuid::new_v5(&of_opener, content.as_bytes());
+        let space = Uuid::new_v5(&of_opener, self.content_id().as_bytes());
         let id = |what: &str| Uuid::new_v5(&space, what.as_bytes());
         self.id = SessionId::from(id("session"));
         for (n, part) in self.parts.iter_mut().enumerate() {
@@ -223,9 +175,15 @@ impl Session {
                 false => options.id(id(&format!("subtask {n}")).into()),
             };
         }
-        let finalizer = id("finalizer").into();
-        self.finalizer_options.id.get_or_insert(finalizer);
+        self.derived_finalizer = Some(id("finalizer").into());
         self
+    }
+
+    /// What it does, as an id: that of its action, its policy, and its tasks with their arguments, in order. Of
+    /// other ids only those count that the sender chose.
+    #[must_use]
+    pub fn content_id(&self) -> Uuid {
+        Uuid::new_v5(&OPENED, self.content().as_bytes())
     }
 
     /// What it does, as text: tasks with their arguments, in order.
@@ -266,6 +224,8 @@ impl Session {
             task: part.task.name.clone(),
         });
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let mut options = self.finalizer_options;
+        options.id = options.id.or(self.derived_finalizer);
         let opening = Opening {
             subtasks: subtasks.collect(),
             id: self.id,
@@ -273,7 +233,7 @@ impl Session {
             policy: self.policy,
             estimated_ms: self.estimated.map(ms),
             buffer_ms: self.buffer.map(ms),
-            finalizer: finalizer(self.finalizer, self.takes_summary, self.finalizer_options)?,
+            finalizer: finalizer(self.finalizer, self.takes_summary, options)?,
         };
         Ok((opening, self.parts))
     }
@@ -315,78 +275,5 @@ fn finalizer(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::TaskName;
-
-    fn raw(name: &str, kwargs: &str) -> RawTask {
-        RawTask {
-            name: TaskName::new(name).expect("valid"),
-            args: "[]".to_owned(),
-            kwargs: kwargs.to_owned(),
-        }
-    }
-
-    fn ids(session: Session) -> Vec<String> {
-        let opening = session.opening().expect("valid");
-        let subtasks = opening.subtasks.iter().map(|it| it.id.to_string());
-        let own = [opening.id.to_string(), opening.finalizer.id.to_string()];
-        own.into_iter().chain(subtasks).collect()
-    }
-
-    fn session(pages: &[u32]) -> Session {
-        let session = Session::raw("harvest", raw("harvest.end", "{}"), true);
-        pages.iter().fold(session, |session, page| {
-            let task = raw("harvest.page", &format!(r#"{{"page": {page}}}"#));
-            session.subtask_raw(task, SendOptions::new())
-        })
-    }
-
-    #[test]
-    fn what_a_task_opens_again_is_the_same_session_with_the_same_subtasks() {
-        let opener = TaskId::new("opener").expect("valid");
-        let opened = |pages: &[u32]| session(pages).opened_by(&opener, 0, 0);
-        let first = ids(opened(&[1, 1, 2]));
-        assert_eq!(ids(opened(&[1, 1, 2])), first);
-        let distinct: std::collections::BTreeSet<_> = first.iter().collect();
-        assert_eq!(distinct.len(), 5, "{first:?}");
-        // Each of these is another.
-        let other = TaskId::new("other").expect("valid");
-        for other in [
-            opened(&[1, 2]),
-            opened(&[1, 2, 1]),
-            session(&[1, 1, 2]).opened_by(&opener, 1, 0),
-            session(&[1, 1, 2]).opened_by(&opener, 0, 1),
-            session(&[1, 1, 2]).opened_by(&other, 0, 0),
-            session(&[1, 1, 2]),
-        ] {
-            let other = ids(other);
-            assert!(other.iter().all(|id| !first.contains(id)), "{other:?}");
-        }
-    }
-
-    #[test]
-    fn ids_that_the_sender_chose_stay_and_every_subtask_calls_itself_part_of_the_session() {
-        let opener = TaskId::new("opener").expect("valid");
-        let own = TaskId::new("mine").expect("valid");
-        let session = session(&[1])
-            .subtask_raw(
-                raw("harvest.page", "{}"),
-                SendOptions::new().id(own.clone()),
-            )
-            .finalizer_options(SendOptions::new().id(own.clone()))
-            .opened_by(&opener, 0, 0);
-        let id = session.id().clone();
-        let (opening, parts) = session.into_parts().expect("valid");
-        assert_eq!(
-            (&opening.subtasks[1].id, &opening.finalizer.id),
-            (&own, &own)
-        );
-        assert_eq!(opening.id, id);
-        assert!(
-            parts
-                .iter()
-                .all(|part| part.options.session_id.as_ref() == Some(&id))
-        );
-    }
-}
+#[path = "builder_tests.rs"]
+mod tests;

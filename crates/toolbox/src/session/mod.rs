@@ -32,11 +32,13 @@
 
 mod builder;
 mod opening;
+mod started;
 mod status;
 mod summary;
 
 pub(crate) use builder::Part;
-pub use builder::{Session, SessionError, StartedSession};
+pub use builder::Session;
 pub use opening::{BadOpening, Finalizer, MOST_SUBTASKS, Opening, Subtask};
+pub use started::{SessionError, StartedSession};
 pub use status::{ErrorPolicy, SessionStatus};
 pub use summary::{SessionSummary, SubtaskSummary};

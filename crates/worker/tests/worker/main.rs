@@ -30,6 +30,7 @@ mod flow;
 mod heartbeats;
 mod priorities;
 mod queues;
+mod sessions;
 mod tokens;
 
 mod control_on_rabbitmq;

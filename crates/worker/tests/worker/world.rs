@@ -6,6 +6,7 @@ use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::producer::SendOptions;
+use counterfoil_toolbox::session::Opening;
 use counterfoil_toolbox::topology::{
     Names, QueueSettings, ServiceSettings, apply, platform, service,
 };
@@ -15,6 +16,7 @@ use counterfoil_toolbox::transport::{
 };
 use counterfoil_toolbox::{Producer, ServiceName, Task, TaskId, TaskState};
 use counterfoil_worker::{Exit, Stopper, Worker, WorkerBuilder};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -58,6 +60,8 @@ pub(crate) struct World {
 #[derive(Default)]
 struct Told {
     events: Vec<Event>,
+    /// What is no batch of events: openings of sessions.
+    objects: Vec<Value>,
     /// Routing keys of the batches, each once.
     keys: BTreeSet<String>,
     batches: usize,
@@ -179,6 +183,14 @@ impl World {
         }
     }
 
+    /// Sessions that were opened, each as often as it was.
+    pub(crate) fn openings(&self) -> Vec<Opening> {
+        let told = self.told.borrow();
+        let openings = told.objects.iter().filter_map(|it| it.get("session"));
+        let read = |it: &Value| serde_json::from_value(it.clone()).expect("an opening");
+        openings.map(read).collect()
+    }
+
     /// Routing keys under which events came.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.told.borrow().keys.iter().cloned().collect()
@@ -277,10 +289,16 @@ async fn declare(transport: &dyn Transport, names: &Names) {
 async fn listen(transport: Arc<dyn Transport>, queue: QueueName, to_tests: watch::Sender<Told>) {
     let mut subscription = Subscription::open(transport, SubscribeOptions::new(queue, 100));
     while let Some(delivery) = subscription.next().await {
-        let batch: Vec<Event> =
-            serde_json::from_slice(&delivery.content.body).expect("a batch of events");
+        // What opens a session comes the same way, as an object.
+        let batch: Value = serde_json::from_slice(&delivery.content.body).expect("JSON");
         to_tests.send_modify(|told| {
-            told.events.extend(batch);
+            match batch {
+                Value::Array(_) => {
+                    let events = serde_json::from_value::<Vec<Event>>(batch);
+                    told.events.extend(events.expect("a batch of events"));
+                }
+                other => told.objects.push(other),
+            }
             told.keys.insert(delivery.routing_key.to_string());
             told.batches += 1;
         });

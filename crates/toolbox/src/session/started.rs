@@ -1,0 +1,57 @@
+//! What comes of starting a session.
+
+use super::opening::{BadOpening, MOST_SUBTASKS};
+use crate::ids::{SessionId, TaskId};
+use crate::producer::SendError;
+use crate::transport::PublishError;
+
+/// A session that was not started: nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The finalizer or a subtask cannot be sent as it is, or the broker is away.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The platform would not take it.
+    #[error(transparent)]
+    Bad(#[from] BadOpening),
+    /// There are too many subtasks.
+    #[error(
+        "a session may have {MOST_SUBTASKS} subtasks at most, and this one has {0}; split it up"
+    )]
+    TooMany(usize),
+    /// The finalizer and all ids together are too large for one message.
+    #[error("the session's opening is {0} bytes long; at most 16 MiB can be sent")]
+    TooLarge(usize),
+    /// Nobody confirmed that the platform was told of the session, so no subtask was sent. It may be open
+    /// all the same, and its finalizer run when its time is over.
+    #[error("session {id} may not have been opened, and no subtask of it was sent")]
+    NotOpened {
+        /// Id of the session.
+        id: SessionId,
+        /// What the broker said.
+        source: PublishError,
+    },
+    /// It was aborted, or its time was over, while its subtasks were being sent. No more of them are. Only a
+    /// worker's context says so; other senders go on, and none of what they send is run.
+    #[error("session {id} was ended while its subtasks were being sent")]
+    Ended {
+        /// Id of the session.
+        id: SessionId,
+    },
+}
+
+/// A session that the platform knows of.
+#[derive(Debug)]
+pub struct StartedSession {
+    /// Id of the session.
+    pub id: SessionId,
+    /// Id of its finalizer, which has not been sent yet.
+    pub finalizer: TaskId,
+    /// Ids of its subtasks, in order.
+    pub subtasks: Vec<TaskId>,
+    /// Subtasks that were not sent, or of which nobody knows. The session waits for them until its time
+    /// is over, then they count as failed. Sending one again under its id and
+    /// [`SendOptions::session`] is safe.
+    pub unsent: Vec<(TaskId, SendError)>,
+}
