@@ -7,6 +7,7 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::control::{Instruction, Order};
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::session::Inquiry;
 use counterfoil_toolbox::state::Lineage;
 use serde::Serialize;
 use sqlx::FromRow;
@@ -33,9 +34,10 @@ impl Asked {
             Order::Revoke { .. } => &["revoke", "hold"],
             Order::RevokeFamily { .. } => &["revoke_family"],
             Order::RevokeSession { .. } => &["revoke_session"],
+            Order::TimeOutSession { .. } => &["time_out_session"],
             Order::Hold { .. } | Order::Release { .. } => &["hold"],
             Order::PauseService { .. } | Order::ResumeService { .. } => &["pause_service"],
-            Order::Quiet { .. } | Order::Stop { .. } => &[],
+            Order::SessionIs { .. } | Order::Quiet { .. } | Order::Stop { .. } => &[],
         }
     }
 }
@@ -126,6 +128,18 @@ impl Batch {
         let by = by.map(|by| crate::text::boxed(by, crate::text::INDEXED));
         self.controls.insert(id, Asked { order, by, at });
         id
+    }
+
+    /// Adds that somebody asks what has become of a session, `at` a time of whoever hears it. The answer is found
+    /// when it is [published](crate::Store::unpublished_controls), so it is as true as what was written before.
+    pub fn inquire(&mut self, inquiry: &Inquiry, at: DateTime<Utc>) {
+        let order = Order::SessionIs {
+            session_id: inquiry.session_id.clone(),
+            status: None,
+            sent: 0,
+        };
+        let by = None;
+        self.controls.insert(inquiry.id, Asked { order, by, at });
     }
 
     /// Adds that a task is held back, or is not any more.

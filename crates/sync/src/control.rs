@@ -5,7 +5,7 @@ use crate::meaning::give_effect;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::ControlRow;
 use counterfoil_store::{Store, StoreError};
-use counterfoil_toolbox::control::{self, Instruction, MOST_PER_MESSAGE};
+use counterfoil_toolbox::control::{self, Instruction, MOST_PER_MESSAGE, Order};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::RoutingKey;
@@ -136,7 +136,11 @@ impl Controls {
         for rows in rows.chunks(MOST_PER_MESSAGE) {
             // Each its own: a worker that has read one must not seem to know what comes in the next.
             let now = self.store.clock().await?;
-            let instructions: Vec<_> = rows.iter().filter_map(|row| readable(row, now)).collect();
+            let mut instructions: Vec<_> =
+                rows.iter().filter_map(|row| readable(row, now)).collect();
+            for instruction in &mut instructions {
+                answer(&*self.store, &mut instruction.order).await?;
+            }
             if !instructions.is_empty() {
                 self.publisher
                     .publish(self.message(&instructions, now))
@@ -157,6 +161,23 @@ impl Controls {
             content,
         }
     }
+}
+
+/// Completes what whoever asked after a session is told: what is true now.
+async fn answer(store: &dyn Store, order: &mut Order) -> Result<(), StoreError> {
+    let Order::SessionIs {
+        session_id,
+        status,
+        sent,
+    } = order
+    else {
+        return Ok(());
+    };
+    if let Some(session) = store.session(session_id).await? {
+        *status = Some(session.status);
+        *sent = i64::from(session.total) - store.unsent_subtasks(session_id).await?;
+    }
+    Ok(())
 }
 
 fn readable(row: &ControlRow, now: DateTime<Utc>) -> Option<Instruction> {

@@ -46,7 +46,6 @@ pub(crate) async fn give_effect(store: &dyn Store, rows: &[ControlRow]) -> Resul
         }
     }
     for row in rows.iter().filter(|row| row.ends_at.is_none()) {
-        // One that timed out is over by now, and stays what it is.
         if let Some(Order::RevokeSession { session_id }) = orders(row) {
             batch.session_is_aborted(&session_id, row.created_by.as_deref());
         }
@@ -62,6 +61,8 @@ fn subject(order: Order) -> Option<TaskId> {
         }
         Order::RevokeFamily { .. }
         | Order::RevokeSession { .. }
+        | Order::TimeOutSession { .. }
+        | Order::SessionIs { .. }
         | Order::PauseService { .. }
         | Order::ResumeService { .. }
         | Order::Quiet { .. }

@@ -324,7 +324,7 @@ fn revoked(revocation: &Revocation) -> TaskFault {
         Cancelled::Session => (FaultKind::Aborted, "its session was ended"),
         Cancelled::Opening => (
             FaultKind::Aborted,
-            "the session that it was opening was ended",
+            "the session that it was opening was aborted",
         ),
     };
     fault(kind, &format!("{what}{by} {when}"))

@@ -90,7 +90,7 @@ fn a_task_that_was_cancelled_is_revoked_and_it_is_told_by_whom_and_when() {
                 ..by_ana(true)
             },
             FaultKind::Aborted,
-            "the session that it was opening was ended by ana while it ran",
+            "the session that it was opening was aborted by ana while it ran",
         ),
         (
             Revocation {

@@ -60,6 +60,7 @@ async fn the_only_one(platform: &Platform) -> anyhow::Result<StartedSession> {
     let subtasks = store.subtasks(&row.id, None, 0).await?.into_iter();
     Ok(StartedSession {
         id: row.id,
+        status: row.status,
         finalizer: row.finalizer_id.parse()?,
         subtasks: subtasks.map(|subtask| subtask.task_id).collect(),
         unsent: Vec::new(),
@@ -117,4 +118,36 @@ async fn a_task_whose_worker_died_while_it_opened_a_session_opens_the_same_one_a
     let told = told.result.context("the session's id")?;
     ensure!(told.get() == format!("{:?}", row.id.as_str()), "{told:?}");
     the_only_one(&platform).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_task_that_is_delivered_again_after_its_session_has_ended_sends_nothing_again()
+-> anyhow::Result<()> {
+    let (_vhost, _database, mut platform) = platform().await?;
+    let _daemon = platform.daemon_with(&WATCHFUL)?;
+    let resources: Vec<_> = (0..SUBTASKS).map(|n| format!("acme/{n}")).collect();
+    let source = raw("harvest.source", &json!({ "resources": resources }))?;
+    let options = SendOptions::new();
+    let opener = platform.producer()?.send_raw(source, options).await?;
+    // All is sent, and it hangs.
+    let armed = format!("{}:hang@{SUBTASKS}", Point::SubtaskSent.as_str());
+    let env = [("COUNTERFOIL_FAILPOINT", armed.as_str())];
+    let worker = platform.worker_with(&env)?;
+    let started = the_only_one(&platform).await?;
+    let row = ended(&platform, &started, Executed::Once).await?;
+    expect(&row, SessionStatus::Success, SUBTASKS)?;
+    worker.kill9()?;
+    let _worker = platform.worker()?;
+    let store = platform.store().await?;
+    wait_for_state(&*store, opener.as_str(), TaskState::Success, PATIENCE).await?;
+    // Whatever it had sent would have been taken before this.
+    let last = raw("harvest.resource", &json!({"resource": "acme/last"}))?;
+    let options = SendOptions::new();
+    let last = platform.producer()?.send_raw(last, options).await?;
+    wait_for_state(&*store, last.as_str(), TaskState::Success, PATIENCE).await?;
+    let starts = platform.starts()?;
+    for id in &started.subtasks {
+        ensure!(starts.get(id.as_str()) == Some(&1), "{id}: {starts:?}");
+    }
+    Ok(())
 }

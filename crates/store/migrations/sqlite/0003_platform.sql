@@ -224,8 +224,8 @@ CREATE TABLE control (
     id text NOT NULL PRIMARY KEY,
     kind text NOT NULL
         CONSTRAINT control_kind_known CHECK (kind IN (
-            'revoke', 'revoke_family', 'revoke_session', 'hold', 'release', 'pause_service',
-            'resume_service', 'quiet', 'stop'
+            'revoke', 'revoke_family', 'revoke_session', 'time_out_session', 'session_is', 'hold',
+            'release', 'pause_service', 'resume_service', 'quiet', 'stop'
         )),
     -- Id of the task, the family's first task, the session or the worker, or name of the service.
     subject text NOT NULL,

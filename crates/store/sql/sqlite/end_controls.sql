@@ -4,7 +4,7 @@
 -- not known any more.
 UPDATE control SET ends_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
 WHERE ends_at IS NULL AND published_at < ?1
-    AND CASE kind
+    AND CASE replace(kind, 'time_out_session', 'revoke_session')
         WHEN 'pause_service' THEN false
         WHEN 'revoke_family' THEN NOT EXISTS (
             SELECT 1 FROM background_task AS t

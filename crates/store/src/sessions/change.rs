@@ -61,7 +61,8 @@ impl Batch {
         at: DateTime<Utc>,
     ) -> Uuid {
         self.session_is_aborted(session, by);
-        self.revoke_session(session, by, at)
+        let session_id = session.clone();
+        self.ask(Order::RevokeSession { session_id }, by, at)
     }
 
     /// The same where workers are asked already.
@@ -70,9 +71,17 @@ impl Batch {
         self.endings.insert(session.clone(), Ending::Aborted { by });
     }
 
-    /// Adds that the time of an open session is over: what is missing of it counts as failed.
-    pub(crate) fn time_out_session(&mut self, session: &SessionId) {
+    /// Adds that the time of an open session is over: what is missing of it counts as failed, and workers are asked
+    /// to leave it. `by`: what they give as the reason.
+    pub(crate) fn time_out_session(
+        &mut self,
+        session: &SessionId,
+        by: Option<&str>,
+        at: DateTime<Utc>,
+    ) {
         self.endings.insert(session.clone(), Ending::TimedOut);
+        let session_id = session.clone();
+        self.ask(Order::TimeOutSession { session_id }, by, at);
     }
 
     /// Adds that these subtasks of a session whose time is over are FAILURE (`session_timeout`). Returns how many
@@ -126,17 +135,5 @@ impl Batch {
         let ends = self.endings.iter();
         ends.filter(|(_, ending)| **ending == Ending::TimedOut)
             .map(|(id, _)| id)
-    }
-
-    /// Asks workers to start no subtask of a session any more, and to stop those that run. Returns the id of
-    /// what is asked.
-    pub(crate) fn revoke_session(
-        &mut self,
-        session: &SessionId,
-        by: Option<&str>,
-        at: DateTime<Utc>,
-    ) -> Uuid {
-        let session_id = session.clone();
-        self.ask(Order::RevokeSession { session_id }, by, at)
     }
 }

@@ -63,8 +63,7 @@ impl<'a> TimeOut<'a> {
         batch.fail_subtasks(self.session, &rows, self.at);
         self.missing += rows.len();
         if is_last {
-            batch.time_out_session(self.session);
-            batch.revoke_session(self.session, self.by, self.at);
+            batch.time_out_session(self.session, self.by, self.at);
         }
         Ok(Some(batch))
     }

@@ -274,6 +274,7 @@ mod tests {
                 Record::Dead(found) => letter = Some(*found),
                 other @ (Record::Copy(_)
                 | Record::Opening(_)
+                | Record::Inquiry(..)
                 | Record::Parked(_)
                 | Record::Worker(_)
                 | Record::Canary(..)

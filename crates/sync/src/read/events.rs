@@ -1,11 +1,12 @@
-//! Batches of events, and openings of sessions, which come the same way. What is wrong with one of them does not touch the others.
+//! Batches of events, openings of sessions, and questions about them, which come the same way. What is wrong with one of them does not touch the others.
 
 use super::{CANARY, RESERVED, Record, marker, parked, parked_event};
+use chrono::Utc;
 use counterfoil_store::{CanaryPlace, MarkerPlace, StoredMessage};
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::message::json::{MAX_DEPTH, inspect};
-use counterfoil_toolbox::session::Opening;
+use counterfoil_toolbox::session::{Inquiry, Opening};
 use counterfoil_toolbox::state::Lineage;
 use serde_json::value::RawValue;
 
@@ -24,6 +25,13 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
     };
     if let Some(id) = marker::read(service, &message.content) {
         out.push(Record::Marker(id, MarkerPlace::Events));
+        return;
+    }
+    if Inquiry::is_one(&message.content.body) {
+        out.push(match Inquiry::read(&message.content.body) {
+            Ok(inquiry) => Record::Inquiry(inquiry, Utc::now()),
+            Err(reason) => parked(queue, reason, None, message),
+        });
         return;
     }
     if message.content.body.first() == Some(&b'{') {

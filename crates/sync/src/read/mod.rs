@@ -11,6 +11,7 @@ pub use deaths::dead_letter;
 pub(crate) use events::read as events;
 
 use crate::feeds::Feed;
+use chrono::{DateTime, Utc};
 use counterfoil_store::{
     Batch, CanaryPlace, DeadLetter, MarkerPlace, Parked, Seen, StoredMessage, TrackingCopy,
     WorkerSeen,
@@ -19,7 +20,7 @@ use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::names::DELIVERY_COUNT;
 use counterfoil_toolbox::message::{Content, Envelope};
 use counterfoil_toolbox::names::TaskName;
-use counterfoil_toolbox::session::Opening;
+use counterfoil_toolbox::session::{Inquiry, Opening};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::Delivery;
@@ -40,6 +41,8 @@ pub(crate) enum Record {
     Event(Box<Event>),
     /// A session was opened, by this message.
     Opening(Box<(Opening, StoredMessage)>),
+    /// A worker asks what has become of a session, and was heard at this time.
+    Inquiry(Inquiry, DateTime<Utc>),
     /// A message died.
     Dead(Box<DeadLetter>),
     /// A message cannot be read.
@@ -59,6 +62,7 @@ impl Record {
             Self::Copy(copy) => batch.track(copy),
             Self::Event(event) => batch.event(event),
             Self::Opening(opening) => batch.open_session(&opening.0),
+            Self::Inquiry(inquiry, at) => batch.inquire(inquiry, *at),
             Self::Dead(dead) => batch.dead((**dead).clone()),
             Self::Parked(parked) => batch.park((**parked).clone()),
             Self::Worker(worker) => batch.worker((**worker).clone()),
@@ -79,8 +83,11 @@ impl Record {
             Self::Opening(opening) => (None, None, opening.1),
             Self::Dead(dead) => (dead.task_id, None, dead.message),
             Self::Parked(parked) => (None, None, parked.message),
-            // Another sign of life follows, and a canary that is not seen is reported anyway.
-            Self::Worker(_) | Self::Canary(..) | Self::Marker(..) => return None,
+            // Another sign of life follows, a canary that is not seen is reported anyway, and whoever is not answered
+            // goes on without.
+            Self::Worker(_) | Self::Inquiry(..) | Self::Canary(..) | Self::Marker(..) => {
+                return None;
+            }
         };
         Some(Parked {
             queue: queue.into(),
@@ -99,6 +106,7 @@ impl Record {
             Self::Copy(_)
             | Self::Event(_)
             | Self::Opening(_)
+            | Self::Inquiry(..)
             | Self::Dead(_)
             | Self::Worker(_)
             | Self::Canary(..)
@@ -112,6 +120,7 @@ impl Record {
             Self::Event(event) => Some(event),
             Self::Copy(_)
             | Self::Opening(_)
+            | Self::Inquiry(..)
             | Self::Dead(_)
             | Self::Parked(_)
             | Self::Worker(_)

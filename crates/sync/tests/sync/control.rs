@@ -33,14 +33,17 @@ impl World {
         Ok(())
     }
 
-    fn stream(&self) -> Subscription {
+    pub(crate) fn stream(&self) -> Subscription {
         let options = SubscribeOptions::stream(self.names.control_queue.clone(), 100);
         Subscription::open(Arc::clone(&self.transport), options)
     }
 }
 
 /// The next so many instructions.
-async fn take(stream: &mut Subscription, count: usize) -> anyhow::Result<Vec<Instruction>> {
+pub(crate) async fn take(
+    stream: &mut Subscription,
+    count: usize,
+) -> anyhow::Result<Vec<Instruction>> {
     let mut all = Vec::new();
     while all.len() < count {
         let delivery = tokio::time::timeout(SOON, stream.next()).await?;

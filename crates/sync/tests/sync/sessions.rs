@@ -1,12 +1,14 @@
 //! Sessions: opened by their senders, counted by the daemon, ended whatever happens.
 
+use crate::control::take;
 use crate::support::{SOON, World, batch, on_both_pairs, settled};
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{SessionRow, SubtaskRow};
 use counterfoil_testkit::eventually;
+use counterfoil_toolbox::control::Order;
 use counterfoil_toolbox::event::{Event, FaultKind};
 use counterfoil_toolbox::producer::{RawTask, SendOptions};
-use counterfoil_toolbox::session::{Session, SessionStatus, StartedSession};
+use counterfoil_toolbox::session::{Inquiry, Session, SessionStatus, StartedSession};
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::{Producer, SessionId, TaskId, TaskName, TaskState};
 use std::time::Duration;
@@ -17,6 +19,7 @@ on_both_pairs!(
     nobody_opens_a_session_that_ends_with_a_task_of_another_service,
     a_session_whose_subtasks_were_never_sent_times_out,
     nothing_times_out_whose_end_is_still_to_be_read,
+    whoever_asks_after_a_session_is_told_how_it_stands_and_how_much_of_it_was_sent,
 );
 
 pub(crate) fn raw(name: &str) -> RawTask {
@@ -172,5 +175,54 @@ async fn nothing_times_out_whose_end_is_still_to_be_read(mut world: World) -> an
     .await?;
     let daemon = world.daemon();
     with_status(&world, &started.id, SessionStatus::Success).await?;
+    Ok(daemon.stop().await?)
+}
+
+async fn whoever_asks_after_a_session_is_told_how_it_stands_and_how_much_of_it_was_sent(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.session_interval = Duration::from_millis(50);
+    let daemon = world.daemon();
+    let mut stream = world.stream();
+    let done_at_once = start(&world, session(2)).await?;
+    let events = done_at_once
+        .subtasks
+        .iter()
+        .map(|id| done(&done_at_once.id, id));
+    tell(&world, &events.collect::<Vec<_>>()).await?;
+    with_status(&world, &done_at_once.id, SessionStatus::Success).await?;
+    // Opened, and its opener died at once.
+    let unsent = session(3).estimated(Duration::ZERO).buffer(Duration::ZERO);
+    let opening = unsent.opening()?.write();
+    let key = event_key("demo");
+    world
+        .publish(&world.names.events, key.as_str(), opening)
+        .await?;
+    with_status(&world, unsent.id(), SessionStatus::TimedOut).await?;
+    let session_id = unsent.id().clone();
+    let told = take(&mut stream, 1).await?.remove(0);
+    assert_eq!(told.order, Order::TimeOutSession { session_id });
+    let unknown = SessionId::new("unknown")?;
+    for (session_id, status, sent) in [
+        (&done_at_once.id, Some(SessionStatus::Success), 2),
+        (unsent.id(), Some(SessionStatus::TimedOut), 0),
+        (&unknown, None, 0),
+    ] {
+        let inquiry = Inquiry {
+            id: uuid::Uuid::now_v7(),
+            session_id: session_id.clone(),
+        };
+        let producer = Producer::new(world.transport.clone(), world.names.clone());
+        producer.inquire(&inquiry, unsent.finalizer()).await?;
+        let answer = take(&mut stream, 1).await?.remove(0);
+        assert_eq!(answer.id, inquiry.id);
+        let session_id = session_id.clone();
+        let wanted = Order::SessionIs {
+            session_id,
+            status,
+            sent,
+        };
+        assert_eq!(answer.order, wanted);
+    }
     Ok(daemon.stop().await?)
 }

@@ -10,6 +10,7 @@ pub use state::{ControlState, Mark, Standing};
 
 use crate::ids::{SessionId, TaskId, WorkerId};
 use crate::names::ServiceName;
+use crate::session::SessionStatus;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -63,6 +64,24 @@ pub enum Order {
         /// The session.
         session_id: SessionId,
     },
+    /// The same of one whose time was over. Unlike somebody who aborts it, that is no wish that whoever opens it
+    /// ends.
+    TimeOutSession {
+        /// The session.
+        session_id: SessionId,
+    },
+    /// What has become of a session: not asked of a worker, but the answer to one that sent an
+    /// [`Inquiry`](crate::session::Inquiry) with the id of this.
+    SessionIs {
+        /// The session.
+        session_id: SessionId,
+        /// How it stands; `None`: the platform knows no such session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<SessionStatus>,
+        /// How many of its subtasks were ever sent, as far as is known.
+        #[serde(default)]
+        sent: i64,
+    },
     /// The task must not start until it is released.
     Hold {
         /// The task.
@@ -115,6 +134,15 @@ impl Order {
             ("revoke_session", None) => Self::RevokeSession {
                 session_id: SessionId::new(subject).ok()?,
             },
+            ("time_out_session", None) => Self::TimeOutSession {
+                session_id: SessionId::new(subject).ok()?,
+            },
+            // The rest of it is found out when it is published.
+            ("session_is", None) => Self::SessionIs {
+                session_id: SessionId::new(subject).ok()?,
+                status: None,
+                sent: 0,
+            },
             ("hold", None) => Self::Hold {
                 task_id: task_id()?,
             },
@@ -140,6 +168,8 @@ impl Order {
             Self::Revoke { .. } => "revoke",
             Self::RevokeFamily { .. } => "revoke_family",
             Self::RevokeSession { .. } => "revoke_session",
+            Self::TimeOutSession { .. } => "time_out_session",
+            Self::SessionIs { .. } => "session_is",
             Self::Hold { .. } => "hold",
             Self::Release { .. } => "release",
             Self::PauseService { .. } => "pause_service",
@@ -157,7 +187,9 @@ impl Order {
                 task_id.as_str()
             }
             Self::RevokeFamily { root_id, .. } => root_id.as_str(),
-            Self::RevokeSession { session_id } => session_id.as_str(),
+            Self::RevokeSession { session_id }
+            | Self::TimeOutSession { session_id }
+            | Self::SessionIs { session_id, .. } => session_id.as_str(),
             Self::PauseService { service } | Self::ResumeService { service } => service.as_str(),
             Self::Quiet { worker } | Self::Stop { worker } => worker.as_str(),
         }
@@ -169,6 +201,8 @@ impl Order {
         match self {
             Self::Revoke { run, .. } | Self::RevokeFamily { run, .. } => Some(*run),
             Self::RevokeSession { .. }
+            | Self::TimeOutSession { .. }
+            | Self::SessionIs { .. }
             | Self::Hold { .. }
             | Self::Release { .. }
             | Self::PauseService { .. }
@@ -185,10 +219,12 @@ impl Order {
             Self::Revoke { .. }
             | Self::RevokeFamily { .. }
             | Self::RevokeSession { .. }
+            | Self::TimeOutSession { .. }
             | Self::Hold { .. }
             | Self::PauseService { .. } => true,
             // They take something back, or are said to one process.
-            Self::Release { .. }
+            Self::SessionIs { .. }
+            | Self::Release { .. }
             | Self::ResumeService { .. }
             | Self::Quiet { .. }
             | Self::Stop { .. } => false,

@@ -31,6 +31,8 @@ pub struct Mark {
     pub at: DateTime<Utc>,
     /// Who asked.
     pub by: Option<Box<str>>,
+    /// A session's: nobody ended it, its time was over.
+    pub is_time_out: bool,
     id: Uuid,
     sent_at: DateTime<Utc>,
     /// Runs up to this one are meant.
@@ -85,12 +87,17 @@ impl ControlState {
             sent_at: instruction.sent_at,
             run: instruction.order.run().unwrap_or(0),
             holds,
+            is_time_out: matches!(instruction.order, Order::TimeOutSession { .. }),
         };
         let subject = instruction.order.subject();
         match &instruction.order {
             Order::Revoke { .. } => self.revoked.put(subject, mark(Holds::Yes)),
             Order::RevokeFamily { .. } => self.families.put(subject, mark(Holds::Yes)),
-            Order::RevokeSession { .. } => self.sessions.put(subject, mark(Holds::Yes)),
+            Order::RevokeSession { .. } | Order::TimeOutSession { .. } => {
+                self.sessions.put(subject, mark(Holds::Yes));
+            }
+            // Whoever asked waits for it, and nobody else.
+            Order::SessionIs { .. } => {}
             Order::Hold { .. } => self.held.put(subject, mark(Holds::Yes)),
             Order::Release { .. } => self.held.put(subject, mark(Holds::TakenBack)),
             Order::PauseService { service } => self.service(service.as_str(), mark(Holds::Yes)),

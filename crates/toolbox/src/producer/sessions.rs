@@ -5,8 +5,12 @@ use super::error::SendError;
 use super::send::{Producer, UNDER_WAY};
 use crate::backoff::Backoff;
 use crate::failpoint::{Point, hit};
-use crate::ids::TaskId;
-use crate::session::{Opening, Part, Session, SessionError, StartedSession};
+use crate::ids::{SessionId, TaskId};
+use crate::message::Content;
+use crate::names::TaskName;
+use crate::session::{
+    Inquiry, Opening, Part, Session, SessionError, SessionStatus, StartedSession,
+};
 use crate::topology::names::event_key;
 use crate::transport::{Publication, PublishError, PublisherOptions};
 use futures::StreamExt as _;
@@ -38,19 +42,12 @@ impl Producer {
         }
         // As the daemon reads it: whom it refuses would be told too late.
         Opening::read(&content.body, opening.finalizer.task.service())?;
-        let key = event_key(opening.finalizer.task.service());
-        self.open(
-            &opening,
-            Publication {
-                exchange: self.inner.names.events.clone(),
-                routing_key: key,
-                content,
-            },
-        )
-        .await?;
+        self.tell(&opening.id, &opening.finalizer.task, content)
+            .await?;
         let unsent = self.send_parts(parts).await;
         Ok(StartedSession {
             id: opening.id,
+            status: SessionStatus::Ongoing,
             finalizer: opening.finalizer.id,
             subtasks: opening
                 .subtasks
@@ -61,8 +58,35 @@ impl Producer {
         })
     }
 
-    async fn open(&self, opening: &Opening, publication: Publication) -> Result<(), SessionError> {
-        let publication = Arc::new(publication);
+    /// Asks the platform what has become of a session, which ends with a task `finalizer`. `Ok`: the question is
+    /// on its way, and the answer comes by the stream that workers read.
+    ///
+    /// # Errors
+    /// [`SessionError`]: nobody confirmed it, or the broker is away.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it may have been asked.
+    pub async fn inquire(
+        &self,
+        inquiry: &Inquiry,
+        finalizer: &TaskName,
+    ) -> Result<(), SessionError> {
+        self.tell(&inquiry.session_id, finalizer, inquiry.write())
+            .await
+    }
+
+    /// Tells the platform something about a session that ends with a task `finalizer`.
+    async fn tell(
+        &self,
+        session: &SessionId,
+        finalizer: &TaskName,
+        content: Content,
+    ) -> Result<(), SessionError> {
+        let publication = Arc::new(Publication {
+            exchange: self.inner.names.events.clone(),
+            routing_key: event_key(finalizer.service()),
+            content,
+        });
         let open = || {
             self.inner
                 .transport
@@ -73,7 +97,7 @@ impl Producer {
         let backoff = Backoff::reconnect(Duration::from_secs(1));
         for tries in 1.. {
             // The breaker knows best whether there is any use in waiting.
-            if let Some(refusal) = self.inner.guard.refusal(&opening.finalizer.task) {
+            if let Some(refusal) = self.inner.guard.refusal(finalizer) {
                 return Err(refusal.into());
             }
             let error = match reporter.publish(publication.clone()).await {
@@ -83,7 +107,7 @@ impl Producer {
             let again = Instant::now() + backoff.random_wait(tries);
             if !error.is_transient() || again >= deadline {
                 return Err(SessionError::NotOpened {
-                    id: opening.id.clone(),
+                    id: session.clone(),
                     source: error,
                 });
             }

@@ -5,6 +5,7 @@ use super::started::SessionError;
 use super::status::ErrorPolicy;
 use crate::call::Signature;
 use crate::ids::{SessionId, TaskId};
+use crate::names::TaskName;
 use crate::producer::{RawTask, SendError, SendOptions};
 use crate::task::Task;
 use serde_json::value::RawValue;
@@ -67,6 +68,12 @@ impl Session {
             buffer: None,
             parts: Vec::new(),
         }
+    }
+
+    /// Type of the task that it ends with.
+    #[must_use]
+    pub fn finalizer(&self) -> &TaskName {
+        &self.finalizer.name
     }
 
     /// Id of the session.

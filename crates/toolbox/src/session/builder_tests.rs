@@ -1,5 +1,4 @@
 use super::*;
-use crate::names::TaskName;
 
 fn raw(name: &str, kwargs: &str) -> RawTask {
     RawTask {

@@ -31,6 +31,7 @@
 //! ```
 
 mod builder;
+mod inquiry;
 mod opening;
 mod started;
 mod status;
@@ -38,6 +39,7 @@ mod summary;
 
 pub(crate) use builder::Part;
 pub use builder::Session;
+pub use inquiry::{Answer, Inquiry};
 pub use opening::{BadOpening, Finalizer, MOST_SUBTASKS, Opening, Subtask};
 pub use started::{SessionError, StartedSession};
 pub use status::{ErrorPolicy, SessionStatus};

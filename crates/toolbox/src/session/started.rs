@@ -1,6 +1,7 @@
 //! What comes of starting a session.
 
 use super::opening::{BadOpening, MOST_SUBTASKS};
+use super::status::SessionStatus;
 use crate::ids::{SessionId, TaskId};
 use crate::producer::SendError;
 use crate::transport::PublishError;
@@ -32,10 +33,18 @@ pub enum SessionError {
         /// What the broker said.
         source: PublishError,
     },
-    /// It was aborted, or its time was over, while its subtasks were being sent. No more of them are. Only a
-    /// worker's context says so; other senders go on, and none of what they send is run.
-    #[error("session {id} was ended while its subtasks were being sent")]
-    Ended {
+    /// It was aborted before all of its subtasks were sent. No more of them are. Only a worker's context says so;
+    /// other senders go on, and none of what they send is run.
+    #[error("session {id} was aborted before all of its subtasks were sent")]
+    Aborted {
+        /// Id of the session.
+        id: SessionId,
+    },
+    /// Its time was over while its subtasks were being sent, and no more of them are: its finalizer is told how many
+    /// that were. Only a worker's context says so; what other senders go on to send is not run. A retry of the task
+    /// learns what became of it: see [`StartedSession::status`].
+    #[error("the time of session {id} was over before all of its subtasks were sent")]
+    TimedOut {
         /// Id of the session.
         id: SessionId,
     },
@@ -46,7 +55,12 @@ pub enum SessionError {
 pub struct StartedSession {
     /// Id of the session.
     pub id: SessionId,
-    /// Id of its finalizer, which has not been sent yet.
+    /// How it stands: [`SessionStatus::Ongoing`], unless an earlier execution of the task that opens it had opened
+    /// it, and it has ended since. Nothing was sent then. Its finalizer has been told how it ended, as it would have
+    /// been without the repetition, so most handlers need not care. One whose time was over may be done once more
+    /// by opening a session of equal content beside it, which is another.
+    pub status: SessionStatus,
+    /// Id of its finalizer, which is sent when it ends.
     pub finalizer: TaskId,
     /// Ids of its subtasks, in order.
     pub subtasks: Vec<TaskId>,

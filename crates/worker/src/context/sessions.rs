@@ -1,7 +1,47 @@
 //! Sessions that a task opens.
 
 use super::Context;
-use counterfoil_toolbox::session::{Session, SessionError, StartedSession};
+use crate::control::SessionEnd;
+use counterfoil_toolbox::session::{
+    Answer, Inquiry, Session, SessionError, SessionStatus, StartedSession,
+};
+use std::time::Duration;
+
+/// How long a repeated execution waits to be told what became of its session. Without a daemon nobody says so.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a repeated execution does about a session that an earlier one may have opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resume {
+    /// It opens it, again perhaps, and sends its subtasks.
+    Send,
+    /// It ended, and its finalizer has been told how: there is nothing to do.
+    Leave(SessionStatus),
+    /// Nothing of it was ever sent, and its time was over: another one takes its place.
+    Replace,
+    /// Somebody aborted it.
+    End,
+}
+
+impl Resume {
+    /// `answer`: what the platform says, if it says anything.
+    const fn after(answer: Option<Answer>) -> Self {
+        let Some(Answer { status, sent }) = answer else {
+            return Self::Send;
+        };
+        match status {
+            None | Some(SessionStatus::Ongoing) => Self::Send,
+            Some(SessionStatus::Aborting | SessionStatus::Aborted) => Self::End,
+            Some(SessionStatus::TimedOut) if sent == 0 => Self::Replace,
+            Some(
+                status @ (SessionStatus::Success
+                | SessionStatus::CompletedWithErrors
+                | SessionStatus::Failure
+                | SessionStatus::TimedOut),
+            ) => Self::Leave(status),
+        }
+    }
+}
 
 impl Context {
     /// Opens a session whose subtasks and finalizer are children of this task, and sends its subtasks: see
@@ -9,32 +49,122 @@ impl Context {
     /// so the finalizer must be a task of that.
     ///
     /// Its ids follow from this task, its run and what it does ([`Session::opened_by`]). So an execution that is
-    /// repeated opens the same session, if it comes to the same subtasks, whatever else it skips or does before, and
-    /// sends them again: one that was sent before may run twice, and counts once. Sessions of equal content that one
-    /// execution opens are sessions of their own: the first, the second. If somebody aborts it before all are sent,
-    /// no more are, and unless the handler returns a success this task is REVOKED.
+    /// repeated (its worker was lost, or its handler asked for a retry) opens the same session, if it comes to the
+    /// same subtasks, whatever else it skips or does before. A run that people ask for opens another. Sessions of
+    /// equal content that one execution opens are sessions of their own: the first, the second.
+    ///
+    /// A repeated execution first asks the platform, mostly for less than a second, what became of the session:
+    /// - it is open: its subtasks are sent again. One that was sent before may run twice, and counts once;
+    /// - it has ended: nothing is sent, and [`StartedSession::status`] says how. That is
+    ///   [`TimedOut`](SessionStatus::TimedOut), too, where some were sent before its time was over: its finalizer
+    ///   was told what is missing. Whoever wants all of it done again opens it once more, as a second one;
+    /// - its time was over before any of it was sent: another one is opened in its place;
+    /// - somebody aborted it, or does before all are sent: no more are, and unless the handler returns a success
+    ///   this task is REVOKED;
+    /// - it is not told within 30 s, because no daemon runs, or the worker may not read what is asked of workers:
+    ///   its subtasks are sent again, as if it were open.
     ///
     /// # Errors
-    /// [`SessionError`]: nothing of it was sent, but for [`SessionError::Ended`].
+    /// [`SessionError`]: nothing of it was sent, but for [`SessionError::Aborted`] and [`SessionError::TimedOut`].
     ///
     /// # Cancel safety
     /// Cancelled, the session may be open and some of its subtasks sent: then it times out.
     pub async fn start_session(&self, session: Session) -> Result<StartedSession, SessionError> {
         let (opener, run) = (self.task_id(), self.held.envelope.lineage.run);
-        let number = self.opened.take(session.content_id());
-        let session =
-            session
-                .child_of(opener, self.root_id())
-                .opened_by(opener, run, number.value());
-        let id = session.id().clone();
-        let has_ended = || self.shared.control.has_ended(&id).then_some(());
-        let (ends, sending) = (self.held.until(has_ended), self.held.opening.begin(&id));
-        let started = tokio::select! {
-            biased;
-            () = ends => return Err(sending.ended()),
-            started = self.shared.senders.producer.start_session(session) => started?,
+        let content = session.content_id();
+        let mut session = session.child_of(opener, self.root_id());
+        loop {
+            let number = self.opened.take(content);
+            session = session.opened_by(opener, run, number.value());
+            match self.resume(&session).await? {
+                Resume::Send => {
+                    let started = self.send_session(session).await?;
+                    number.keep();
+                    return Ok(started);
+                }
+                Resume::Leave(status) => {
+                    let left = left(&session, status)?;
+                    number.keep();
+                    return Ok(left);
+                }
+                Resume::Replace => number.keep(),
+                Resume::End => return Err(self.held.opening.begin(session.id()).aborted()),
+            }
+        }
+    }
+
+    /// What to do about a session that an earlier execution may have opened.
+    async fn resume(&self, session: &Session) -> Result<Resume, SessionError> {
+        if self.attempt() <= 1 {
+            return Ok(Resume::Send);
+        }
+        let Some(waiting) = self.shared.control.expect_answer() else {
+            return Ok(Resume::Send);
         };
-        number.keep();
-        Ok(started)
+        let inquiry = Inquiry {
+            id: waiting.id,
+            session_id: session.id().clone(),
+        };
+        let producer = &self.shared.senders.producer;
+        producer.inquire(&inquiry, session.finalizer()).await?;
+        Ok(Resume::after(waiting.answer(ANSWER_WITHIN).await))
+    }
+
+    /// Opens it and sends its subtasks, unless it ends before all are sent.
+    async fn send_session(&self, session: Session) -> Result<StartedSession, SessionError> {
+        let id = session.id().clone();
+        let end = || self.shared.control.end_of(&id);
+        let (ends, sending) = (self.held.until(end), self.held.opening.begin(&id));
+        tokio::select! {
+            biased;
+            end = ends => Err(match end {
+                SessionEnd::Aborted => sending.aborted(),
+                SessionEnd::TimedOut => SessionError::TimedOut { id: id.clone() },
+            }),
+            started = self.shared.senders.producer.start_session(session) => started,
+        }
+    }
+}
+
+/// The handle of a session that has ended.
+fn left(session: &Session, status: SessionStatus) -> Result<StartedSession, SessionError> {
+    let opening = session.opening()?;
+    Ok(StartedSession {
+        id: opening.id,
+        status,
+        finalizer: opening.finalizer.id,
+        subtasks: opening.subtasks.into_iter().map(|it| it.id).collect(),
+        unsent: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_session_decides_what_is_done_about_it_again() {
+        use SessionStatus as S;
+        let after = |status, sent| Resume::after(Some(Answer { status, sent }));
+        assert_eq!(Resume::after(None), Resume::Send);
+        for (status, sent, then) in [
+            (None, 0, Resume::Send),
+            (Some(S::Ongoing), 2, Resume::Send),
+            (Some(S::Success), 2, Resume::Leave(S::Success)),
+            // One without subtasks.
+            (Some(S::Success), 0, Resume::Leave(S::Success)),
+            (
+                Some(S::CompletedWithErrors),
+                2,
+                Resume::Leave(S::CompletedWithErrors),
+            ),
+            (Some(S::Failure), 2, Resume::Leave(S::Failure)),
+            (Some(S::TimedOut), 1, Resume::Leave(S::TimedOut)),
+            (Some(S::TimedOut), 0, Resume::Replace),
+            (Some(S::Aborting), 0, Resume::End),
+            (Some(S::Aborted), 2, Resume::End),
+        ] {
+            assert_eq!(after(status, sent), then, "{status:?} {sent}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! `follow.rs` reads it from the platform's stream: all of the last week before the first task, then what
 //! comes. Mostly nothing was asked, and then a task costs one look at a flag.
 
+mod answers;
 mod follow;
 mod heard;
 mod progress;
@@ -10,7 +11,9 @@ mod progress;
 pub(crate) use follow::follow;
 
 use crate::held::Held;
+use crate::opening::Stage;
 use crate::outcome::{Cancelled, Ended, Revocation};
+use answers::Answers;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::control::{ControlState, Instruction, Mark, Standing};
 use counterfoil_toolbox::ids::{SessionId, WorkerId};
@@ -38,6 +41,7 @@ pub(crate) struct Control {
     changes: watch::Sender<u64>,
     following: watch::Sender<Following>,
     heard: Mutex<Heard>,
+    answers: Answers,
     /// How long a running task that is cancelled may take to end.
     grace: Duration,
 }
@@ -62,6 +66,7 @@ impl Control {
             changes: watch::Sender::new(0),
             following: watch::Sender::new(Following::CatchingUp),
             heard: Mutex::default(),
+            answers: Answers::default(),
             grace,
         }
     }
@@ -69,6 +74,7 @@ impl Control {
     /// Takes in what was read. Whoever waits for it looks again afterwards; those who are about to wait
     /// see it already.
     pub(crate) fn apply(&self, instructions: Vec<Instruction>, now: DateTime<Utc>) {
+        self.answers.hear(&instructions);
         let mut state = self.state.write().expect("no code panics while it writes");
         instructions.into_iter().for_each(|one| state.apply(one));
         state.forget(now);
@@ -119,7 +125,10 @@ impl Control {
 
     /// Who cancelled a task that has been started.
     pub(crate) fn revocation(&self, held: &Held) -> Option<Revocation> {
-        revoked(&*self.unless_calm()?, held, true)
+        match self.unless_calm() {
+            Some(state) => revoked(&state, held, true),
+            None => of_opening(None, held),
+        }
     }
 
     /// When the running task is cancelled: asks its handler to leave, and completes when it has had time
@@ -148,10 +157,14 @@ impl Control {
             .map_or(Standing::AtWork, |state| state.standing())
     }
 
-    /// Whether somebody, or its time, has ended this session.
-    pub(crate) fn has_ended(&self, session: &SessionId) -> bool {
-        self.unless_calm()
-            .is_some_and(|state| state.session_revocation(session.as_str()).is_some())
+    /// What has ended this session, if workers were told of it.
+    pub(crate) fn end_of(&self, session: &SessionId) -> Option<SessionEnd> {
+        let state = self.unless_calm()?;
+        let mark = state.session_revocation(session.as_str())?;
+        Some(match mark.is_time_out {
+            true => SessionEnd::TimedOut,
+            false => SessionEnd::Aborted,
+        })
     }
 
     /// Whether this service is paused.
@@ -238,6 +251,15 @@ impl Control {
     }
 }
 
+/// What has ended a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionEnd {
+    /// Somebody.
+    Aborted,
+    /// Its time was over.
+    TimedOut,
+}
+
 /// What may be taken out of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taking {
@@ -249,24 +271,36 @@ enum Taking {
 fn revoked(state: &ControlState, held: &Held, ran: bool) -> Option<Revocation> {
     let envelope = &held.envelope;
     let run = envelope.lineage.run;
+    let by_mark = |mark: &Mark, what| Revocation {
+        by: mark.by.clone(),
+        what,
+        ran,
+    };
     let of_task = state.revocation(&envelope.id, &envelope.root_id, run);
     let of_session = || state.session_revocation(envelope.session_id.as_deref()?);
-    let (mark, what) = match of_task {
-        Some(mark) => (mark, Cancelled::Task),
+    match of_task {
+        Some(mark) => Some(by_mark(mark, Cancelled::Task)),
         // A run that people asked for since is no part of the session any more.
         None => match of_session().filter(|_| run == 0) {
-            Some(mark) => (mark, Cancelled::Session),
-            None => (of_opening(state, held)?, Cancelled::Opening),
+            Some(mark) => Some(by_mark(mark, Cancelled::Session)),
+            None => of_opening(Some(state), held),
         },
-    };
-    let by = mark.by.clone();
-    Some(Revocation { by, what, ran })
+    }
 }
 
-/// Who ended a session whose subtasks it is sending.
-fn of_opening<'a>(state: &'a ControlState, held: &Held) -> Option<&'a Mark> {
-    let mark = |id: &SessionId| state.session_revocation(id.as_str());
-    held.opening.find(mark)
+/// Who aborted a session whose subtasks it is sending. That its time was over is none of its own ends.
+fn of_opening(state: Option<&ControlState>, held: &Held) -> Option<Revocation> {
+    let aborted = |id: &SessionId, stage| {
+        let mark = state.and_then(|state| state.session_revocation(id.as_str()));
+        let mark = mark.filter(|mark| !mark.is_time_out);
+        let is_aborted = mark.is_some() || stage == Stage::Aborted;
+        is_aborted.then(|| Revocation {
+            by: mark.and_then(|mark| mark.by.clone()),
+            what: Cancelled::Opening,
+            ran: true,
+        })
+    };
+    held.opening.find(aborted)
 }
 
 /// How long a task that was held back so long ago waits before somebody looks again: about a quarter of

@@ -1,11 +1,16 @@
 //! Sessions that tasks open, and open again when they are executed again.
 
+use crate::control::id;
 use crate::tasks::{Act, act};
 use crate::world::World;
-use counterfoil_toolbox::TaskState;
+use chrono::Utc;
+use counterfoil_toolbox::control::{Instruction, Order, write};
+use counterfoil_toolbox::event::FaultKind;
+use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::names::TaskName;
 use counterfoil_toolbox::producer::{RawTask, SendOptions};
-use counterfoil_toolbox::session::{Session, StartedSession};
+use counterfoil_toolbox::session::{Inquiry, Session, SessionStatus, StartedSession};
+use counterfoil_toolbox::{TaskId, TaskState};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
 
@@ -72,4 +77,108 @@ async fn equal_sessions_that_one_execution_opens_are_two_and_the_same_two_when_i
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 2, "{ids:?}");
+}
+
+/// A handler that opens a session, and is executed twice.
+async fn opens_twice(_: Act, cx: Context) -> Result<Value, TaskError> {
+    let started = open(&cx, 1).await?;
+    if cx.attempt() == 1 {
+        return Err(TaskError::retry("once more"));
+    }
+    Ok(json!([started.id, started.status]))
+}
+
+impl World {
+    /// Answers a question as the platform does.
+    async fn answer(&self, inquiry: &Inquiry, status: Option<SessionStatus>, sent: i64) {
+        let now = Utc::now();
+        let session_id = inquiry.session_id.clone();
+        let order = Order::SessionIs {
+            session_id,
+            status,
+            sent,
+        };
+        let instruction = Instruction {
+            id: inquiry.id,
+            at: now,
+            sent_at: now,
+            by: None,
+            order,
+        };
+        self.write_control(write(&[instruction])).await;
+    }
+
+    /// What the opener came to.
+    async fn result_of(&self, opener: &TaskId) -> Value {
+        let event = self.told_of(opener, TaskState::Success).await;
+        serde_json::from_str(event.result.expect("a result").get()).expect("JSON")
+    }
+
+    fn opened(&self) -> Vec<SessionId> {
+        self.openings().into_iter().map(|it| it.id).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_of_a_session_that_has_ended_is_sent_again() {
+    for status in [SessionStatus::CompletedWithErrors, SessionStatus::TimedOut] {
+        let world = World::new().await;
+        let _worker = world.start(|builder| builder.handle(opens_twice));
+        let opener = world.send(act("")).await;
+        let inquiry = world.inquiry(0).await;
+        world.answer(&inquiry, Some(status), 1).await;
+        let told = world.result_of(&opener).await;
+        assert_eq!(told, json!([inquiry.session_id, status]));
+        assert_eq!(world.opened(), [inquiry.session_id]);
+        assert_eq!(world.waiting_in("export").await, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_which_nothing_was_sent_in_time_is_replaced_by_another() {
+    let world = World::new().await;
+    let opener = id("opener");
+    let dead = session(1).opened_by(&opener, 0, 0).id().clone();
+    let session_id = dead.clone();
+    world.ask([Order::TimeOutSession { session_id }]).await;
+    let _worker = world.start(|builder| builder.handle(opens_twice));
+    let options = SendOptions::new().id(opener.clone());
+    world.send_with(act(""), options).await;
+    // Its time was over before the first execution: that is no reason to end whoever opens it.
+    let inquiry = world.inquiry(0).await;
+    assert_eq!(inquiry.session_id, dead);
+    world
+        .answer(&inquiry, Some(SessionStatus::TimedOut), 0)
+        .await;
+    let inquiry = world.inquiry(1).await;
+    assert_ne!(inquiry.session_id, dead);
+    world.answer(&inquiry, None, 0).await;
+    let told = world.result_of(&opener).await;
+    assert_eq!(told, json!([inquiry.session_id, SessionStatus::Ongoing]));
+    assert_eq!(world.opened(), [inquiry.session_id]);
+    assert_eq!(world.states_of(&opener).last(), Some(&"SUCCESS"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_aborted_ends_a_repeated_opener_also_where_that_is_only_an_answer() {
+    let world = World::new().await;
+    let _worker = world.start(|builder| builder.handle(opens_twice));
+    let opener = world.send(act("")).await;
+    let inquiry = world.inquiry(0).await;
+    world
+        .answer(&inquiry, Some(SessionStatus::Aborted), 1)
+        .await;
+    let told = world.told_of(&opener, TaskState::Revoked).await;
+    assert_eq!(told.error.expect("a reason").kind, FaultKind::Aborted);
+    assert_eq!(world.opened().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_answer_a_repeated_opener_sends_all_of_it_again() {
+    let world = World::new().await;
+    let _worker = world.start(|builder| builder.handle(opens_twice));
+    let opener = world.send(act("")).await;
+    let told = world.result_of(&opener).await;
+    assert_eq!(told[1], json!(SessionStatus::Ongoing));
+    assert_eq!(world.opened().len(), 2);
 }

@@ -6,7 +6,7 @@ use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::producer::SendOptions;
-use counterfoil_toolbox::session::Opening;
+use counterfoil_toolbox::session::{Inquiry, Opening};
 use counterfoil_toolbox::topology::{
     Names, QueueSettings, ServiceSettings, apply, platform, service,
 };
@@ -191,6 +191,19 @@ impl World {
         openings.map(read).collect()
     }
 
+    /// Waits for the `nth` question after a session, from 0.
+    pub(crate) async fn inquiry(&self, nth: usize) -> Inquiry {
+        let find = |told: &Told| {
+            let mut all = told.objects.iter().filter_map(|it| it.get("inquiry"));
+            all.nth(nth).cloned()
+        };
+        let mut told = self.told.clone();
+        let found = told.wait_for(|told| find(told).is_some());
+        let found = in_time("a question", found).await;
+        let found = find(&found.expect("the listener lives")).expect("found just now");
+        serde_json::from_value(found).expect("an inquiry")
+    }
+
     /// Routing keys under which events came.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.told.borrow().keys.iter().cloned().collect()
@@ -292,12 +305,11 @@ async fn listen(transport: Arc<dyn Transport>, queue: QueueName, to_tests: watch
         // What opens a session comes the same way, as an object.
         let batch: Value = serde_json::from_slice(&delivery.content.body).expect("JSON");
         to_tests.send_modify(|told| {
-            match batch {
-                Value::Array(_) => {
-                    let events = serde_json::from_value::<Vec<Event>>(batch);
-                    told.events.extend(events.expect("a batch of events"));
-                }
-                other => told.objects.push(other),
+            if batch.is_array() {
+                let events = serde_json::from_value::<Vec<Event>>(batch);
+                told.events.extend(events.expect("a batch of events"));
+            } else {
+                told.objects.push(batch);
             }
             told.keys.insert(delivery.routing_key.to_string());
             told.batches += 1;
