@@ -45,6 +45,8 @@ pub struct Batch {
     pub(crate) held: BTreeMap<TaskId, HeldBack>,
     pub(crate) openings: BTreeMap<SessionId, Opened>,
     pub(crate) endings: BTreeMap<SessionId, Ending>,
+    /// Positions in the outbox, and who throws the message away.
+    pub(crate) discards: BTreeMap<i64, Option<Box<str>>>,
 }
 
 impl Batch {
@@ -291,6 +293,9 @@ pub struct Applied {
     pub finished_sessions: Vec<(SessionId, SessionStatus)>,
     /// Tasks that call themselves subtasks of open sessions which do not list them. They count for nothing there.
     pub strange_subtasks: Vec<(SessionId, TaskId)>,
+    /// Positions of messages that were to be thrown away and are not refused any more: somebody else dealt with
+    /// them. If there are some, nothing of the batch was written.
+    pub not_discarded: Vec<i64>,
 }
 
 /// A line that a handler wrote.

@@ -34,6 +34,7 @@ pub(crate) struct Statements {
     pub(crate) delete_subtasks: &'static str,
     pub(crate) delete_tasks: &'static str,
     pub(crate) deleted_task: &'static str,
+    pub(crate) discard_finalizers: &'static str,
     pub(crate) discard_refused: &'static str,
     pub(crate) doubles: &'static str,
     pub(crate) due_outbox: &'static str,
@@ -138,8 +139,8 @@ macro_rules! statements {
             dead_services delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
             delete_results delete_schedule delete_stray_events delete_stray_logs
-            delete_stray_results delete_subtasks delete_tasks deleted_task discard_refused doubles
-            due_outbox due_schedules enable_schedule end_control end_controls end_sessions family
+            delete_stray_results delete_subtasks delete_tasks deleted_task discard_finalizers discard_refused
+            doubles due_outbox due_schedules enable_schedule end_control end_controls end_sessions family
             family_counts family_results finish_session forget_deleted forget_sent handle_dead
             has_migrations history ids_without_row insert_canary insert_control insert_deleted
             insert_event insert_log insert_marker insert_outbox insert_outbox_at insert_schedule

@@ -259,6 +259,8 @@ mod tests {
             related_object_id: None,
             started_at: now,
             finished_at: days.map(|days| now - chrono::TimeDelta::days(days)),
+            finalizer_discarded_at: None,
+            finalizer_discarded_by: None,
             last_updated: now,
         }
     }

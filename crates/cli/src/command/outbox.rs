@@ -123,11 +123,7 @@ impl What {
         let positions: Vec<_> = messages.iter().map(|message| message.position).collect();
         let done = match self {
             Self::Retry => store.retry_refused(&positions).await?,
-            Self::Discard(doer) => {
-                // First the rows: a message that is gone while its task waits for it would seem to be lost.
-                cancel(messages, doer, store).await?;
-                store.discard_refused(&positions).await?
-            }
+            Self::Discard(doer) => discard(messages, doer, store).await?,
         };
         let outcome = |position| match done.contains(position) {
             true => Outcome::Done(None),
@@ -137,21 +133,30 @@ impl What {
     }
 }
 
-/// Cancels the tasks that these messages were to begin.
-async fn cancel(
+/// Throws these messages away, with their tasks cancelled and their sessions told. Returns the positions of those
+/// that nobody else has dealt with meanwhile.
+async fn discard(
     messages: &[RefusedMessage],
     doer: &Doer,
     store: &dyn Store,
-) -> Result<(), Failure> {
-    let now = store.clock().await?;
-    let mut batch = Batch::new();
-    for id in messages.iter().filter_map(|it| it.task_id.as_deref()) {
-        if let Some(task) = store.task(id).await? {
-            batch.revoke(&task, doer.name(), now);
+) -> Result<Vec<i64>, Failure> {
+    let mut left: Vec<_> = messages.iter().collect();
+    loop {
+        let now = store.clock().await?;
+        let mut batch = Batch::new();
+        for message in &left {
+            let task = match message.task_id.as_deref() {
+                Some(id) => store.task(id).await?,
+                None => None,
+            };
+            batch.discard(message, task.as_ref(), doer.name(), now);
         }
+        let gone = store.apply(&batch).await?.not_discarded;
+        if gone.is_empty() {
+            return Ok(left.iter().map(|message| message.position).collect());
+        }
+        left.retain(|message| !gone.contains(&message.position));
     }
-    store.apply(&batch).await?;
-    Ok(())
 }
 
 impl Choice {

@@ -1,12 +1,17 @@
 //! Messages of the outbox that the daemon gave up on.
 
 use crate::stage::{SOON, Stage, on_both_databases};
+use counterfoil_store::Batch;
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::ids::{SessionId, TaskId};
+use counterfoil_toolbox::session::Opening;
+use serde_json::json;
 
 on_both_databases!(
     a_refused_message_is_listed_explained_and_sent_again,
     a_refused_message_that_is_discarded_takes_its_task_with_it,
+    a_finalizer_is_said_to_wait_in_the_outbox_and_who_discarded_it,
 );
 
 /// Tasks in the outbox, of which every message was refused.
@@ -117,5 +122,57 @@ async fn a_refused_message_that_is_discarded_takes_its_task_with_it(
     assert_eq!(summary.expect("it is the last")["done"], 2);
     let state = store.outbox_state().await?;
     assert_eq!((state.waiting, state.refused), (0, 0));
+    Ok(())
+}
+
+async fn a_finalizer_is_said_to_wait_in_the_outbox_and_who_discarded_it(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let (program, store) = (&stage.program, &stage.store);
+    let (session, finalizer) = (SessionId::random(), TaskId::random());
+    let opening: Opening = serde_json::from_value(json!({
+        "id": session, "action": "harvest", "subtasks": [],
+        "finalizer": { "id": finalizer, "task": "demo.end", "args": [], "kwargs": {}, "takes_summary": true },
+    }))?;
+    let mut batch = Batch::new();
+    batch.open_session(&opening);
+    store.apply(&batch).await?;
+    let why = async |id: &str| program.run(&["why", id]).await.ends_with(0).stdout;
+    let told = why(finalizer.as_str()).await;
+    let its = format!("it is the finalizer of session {session}, which is SUCCESS");
+    let waits = format!("{its}; it is in the outbox of the database");
+    assert!(told.starts_with(&waits), "{told}");
+    assert!(told.contains("no daemon runs that could send it"), "{told}");
+    let told = why(session.as_str()).await;
+    assert!(told.contains("waits in the outbox"), "{told}");
+
+    let message = store.due_messages(&[], 10, 1_000_000).await?.remove(0);
+    store
+        .refuse_message(message.position, "no such exchange")
+        .await?;
+    let refused = "is in the outbox, and can never be sent as it is: no such exchange";
+    for id in [finalizer.as_str(), session.as_str()] {
+        let told = why(id).await;
+        assert!(told.contains(refused), "{told}");
+    }
+    let discard = ["outbox", "discard", finalizer.as_str(), "--by", "eve"];
+    program.run(&discard).await.ends_with(0);
+    let never = "its message could not be sent, and was discarded from the outbox by eve at 20";
+    let told = why(finalizer.as_str()).await;
+    assert!(
+        told.starts_with(&format!("{its}; it never ran: {never}")),
+        "{told}"
+    );
+    let told = why(session.as_str()).await;
+    assert!(told.contains(never) && told.contains("never ran"), "{told}");
+    let show = ["session", "show", session.as_str()];
+    let told = program.run(&show).await.ends_with(0).stdout;
+    assert!(told.contains(&format!("never ran    {never}")), "{told}");
+    let told = program.run(&["audit", "--wait", "0s"]).await.stdout;
+    let names_it = format!("{finalizer}: the finalizer of session {session} never ran: {never}");
+    assert!(told.contains(&names_it), "{told}");
+    let json = ["session", "show", session.as_str(), "--json"];
+    let told = program.run(&json).await.ends_with(0).document();
+    assert_eq!(told["finalizer_discarded_by"], "eve");
     Ok(())
 }

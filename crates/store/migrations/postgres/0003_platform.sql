@@ -137,11 +137,15 @@ CREATE TABLE session (
     related_object_id text COLLATE "C",
     started_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
+    -- Its finalizer could not be sent, and somebody threw the message away.
+    finalizer_discarded_at timestamptz,
+    finalizer_discarded_by text,
     last_updated timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX session_open ON session (started_at) WHERE status IN ('ONGOING', 'ABORTING');
 CREATE INDEX session_aborting ON session (started_at) WHERE status = 'ABORTING';
 CREATE INDEX session_started ON session (started_at, id);
+CREATE INDEX session_discarded ON session (started_at, id) WHERE finalizer_discarded_at IS NOT NULL;
 CREATE TRIGGER session_touch BEFORE UPDATE ON session
     FOR EACH ROW EXECUTE FUNCTION counterfoil_touch();
 

@@ -135,11 +135,15 @@ CREATE TABLE session (
     related_object_id text,
     started_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     finished_at text,
+    -- Its finalizer could not be sent, and somebody threw the message away.
+    finalizer_discarded_at text,
+    finalizer_discarded_by text,
     last_updated text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
 CREATE INDEX session_open ON session (started_at) WHERE status IN ('ONGOING', 'ABORTING');
 CREATE INDEX session_aborting ON session (started_at) WHERE status = 'ABORTING';
 CREATE INDEX session_started ON session (started_at, id);
+CREATE INDEX session_discarded ON session (started_at, id) WHERE finalizer_discarded_at IS NOT NULL;
 CREATE TRIGGER session_touch AFTER UPDATE ON session
     FOR EACH ROW WHEN NEW.last_updated IS OLD.last_updated
 BEGIN

@@ -1,11 +1,12 @@
 -- Sessions that match every filter that is not null, newest first.
 -- Parameters: 1 status, 2 action, 3 open ones only, 4 started at this time or later, 5 and 6 started_at and
--- id of the last row of the page before, 7 id, 8 id of its finalizer, 9 limit.
+-- id of the last row of the page before, 7 id, 8 id of its finalizer, 9 those only whose
+-- finalizer was discarded, 10 limit.
 SELECT
     id, action, status, policy, timed_out, aborted_by, total, succeeded, failed, revoked, skipped,
     retried_counted, retried_uncounted, duration_ms, estimated_ms, buffer_ms, finalizer_id,
     finalizer_type, creator_id, related_content_type, related_object_id, started_at, finished_at,
-    last_updated
+    finalizer_discarded_at, finalizer_discarded_by, last_updated
 FROM session
 WHERE ($1::text IS NULL OR status = $1)
     AND ($2::text IS NULL OR action = $2)
@@ -14,5 +15,6 @@ WHERE ($1::text IS NULL OR status = $1)
     AND ($5::timestamptz IS NULL OR (started_at, id) < ($5, $6::text))
     AND ($7::text IS NULL OR id = $7)
     AND ($8::text IS NULL OR finalizer_id = $8)
+    AND (NOT $9 OR finalizer_discarded_at IS NOT NULL)
 ORDER BY started_at DESC, id DESC
-LIMIT $9
+LIMIT $10

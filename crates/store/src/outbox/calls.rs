@@ -30,23 +30,6 @@ impl From<MessageRow> for OutboxMessage {
 macro_rules! implement_outbox {
     ($store:ty, $living_namesake:path) => {
         impl $store {
-            /// Does to refused messages what the statement says, and returns the positions of those that were
-            /// there.
-            async fn settle_refused(
-                &self,
-                statement: &'static str,
-                positions: &[i64],
-            ) -> Result<Vec<i64>, StoreError> {
-                const WHAT: &str = "deal with what the outbox cannot send";
-                let positions: Vec<_> = positions.iter().map(i64::to_string).collect();
-                let rows = query_as::<_, (i64,)>(statement)
-                    .bind(Self::texts(positions.iter().map(String::as_str)));
-                let mut held = self.limits.acquire(WHAT, self.writers()).await?;
-                let rows = self.limits.within(WHAT, rows.fetch_all(&mut *held)).await;
-                let rows = held.settle(rows)?;
-                Ok(rows.into_iter().map(|(position,)| position).collect())
-            }
-
             /// Refuses a task while another one with its identity lives.
             async fn refuse_namesake(
                 &self,
@@ -138,12 +121,14 @@ macro_rules! implement_outbox {
             }
 
             async fn retry_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
-                self.settle_refused(self.sql.retry_refused, positions).await
-            }
-
-            async fn discard_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
-                self.settle_refused(self.sql.discard_refused, positions)
-                    .await
+                const WHAT: &str = "deal with what the outbox cannot send";
+                let positions: Vec<_> = positions.iter().map(i64::to_string).collect();
+                let rows = query_as::<_, (i64,)>(self.sql.retry_refused)
+                    .bind(Self::texts(positions.iter().map(String::as_str)));
+                let mut held = self.limits.acquire(WHAT, self.writers()).await?;
+                let rows = self.limits.within(WHAT, rows.fetch_all(&mut *held)).await;
+                let rows = held.settle(rows)?;
+                Ok(rows.into_iter().map(|(position,)| position).collect())
             }
 
             async fn forget_sent(&self, age: Duration, limit: u32) -> Result<u64, StoreError> {

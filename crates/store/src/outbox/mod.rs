@@ -2,10 +2,12 @@
 //! daemon after that.
 
 mod calls;
+mod discard;
 mod send_in;
 mod wake;
 
 pub(crate) use calls::{MessageRow, implement_outbox};
+pub(crate) use discard::discard_step;
 pub use send_in::{AppConnection, SendInError};
 pub(crate) use send_in::{key_of, row_of};
 pub(crate) use wake::Listening;
@@ -64,12 +66,9 @@ pub trait Outbox {
         limit: u32,
     ) -> Result<Vec<RefusedMessage>, StoreError>;
 
-    /// Lets refused messages at these positions be tried once more, and returns which those were.
+    /// Lets refused messages at these positions be tried once more, and returns which those were. They are thrown
+    /// away by [`Batch::discard`](crate::Batch::discard).
     async fn retry_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError>;
-
-    /// Throws refused messages at these positions away, and returns which those were. What becomes of their
-    /// tasks is for the caller to say.
-    async fn discard_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError>;
 
     /// Forgets messages that were published so long ago, at most so many, and returns how many.
     async fn forget_sent(&self, age: Duration, limit: u32) -> Result<u64, StoreError>;

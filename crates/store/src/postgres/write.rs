@@ -2,6 +2,7 @@
 
 use super::asked::{asked, ended};
 use super::letters::{dead, handled, parked};
+use super::outbox::discard;
 use super::sessions::write_sessions;
 use super::signs::{canaries, markers, renewals, workers};
 use crate::batch::{Applied, Batch, LogRecord};
@@ -37,6 +38,14 @@ pub(super) async fn batch(
     batch: &Batch,
 ) -> Result<Applied, sqlx::Error> {
     let mut tx = connection.begin().await?;
+    let not_discarded = discard(&mut tx, sql, batch).await?;
+    if !not_discarded.is_empty() {
+        tx.rollback().await?;
+        return Ok(Applied {
+            not_discarded,
+            ..Applied::default()
+        });
+    }
     let (mut applied, touched) = tasks_and_lines(&mut tx, sql, ids, batch).await?;
     if !batch.results.is_empty() {
         let rows: Vec<_> = batch.results.values().collect();

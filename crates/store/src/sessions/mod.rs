@@ -23,6 +23,9 @@ use async_trait::async_trait;
 use counterfoil_toolbox::ids::SessionId;
 use std::time::Duration;
 
+/// What the keys of finalizers in the outbox begin with.
+pub(crate) const FINALIZER: &str = "finalizer:";
+
 /// Reading sessions. They are written by [`apply`](crate::Store::apply): see
 /// [`Batch::open_session`](crate::Batch::open_session).
 #[async_trait]

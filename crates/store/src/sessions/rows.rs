@@ -61,6 +61,10 @@ pub struct SessionRow {
     pub started_at: DateTime<Utc>,
     /// When it was over.
     pub finished_at: Option<DateTime<Utc>>,
+    /// When somebody threw its finalizer's message away, which could not be sent: it never ran.
+    pub finalizer_discarded_at: Option<DateTime<Utc>>,
+    /// Who did.
+    pub finalizer_discarded_by: Option<String>,
     /// When the row changed last.
     pub last_updated: DateTime<Utc>,
 }
@@ -200,6 +204,8 @@ pub struct SessionFilter {
     pub action: Option<String>,
     /// Only those that are not over.
     pub open: bool,
+    /// Only those whose finalizer was thrown away.
+    pub discarded: bool,
     /// Opened at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// After this row of the page before.
@@ -248,6 +254,8 @@ mod tests {
             related_object_id: None,
             started_at: DateTime::UNIX_EPOCH,
             finished_at: None,
+            finalizer_discarded_at: None,
+            finalizer_discarded_by: None,
             last_updated: DateTime::UNIX_EPOCH,
         }
     }

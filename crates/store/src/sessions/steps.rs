@@ -166,7 +166,7 @@ macro_rules! session_steps {
                     .execute(&mut *tx)
                     .await?;
                 if let Some((key, content)) = message {
-                    let name = format!("finalizer:{}", session.id);
+                    let name = format!("{}{}", crate::sessions::FINALIZER, session.id);
                     hand_over(tx, sql, &name, &key, &content).await?;
                 }
                 if let Ok(id) = SessionId::new(&session.id) {
@@ -210,6 +210,7 @@ macro_rules! implement_sessions {
                     .bind(after.map(|after| after.id.as_str()))
                     .bind(filter.id.as_ref().map(|id| id.as_str()))
                     .bind(filter.finalizer.as_deref())
+                    .bind(filter.discarded)
                     .bind(row_limit(filter.limit));
                 self.all("list sessions", rows).await
             }

@@ -2,9 +2,10 @@
 
 use super::write::tasks_and_lines;
 use super::{Db, Sqlite};
+use crate::batch::Batch;
 use crate::error::StoreError;
 use crate::ids::IdKey;
-use crate::outbox::{AppConnection, OutboxWake, key_of, row_of};
+use crate::outbox::{AppConnection, OutboxWake, discard_step, key_of, row_of};
 use crate::sql::Statements;
 use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::{clamped, to_text};
@@ -15,6 +16,8 @@ use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::producer::Draft;
 use sqlx::{Connection, SqliteConnection, Transaction, query};
 use std::sync::Arc;
+
+discard_step!(sqlx::Sqlite);
 
 /// Puts a message into the outbox, once per key, to be published at once.
 pub(super) async fn hand_over(

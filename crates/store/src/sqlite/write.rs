@@ -1,5 +1,6 @@
 //! A batch as prepared statements in one transaction, row by row: there is no network to save.
 
+use super::outbox::discard;
 use super::sessions::write_sessions;
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
 use crate::control::{Asked, HeldBack};
@@ -30,6 +31,14 @@ pub(super) async fn batch(
     // Immediate: a transaction that begins by reading could not become a writer while another
     // process writes.
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let not_discarded = discard(&mut tx, sql, batch).await?;
+    if !not_discarded.is_empty() {
+        tx.rollback().await?;
+        return Ok(Applied {
+            not_discarded,
+            ..Applied::default()
+        });
+    }
     let (mut applied, touched) = tasks_and_lines(&mut tx, sql, ids, batch).await?;
     for change in batch.results.values() {
         applied.results += result(&mut tx, sql, change).await?;

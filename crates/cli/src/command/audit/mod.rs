@@ -5,11 +5,13 @@ mod look;
 mod tally;
 
 use crate::args::Global;
+use crate::command::why::group;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
 use crate::text::plain;
 use balance::{Facts, Finding, balance, has_stranger};
+use counterfoil_store::{SessionFilter, SessionRow};
 use counterfoil_toolbox::config::Needs;
 use look::Look;
 use serde::Serialize;
@@ -32,6 +34,8 @@ struct Answer<'a> {
     /// Services whose queues somebody consumes who tells the platform nothing: how many of their messages
     /// are in his hands is not known.
     not_judged: Vec<&'a str>,
+    /// Sessions whose finalizer could not be sent and was thrown away on purpose.
+    discarded_finalizers: &'a [SessionRow],
 }
 
 pub(crate) async fn run(
@@ -50,10 +54,15 @@ pub(crate) async fn run(
         broker: &config.broker,
     };
     let found = audited(&look, args.wait).await;
+    let filter = SessionFilter {
+        discarded: true,
+        ..SessionFilter::default()
+    };
+    let discarded = store.sessions(&filter).await;
     transport.close().await;
     store.close().await;
     let (facts, tally, findings) = found?;
-    tell(&facts, tally, &findings, output)
+    tell(&facts, tally, &findings, &discarded?, output)
 }
 
 /// What does not balance, also at a second look.
@@ -74,6 +83,7 @@ fn tell(
     facts: &Facts,
     tally: Tally,
     findings: &[Finding],
+    discarded: &[SessionRow],
     output: &mut Output,
 ) -> Result<(), Failure> {
     let strange = facts.queues.iter().filter(|(_, queue)| has_stranger(queue));
@@ -84,6 +94,7 @@ fn tell(
             tasks: tally,
             findings,
             not_judged,
+            discarded_finalizers: discarded,
         })?;
     } else {
         output.line(tally)?;
@@ -92,6 +103,15 @@ fn tell(
                 "{}: somebody consumes its queues who tells the platform nothing, or a worker crashed a moment ago, so \
                  they are not counted",
                 plain(service)
+            ))?;
+        }
+        for session in discarded {
+            let by = group::discarded(session).unwrap_or_default();
+            output.line(format_args!(
+                "{}: the finalizer of session {} never ran: {}",
+                plain(&session.finalizer_id),
+                plain(session.id.as_str()),
+                plain(&by)
             ))?;
         }
         for finding in findings {

@@ -1,5 +1,6 @@
 //! `session show`
 
+use crate::command::why::group::discarded;
 use crate::failure::Failure;
 use crate::output::{Output, numbers, words};
 use crate::text::{plain, short};
@@ -176,6 +177,7 @@ fn facts(
                 session.finalizer_type, session.finalizer_id
             )),
         ),
+        ("never ran", discarded(session)),
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {

@@ -4,7 +4,7 @@ mod explain;
 mod explanation;
 mod facts;
 mod gone;
-mod group;
+pub(crate) mod group;
 #[cfg(test)]
 mod tests;
 
@@ -69,7 +69,7 @@ async fn answer(
             let Some(id) = id.text() else {
                 return Err(failure);
             };
-            if let Some(explanation) = group::explained(id, config, store).await? {
+            if let Some(explanation) = group::explained(id, config, store, &lag).await? {
                 return tell(&explanation, output);
             }
             tell(&unknown(id, &lag), output)?;

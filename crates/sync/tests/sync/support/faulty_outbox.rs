@@ -51,9 +51,6 @@ impl Outbox for FaultyStore {
     async fn retry_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
         self.inner().retry_refused(positions).await
     }
-    async fn discard_refused(&self, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
-        self.inner().discard_refused(positions).await
-    }
     async fn forget_sent(&self, age: Duration, limit: u32) -> Result<u64, StoreError> {
         self.inner().forget_sent(age, limit).await
     }
