@@ -18,8 +18,11 @@ use serde_json::json;
 /// Subtasks of each session.
 const SUBTASKS: i32 = 100;
 
-/// A daemon that looks often.
-const WATCHFUL: [(&str, &str); 1] = [("COUNTERFOIL_SYNC__SESSION_INTERVAL", "500ms")];
+/// A daemon that looks often, and does not wait for long for others that may work unheard.
+const WATCHFUL: [(&str, &str); 2] = [
+    ("COUNTERFOIL_SYNC__SESSION_INTERVAL", "500ms"),
+    ("COUNTERFOIL_SYNC__LOST_AFTER", "5s"),
+];
 
 /// A platform on the servers of all tests, and where it is.
 async fn platform() -> anyhow::Result<(Vhost, Database, Platform)> {

@@ -80,7 +80,8 @@ impl Leader {
         let names = self.names.clone();
         let watchdog = Watchdog::new(&self.transport, names, store(), &self.settings);
         let names = self.names.clone();
-        let aborter = Aborter::new(&self.transport, names, store());
+        let bound = self.settings.lost_after;
+        let aborter = Aborter::new(&self.transport, names, store(), bound);
         let rules = self.settings.retention.clone();
         let remover = Remover::new(store(), rules, self.settings.retention_interval);
         let relay = Relay::new(

@@ -81,6 +81,19 @@ impl WorkerId {
         let chance: u32 = rand::random();
         Self(format!("{service}@{host}.{}.{chance:08x}", std::process::id()).into())
     }
+
+    /// Whether the id is of the kind that [a process of ours](Self::for_this_process) gives itself. Workers of
+    /// others, as Celery's `celery@host`, do not call themselves so.
+    #[must_use]
+    pub fn is_of_a_process(&self) -> bool {
+        let mut parts = self.0.rsplitn(3, '.');
+        let (chance, process, place) = (parts.next(), parts.next(), parts.next());
+        let is_hex = |text: &str| text.len() == 8 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        chance.is_some_and(is_hex)
+            && process.is_some_and(is_number)
+            && place.is_some_and(|place| place.contains('@'))
+    }
 }
 
 /// Name of this machine, or `localhost` where the system does not tell.

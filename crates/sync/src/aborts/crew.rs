@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::SubtaskRow;
 use counterfoil_store::record::WorkerRow;
+use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,17 +80,28 @@ impl Crew {
 
     /// Whether nobody will report on this subtask, whose row was read after a marker had come through. A run
     /// that people asked for since is no part of the session to the workers, and they run it.
-    pub(super) fn leaves_over(&self, row: &SubtaskRow) -> bool {
-        let may_be_run = !row.waits() && !self.is_deserted(row);
+    ///
+    /// `is_gone`: what to think of a worker of ours that is not known any more.
+    pub(super) fn leaves_over(
+        &self,
+        row: &SubtaskRow,
+        is_gone: impl FnOnce(&WorkerId) -> bool,
+    ) -> bool {
+        let may_be_run = !row.waits() && !self.is_deserted(row, is_gone);
         row.is_own && row.run == 0 && self.settled.contains(row.service()) && !may_be_run
     }
 
     /// Whether the worker that ran it is gone. What it had taken over from the broker is sent again by whoever
     /// looks after leases, and waits then.
-    fn is_deserted(&self, row: &SubtaskRow) -> bool {
-        let worker = row.worker.as_ref().and_then(|id| self.workers.get(id));
-        let is_silent = worker.is_some_and(|worker| worker.standing == Standing::Silent);
-        is_silent && !row.is_leased
+    fn is_deserted(&self, row: &SubtaskRow, is_gone: impl FnOnce(&WorkerId) -> bool) -> bool {
+        let Some(id) = row.worker.as_deref().filter(|_| !row.is_leased) else {
+            return false;
+        };
+        match self.workers.get(id) {
+            Some(worker) => worker.standing == Standing::Silent,
+            // Others may run for as long as they like without a word.
+            None => WorkerId::new(id).is_ok_and(|id| id.is_of_a_process() && is_gone(&id)),
+        }
     }
 }
 
@@ -204,7 +216,7 @@ mod tests {
         ] {
             let crew = crew(&workers, consumers);
             assert_eq!(
-                crew.leaves_over(&waits),
+                crew.leaves_over(&waits, |_| false),
                 left_over,
                 "{workers:?} {consumers}"
             );
@@ -228,7 +240,7 @@ mod tests {
             (subtask(TaskState::Started, Some("celery@h")), false),
             (subtask(TaskState::Started, None), false),
         ] {
-            assert_eq!(crew.leaves_over(&row), left_over, "{row:?}");
+            assert_eq!(crew.leaves_over(&row, |_| false), left_over, "{row:?}");
         }
         let waits = || subtask(TaskState::Pending, None);
         let leased = SubtaskRow {
@@ -245,7 +257,13 @@ mod tests {
         };
         let run_again = SubtaskRow { run: 1, ..waits() };
         for row in [leased, elsewhere, foreign, run_again] {
-            assert!(!crew.leaves_over(&row), "{row:?}");
+            assert!(!crew.leaves_over(&row, |_| false), "{row:?}");
+        }
+        // One of ours that was forgotten, and one that nobody of ours is.
+        for (name, left_over) in [("demo@h.7.0a0b0c0d", true), ("celery@h", false)] {
+            let row = subtask(TaskState::Started, Some(name));
+            assert!(!crew.leaves_over(&row, |_| false), "{name}");
+            assert_eq!(crew.leaves_over(&row, |_| true), left_over, "{name}");
         }
     }
 }

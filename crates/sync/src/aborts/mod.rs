@@ -6,30 +6,34 @@
 //! because rows are behind. So a subtask is only written off when, in this order,
 //! - the order was published;
 //! - every living worker of its service has said that it read the order, and that it has told of all that it had
-//!   begun before; and the broker counts no other consumers;
+//!   begun before; and the broker counts no other consumers, and this daemon has seen none for `sync.lost_after`;
 //! - a marker that was sent then came through the ways of all reports;
-//! - its row still says that nobody has started it, or that a worker has which is gone.
+//! - its row still says that nobody has started it, or that a worker has which is gone: silent, or not known any more
+//!   for `sync.lost_after`.
 //!
 //! Where that never comes true, as beside workers that cannot be told, the session waits for their reports, at
 //! most until its time is over.
 
 mod crew;
+mod strangers;
 
 use crate::leader::Leading;
 use crate::missing::depth_of;
+use crate::missing::workers::Told as Workers;
 use crate::rescue::{SoundError, Sounding};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::{AbortingSession, Batch, Store, StoreError, SubtaskRow};
 use counterfoil_toolbox::error::ErrorChain;
-use counterfoil_toolbox::ids::SessionId;
+use counterfoil_toolbox::ids::{SessionId, WorkerId};
 use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{PublisherOptions, Transport, TransportError};
 use crew::Crew;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::sleep;
+use strangers::{Sight, Strangers};
+use tokio::time::{Instant, sleep};
 
 /// How often sessions are looked for: one look into an index that is mostly empty.
 const LOOK: Duration = Duration::from_millis(250);
@@ -39,6 +43,9 @@ const LONG_LOOK: Duration = Duration::from_secs(5);
 
 /// When a session has been waiting for long.
 const LONG: TimeDelta = TimeDelta::seconds(60);
+
+/// Shortest and longest time between two looks at who consumes the queues of all services.
+const WATCHES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
 
 /// Sessions that are looked at in one round, and subtasks that are read together.
 const AT_ONCE: u32 = 500;
@@ -50,6 +57,10 @@ pub(crate) struct Aborter {
     names: Names,
     store: Arc<dyn Store>,
     sounding: Sounding,
+    strangers: Strangers,
+    /// When all services are looked at next, and how often.
+    watch_at: Instant,
+    watch_every: Duration,
 }
 
 /// What stopped a round.
@@ -71,7 +82,14 @@ struct Told {
 }
 
 impl Aborter {
-    pub(crate) fn new(transport: &Arc<dyn Transport>, names: Names, store: Arc<dyn Store>) -> Self {
+    /// `bound`: how long nobody may have been seen who may run something unheard.
+    pub(crate) fn new(
+        transport: &Arc<dyn Transport>,
+        names: Names,
+        store: Arc<dyn Store>,
+        bound: Duration,
+    ) -> Self {
+        let [shortest, longest] = WATCHES;
         // What no queue takes must not be taken for sent.
         let publisher = transport.publisher(PublisherOptions::mandatory());
         Self {
@@ -79,6 +97,9 @@ impl Aborter {
             sounding: Sounding::new(names.clone(), Arc::clone(&store), publisher),
             names,
             store,
+            strangers: Strangers::new(bound),
+            watch_at: Instant::now(),
+            watch_every: (bound / 12).clamp(shortest, longest),
         }
     }
 
@@ -105,6 +126,10 @@ impl Aborter {
 
     /// One look at all of them; when to look again.
     async fn round(&mut self, leading: &Leading) -> Result<Duration, AbortError> {
+        if self.watch_at <= Instant::now() {
+            self.watch().await?;
+            self.watch_at = Instant::now() + self.watch_every;
+        }
         let sessions = self.store.aborting_sessions(AT_ONCE).await?;
         if sessions.is_empty() {
             return Ok(LOOK);
@@ -125,13 +150,31 @@ impl Aborter {
         Ok(if any_new { LOOK } else { LONG_LOOK })
     }
 
+    /// Looks who consumes the queues of all services: who stops now may run something that is aborted later.
+    async fn watch(&mut self) -> Result<(), AbortError> {
+        let rows = self.store.workers().await?;
+        let workers = Workers::new(&self.names, &rows, self.store.clock().await?);
+        for name in self.store.services().await? {
+            let Ok(service) = ServiceName::new(&name) else {
+                continue;
+            };
+            let depth = depth_of(&*self.transport, &self.names, &service).await?;
+            let sight = sight(&workers, &service, depth.consumers);
+            self.strangers.note(&name, sight, Instant::now());
+        }
+        Ok(())
+    }
+
     /// Those of which something can be said, with what workers and the broker say before the marker is sent.
     async fn told(
-        &self,
+        &mut self,
         sessions: &[AbortingSession],
         now: DateTime<Utc>,
     ) -> Result<Vec<Told>, AbortError> {
         let workers = self.store.workers().await?;
+        let known: BTreeSet<_> = workers.iter().map(|row| row.id.as_str()).collect();
+        self.strangers.know(&known);
+        let all = Workers::new(&self.names, &workers, now);
         let mut consumers = HashMap::new();
         let mut told = Vec::new();
         for session in sessions {
@@ -148,10 +191,16 @@ impl Aborter {
                     Some(count) => *count,
                     None => {
                         let depth = depth_of(&*self.transport, &self.names, &service);
-                        depth.await?.consumers
+                        let count = depth.await?.consumers;
+                        let sight = sight(&all, &service, count);
+                        let now = Instant::now();
+                        self.strangers.note(service.as_str(), sight, now);
+                        count
                     }
                 };
-                crew.sees(&service, count);
+                if self.strangers.has_none(service.as_str(), Instant::now()) {
+                    crew.sees(&service, count);
+                }
                 consumers.insert(service, count);
             }
             if !crew.is_unsettled() {
@@ -163,7 +212,7 @@ impl Aborter {
     }
 
     /// Writes off what nobody will run any more, as far as the rows know by now.
-    async fn write_off(&self, session: &Told) -> Result<(), StoreError> {
+    async fn write_off(&mut self, session: &Told) -> Result<(), StoreError> {
         let (mut after, mut count) = (None, 0);
         loop {
             let page = self
@@ -172,7 +221,9 @@ impl Aborter {
                 .await?;
             after = page.last().map(|row| row.position);
             let is_last = page.len() < AT_ONCE as usize;
-            let lost = |row: &SubtaskRow| session.crew.leaves_over(row);
+            let strangers = &mut self.strangers;
+            let mut is_gone = |id: &WorkerId| strangers.is_gone(id.as_str(), Instant::now());
+            let lost = |row: &SubtaskRow| session.crew.leaves_over(row, &mut is_gone);
             let lost: Vec<_> = page.into_iter().filter(lost).collect();
             if !lost.is_empty() {
                 count += lost.len();
@@ -189,5 +240,13 @@ impl Aborter {
             tracing::info!(%session_id, count, "subtasks of an aborted session are written off: nobody will run them");
         }
         Ok(())
+    }
+}
+
+fn sight(workers: &Workers<'_>, service: &ServiceName, consumers: u32) -> Sight {
+    match workers.are_exceeded(service, consumers) {
+        Some(false) => Sight::Ours,
+        Some(true) => Sight::Stranger,
+        None => Sight::Unclear,
     }
 }

@@ -17,7 +17,7 @@
 //! stands in front again, and waits for as long as no worker has a place. So it is not asked for.
 
 mod watch;
-mod workers;
+pub(crate) mod workers;
 
 use crate::leader::Leading;
 use crate::rescue::{Ended, SoundError, Sounding};

@@ -27,14 +27,14 @@ struct Teller {
 
 /// What all workers tell.
 #[derive(Debug)]
-pub(super) struct Told<'a> {
+pub(crate) struct Told<'a> {
     names: &'a Names,
     tellers: Vec<Teller>,
 }
 
 impl<'a> Told<'a> {
     /// What these rows tell at the database's time `now`.
-    pub(super) fn new(names: &'a Names, workers: &[WorkerRow], now: DateTime<Utc>) -> Self {
+    pub(crate) fn new(names: &'a Names, workers: &[WorkerRow], now: DateTime<Utc>) -> Self {
         let teller = |row: &WorkerRow| Teller {
             hands: row.in_hand(),
             gone_for: row.gone_for(now),
@@ -77,6 +77,14 @@ impl<'a> Told<'a> {
             }
         }
         facts
+    }
+
+    /// Whether somebody else consumes the queues of `service`, of which the broker counts so many consumers. `None`:
+    /// nobody can say, since the broker may still count those of a worker that fell silent.
+    pub(crate) fn are_exceeded(&self, service: &ServiceName, consumers: u32) -> Option<bool> {
+        let facts = self.of(service, Facts::default());
+        let is_more = consumers > facts.told.saturating_add(facts.ended);
+        (!is_more || !facts.has_vanished).then_some(is_more)
     }
 
     /// How long it takes until every worker has been heard of again.

@@ -5,17 +5,28 @@ use crate::support::{SOON, World, heartbeat, on_both_pairs};
 use chrono::{DateTime, Utc};
 use counterfoil_store::Batch;
 use counterfoil_testkit::eventually;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::heartbeat::{Hand, Heartbeat};
-use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::names::{QueueName, TaskName};
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::session::{Session, SessionStatus, StartedSession};
+use counterfoil_toolbox::state::Lineage;
+use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 on_both_pairs!(
     an_aborted_session_ends_though_nobody_works,
     an_aborted_session_waits_for_workers_that_may_not_know_of_it,
+    an_aborted_session_ends_though_the_worker_of_a_subtask_was_forgotten,
+    what_somebody_else_may_still_run_is_not_written_off_before_he_was_gone_for_long,
 );
+
+/// How long nobody else may have been seen at work.
+const BOUND: Duration = Duration::from_secs(3);
 
 /// Aborts it; when workers were told.
 async fn abort(world: &World, started: &StartedSession) -> anyhow::Result<DateTime<Utc>> {
@@ -33,7 +44,8 @@ async fn abort(world: &World, started: &StartedSession) -> anyhow::Result<DateTi
     .await
 }
 
-async fn an_aborted_session_ends_though_nobody_works(world: World) -> anyhow::Result<()> {
+async fn an_aborted_session_ends_though_nobody_works(mut world: World) -> anyhow::Result<()> {
+    world.settings.lost_after = BOUND;
     let daemon = world.daemon();
     let queue = world.serve("demo").await?;
     let started = start(&world, session(3)).await?;
@@ -46,8 +58,9 @@ async fn an_aborted_session_ends_though_nobody_works(world: World) -> anyhow::Re
 }
 
 async fn an_aborted_session_waits_for_workers_that_may_not_know_of_it(
-    world: World,
+    mut world: World,
 ) -> anyhow::Result<()> {
+    world.settings.lost_after = BOUND;
     let daemon = world.daemon();
     let queue = world.serve("demo").await?;
     let heard = Arc::new(Mutex::new(None));
@@ -85,5 +98,59 @@ async fn an_aborted_session_waits_for_workers_that_may_not_know_of_it(
     *heard.lock().expect("no test panics here") = Some(told_at);
     let row = with_status(&world, &started.id, SessionStatus::Aborted).await?;
     assert_eq!((row.succeeded, row.failed, row.revoked), (1, 2, 2));
+    Ok(daemon.stop().await?)
+}
+
+async fn an_aborted_session_ends_though_the_worker_of_a_subtask_was_forgotten(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.lost_after = BOUND;
+    let daemon = world.daemon();
+    world.serve("demo").await?;
+    let started = start(&world, session(2)).await?;
+    // It gave no sign of life within the time that workers are remembered for.
+    let mut begun = Event::new(
+        started.subtasks[0].clone(),
+        TaskName::new("demo.add")?,
+        Lineage::default(),
+        EventKind::State(TaskState::Started),
+        Utc::now(),
+    );
+    begun.worker = Some(WorkerId::new("demo@h.7.0a0b0c0d")?);
+    begun.session_id = Some(started.id.as_str().into());
+    tell(&world, &[begun]).await?;
+    let id = started.subtasks[0].as_str();
+    world.row_in(id, TaskState::Started).await?;
+    abort(&world, &started).await?;
+    let row = with_status(&world, &started.id, SessionStatus::Aborted).await?;
+    assert_eq!((row.failed, row.revoked), (2, 2));
+    Ok(daemon.stop().await?)
+}
+
+async fn what_somebody_else_may_still_run_is_not_written_off_before_he_was_gone_for_long(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.lost_after = BOUND;
+    let began = Instant::now();
+    let daemon = world.daemon();
+    let queue = world.serve("demo").await?;
+    let first = start(&world, session(1)).await?;
+    abort(&world, &first).await?;
+    with_status(&world, &first.id, SessionStatus::Aborted).await?;
+    // What a daemon that has just begun has not seen may have been there.
+    assert!(began.elapsed() >= BOUND, "{:?}", began.elapsed());
+    let options = SubscribeOptions::new(queue.clone(), 10);
+    let mut stranger = Subscription::open(Arc::clone(&world.transport), options);
+    let second = start(&world, session(1)).await?;
+    tokio::time::timeout(SOON, stranger.next()).await?;
+    // Who is there for less than this counts as a worker that begins.
+    tokio::time::sleep(BOUND).await;
+    stranger.close().await;
+    let left = Instant::now();
+    abort(&world, &second).await?;
+    with_status(&world, &second.id, SessionStatus::Aborted).await?;
+    // He was seen in the last look before.
+    let looks = BOUND / 6;
+    assert!(left.elapsed() >= BOUND - looks, "{:?}", left.elapsed());
     Ok(daemon.stop().await?)
 }

@@ -263,7 +263,8 @@ pub struct SyncSettings {
     /// How long nothing may be heard of a task that waits, while the queues of its service are empty and no
     /// worker has its message, before its message is taken for lost and sent again. Default: 6 min, at
     /// least 1 s. Shorter than 5 min, it may come before what a foreign worker or a clock that is wrong
-    /// has put off.
+    /// has put off. As long, nobody but workers that give signs of life may have been seen at the queues of a
+    /// service, before subtasks of an aborted session of which nobody tells count as REVOKED.
     pub lost_after: Duration,
     /// Most messages that may wait in the tracking queue, or in the queue of events, while `/readyz`
     /// calls the daemon ready. Default: 100,000, some ten to thirty seconds of work.
