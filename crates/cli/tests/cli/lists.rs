@@ -3,15 +3,27 @@
 use crate::stage::{Stage, on_sqlite};
 use counterfoil_store::{Batch, DeadLetter};
 use counterfoil_testkit::store_suite::copy_of;
-use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::ids::{SessionId, TaskId};
 use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::session::Opening;
+use serde_json::json;
 
 on_sqlite!(
     a_list_that_is_longer_than_its_limit_says_so,
     long_arguments_are_cut_for_people_and_whole_in_json,
+    whoever_aborts_a_session_may_say_in_whose_name,
 );
 
 const MORE: &str = "there are more than these 2: --limit shows them\n";
+
+/// A session of one subtask.
+fn session(id: &SessionId) -> anyhow::Result<Opening> {
+    Ok(serde_json::from_value(json!({
+        "id": id, "action": "harvest",
+        "finalizer": { "id": TaskId::random(), "task": "demo.end", "args": [], "kwargs": {}, "takes_summary": true },
+        "subtasks": [{ "id": TaskId::random(), "task": "demo.add" }],
+    }))?)
+}
 
 async fn a_list_that_is_longer_than_its_limit_says_so(stage: Stage) -> anyhow::Result<()> {
     let mut batch = Batch::new();
@@ -29,9 +41,14 @@ async fn a_list_that_is_longer_than_its_limit_says_so(stage: Stage) -> anyhow::R
             died_at: None,
             message: copy.message,
         });
+        batch.open_session(&session(&SessionId::random())?);
     }
     stage.store.apply(&batch).await?;
-    for list in [&["task", "list"][..], &["dead", "list", "demo"]] {
+    for list in [
+        &["task", "list"][..],
+        &["dead", "list", "demo"],
+        &["session", "list"],
+    ] {
         for (limit, said) in [("2", MORE), ("3", ""), ("4", "")] {
             let args = [list, &["--limit", limit]].concat();
             let ran = stage.program.run(&args).await.ends_with(0);
@@ -61,5 +78,23 @@ async fn long_arguments_are_cut_for_people_and_whole_in_json(stage: Stage) -> an
     let whole = ["task", "show", id.as_str(), "--json"];
     let whole = stage.program.run(&whole).await.ends_with(0).stdout;
     assert!(whole.len() > 250_000, "{} bytes", whole.len());
+    Ok(())
+}
+
+async fn whoever_aborts_a_session_may_say_in_whose_name(stage: Stage) -> anyhow::Result<()> {
+    let id = SessionId::random();
+    let mut batch = Batch::new();
+    batch.open_session(&session(&id)?);
+    stage.store.apply(&batch).await?;
+    let abort = ["session", "abort", id.as_str(), "--by", "eve"];
+    stage.program.run(&abort).await.ends_with(0);
+    let row = stage.store.session(&id).await?.expect("its row");
+    assert_eq!(row.aborted_by.as_deref(), Some("eve"));
+    let why = stage.program.run(&["why", id.as_str()]).await;
+    let why = why.ends_with(0).stdout;
+    assert!(
+        why.contains("eve aborted it; subtasks of which no worker tells"),
+        "{why}"
+    );
     Ok(())
 }

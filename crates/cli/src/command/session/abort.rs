@@ -1,11 +1,19 @@
 //! `session abort`
 
-use crate::asking::{ask, passed_on, who};
+use crate::asking::{Doer, ask, passed_on};
 use crate::failure::Failure;
 use crate::output::Output;
-use counterfoil_store::{Batch, SessionRow, Store};
+use counterfoil_store::{Batch, Store};
 use counterfoil_toolbox::SessionId;
 use serde::Serialize;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AbortArgs {
+    /// Id of the session
+    id: SessionId,
+    #[command(flatten)]
+    doer: Doer,
+}
 
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
@@ -19,10 +27,11 @@ struct Answer<'a> {
 }
 
 pub(super) async fn run(
-    session: &SessionRow,
+    args: AbortArgs,
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let session = super::find(store, &args.id).await?;
     let id = &session.id;
     if !session.status.is_open() {
         return Err(Failure::failed(format!(
@@ -30,13 +39,13 @@ pub(super) async fn run(
             session.status
         )));
     }
-    let (by, now) = (who(), store.clock().await?);
+    let (doer, now) = (args.doer.or_user(), store.clock().await?);
     let mut batch = Batch::new();
-    let asked = batch.abort_session(id, by.as_deref(), now);
+    let asked = batch.abort_session(id, doer.name(), now);
     ask(store, &batch).await?;
     let passed_on = passed_on(store, &[asked]).await?;
     let known = store.session(id).await?;
-    let known = known.as_ref().unwrap_or(session);
+    let known = known.as_ref().unwrap_or(&session);
     if output.is_json() {
         return output.document(&Answer {
             session: id,

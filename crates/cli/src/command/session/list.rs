@@ -39,12 +39,13 @@ pub(super) async fn run(
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
+    let limit = args.limit.max(1);
     let filter = SessionFilter {
         status: args.status,
         action: args.action,
         open: args.open,
         since: args.since,
-        limit: args.limit.max(1),
+        limit: limit.saturating_add(1),
         ..SessionFilter::default()
     };
     let rows = store.sessions(&filter).await?;
@@ -62,7 +63,7 @@ pub(super) async fn run(
         numbers("RETRIED"),
         words("ABORTED BY"),
     ];
-    output.list(&rows, &columns, row)
+    output.beginning(&rows, limit, &columns, row)
 }
 
 fn row(session: &SessionRow) -> Vec<String> {

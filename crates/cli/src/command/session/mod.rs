@@ -19,10 +19,7 @@ pub(crate) enum SessionCommand {
     /// A session with its subtasks
     Show(show::ShowArgs),
     /// Start no subtask of a session any more, and ask those that run to stop; its finalizer runs then
-    Abort {
-        /// Id of the session
-        id: SessionId,
-    },
+    Abort(abort::AbortArgs),
 }
 
 pub(crate) async fn run(
@@ -35,10 +32,7 @@ pub(crate) async fn run(
     match command {
         SessionCommand::List(args) => list::run(args, &*store, output).await?,
         SessionCommand::Show(args) => show::run(&args, &config.sync, &*store, output).await?,
-        SessionCommand::Abort { id } => {
-            let session = find(&*store, &id).await?;
-            abort::run(&session, &*store, output).await?;
-        }
+        SessionCommand::Abort(args) => abort::run(args, &*store, output).await?,
     }
     store.close().await;
     Ok(())

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use counterfoil_store::{DeadFilter, DeletedTask, SessionFilter, SessionRow, Store};
 use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
+use counterfoil_toolbox::session::SessionStatus;
 
 /// Where the finalizer of a session is that is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +109,15 @@ pub(super) fn of_session(
     let explanation = Explanation::new("session", answer).detail(format!("it is {}", row.status));
     let name = format!("its finalizer {} {}", row.finalizer_type, row.finalizer_id);
     if let Some(at) = deadline {
+        let aborting = (row.status == SessionStatus::Aborting).then(|| {
+            format!(
+                "{} aborted it; subtasks of which no worker tells are REVOKED once all workers know, and nobody else has \
+                 consumed their queues for sync.lost_after",
+                row.aborted_by.as_deref().unwrap_or("somebody")
+            )
+        });
         return explanation
+            .details_of(aborting)
             .detail(format!(
                 "{name} is sent when all are over, and soon after {} at the latest",
                 shown(at)
