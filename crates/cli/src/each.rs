@@ -54,6 +54,17 @@ pub(crate) struct Subject<'a> {
     pub(crate) name: Option<&'a str>,
 }
 
+impl<'a> Subject<'a> {
+    /// An id that somebody chose and nothing has.
+    pub(crate) const fn nobodys(id: &'a str) -> Self {
+        Self {
+            id,
+            task_id: None,
+            name: None,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
@@ -170,6 +181,22 @@ impl<'a> Each<'a> {
         if let Err(failure) = told {
             self.unread.get_or_insert(failure);
         }
+    }
+
+    /// Ids that somebody chose and nothing has.
+    pub(crate) fn nobodys<'i>(&mut self, ids: impl IntoIterator<Item = &'i String>, why: &str) {
+        for id in ids {
+            self.tell(Subject::nobodys(id), &Outcome::Failed(why.to_owned()));
+        }
+    }
+
+    /// The summary also where something else went wrong in the middle: what was done until then is an answer too.
+    ///
+    /// # Errors
+    /// What went wrong, and see [`Self::end`].
+    pub(crate) fn end_after(self, done: Result<(), Failure>) -> Result<(), Failure> {
+        let ended = self.end();
+        done.and(ended)
     }
 
     /// The summary, and a failure if one of them failed.

@@ -167,30 +167,27 @@ impl Choice {
         output: &mut Output,
     ) -> Result<(), Failure> {
         let (messages, unknown) = self.find(store).await?;
-        let mode = Mode::of(self.dry_run);
         let count = self.all.then_some(messages.len());
-        let mut each = Each::begin(output, what.words(), mode, count);
-        for id in &unknown {
-            let subject = Subject {
-                id,
-                task_id: None,
-                name: None,
-            };
-            let why = "no refused message has this key or is of this task".to_owned();
-            each.tell(subject, &Outcome::Failed(why));
-        }
+        let mut each = Each::begin(output, what.words(), Mode::of(self.dry_run), count);
+        each.nobodys(
+            &unknown,
+            "no refused message has this key or is of this task",
+        );
+        let done = self.deal(&messages, what, store, &mut each).await;
+        each.end_after(done)
+    }
+
+    async fn deal(
+        &self,
+        messages: &[RefusedMessage],
+        what: &What,
+        store: &dyn Store,
+        each: &mut Each<'_>,
+    ) -> Result<(), Failure> {
         for some in messages.chunks(AT_ONCE as usize) {
-            let outcomes = match mode {
-                Mode::DryRun => Ok(vec![Outcome::Done(None); some.len()]),
-                Mode::Do => what.apply(some, store).await,
-            };
-            let outcomes = match outcomes {
-                Ok(outcomes) => outcomes,
-                Err(failure) => {
-                    // What was done until then is an answer too.
-                    let _ = each.end();
-                    return Err(failure);
-                }
+            let outcomes = match Mode::of(self.dry_run) {
+                Mode::DryRun => vec![Outcome::Done(None); some.len()],
+                Mode::Do => what.apply(some, store).await?,
             };
             for (message, outcome) in some.iter().zip(&outcomes) {
                 let subject = Subject {
@@ -201,7 +198,7 @@ impl Choice {
                 each.tell(subject, outcome);
             }
         }
-        each.end()
+        Ok(())
     }
 
     /// The messages that are meant, and keys that are nobody's.

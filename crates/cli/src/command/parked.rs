@@ -139,41 +139,34 @@ impl What {
 impl Unpark {
     async fn run(self, what: What, store: &dyn Store, output: &mut Output) -> Result<(), Failure> {
         let (rows, unknown) = self.find(store).await?;
-        let mode = Mode::of(self.dry_run);
         let count = self.ids.is_empty().then_some(rows.len());
-        let mut each = Each::begin(output, what.words(), mode, count);
-        for id in &unknown {
-            let why = "nothing is parked under this id".to_owned();
-            each.tell(
-                Subject {
-                    id,
-                    task_id: None,
-                    name: None,
-                },
-                &Outcome::Failed(why),
-            );
-        }
-        for row in &rows {
+        let mut each = Each::begin(output, what.words(), Mode::of(self.dry_run), count);
+        each.nobodys(&unknown, "nothing is parked under this id");
+        let done = self.deal(&rows, &what, store, &mut each).await;
+        each.end_after(done)
+    }
+
+    async fn deal(
+        &self,
+        rows: &[ParkedRow],
+        what: &What,
+        store: &dyn Store,
+        each: &mut Each<'_>,
+    ) -> Result<(), Failure> {
+        for row in rows {
             let id = row.id.to_string();
             let subject = Subject {
                 id: &id,
                 task_id: row.task_id.as_deref(),
                 name: row.name.as_deref(),
             };
-            let outcome = match mode {
-                Mode::DryRun => Ok(Outcome::Done(None)),
-                Mode::Do => what.apply(row, store).await,
+            let outcome = match Mode::of(self.dry_run) {
+                Mode::DryRun => Outcome::Done(None),
+                Mode::Do => what.apply(row, store).await?,
             };
-            match outcome {
-                Ok(outcome) => each.tell(subject, &outcome),
-                Err(failure) => {
-                    // What was done until then is an answer too.
-                    let _ = each.end();
-                    return Err(failure);
-                }
-            }
+            each.tell(subject, &outcome);
         }
-        each.end()
+        Ok(())
     }
 
     async fn find(&self, store: &dyn Store) -> Result<(Vec<ParkedRow>, Vec<String>), Failure> {

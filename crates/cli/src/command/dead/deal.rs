@@ -123,14 +123,7 @@ impl<'a> Dealing<'a> {
                 self.what.words().count(self.unread)
             );
         }
-        match done {
-            Ok(()) => self.each.end(),
-            Err(failure) => {
-                // What was done until then is an answer too.
-                let _ = self.each.end();
-                Err(failure)
-            }
-        }
+        self.each.end_after(done)
     }
 
     async fn walk(&mut self) -> Result<(), Failure> {
@@ -315,16 +308,8 @@ impl<'a> Dealing<'a> {
         if self.mode == Mode::Do && !batch.is_empty() {
             self.platform.store.apply(&batch).await?;
         }
-        for id in &self.chosen.unmet {
-            let subject = Subject {
-                id,
-                task_id: None,
-                name: None,
-            };
-            let why =
-                format!("no message that was chosen has this id or is of this task in {queue}");
-            self.each.tell(subject, &Outcome::Failed(why));
-        }
+        let why = format!("no message that was chosen has this id or is of this task in {queue}");
+        self.each.nobodys(&self.chosen.unmet, &why);
         Ok(())
     }
 }

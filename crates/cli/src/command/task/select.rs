@@ -14,6 +14,8 @@ use std::collections::HashMap;
 /// Tasks that are acted on together.
 const AT_ONCE: usize = 200;
 
+const UNKNOWN: &str = "no task has this id";
+
 /// What a command does to tasks.
 pub(crate) trait Action {
     /// What it is, in words.
@@ -35,7 +37,7 @@ pub(crate) trait Action {
     /// # Errors
     /// As above.
     async fn apply_unknown(&mut self, _: &str) -> Result<Outcome, Failure> {
-        Ok(Outcome::Failed("no task has this id".to_owned()))
+        Ok(Outcome::Failed(UNKNOWN.to_owned()))
     }
 }
 
@@ -101,26 +103,20 @@ impl Selection {
         let count = self.ids.is_empty().then_some(found.ids.len());
         let mut each = Each::begin(output, words_of(action), mode, count);
         each.left_out(found.left_out);
-        for id in &found.unknown {
-            let subject = Subject {
-                id,
-                task_id: None,
-                name: None,
-            };
-            let outcome = match mode {
-                Mode::Do => action.apply_unknown(id).await?,
-                Mode::DryRun => Outcome::Failed("no task has this id".to_owned()),
-            };
-            each.tell(subject, &outcome);
-        }
-        for ids in found.ids.chunks(AT_ONCE) {
-            if let Err(failure) = act(action, ids, mode, store, &mut each).await {
-                // What was done until then is an answer too.
-                let _ = each.end();
-                return Err(failure);
+        let mut done = match mode {
+            Mode::DryRun => {
+                each.nobodys(&found.unknown, UNKNOWN);
+                Ok(())
             }
+            Mode::Do => act_on_unknown(action, &found.unknown, &mut each).await,
+        };
+        for ids in found.ids.chunks(AT_ONCE) {
+            if done.is_err() {
+                break;
+            }
+            done = act(action, ids, mode, store, &mut each).await;
         }
-        each.end()
+        each.end_after(done)
     }
 
     async fn find(&self, action: &impl Action, store: &dyn Store) -> Result<Found, Failure> {
@@ -152,6 +148,18 @@ impl Selection {
 
 const fn words_of<A: Action>(_: &A) -> Words {
     A::WORDS
+}
+
+async fn act_on_unknown(
+    action: &mut impl Action,
+    ids: &[String],
+    each: &mut Each<'_>,
+) -> Result<(), Failure> {
+    for id in ids {
+        let outcome = action.apply_unknown(id).await?;
+        each.tell(Subject::nobodys(id), &outcome);
+    }
+    Ok(())
 }
 
 /// Acts on some of the tasks, as they are now.
