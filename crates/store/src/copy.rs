@@ -12,6 +12,7 @@ use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::TaskName;
 use counterfoil_toolbox::retention::within_limits;
+use counterfoil_toolbox::sent::sending_id;
 use counterfoil_toolbox::state::{Lineage, StateKey};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -129,15 +130,25 @@ impl TrackingCopy {
     /// it is a retry, the retry of the execution before.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (Uuid, Lineage, TaskState)> {
         let lineage = self.lineage();
-        let line = |lineage: Lineage, state: TaskState| {
-            (line_id(&self.envelope.id, lineage, state), lineage, state)
-        };
+        let line =
+            |lineage: Lineage, state: TaskState| (self.line_id(lineage, state), lineage, state);
         let retry = is_retry(lineage).then(|| Lineage {
             executions: lineage.executions - 1,
             ..lineage
         });
         let retry = retry.map(|before| line(before, TaskState::Retry));
         std::iter::once(line(lineage, self.seen.state())).chain(retry)
+    }
+
+    /// Id of a line that the copy stands for. A task that was refused may be sent again as the same attempt, so
+    /// there each sending counts by itself; copies of one sending say the same.
+    fn line_id(&self, lineage: Lineage, state: TaskState) -> Uuid {
+        let id = &self.envelope.id;
+        let is_first = state == TaskState::Pending && lineage == Lineage::default();
+        match self.envelope.sent_at.filter(|_| is_first) {
+            Some(sent_at) => sending_id(id, sent_at, state),
+            None => line_id(id, lineage, state),
+        }
     }
 
     /// The copy as a change of its task.
@@ -173,7 +184,7 @@ impl TrackingCopy {
     fn state(&self) -> StateColumns {
         let (lineage, state) = (self.lineage(), self.seen.state());
         if state != TaskState::Pending || !is_retry(lineage) {
-            let id = line_id(&self.envelope.id, lineage, state);
+            let id = self.line_id(lineage, state);
             return StateColumns::bare(StateKey::new(lineage, state, id), state);
         }
         let retry_at = self.envelope.eta.map(clamped);

@@ -66,7 +66,7 @@ impl HistoryLine {
             worker: None,
             at: sent.map_or(FiledAt::Written, FiledAt::Known),
             // The id tells when the task was first sent, not when it was retried or sent again.
-            happened_at: sent
+            happened_at: (copy.envelope.sent_at.map(clamped).or(sent))
                 .filter(|_| lineage == Lineage::default() && state != TaskState::Retry),
             detail: None,
         }

@@ -24,6 +24,7 @@ pub mod priority;
 pub mod producer;
 pub mod rate;
 pub mod retention;
+pub mod sent;
 pub mod session;
 pub mod start;
 pub mod state;

@@ -34,7 +34,7 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    /// Every state, from the lowest rank to the highest.
+    /// Every state, in the order of a task's life.
     pub const ALL: [Self; 10] = [
         Self::Pending,
         Self::Unroutable,
@@ -49,12 +49,14 @@ impl TaskState {
     ];
 
     /// Place within one delivery of one execution: the higher one wins. Written into the database.
+    ///
+    /// A refusal ranks with the sending that was refused: whether the task was sent again since, the ids of both
+    /// tell (see [`sending_id`](crate::sent::sending_id)).
     #[must_use]
     pub const fn rank(self) -> i16 {
         match self {
-            Self::Pending => 10,
+            Self::Pending | Self::Rejected => 10,
             Self::Unroutable => 15,
-            Self::Rejected => 20,
             Self::Received => 25,
             Self::Started => 30,
             Self::Progress => 40,
@@ -82,7 +84,8 @@ impl TaskState {
         }
     }
 
-    /// Whether the task is over: nothing more happens without a re-run.
+    /// Whether the task is over: nothing more happens unless somebody runs it again, or sends one that was
+    /// rejected once more.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(
@@ -118,7 +121,9 @@ impl TaskState {
                     | S::Started
             ),
             S::Retry => matches!(next, S::Received | S::Started | S::Failure | S::Revoked),
-            S::Rejected | S::Success | S::Failure | S::Revoked => false,
+            // Its sender tried again, under the same id.
+            S::Rejected => matches!(next, S::Pending),
+            S::Success | S::Failure | S::Revoked => false,
         }
     }
 
@@ -284,21 +289,23 @@ mod tests {
     }
 
     #[test]
-    fn ranks_rise_in_the_order_in_which_states_are_listed() {
-        assert!(
-            TaskState::ALL
-                .map(TaskState::rank)
-                .is_sorted_by(|a, b| a < b)
-        );
+    fn ranks_rise_along_a_tasks_life_and_a_refusal_ranks_with_what_was_refused() {
+        let of_lives = TaskState::ALL.iter().filter(|s| **s != TaskState::Rejected);
+        assert!(of_lives.map(|s| s.rank()).is_sorted_by(|a, b| a < b));
+        assert_eq!(TaskState::Rejected.rank(), TaskState::Pending.rank());
     }
 
     #[test]
-    fn terminal_states_lead_nowhere_and_all_others_lead_to_a_terminal_one() {
+    fn terminal_states_lead_nowhere_unless_refused_and_all_others_lead_to_a_terminal_one() {
         for state in TaskState::ALL {
             let next: Vec<_> = TaskState::ALL
                 .into_iter()
                 .filter(|n| state.may_become(*n))
                 .collect();
+            if state == TaskState::Rejected {
+                assert_eq!(next, [TaskState::Pending], "sent once more");
+                continue;
+            }
             assert_eq!(state.is_terminal(), next.is_empty(), "{state}");
             assert!(
                 state.is_terminal() || next.iter().any(|n| n.is_terminal()),

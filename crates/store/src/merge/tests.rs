@@ -66,7 +66,12 @@ fn copy(lineage: Lineage, routing_key: &str, seen: Seen) -> TrackingCopy {
 fn copy_change() -> impl Strategy<Value = TaskChange> {
     let key = prop::sample::select(vec!["demo.add", "0.0.1.demo.add"]);
     let seen = prop::sample::select(vec![Seen::Scheduled, Seen::Unroutable]);
-    (lineage(), key, seen).prop_map(|(lineage, key, seen)| copy(lineage, key, seen).change())
+    let sent = prop::option::of(1..4_i64);
+    (lineage(), key, seen, sent).prop_map(|(lineage, key, seen, sent)| {
+        let mut copy = copy(lineage, key, seen);
+        copy.envelope.sent_at = sent.and_then(DateTime::from_timestamp_millis);
+        copy.change()
+    })
 }
 
 fn change() -> impl Strategy<Value = TaskChange> {

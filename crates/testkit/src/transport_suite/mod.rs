@@ -86,6 +86,7 @@ macro_rules! transport_suite_tests {
             ]
             sending: [
                 a_task_that_its_full_queue_refuses_is_reported_as_rejected,
+                a_task_that_is_sent_again_is_told_apart_from_the_sending_that_was_refused,
                 a_full_queue_refuses_every_way_of_sending_and_delayed_tasks_go_beside_it,
                 each_class_of_a_service_with_priorities_has_queues_of_its_own,
                 a_class_that_its_service_has_no_queue_for_is_unroutable,

@@ -3,13 +3,16 @@
 use super::awaiting::next;
 use super::stage::Stage;
 use anyhow::{Context as _, ensure};
+use chrono::{DateTime, Utc};
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind};
+use counterfoil_toolbox::message::names::SENT;
 use counterfoil_toolbox::names::{ServiceName, TaskName};
 use counterfoil_toolbox::producer::{Producer, RawTask, SendError, SendOptions};
+use counterfoil_toolbox::sent::sending_id;
 use counterfoil_toolbox::state::TaskState;
 use counterfoil_toolbox::topology::{self, QueueKind, ServiceSettings};
-use counterfoil_toolbox::{Priority, Task, TaskOptions};
+use counterfoil_toolbox::{Priority, Task, TaskId, TaskOptions};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -72,6 +75,66 @@ pub async fn a_task_that_its_full_queue_refuses_is_reported_as_rejected(
     let fault = event.error.as_ref().context("a reason")?;
     ensure!(fault.kind == FaultKind::QueueFull, "{fault:?}");
     let _ = batch.ack();
+    Ok(())
+}
+
+pub async fn a_task_that_is_sent_again_is_told_apart_from_the_sending_that_was_refused(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    stage.platform().await?;
+    let (name, names) = (ServiceName::new("full")?, &stage.names);
+    let settings = ServiceSettings {
+        max_length: u32::try_from(ROOM).ok(),
+        ..ServiceSettings::default()
+    };
+    stage
+        .apply(topology::service(names, &name, &settings))
+        .await?;
+    let queue = names.service_queue(&name);
+    let producer = Producer::new(stage.transport.clone(), names.clone());
+    while producer.send(Add {}).await.is_ok() {}
+    let id = TaskId::new("sent twice")?;
+    let options = || SendOptions::new().id(id.clone());
+    refused(producer.send_with(Add {}, options()).await)?;
+    stage.drain(&queue, 2).await?;
+    let until = Utc::now().timestamp_millis();
+    while Utc::now().timestamp_millis() == until {
+        std::thread::yield_now();
+    }
+    // The broker notices a little later that there is room.
+    let mut tries = 0;
+    while producer.send_with(Add {}, options()).await.is_err() {
+        tries += 1;
+        ensure!(tries < 10, "there is room");
+    }
+
+    let mut sent = BTreeSet::new();
+    let mut copies = stage.subscribe(&names.tracking_queue, 1);
+    while sent.len() < 2 {
+        let copy = next(&mut copies).await?;
+        let headers = &copy.content.headers;
+        if headers.text("id") == Some(id.as_str()) {
+            sent.insert(headers.int(SENT).context("a time of sending")?);
+        }
+        let _ = copy.ack();
+    }
+    copies.close().await;
+    let said_of = |millis: i64, state| {
+        let at = DateTime::from_timestamp_millis(millis).context("a time")?;
+        anyhow::Ok(sending_id(&id, at, state))
+    };
+    let (first, last) = (sent.first().context("one")?, sent.last().context("two")?);
+    let mut events = stage.subscribe(&names.events_queue, 1);
+    let refusal = loop {
+        let batch = next(&mut events).await?;
+        let told: Vec<Event> = serde_json::from_slice(&batch.content.body)?;
+        let _ = batch.ack();
+        if let Some(event) = told.into_iter().find(|event| event.task_id == id) {
+            break event.event_id;
+        }
+    };
+    ensure!(refusal == said_of(*first, TaskState::Rejected)?);
+    ensure!(refusal < said_of(*last, TaskState::Pending)?);
     Ok(())
 }
 

@@ -119,6 +119,9 @@ fn push_own(headers: &mut Headers, envelope: &Envelope) {
             headers.push(name, count);
         }
     }
+    if let Some(sent_at) = envelope.sent_at {
+        headers.push(names::SENT, sent_at.timestamp_millis());
+    }
     if let Some(max_retries) = envelope.max_retries {
         headers.push(names::MAX_RETRIES, i64::from(max_retries));
     }
@@ -172,6 +175,7 @@ mod tests {
         envelope.retries = 2;
         envelope.lineage.executions = 5;
         envelope.lineage.rescue = 1;
+        envelope.sent_at = DateTime::from_timestamp_millis(1_790_000_000_123);
         envelope.eta = DateTime::from_timestamp(1_800_000_000, 123_456_000);
         envelope.expires = DateTime::from_timestamp(1_900_000_000, 0);
         envelope.time_limits.hard = Some(Duration::from_secs(30));

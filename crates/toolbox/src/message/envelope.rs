@@ -16,6 +16,9 @@ pub mod names {
     pub const RUN: &str = "counterfoil-run";
     /// How often the platform sent the task again by itself.
     pub const RESCUE: &str = "counterfoil-rescue";
+    /// When the task was sent, in milliseconds since 1970: what tells two sendings of one task apart. Copies
+    /// that workers and the platform send keep it.
+    pub const SENT: &str = "counterfoil-sent";
     /// Retries so far, counted and uncounted; absent: as many as `retries`.
     pub const EXECUTIONS: &str = "counterfoil-executions";
     /// How many copies workers have sent of the message, to have it again later: retries, and tasks that
@@ -76,6 +79,8 @@ pub struct Envelope {
     pub parent_id: Option<TaskId>,
     /// Which attempt the message is.
     pub lineage: Lineage,
+    /// See [`names::SENT`]. `None`: its sender does not tell.
+    pub sent_at: Option<DateTime<Utc>>,
     /// See [`names::TRIES_BEFORE`].
     pub tries_before: i32,
     /// See [`names::DELIVERIES_BEFORE`].
@@ -128,6 +133,7 @@ impl Envelope {
             name,
             parent_id: None,
             lineage: Lineage::default(),
+            sent_at: None,
             tries_before: 0,
             deliveries_before: 0,
             retries: 0,
@@ -216,6 +222,7 @@ impl Envelope {
     fn read_own(&mut self, headers: &Headers) -> Result<(), String> {
         self.lineage.run = count(headers, names::RUN)?.unwrap_or(0);
         self.lineage.rescue = count(headers, names::RESCUE)?.unwrap_or(0);
+        self.sent_at = sent_at(headers);
         if let Some(executions) = count(headers, names::EXECUTIONS)? {
             self.lineage.executions = executions;
         }
@@ -246,7 +253,7 @@ impl Envelope {
 }
 
 /// Headers that have a field of their own, or that are written anew on every send.
-const KNOWN: [&str; 31] = [
+const KNOWN: [&str; 32] = [
     "task",
     "id",
     "correlation_id",
@@ -264,6 +271,7 @@ const KNOWN: [&str; 31] = [
     "compression",
     names::RUN,
     names::RESCUE,
+    names::SENT,
     names::EXECUTIONS,
     names::TRIES_BEFORE,
     names::DELIVERIES_BEFORE,
@@ -304,6 +312,16 @@ fn count(headers: &Headers, name: &str) -> Result<Option<i32>, String> {
             _ => Err(format!("header {name} is not a number from 0 to 1000000")),
         },
     }
+}
+
+/// Latest time that an id can begin with.
+const LATEST_MILLIS: i64 = (1 << 48) - 1;
+
+/// What makes no sense is not said: it only decides between two sendings.
+pub(crate) fn sent_at(headers: &Headers) -> Option<DateTime<Utc>> {
+    let millis = headers.int(names::SENT)?;
+    let is_possible = (0..=LATEST_MILLIS).contains(&millis);
+    DateTime::from_timestamp_millis(millis).filter(|_| is_possible)
 }
 
 /// Whole seconds, within the limits of a retention.

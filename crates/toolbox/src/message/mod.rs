@@ -16,7 +16,7 @@ mod run;
 pub use content::{Content, Properties};
 pub use decode::{Payload, TaskMessage, Undecodable};
 pub use encode::{encode, encode_again};
-pub(crate) use envelope::known_header;
 pub use envelope::{Envelope, TimeLimits, names};
+pub(crate) use envelope::{known_header, sent_at};
 pub use headers::{HeaderValue, Headers};
 pub use run::{encode_run, encode_unread};

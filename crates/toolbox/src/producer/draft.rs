@@ -77,6 +77,7 @@ impl Draft {
         let mut envelope = Envelope::new(id, task.name);
         options.fill(&mut envelope, now);
         envelope.origin = Some(ORIGIN.clone());
+        envelope.sent_at = Some(now);
         let mut content = encode(&envelope, &task.args, &task.kwargs);
         let Envelope { name, id, .. } = envelope;
         content.properties.timestamp = u64::try_from(now.timestamp()).ok();

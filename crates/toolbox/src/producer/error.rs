@@ -36,7 +36,7 @@ pub enum SendError {
     #[error(transparent)]
     Delay(#[from] InvalidDelay),
     /// The queue is full and refused the task, several times. It will not run, and the platform shows it as
-    /// REJECTED. Where the platform could not be told, since the sender's user may not write events of that
+    /// REJECTED, until it is sent again under its id. Where the platform could not be told, since the sender's user may not write events of that
     /// service or the broker went away, this is [`Unknown`](Self::Unknown).
     #[error("the queue of {task} is full")]
     QueueFull {

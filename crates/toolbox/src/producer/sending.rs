@@ -9,8 +9,9 @@ use crate::backoff::Backoff;
 use crate::error::ErrorChain;
 use crate::event::{Event, EventKind, FaultKind, TaskFault};
 use crate::ids::TaskId;
-use crate::message::Content;
+use crate::message::{Content, sent_at};
 use crate::names::TaskName;
+use crate::sent::sending_id;
 use crate::state::{Lineage, TaskState};
 use crate::topology::names::event_key;
 use crate::transport::{Confirm, Publication, PublishError, PublisherOptions};
@@ -112,7 +113,7 @@ impl Sending {
     /// Tells the platform that the queue refused the task. `false`: it does not know, and may send the task
     /// again as one that was lost.
     async fn is_rejected(&self) -> bool {
-        let report = Arc::new(self.producer.rejected(&self.id, &self.task));
+        let report = Arc::new(self.producer.rejected(self));
         let (backoff, mut tries) = (Backoff::reconnect(Duration::from_secs(1)), 0);
         loop {
             let Err(error) = self.producer.report(report.clone()).await else {
@@ -143,11 +144,14 @@ impl Sending {
 }
 
 impl Inner {
-    /// That a task which the platform has a copy of was refused by its queue.
-    fn rejected(&self, id: &TaskId, task: &TaskName) -> Publication {
-        let kind = EventKind::State(TaskState::Rejected);
-        let first = Lineage::default();
+    /// That a task which the platform has a copy of was refused by its queue: this sending of it, and no other.
+    fn rejected(&self, sending: &Sending) -> Publication {
+        let Sending { id, task, .. } = sending;
+        let state = TaskState::Rejected;
+        let (first, kind) = (Lineage::default(), EventKind::State(state));
         let mut event = Event::new(id.clone(), task.clone(), first, kind, Utc::now());
+        let sent_at = sent_at(&sending.publication.content.headers);
+        event.event_id = sending_id(id, sent_at.unwrap_or(event.at), state);
         event.error = Some(TaskFault::new(FaultKind::QueueFull, "the queue is full"));
         let mut content = Content::json(serde_json::to_vec(&[event]).expect("events are JSON"));
         content.properties.message_id = Some(TaskId::random().as_str().into());

@@ -1,9 +1,12 @@
 //! What the platform learns of a task, in the orders in which it may learn it.
 
 use super::super::samples::{copy, event, lineage};
+use chrono::{DateTime, Utc};
 use counterfoil_store::{Batch, TrackingCopy};
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::message::names::SENT;
+use counterfoil_toolbox::sent::sending_id;
 use counterfoil_toolbox::{TaskState, state::Lineage};
 
 /// Something that the platform learns of a task.
@@ -40,6 +43,27 @@ pub(super) fn tracked(id: &TaskId, rescue: i32, executions: i32) -> Input {
     Input::Copy(Box::new(copy))
 }
 
+/// The tracking copy of the `nth` sending of a task under one id.
+pub(super) fn sent(id: &TaskId, nth: i64) -> Input {
+    let mut copy = copy(id);
+    copy.envelope.sent_at = Some(time_of(nth));
+    copy.message.content.headers.push(SENT, nth);
+    Input::Copy(Box::new(copy))
+}
+
+/// That the queue refused that sending.
+pub(super) fn refused(id: &TaskId, nth: i64) -> Input {
+    let state = TaskState::Rejected;
+    let mut event = event(id, lineage(0, 0, 0), state);
+    event.event_id = sending_id(id, time_of(nth), state);
+    event.worker = None;
+    Input::Event(Box::new(event))
+}
+
+fn time_of(nth: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_800_000_000_000 + nth).expect("a time")
+}
+
 /// Histories of five inputs; each of them must end in one row in all 120 orders.
 pub(super) fn histories(id: &TaskId) -> Vec<Vec<Input>> {
     use TaskState::{Failure, Progress, Received, Retry, Revoked, Started, Success, Unroutable};
@@ -73,6 +97,14 @@ pub(super) fn histories(id: &TaskId) -> Vec<Vec<Input>> {
             told(id, Lineage { tries: 2, ..first }, Progress),
             told(id, lineage(0, 0, 1), Started),
             told(id, lineage(0, 0, 1), Failure),
+        ],
+        // Its sender tried three times.
+        vec![
+            sent(id, 1),
+            refused(id, 1),
+            sent(id, 2),
+            refused(id, 2),
+            sent(id, 3),
         ],
     ]
 }

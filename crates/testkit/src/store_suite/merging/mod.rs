@@ -10,7 +10,7 @@ use check::{check, row_of};
 use counterfoil_store::Store;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::{TaskState, state::Lineage};
-use inputs::{Input, batch_of, histories, orders, told, told_otherwise, tracked};
+use inputs::{Input, batch_of, histories, orders, refused, sent, told, told_otherwise, tracked};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -35,6 +35,46 @@ pub async fn every_order_of_a_history_ends_in_the_same_row(site: &StoreSite) -> 
             check(site.store(), &id, &history)
                 .await
                 .with_context(|| format!("history {kind} in the order {order:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A task that is sent again under its id after its queue refused it goes on like any other, whatever is heard
+/// of first or twice; one that is not stays as it was.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_task_that_was_refused_waits_once_a_later_sending_is_known(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    use TaskState::{Pending, Received, Rejected, Started, Success};
+    let state = async |id: &TaskId| anyhow::Ok(row_of(site.store(), id).await?.state);
+    let never_again = TaskId::random();
+    for input in [refused, sent, refused, sent] {
+        let batch = batch_of([&input(&never_again, 1)]);
+        site.store().apply(&batch).await?;
+    }
+    ensure!(state(&never_again).await? == Rejected);
+    let row = row_of(site.store(), &never_again).await?;
+    ensure!(row.error_message.as_deref() == Some("no such project"));
+    for order in orders(3) {
+        let id = TaskId::random();
+        let inputs = [sent(&id, 1), refused(&id, 1), sent(&id, 2)];
+        for place in order.iter().chain(&[0, 1, 1, 0]) {
+            site.store().apply(&batch_of([&inputs[*place]])).await?;
+        }
+        let row = row_of(site.store(), &id).await?;
+        ensure!(row.state == Pending, "{order:?}: {row:#?}");
+        ensure!(row.error_kind.is_none() && row.error_message.is_none());
+        let lines = site.store().history(&id).await?;
+        let kinds: Vec<_> = lines.iter().map(|line| line.kind).collect();
+        ensure!(kinds.iter().filter(|kind| **kind == Pending).count() == 2);
+        for next in [Received, Started, Success] {
+            let told = told(&id, lineage(0, 0, 0), next);
+            site.store().apply(&batch_of([&told])).await?;
+            site.store().apply(&batch_of([&inputs[1]])).await?;
+            ensure!(state(&id).await? == next, "{order:?}");
         }
     }
     Ok(())

@@ -1,0 +1,55 @@
+//! Several sendings of one task: which of them is the later.
+//!
+//! A task that is sent again under its id is the same attempt of the same task, so nothing but the time of
+//! sending tells its messages apart. What is said of a sending has an id that follows from that time, and the
+//! order of merging ([`StateKey`](crate::state::StateKey)) ends with ids: so a refused task waits again when a
+//! later sending is heard of, and stays refused when the refused one is heard of once more.
+//!
+//! The time is by the clock of each sender. Of one that is behind, the row says REJECTED until a worker tells more.
+
+use crate::ids::TaskId;
+use crate::state::TaskState;
+use chrono::{DateTime, Utc};
+use uuid::{Builder, Uuid};
+
+/// Name space of the ids of what is said of sendings.
+const SENDINGS: Uuid = Uuid::from_u128(0x8f0c_52f7_3a1d_4b6e_a8c4_19d2_63be_70f5);
+
+/// Id of what is said of the sending of `task_id` at `sent_at`: the same whenever it is said.
+///
+/// It begins with the time, to the millisecond; of one time, that a queue refused the task
+/// ([`Rejected`](TaskState::Rejected)) comes after whatever else is said.
+#[must_use]
+pub fn sending_id(task_id: &TaskId, sent_at: DateTime<Utc>, state: TaskState) -> Uuid {
+    let millis = u64::try_from(sent_at.timestamp_millis()).unwrap_or(0);
+    let [_, _, time @ ..] = millis.to_be_bytes();
+    let mut bytes = Uuid::new_v5(&SENDINGS, format!("{state} {task_id}").as_bytes()).into_bytes();
+    bytes[..6].copy_from_slice(&time);
+    // The other half of this byte is the version.
+    let half = bytes[6] & 0x07;
+    bytes[6] = if state == TaskState::Rejected {
+        0x0f
+    } else {
+        half
+    };
+    Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_comes_after_the_sending_that_it_is_about_and_before_any_later_one() {
+        let (id, other) = (TaskId::random(), TaskId::random());
+        let at = |millis| DateTime::from_timestamp_millis(millis).expect("a time");
+        let sent = |millis| sending_id(&id, at(millis), TaskState::Pending);
+        let refused = |millis| sending_id(&id, at(millis), TaskState::Rejected);
+        let now = 1_800_000_000_123;
+        let order = [sent(now), refused(now), sent(now + 1), refused(now + 1)];
+        assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");
+        assert_eq!(sent(now), sent(now));
+        assert_ne!(sent(now), sending_id(&other, at(now), TaskState::Pending));
+        assert!(sent(-1) < sent(1), "before 1970 there was no sending");
+    }
+}
