@@ -220,12 +220,22 @@ pub(crate) fn told(mut lines: Vec<EventRow>) -> Vec<EventRow> {
     lines.sort_by_key(|line| {
         (
             line.lineage(),
-            line.kind.rank(),
+            rank_of(line),
             line.happened_at,
             line.event_id,
         )
     });
     lines
+}
+
+/// That a task waits follows its sending, or that a worker had it: only then one tells.
+fn rank_of(line: &EventRow) -> i16 {
+    let is_put_off = line.kind == TaskState::Pending && line.worker.is_some();
+    if is_put_off {
+        TaskState::Received.rank()
+    } else {
+        line.kind.rank()
+    }
 }
 
 const fn execution_of(line: &EventRow) -> (i32, i32, i32) {

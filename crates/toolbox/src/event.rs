@@ -50,7 +50,8 @@ pub struct Event {
     /// FAILURE, RETRY, REVOKED: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<TaskFault>,
-    /// RETRY: when it will run again.
+    /// RETRY: when it will run again. PENDING: when its worker's copy of it comes again; absent: it is back in
+    /// its queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<DateTime<Utc>>,
     /// RETRY: whether it uses up one of the task's retries.
@@ -114,10 +115,20 @@ impl Event {
     /// Place in the order of merging; `None` for a log line, which changes no state.
     #[must_use]
     pub fn key(&self) -> Option<StateKey> {
-        match self.kind {
-            EventKind::State(state) => Some(StateKey::new(self.lineage, state, self.event_id)),
-            EventKind::Log => None,
-        }
+        let EventKind::State(state) = self.kind else {
+            return None;
+        };
+        let key = StateKey::new(self.lineage, state, self.event_id);
+        // That a task waits again takes back that its worker has it: of both the later counts.
+        let is_taken_back = state == TaskState::Pending;
+        Some(StateKey {
+            rank: if is_taken_back {
+                TaskState::Received.rank()
+            } else {
+                key.rank
+            },
+            ..key
+        })
     }
 }
 

@@ -106,7 +106,11 @@ impl TaskState {
             // The platform sent it again: back to the queue of the service that appeared.
             S::Unroutable => matches!(next, S::Pending | S::Revoked),
             // Failure before a start: unknown task, bad arguments.
-            S::Received => matches!(next, S::Started | S::Failure | S::Revoked | S::Received),
+            // Pending: its worker has put it off, or gave it back.
+            S::Received => matches!(
+                next,
+                S::Pending | S::Started | S::Failure | S::Revoked | S::Received
+            ),
             // Back to Received or Started: the worker died and the broker delivered again. Back to
             // Pending: it died with a task that only it had, and the platform sent that again.
             S::Started | S::Progress => matches!(

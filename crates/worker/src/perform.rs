@@ -162,9 +162,16 @@ impl Execution {
             return self.release(Held::hand_back);
         };
         match send_copy(&self.shared, &self.held, payload, self.tally, (wait, due)).await {
-            // It has not been tried, so there is nothing to report. Nor is it finished: the copy
-            // is the same attempt, and must run even if it comes to this worker twice.
-            Sent::Confirmed => self.release(Held::ack),
+            // It has not been tried, so there is nothing to report but that this worker has it no more. Nor
+            // is it finished: the copy is the same attempt, and must run even if it comes to this worker twice.
+            Sent::Confirmed => {
+                let wait = TimeDelta::from_std(wait).ok();
+                let again_at = wait.and_then(|wait| Utc::now().checked_add_signed(wait));
+                self.shared
+                    .reporter
+                    .put_off(self.live, &self.held, again_at);
+                self.shared.guard.release(&self.held, Held::ack);
+            }
             Sent::Impossible(why) => self.die(TaskFault::new(FaultKind::Undecodable, why)).await,
             Sent::GivenUp => self.forget(),
         }
@@ -252,7 +259,7 @@ impl Execution {
 
     /// Settles the deliveries without a last event.
     fn release(&self, settle: impl FnOnce(&Held)) {
-        self.shared.reporter.abandon(self.live);
+        self.shared.reporter.put_off(self.live, &self.held, None);
         self.shared.guard.release(&self.held, settle);
     }
 

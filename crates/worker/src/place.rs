@@ -150,8 +150,11 @@ impl Execution {
             ..
         } = &*self.shared;
         let (live, executions) = (self.live, self.tally.executions);
-        let (state, reporter) = (TaskState::Received, &self.shared.reporter);
-        reporter.entered(live, executions, state, Utc::now());
+        // Of one that was put off before it is told that it waits, until it begins: it may come here many times.
+        if self.held.key.passes == 0 {
+            let (state, reporter) = (TaskState::Received, &self.shared.reporter);
+            reporter.entered(live, executions, state, Utc::now());
+        }
         let slot = slots.take(self.shared.names.class_of(&self.held.queue));
         tokio::select! {
             slot = stop.draining().run_until_cancelled(slot) => slot.ok_or(Ended::Stopped),

@@ -127,15 +127,16 @@ fn copy(
     } else {
         envelope.deliveries_before = held.lineage(tally.executions).deliveries;
     }
+    let passes = (since <= 0).then(|| held.key.passes.saturating_add(1));
     if due == Due::Then {
         envelope.eta = chrono::TimeDelta::from_std(delay)
             .ok()
             .and_then(|delay| now.checked_add_signed(delay));
     }
     let mut content = again(&envelope);
-    content
-        .headers
-        .set(PASSES, held.key.passes.saturating_add(1));
+    if let Some(passes) = passes {
+        content.headers.push(PASSES, passes);
+    }
     content.properties.timestamp = u64::try_from(now.timestamp()).ok();
     let own = return_key(names, held);
     let key = match delayed_key(delay, &own) {

@@ -184,7 +184,10 @@ pub fn change_from_event(event: &Event) -> Option<TaskChange> {
             },
             error_message: why(event).map(|why| boxed(why, LINE)),
             retry_at: event.retry_at.map(clamped),
-            worker: event.worker.clone(),
+            // Who put it off has it no more.
+            worker: (state != TaskState::Pending)
+                .then(|| event.worker.clone())
+                .flatten(),
             progress: event.progress.as_ref().map(|progress| Progress {
                 current: progress.current,
                 total: progress.total,

@@ -39,6 +39,7 @@ macro_rules! store_suite {
             merging::every_order_of_a_history_ends_in_the_same_row,
             merging::any_order_and_repetition_ends_in_the_row_that_rust_computes,
             merging::a_task_that_was_refused_waits_once_a_later_sending_is_known,
+            merging::a_task_that_its_worker_put_off_waits_and_is_nobodys,
             merging::a_delivery_that_fails_beats_what_a_lost_worker_had_retried_by_itself,
             merging::two_writers_at_once_end_in_the_rows_of_one,
             merging::a_result_may_come_before_its_task,

@@ -21,8 +21,8 @@ pub mod names {
     pub const SENT: &str = "counterfoil-sent";
     /// Retries so far, counted and uncounted; absent: as many as `retries`.
     pub const EXECUTIONS: &str = "counterfoil-executions";
-    /// How many copies workers have sent of the message, to have it again later: retries, and tasks that
-    /// were put off untried. It tells the copy of a task from the message that it takes the place of.
+    /// How many copies workers have sent of this attempt because they put it off untried. It tells the copy of
+    /// a task from the message that it takes the place of, and that the platform knows that the task waits.
     pub const PASSES: &str = "counterfoil-passes";
     /// How many of those the worker made without a message of their own, right before it sent this
     /// one.
@@ -253,7 +253,7 @@ impl Envelope {
 }
 
 /// Headers that have a field of their own, or that are written anew on every send.
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 33] = [
     "task",
     "id",
     "correlation_id",
@@ -273,6 +273,7 @@ const KNOWN: [&str; 32] = [
     names::RESCUE,
     names::SENT,
     names::EXECUTIONS,
+    names::PASSES,
     names::TRIES_BEFORE,
     names::DELIVERIES_BEFORE,
     names::MAX_RETRIES,

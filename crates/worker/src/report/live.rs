@@ -38,6 +38,8 @@ struct Place {
     generation: u64,
     is_marked: bool,
     lost_lines: u64,
+    /// What was told last of this execution: RECEIVED or STARTED.
+    told: Option<TaskState>,
     unsent: Unsent,
 }
 
@@ -50,6 +52,7 @@ impl Lives {
             generation: self.generation,
             is_marked: false,
             lost_lines: 0,
+            told: None,
             unsent: Unsent {
                 held,
                 executions,
@@ -94,6 +97,7 @@ impl Lives {
     pub(super) fn next_execution(&mut self, live: Live) {
         if let Some(place) = self.place(live) {
             place.unsent.executions = place.unsent.executions.saturating_add(1);
+            place.told = None;
         }
     }
 
@@ -108,9 +112,15 @@ impl Lives {
         self.place(live).map(|place| &place.unsent)
     }
 
+    /// What was told last of the task's execution: RECEIVED or STARTED.
+    pub(super) fn told(&mut self, live: Live) -> Option<TaskState> {
+        self.place(live)?.told
+    }
+
     /// What was not told about a running task; from now on it has been.
     pub(super) fn take(&mut self, live: Live) -> Option<Unsent> {
-        let unsent = &mut self.place(live)?.unsent;
+        let Place { unsent, told, .. } = self.place(live)?;
+        *told = unsent.entered.map(|(state, _)| state).or(*told);
         Some(Unsent {
             held: unsent.held.clone(),
             executions: unsent.executions,

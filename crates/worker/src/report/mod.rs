@@ -84,6 +84,10 @@ impl Reporter {
     /// the next batch leaves, unless something later is known by then.
     pub(crate) fn entered(&self, live: Live, executions: i32, state: TaskState, at: DateTime<Utc>) {
         let mut pending = self.pending();
+        if state == TaskState::Received && pending.lives.told(live) == Some(state) {
+            // It stands in line once more.
+            return;
+        }
         let marked = pending.lives.mark(live, |unsent| {
             unsent.executions = executions;
             unsent.entered = Some((state, at));
@@ -159,6 +163,23 @@ impl Reporter {
         let mut pending = self.pending();
         let service = held.service.clone();
         pending.batches.push(&service, event, Some(held));
+        self.wake_if(pending, true);
+    }
+
+    /// It leaves this worker untried: whoever gets it next will tell. If it was told that this worker has it,
+    /// that is taken back. `again_at`: when a copy of it comes out of the delay levels.
+    pub(crate) fn put_off(&self, live: Live, held: &Held, again_at: Option<DateTime<Utc>>) {
+        let mut pending = self.pending();
+        let told = pending.lives.told(live);
+        let executions = pending.lives.get(live).map(|unsent| unsent.executions);
+        pending.lives.close(live);
+        let (Some(TaskState::Received), Some(executions)) = (told, executions) else {
+            return;
+        };
+        let kind = EventKind::State(TaskState::Pending);
+        let mut event = self.event(held, executions, kind, Utc::now());
+        event.retry_at = again_at;
+        pending.batches.push(&held.service, &event, None);
         self.wake_if(pending, true);
     }
 

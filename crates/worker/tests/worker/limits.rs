@@ -5,7 +5,7 @@ use crate::tasks::{Act, Add, Patient, act, patient};
 use crate::world::{World, in_time};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::WorkerSettings;
-use counterfoil_toolbox::event::FaultKind;
+use counterfoil_toolbox::event::{EventKind, FaultKind};
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::rate::Rate;
 use counterfoil_toolbox::task::{Task, TaskOptions};
@@ -15,12 +15,14 @@ use std::future::{Ready, ready};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 on_both_transports!(
     tasks_of_a_limited_rate_begin_evenly_and_others_pass_them,
     tasks_of_a_limited_rate_begin_evenly_after_they_stood_in_line,
     no_more_of_a_type_run_at_a_time_than_it_allows_and_others_pass_them,
+    a_task_that_its_worker_has_and_puts_off_is_told_to_wait_again_and_once,
     a_soft_time_limit_is_told_to_the_handler_and_ends_nothing,
     the_sender_says_how_long_a_task_may_run_and_how_often_it_is_retried,
 );
@@ -36,6 +38,22 @@ impl Task for Slow {
     fn options() -> TaskOptions {
         TaskOptions {
             rate_limit: Some(Rate::per_second(5)),
+            ..TaskOptions::default()
+        }
+    }
+}
+
+/// At most one in three seconds.
+#[derive(Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+struct Rare {}
+
+impl Task for Rare {
+    const NAME: &'static str = "demo.rare";
+    type Output = ();
+
+    fn options() -> TaskOptions {
+        TaskOptions {
+            rate_limit: Some(Rate::per_minute(20)),
             ..TaskOptions::default()
         }
     }
@@ -168,6 +186,57 @@ async fn no_more_of_a_type_run_at_a_time_than_it_allows_and_others_pass_them(wor
         world.told_of(id, TaskState::Success).await;
     }
     assert_eq!(most.load(Ordering::SeqCst), 2);
+    assert!(world.is_empty_after(worker, "demo").await);
+}
+
+async fn a_task_that_its_worker_has_and_puts_off_is_told_to_wait_again_and_once(world: World) {
+    let (open, opened) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let gate = open.clone();
+    let waits = move |_: Act, _: Context| {
+        let gate = gate.clone();
+        async move {
+            gate.acquire().await?.forget();
+            Ok(Value::Null)
+        }
+    };
+    let begins = opened.clone();
+    let rare = move |_: Rare, _: Context| {
+        begins.add_permits(1);
+        ready(Ok(()))
+    };
+    let worker = world.start_with(World::one_at_a_time(), |builder| {
+        builder.handle(waits).handle(rare)
+    });
+    world.warm_up().await;
+    let blocks = async || {
+        let id = world.send(act("")).await;
+        world.told_of(&id, TaskState::Started).await;
+    };
+    blocks().await;
+    let ids = [world.send(Rare {}).await, world.send(Rare {}).await];
+    for id in &ids {
+        world.told_of(id, TaskState::Received).await;
+    }
+    open.add_permits(1);
+    // The second one has to wait for seconds.
+    let waits = EventKind::State(TaskState::Pending);
+    let put_off = world
+        .until(|events| events.iter().find(|event| event.kind == waits).cloned())
+        .await;
+    let received = world.told_of(&put_off.task_id, TaskState::Received).await;
+    assert!(put_off.key() > received.key(), "{put_off:?}");
+    assert!(put_off.retry_at.is_some() && put_off.worker.is_some());
+    // It comes again, and stands in line for a place once more.
+    blocks().await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(opened.available_permits(), 1, "it stood in line");
+    open.add_permits(1);
+    let done = world.told_of(&put_off.task_id, TaskState::Success).await;
+    assert!(done.key() > put_off.key());
+    for state in [TaskState::Received, TaskState::Pending] {
+        let told = world.all_told_of(&put_off.task_id, state);
+        assert_eq!(told.len(), 1, "{:?}", world.states_of(&put_off.task_id));
+    }
     assert!(world.is_empty_after(worker, "demo").await);
 }
 

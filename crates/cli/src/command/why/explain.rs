@@ -92,6 +92,16 @@ fn pending(facts: &Facts) -> Explanation {
             format!("it is not due before {}, in {wait}", shown(eta)),
         );
     }
+    if let Some(at) = task.retry_at.filter(|at| *at > facts.now) {
+        let wait = span(at - facts.now);
+        let answer = format!(
+            "a worker put it off: it comes again at {}, in {wait}",
+            shown(at)
+        );
+        return Explanation::new("put_off", answer)
+            .detail("it waits in the delay levels, for its turn by a limit of its type or for what people held back")
+            .details_of(tokens(facts));
+    }
     if facts.is_unsent {
         return Explanation::new(
             "outbox",

@@ -92,6 +92,24 @@ pub(super) fn holds(text: &str, parts: &[&str]) {
 }
 
 #[test]
+fn a_task_that_a_worker_put_off_is_nobodys_and_comes_again() {
+    let put_off = |until: TimeDelta| {
+        told(TaskState::Pending, |facts| {
+            facts.task.retry_at = Some(now() + until);
+        })
+    };
+    let waits = put_off(TimeDelta::seconds(5));
+    holds(
+        &waits,
+        &["put_off: a worker put it off", "in 5s", "delay levels"],
+    );
+    holds(
+        &put_off(TimeDelta::seconds(-5)),
+        &["waiting: it waits in queue demo"],
+    );
+}
+
+#[test]
 fn a_task_that_waits_is_told_where_behind_whom_and_for_what() {
     let text = told(TaskState::Pending, |_| ());
     holds(

@@ -80,6 +80,41 @@ pub async fn a_task_that_was_refused_waits_once_a_later_sending_is_known(
     Ok(())
 }
 
+/// Until another worker has it, or the same once more.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_task_that_its_worker_put_off_waits_and_is_nobodys(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    use TaskState::{Pending, Received, Started};
+    for order in orders(3) {
+        let id = TaskId::random();
+        let first = lineage(0, 0, 0);
+        let inputs = [
+            tracked(&id, 0, 0),
+            told(&id, first, Received),
+            told(&id, first, Pending),
+        ];
+        for place in order.iter().chain(&order) {
+            site.store().apply(&batch_of([&inputs[*place]])).await?;
+        }
+        let row = row_of(site.store(), &id).await?;
+        ensure!((row.state, &row.worker) == (Pending, &None), "{row:#?}");
+        let lines = site.store().history(&id).await?;
+        let kinds: Vec<_> = lines.iter().map(|line| line.kind).collect();
+        ensure!(kinds == [Pending, Received, Pending], "{kinds:?}");
+        for next in [Received, Started] {
+            let again = told(&id, first, next);
+            site.store().apply(&batch_of([&again])).await?;
+            site.store().apply(&batch_of([&inputs[2]])).await?;
+            let row = row_of(site.store(), &id).await?;
+            ensure!(row.state == next && row.worker.is_some(), "{row:#?}");
+        }
+    }
+    Ok(())
+}
+
 /// Whatever a worker told of its own tries before it was lost.
 ///
 /// # Errors
