@@ -169,7 +169,10 @@ impl From<SendError> for Failure {
         );
         let code = if is_away {
             Code::Unavailable
-        } else if matches!(error, SendError::Name(_) | SendError::Delay(_)) {
+        } else if matches!(
+            error,
+            SendError::Name(_) | SendError::Delay(_) | SendError::NoTime { .. }
+        ) {
             Code::Usage
         } else {
             Code::Failed

@@ -52,11 +52,14 @@ pub struct TaskOptions {
     /// Longest that one execution may take before it is ended and counts as failed. `None`, the
     /// default: as the worker's settings say, 25 min unless changed; that is below the 30 min
     /// after which RabbitMQ takes an unacknowledged message back. A task that is acknowledged
-    /// [early](Ack::Early) has no limit then.
+    /// [early](Ack::Early) has no limit then. Zero is refused when the worker is built.
+    ///
+    /// A handler is ended at an await. An async one that blocks its thread past its limit cannot be ended: what it
+    /// comes to stands, and the log and the task's own log say so.
     pub time_limit: Option<Duration>,
     /// When the handler of one execution is told that its time is nearly up, so that it can clean up
     /// or stop half-way: see `Context::soft_time_limit`. It must be shorter than the time limit.
-    /// `None`, the default: it is not told.
+    /// `None`, the default: it is not told. Zero is refused when the worker is built.
     pub soft_time_limit: Option<Duration>,
     /// How often executions may begin, on each worker. What comes too soon waits: less than a second
     /// in the worker, longer at the broker. It is no attempt. `None`, the default: no limit.

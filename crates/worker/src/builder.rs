@@ -232,6 +232,11 @@ impl WorkerBuilder {
                 "must be longer than nothing",
             ),
             (
+                settings.time_limit.is_some_and(|limit| limit.is_zero()),
+                "time_limit",
+                "is 0s and must be longer than nothing; \"none\" is no limit",
+            ),
+            (
                 too_large,
                 "max_result_bytes",
                 "must be at most 15 MiB: results travel in messages",
@@ -256,6 +261,7 @@ impl WorkerBuilder {
     fn check_limits(&mut self) {
         let longest = longest_run(self.consumer_timeout);
         for task in self.registry.sorted() {
+            self.faults.extend(task.no_time());
             if task.options.max_concurrency == Some(0) {
                 let name = task.name.to_string();
                 self.faults.push(BuildFault::NoConcurrency { name });

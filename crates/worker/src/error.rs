@@ -74,6 +74,16 @@ pub enum BuildFault {
         /// Its limit.
         limit: Duration,
     },
+    /// No execution of a task could do anything.
+    #[error(
+        "the {limit} of task {name} is 0s: give it more than nothing, or leave it out (`None`)"
+    )]
+    NoTime {
+        /// The task.
+        name: String,
+        /// Which limit.
+        limit: &'static str,
+    },
     /// No execution of a task could ever begin.
     #[error("max_concurrency of task {name} is 0, so it could never run")]
     NoConcurrency {

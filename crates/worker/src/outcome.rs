@@ -75,6 +75,14 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    /// Whether a handler came to its end by itself.
+    pub(crate) fn is_by_handler(&self) -> bool {
+        matches!(
+            self,
+            Self::Output(_) | Self::Error(_) | Self::Panicked(_) | Self::Unwritable(_)
+        )
+    }
+
     /// Whether a handler was started and did not succeed.
     fn is_failure(&self) -> bool {
         match self {

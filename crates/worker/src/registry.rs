@@ -1,5 +1,6 @@
 //! The tasks that a worker knows, by name.
 
+use crate::error::BuildFault;
 use crate::gate::Gate;
 use crate::handler::Handler;
 use counterfoil_toolbox::message::Envelope;
@@ -8,6 +9,7 @@ use counterfoil_toolbox::{Task, TaskName};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A task with its handler.
@@ -30,6 +32,16 @@ impl Registered {
             options,
             schema: schemars::schema_for!(T).to_value(),
         }
+    }
+
+    /// A limit of nothing, if it has one.
+    pub(crate) fn no_time(&self) -> Option<BuildFault> {
+        let (hard, soft) = (self.options.time_limit, self.options.soft_time_limit);
+        let limits = [("time limit", hard), ("soft time limit", soft)];
+        let none = |(_, limit): &(_, Option<Duration>)| *limit == Some(Duration::ZERO);
+        let (limit, _) = limits.into_iter().find(none)?;
+        let name = self.name.to_string();
+        Some(BuildFault::NoTime { name, limit })
     }
 
     /// How many workers have vanished with a task of this type, if those are too many to begin it again.

@@ -14,7 +14,8 @@ use crate::tokens::Token;
 use crate::watchdog::Watched;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::message::Payload;
+use counterfoil_toolbox::event::LogLine;
+use counterfoil_toolbox::message::{Envelope, Payload};
 use futures::FutureExt;
 use futures::future::CatchUnwind;
 use std::future::Future;
@@ -28,6 +29,9 @@ use tracing::Instrument;
 
 /// How long a handler that has lost its token may take to leave.
 const LEAVE: Duration = Duration::from_secs(1);
+
+/// How exactly it is known how long a handler was on its thread.
+const TICK: Duration = Duration::from_millis(1);
 
 /// A task that is about to be run.
 pub(crate) struct Start<'a> {
@@ -116,6 +120,14 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
             }
         }
     };
+    let took = began.elapsed();
+    if let Some(limit) = limits
+        .hard
+        .filter(|limit| took > *limit && ended.is_by_handler())
+    {
+        let blocked = held.on_thread.last_poll() + TICK >= took - limit;
+        tell_overrun((shared, held, live, executions), (limit, took), blocked);
+    }
     let is_left_alone = matches!(
         ended,
         Ended::TimedOut(_) | Ended::Revoked(_) | Ended::Dispossessed
@@ -126,7 +138,33 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     } else {
         let_go(running);
     }
-    (ended, Some(began.elapsed()))
+    (ended, Some(took))
+}
+
+/// Says that a handler came to its end after its time limit, and that this stands: what it did is done.
+fn tell_overrun(
+    (shared, held, live, executions): (&Shared, &Held, Live, i32),
+    (limit, took): (Duration, Duration),
+    blocked: bool,
+) {
+    let Envelope { id, name, .. } = &held.envelope;
+    let why = match blocked {
+        true => {
+            "it blocked its thread, where nothing can end it: let cx.spawn_blocking do what blocks"
+        }
+        false => "others blocked its thread: the log names them",
+    };
+    let message =
+        format!("it ended {took:.1?} after its start, past its time limit of {limit:?}: {why}");
+    let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    // Outside of the task's span: its own log gets the line that follows.
+    tracing::warn!(task_id = %id, task_name = %name, elapsed_ms, reason = message, "a handler ended after its time limit; its outcome stands");
+    let line = LogLine {
+        level: "warn".into(),
+        message,
+        fields: serde_json::Map::new(),
+    };
+    shared.reporter.log(live, executions, line);
 }
 
 /// Drops a handler. What it leaves behind may panic then; its outcome stands.

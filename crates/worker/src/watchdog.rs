@@ -24,17 +24,26 @@ const TICK: Duration = Duration::from_millis(100);
 /// as long.
 const SUSPICIOUS: Duration = Duration::from_secs(1);
 
-/// Since when a handler has been on its thread, in milliseconds since the worker began, plus one.
-/// Zero: it is not.
+/// How long a handler is on its thread.
 #[derive(Debug, Default)]
-pub(crate) struct OnThread(AtomicU64);
+pub(crate) struct OnThread {
+    /// Since when it has been there, in milliseconds since the worker began, plus one. Zero: it is not.
+    since: AtomicU64,
+    /// How many milliseconds it was there when it came to its end.
+    last: AtomicU64,
+}
 
 impl OnThread {
     /// For how long it has been on its thread.
     fn elapsed(&self, began: Instant) -> Option<(u64, Duration)> {
-        let since = self.0.load(Ordering::Relaxed);
+        let since = self.since.load(Ordering::Relaxed);
         let on_thread = Duration::from_millis(since.checked_sub(1)?);
         Some((since, began.elapsed().saturating_sub(on_thread)))
+    }
+
+    /// For how long it was on its thread when it came to its end, in whole milliseconds.
+    pub(crate) fn last_poll(&self) -> Duration {
+        Duration::from_millis(self.last.load(Ordering::Relaxed))
     }
 }
 
@@ -50,11 +59,17 @@ impl<F: Future + Unpin> Future for Watched<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let on_thread = &self.on_thread.0;
-        on_thread.store(now.saturating_add(1), Ordering::Relaxed);
+        let began = self.began;
+        let now = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (since, on_thread) = (now(), self.on_thread);
+        on_thread
+            .since
+            .store(since.saturating_add(1), Ordering::Relaxed);
         let polled = Pin::new(&mut self.handler).poll(cx);
-        self.on_thread.0.store(0, Ordering::Relaxed);
+        on_thread.since.store(0, Ordering::Relaxed);
+        if polled.is_ready() {
+            on_thread.last.store(now() - since, Ordering::Relaxed);
+        }
         polled
     }
 }

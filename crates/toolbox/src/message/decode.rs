@@ -183,8 +183,10 @@ fn decode_protocol_1(content: &Content) -> Result<TaskMessage, String> {
     envelope.expires = old_time("expires", old.expires)?;
     envelope.reply_to = content.properties.reply_to.clone();
     if let Some((hard, soft)) = old.timelimit {
-        let limit =
-            |seconds: Option<f64>| seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+        let limit = |seconds: Option<f64>| {
+            let limit = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+            limit.filter(|limit| !limit.is_zero())
+        };
         envelope.time_limits = TimeLimits {
             hard: limit(hard),
             soft: limit(soft),
@@ -310,6 +312,9 @@ mod tests {
             ),
             ("[1]", "{}", "{}")
         );
+        old.body = r#"{"task": "tasks.add", "id": "o1", "timelimit": [0, 0]}"#.into();
+        let task = TaskMessage::decode(&old).expect("protocol 1");
+        assert_eq!(task.envelope.time_limits, TimeLimits::default());
         old.body = "hello".into();
         assert!(
             TaskMessage::decode(&old)

@@ -57,13 +57,25 @@ pub mod names {
     pub const DELIVERY_COUNT: &str = "x-delivery-count";
 }
 
-/// Hard and soft limit on one execution. On the wire: `timelimit`, seconds, hard first.
+/// Hard and soft limit on one execution. On the wire: `timelimit`, seconds, hard first; 0 is no limit of the
+/// sender's, as Celery has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeLimits {
     /// The execution is ended. `None`: the task's own limit.
     pub hard: Option<Duration>,
     /// The handler is asked to clean up. `None`: the task's own limit.
     pub soft: Option<Duration>,
+}
+
+impl TimeLimits {
+    /// The name of a limit of nothing, if one is that.
+    pub(crate) fn none(&self) -> Option<&'static str> {
+        let limits = [("time limit", self.hard), ("soft time limit", self.soft)];
+        let none = limits
+            .into_iter()
+            .find(|(_, limit)| *limit == Some(Duration::ZERO));
+        none.map(|(name, _)| name)
+    }
 }
 
 /// Everything about a task but its arguments.
@@ -364,7 +376,7 @@ fn time_limits(limits: &[HeaderValue]) -> Result<TimeLimits, String> {
     let limit = |index: usize| match limits.get(index) {
         None | Some(HeaderValue::Null) => Ok(None),
         Some(value) => match value.as_number().map(Duration::try_from_secs_f64) {
-            Some(Ok(limit)) => Ok(Some(limit)),
+            Some(Ok(limit)) => Ok(Some(limit).filter(|limit| !limit.is_zero())),
             _ => Err("header timelimit is not two numbers of seconds".to_owned()),
         },
     };

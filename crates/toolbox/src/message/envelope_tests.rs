@@ -76,6 +76,19 @@ fn time_limits_are_hard_first() {
 }
 
 #[test]
+fn a_time_limit_of_zero_is_that_of_the_type_as_celery_has_it() {
+    for zero in [
+        HeaderValue::Int(0),
+        HeaderValue::Float(0.0),
+        HeaderValue::Null,
+    ] {
+        let limits = HeaderValue::List(vec![zero.clone(), zero]);
+        let read = read(&[("timelimit", limits)]).expect("reads").time_limits;
+        assert_eq!((read.hard, read.soft), (None, None));
+    }
+}
+
+#[test]
 fn foreign_headers_are_kept_and_those_of_the_broker_are_not() {
     let envelope = read(&[
         ("x-death", "…".into()),

@@ -53,7 +53,7 @@ impl Draft {
     /// A typed task, written at `now`.
     ///
     /// # Errors
-    /// [`SendError::Name`], [`SendError::Arguments`], [`SendError::TooLarge`].
+    /// [`SendError::Name`], [`SendError::Arguments`], [`SendError::TooLarge`], [`SendError::NoTime`].
     pub fn of<T: Task>(
         task: &T,
         options: SendOptions,
@@ -65,13 +65,19 @@ impl Draft {
     /// A task by name, its arguments as JSON text, written at `now`.
     ///
     /// # Errors
-    /// [`SendError::TooLarge`]; [`SendError::Name`] for an identifier that is empty, longer than 500 bytes or
+    /// [`SendError::TooLarge`]; [`SendError::NoTime`]; [`SendError::Name`] for an identifier that is empty, longer than 500 bytes or
     /// holds a NUL.
     pub fn new(task: RawTask, options: SendOptions, now: DateTime<Utc>) -> Result<Self, SendError> {
         let (due, class) = (options.due(now), options.priority.unwrap_or_default());
         if let Some(why) = options.identifier.as_deref().and_then(bad_identifier) {
             let identifier = options.identifier.as_deref().unwrap_or_default();
             return Err(InvalidText::new("identifier", identifier, why).into());
+        }
+        if let Some(limit) = options.time_limits.none() {
+            return Err(SendError::NoTime {
+                task: task.name,
+                limit,
+            });
         }
         let id = options.id_of(&task, now);
         let mut envelope = Envelope::new(id, task.name);

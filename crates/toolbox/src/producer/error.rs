@@ -32,6 +32,17 @@ pub enum SendError {
         /// Their size.
         bytes: usize,
     },
+    /// A time limit of nothing, in which no execution could do anything. The limit of the task's type holds
+    /// where none is given.
+    #[error(
+        "{task} was not sent: its {limit} is 0s; leave it out for that of its type, or let it be longer"
+    )]
+    NoTime {
+        /// The task's name.
+        task: TaskName,
+        /// Which limit.
+        limit: &'static str,
+    },
     /// The countdown or time cannot be waited for.
     #[error(transparent)]
     Delay(#[from] InvalidDelay),
@@ -111,6 +122,7 @@ impl SendError {
             Self::Name(_)
             | Self::Arguments { .. }
             | Self::TooLarge { .. }
+            | Self::NoTime { .. }
             | Self::Delay(_)
             | Self::QueueFull { .. }
             | Self::BrokerUnavailable { .. }

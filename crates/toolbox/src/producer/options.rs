@@ -79,14 +79,14 @@ impl SendOptions {
         self
     }
 
-    /// Longest that one execution may take, instead of the task's own limit.
+    /// Longest that one execution may take, instead of the task's own limit. Sending refuses zero.
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limits.hard = Some(limit);
         self
     }
 
     /// When the handler of one execution is told that its time is nearly up, instead of the task's
-    /// own limit. It should be shorter than the time limit.
+    /// own limit. It should be shorter than the time limit. Sending refuses zero.
     pub fn soft_time_limit(mut self, limit: Duration) -> Self {
         self.time_limits.soft = Some(limit);
         self
@@ -216,6 +216,7 @@ impl SendOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::producer::Draft;
     use crate::task::TaskOptions;
 
     #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -249,6 +250,28 @@ mod tests {
             .retention(day * 9)
             .priority(Priority::High);
         assert_eq!(said(otherwise), (Some(day * 9), Some(Priority::High)));
+    }
+
+    #[test]
+    fn a_time_limit_of_nothing_is_refused_with_what_to_do_instead() {
+        let task = || RawTask {
+            name: Kept::NAME.parse().expect("valid"),
+            args: "[]".to_owned(),
+            kwargs: "{}".to_owned(),
+        };
+        let options = SendOptions::new;
+        for (options, limit) in [
+            (options().time_limit(Duration::ZERO), "its time limit is 0s"),
+            (
+                options().soft_time_limit(Duration::ZERO),
+                "its soft time limit is 0s",
+            ),
+        ] {
+            let error = Draft::new(task(), options, Utc::now()).expect_err(limit);
+            let text = error.to_string();
+            assert!(text.contains("demo.kept") && text.contains(limit), "{text}");
+            assert!(text.contains("leave it out"), "{text}");
+        }
     }
 
     #[test]

@@ -86,6 +86,7 @@ impl Permit {
             SendError::Results(_)
             | SendError::Name(_)
             | SendError::Arguments { .. }
+            | SendError::NoTime { .. }
             | SendError::TooLarge { .. }
             | SendError::Delay(_)
             | SendError::QueueFull { .. }

@@ -104,6 +104,36 @@ async fn a_time_limit_beyond_the_patience_of_the_broker_is_refused() {
 }
 
 #[tokio::test]
+async fn time_limits_of_nothing_are_refused_by_name() {
+    #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    struct Never {}
+    impl Task for Never {
+        const NAME: &'static str = "demo.never";
+        type Output = ();
+        fn options() -> TaskOptions {
+            TaskOptions {
+                time_limit: Some(Duration::ZERO),
+                ..TaskOptions::default()
+            }
+        }
+    }
+    let world = World::new().await;
+    let never = async |_: Never, _: Context| Ok(());
+    let settings = WorkerSettings {
+        time_limit: Some(Duration::ZERO),
+        ..WorkerSettings::default()
+    };
+    let error = world.builder(settings).handle(never).build();
+    let text = error.expect_err("never").to_string();
+    for part in [
+        "the time limit of task demo.never is 0s: give it more",
+        "setting time_limit is 0s and must be longer than nothing",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn limits_under_which_a_task_could_not_run_or_clean_up_are_refused() {
     #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
     struct Odd {}

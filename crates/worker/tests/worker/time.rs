@@ -112,6 +112,47 @@ async fn a_blocking_handler_past_its_limit_is_asked_to_leave_and_its_late_result
     assert!(progress.iter().all(|event| event.lineage.retries() == 0));
 }
 
+// A clock that is paused does not see what blocks.
+#[tokio::test]
+async fn an_async_handler_that_blocks_past_its_limit_succeeds_and_that_is_told() {
+    is_told_of_an_overrun(World::new().await).await;
+}
+
+#[tokio::test]
+async fn an_async_handler_that_blocks_past_its_limit_succeeds_and_that_is_told_on_rabbitmq()
+-> anyhow::Result<()> {
+    let (vhost, world) = crate::on_rabbitmq::rabbitmq().await?;
+    is_told_of_an_overrun(world).await;
+    vhost.close().await
+}
+
+async fn is_told_of_an_overrun(world: World) {
+    let handler = async |task: Act, _: Context| {
+        if task.what == "blocks" {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        Ok(json!("done"))
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let told = async |what| {
+        let options = SendOptions::new().time_limit(Duration::from_millis(200));
+        let id = world.send_with(act(what), options).await;
+        world.told_of(&id, TaskState::Success).await;
+        world.logged_by(&id)
+    };
+    assert_eq!(told("in time").await, [""; 0]);
+    let lines = told("blocks").await;
+    let [line] = &lines[..] else {
+        panic!("one line: {lines:?}");
+    };
+    assert!(line.contains("past its time limit of 200ms"), "{line}");
+    assert!(line.contains("ms after its start"), "{line}");
+    assert!(
+        line.contains("let cx.spawn_blocking do what blocks"),
+        "{line}"
+    );
+}
+
 async fn a_task_that_expired_is_revoked_without_running(world: World) {
     let handler = async |_: Act, _: Context| -> Result<Value, TaskError> { panic!("it ran") };
     let worker = world.start(|builder| builder.handle(handler));

@@ -166,6 +166,14 @@ impl World {
         of_it.map(|event| event.kind.as_str()).collect()
     }
 
+    /// The lines of the log of `id`.
+    pub(crate) fn logged_by(&self, id: &TaskId) -> Vec<String> {
+        let told = self.told.borrow();
+        let of_it = told.events.iter().filter(|event| event.task_id == *id);
+        let lines = of_it.filter_map(|event| event.log.as_ref());
+        lines.map(|line| line.message.clone()).collect()
+    }
+
     /// Everything that was reported of `id` in `state`, in order.
     pub(crate) fn all_told_of(&self, id: &TaskId, state: TaskState) -> Vec<Event> {
         let kind = EventKind::State(state);

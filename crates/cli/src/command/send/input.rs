@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use serde_json::value::RawValue;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 /// Arguments of one task, as JSON text of the right shape.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,6 +102,17 @@ pub(crate) fn related(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// A limit of time: zero is none in which anything could be done.
+pub(super) fn limit(text: &str) -> Result<Duration, String> {
+    let limit = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if limit.is_zero() {
+        return Err(
+            "no execution could do anything: leave it out for the limit of its type".to_owned(),
+        );
+    }
+    Ok(limit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,6 +131,15 @@ mod tests {
         );
         let error = from_line(5, "7").expect_err("neither").to_string();
         assert!(error.contains("line 5 must be a JSON object"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_refused_with_what_to_do_instead() {
+        assert_eq!(limit("90s"), Ok(Duration::from_secs(90)));
+        for text in ["0s", "0ms", "0m"] {
+            let error = limit(text).expect_err(text);
+            assert!(error.contains("leave it out"), "{error}");
+        }
     }
 
     #[test]

@@ -61,10 +61,10 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "N")]
     max_retries: Option<u32>,
     /// End each execution after so long, and count it as failed [default: as its type says]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = input::limit)]
     time_limit: Option<Duration>,
     /// Tell the handler after so long that its time is nearly up [default: as its type says]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = input::limit)]
     soft_time_limit: Option<Duration>,
     /// Keep it so long once it is over: an hour at least [default: as the daemon's rules say]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
