@@ -132,7 +132,7 @@ impl Execution {
         }
         // Boxed, as is the wait in line: most tasks need neither, and their futures are copied about.
         if shared.limits.ack_of(&held, task) == Ack::Early
-            && let Err(ended) = Box::pin(self.take_over()).await
+            && let Err(ended) = Box::pin(self.take_over_in_turn(task)).await
         {
             return ended;
         }

@@ -17,6 +17,9 @@ pub(crate) const SHORT: Duration = Duration::from_secs(1);
 /// Longest wait at the broker: by then the line may be shorter than was thought.
 const LONG: Duration = Duration::from_secs(300);
 
+/// Which part of the time between two beginnings may be missing, where the first of them was late.
+const LATENESS: u32 = 10;
+
 /// How long a task is thought to run as long as none has.
 const FIRST_GUESS: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,8 @@ struct Places {
 struct Line {
     /// When the next may begin.
     next: Instant,
+    /// When the last began of those that had to be taken over first, or will.
+    taken_over: Option<Instant>,
     /// When the last of those comes again that wait here without a slot.
     comes: Instant,
     /// When the last of those that wait at the broker will be let in.
@@ -102,6 +107,7 @@ impl Gate {
             places,
             line: Mutex::new(Line {
                 next: now,
+                taken_over: None,
                 comes: now,
                 last: now,
                 runtime: FIRST_GUESS,
@@ -113,7 +119,7 @@ impl Gate {
     /// Whether a turn is too far away to wait for a slot; it asks again after this.
     pub(crate) fn is_far(&self, now: Instant) -> Option<Duration> {
         let mut line = self.line();
-        let wait = line.next.saturating_duration_since(now);
+        let wait = line.next().saturating_duration_since(now);
         (wait >= SHORT).then(|| line.join(now, self.interval))
     }
 
@@ -137,13 +143,25 @@ impl Gate {
         if !self.has_next.swap(true, Ordering::Acquire) {
             return Turn::Next(Next(self));
         }
-        let comes = line.comes.max(line.next) + self.interval;
+        let comes = line.comes.max(line.next()) + self.interval;
         let wait = comes - now;
         if wait >= SHORT {
             return Turn::Later(line.join(now, self.interval));
         }
         line.comes = comes;
         Turn::Soon(wait)
+    }
+
+    /// How long one still has to wait that was let in and had to be taken over from the broker before it could
+    /// begin. That takes a round trip, or as long as the broker is away, and then all would begin together that
+    /// were let in meanwhile.
+    pub(crate) fn begin_taken_over(&self, now: Instant) -> Duration {
+        let mut line = self.line();
+        // The rate decided who is let in when; here it is about how far they are apart.
+        let apart = self.interval - self.interval / LATENESS;
+        let at = line.taken_over.map_or(now, |last| now.max(last + apart));
+        line.taken_over = Some(at);
+        at - now
     }
 
     /// A place, if there is one or will be soon. `Err`: not soon; it asks again after this.
@@ -202,21 +220,28 @@ impl Drop for Here<'_> {
 }
 
 impl Line {
+    /// When the next may be let in: not while others wait to begin that were let in long before their time.
+    fn next(&self) -> Instant {
+        let waits = self.taken_over.and_then(|last| last.checked_sub(SHORT));
+        waits.map_or(self.next, |waits| waits.max(self.next))
+    }
+
     /// Begins one, if it is time. Else: how long it is until then.
     fn begin(&mut self, now: Instant, interval: Duration) -> Option<Duration> {
-        let wait = self.next.saturating_duration_since(now);
+        let next = self.next();
+        let wait = next.saturating_duration_since(now);
         if !wait.is_zero() {
             return Some(wait);
         }
         // Who begins a little late does not delay those behind it.
-        let late = now.saturating_duration_since(self.next);
-        self.next = now - late.min(interval / 10) + interval;
+        let late = now.saturating_duration_since(next);
+        self.next = now - late.min(interval / LATENESS) + interval;
         None
     }
 
     /// One more waits at the broker, where one is let in per `each`: how long it has to wait.
     fn join(&mut self, now: Instant, each: Duration) -> Duration {
-        let here = self.next.max(self.comes).max(now);
+        let here = self.next().max(self.comes).max(now);
         self.last = self.last.max(here) + each;
         // A line that is longer than this is not counted any further.
         self.last = self.last.min(now + LONG);
@@ -267,6 +292,31 @@ mod tests {
         assert!(matches!(gate.begin(later), Turn::Now));
         assert!(matches!(gate.begin(later + ms(60)), Turn::Next(_)));
         assert!(matches!(gate.begin(later + ms(100)), Turn::Now));
+    }
+
+    #[test]
+    fn those_that_were_let_in_while_the_broker_was_away_begin_one_after_the_other() {
+        let now = Instant::now();
+        let gate = gate(Some(Rate::per_second(10)), None, now);
+        let let_in = (0..30_u32).filter(|n| matches!(gate.begin(now + ms(100) * *n), Turn::Now));
+        assert_eq!(let_in.count(), 30);
+        // All of them are taken over at once.
+        let back = now + ms(3000);
+        let waits: Vec<_> = (0..30).map(|_| gate.begin_taken_over(back)).collect();
+        assert!(
+            waits.windows(2).all(|two| two[1] - two[0] == ms(90)),
+            "{waits:?}"
+        );
+        assert_eq!(waits[0], ms(0));
+        // Nobody else is let in before those have begun, but for the last second.
+        assert!(matches!(gate.begin(back), Turn::Later(_)));
+        assert!(gate.is_far(back).is_some());
+        assert!(matches!(gate.begin(back + ms(29 * 90 - 1000)), Turn::Now));
+        // Round trips that differ a little hold nobody up for long.
+        let later = back + ms(60_000);
+        assert_eq!(gate.begin_taken_over(later), ms(0));
+        assert_eq!(gate.begin_taken_over(later + ms(95)), ms(0));
+        assert_eq!(gate.begin_taken_over(later + ms(180)), ms(5));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::execute::{Execution, Retry};
 use crate::held::Since;
 use crate::outcome::Ended;
 use crate::publish::{Refused, Sent, until_answered};
+use crate::registry::Registered;
 use crate::shared::Shared;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
@@ -23,8 +24,27 @@ use tokio::time::Instant;
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Execution {
+    /// Takes the task over, and waits until it may begin by the rate of its type.
+    pub(crate) async fn take_over_in_turn(&self, task: &Registered) -> Result<(), Ended> {
+        self.take_over().await?;
+        let wait = task
+            .gate
+            .as_ref()
+            .map(|gate| gate.begin_taken_over(Instant::now()));
+        let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
+            return Ok(());
+        };
+        self.pause(wait).await?;
+        // Nothing else can be asked of a task that was told to begin.
+        match self.shared.control.objection(&self.held) {
+            Some(Ended::Revoked(revocation)) => Err(Ended::Revoked(revocation)),
+            _ if self.is_expired() => Err(Ended::Expired),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes the task over. Afterwards it must be run: it was told that it begins.
-    pub(crate) async fn take_over(&self) -> Result<(), Ended> {
+    async fn take_over(&self) -> Result<(), Ended> {
         let (shared, held) = (&self.shared, &self.held);
         let lease = Lease {
             ms: shared.limits.lease_ms,

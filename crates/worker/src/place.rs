@@ -75,7 +75,7 @@ impl Execution {
         Err(Ended::Limited(gate.stand_behind(Instant::now())))
     }
 
-    async fn pause(&self, wait: Duration) -> Result<(), Ended> {
+    pub(crate) async fn pause(&self, wait: Duration) -> Result<(), Ended> {
         let draining = self.shared.stop.draining();
         let waited = draining.run_until_cancelled(tokio::time::sleep(wait));
         waited.await.ok_or(Ended::Stopped)
