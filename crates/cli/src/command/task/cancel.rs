@@ -73,13 +73,13 @@ impl Action for Cancel<'_> {
         Ok(tasks.iter().map(meaning).collect())
     }
 
+    fn objection_to_unknown(&self) -> Option<&'static str> {
+        (!self.unheard).then_some(
+            "no task has this id; if it was sent a moment ago, `--force` keeps it from starting",
+        )
+    }
+
     async fn apply_unknown(&mut self, id: &str) -> Result<Outcome, Failure> {
-        if !self.unheard {
-            return Ok(Outcome::Failed(
-                "no task has this id; if it was sent a moment ago, `--force` keeps it from starting"
-                    .to_owned(),
-            ));
-        }
         let task_id = TaskId::new(id)?;
         let mut batch = Batch::new();
         let order = Order::Revoke { task_id, run: 0 };

@@ -14,8 +14,6 @@ use std::collections::HashMap;
 /// Tasks that are acted on together.
 const AT_ONCE: usize = 200;
 
-const UNKNOWN: &str = "no task has this id";
-
 /// What a command does to tasks.
 pub(crate) trait Action {
     /// What it is, in words.
@@ -32,12 +30,17 @@ pub(crate) trait Action {
     /// What keeps it from being done to any task: the others are not tried.
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure>;
 
-    /// What becomes of an id that no task has.
+    /// Why it cannot be done to an id that no task has; `None`: it can.
+    fn objection_to_unknown(&self) -> Option<&'static str> {
+        Some("no task has this id")
+    }
+
+    /// Does it to such an id, where there is no objection.
     ///
     /// # Errors
     /// As above.
     async fn apply_unknown(&mut self, _: &str) -> Result<Outcome, Failure> {
-        Ok(Outcome::Failed(UNKNOWN.to_owned()))
+        Ok(Outcome::Failed("no task has this id".to_owned()))
     }
 }
 
@@ -103,12 +106,12 @@ impl Selection {
         let count = self.ids.is_empty().then_some(found.ids.len());
         let mut each = Each::begin(output, words_of(action), mode, count);
         each.left_out(found.left_out);
-        let mut done = match mode {
-            Mode::DryRun => {
-                each.nobodys(&found.unknown, UNKNOWN);
+        let mut done = match action.objection_to_unknown() {
+            Some(why) => {
+                each.nobodys(&found.unknown, why);
                 Ok(())
             }
-            Mode::Do => act_on_unknown(action, &found.unknown, &mut each).await,
+            None => act_on_unknown(action, &found.unknown, mode, &mut each).await,
         };
         for ids in found.ids.chunks(AT_ONCE) {
             if done.is_err() {
@@ -153,10 +156,14 @@ const fn words_of<A: Action>(_: &A) -> Words {
 async fn act_on_unknown(
     action: &mut impl Action,
     ids: &[String],
+    mode: Mode,
     each: &mut Each<'_>,
 ) -> Result<(), Failure> {
     for id in ids {
-        let outcome = action.apply_unknown(id).await?;
+        let outcome = match mode {
+            Mode::DryRun => Outcome::Done(None),
+            Mode::Do => action.apply_unknown(id).await?,
+        };
         each.tell(Subject::nobodys(id), &outcome);
     }
     Ok(())
