@@ -3,7 +3,7 @@
 //!
 //! The variable holds `<name>:<action>[@n]`, several of them separated by commas; the action happens
 //! at the n-th hit, by default the first, and only then. Actions are `abort` (as a crash would),
-//! `exit` (with code 3) and `hang` (for ever: that one future, not its thread). The variable is read
+//! `exit` (with code 3), `hang` (for ever: that one future, not its thread) and `panic`. The variable is read
 //! at the first hit; one that makes no sense ends the process with code 78.
 //!
 //! Builds without debug assertions have none of this: there every call is empty.
@@ -112,8 +112,9 @@ mod armed {
 
     /// Passes a point: the process ends here, or hangs here, or nothing happens.
     pub async fn hit(point: Point) {
-        let action = armed().iter().find_map(|trap| trap.spring(point));
-        let Some(action) = action else {
+        // Each trap counts every hit.
+        let sprung = armed().iter().filter_map(|trap| trap.spring(point));
+        let Some(action) = sprung.reduce(|first, _| first) else {
             return;
         };
         let name = point.as_str();
@@ -122,6 +123,7 @@ mod armed {
             Action::Abort => std::process::abort(),
             Action::Exit => std::process::exit(EXITED),
             Action::Hang => std::future::pending().await,
+            Action::Panic => panic!("a failpoint asks for it"),
         }
     }
 
@@ -130,6 +132,7 @@ mod armed {
         Abort,
         Exit,
         Hang,
+        Panic,
     }
 
     #[derive(Debug)]
@@ -180,7 +183,8 @@ mod armed {
             "abort" => Action::Abort,
             "exit" => Action::Exit,
             "hang" => Action::Hang,
-            other => return Err(format!("`{other}` is none of abort, exit and hang")),
+            "panic" => Action::Panic,
+            other => return Err(format!("`{other}` is none of abort, exit, hang and panic")),
         };
         let at = at.parse().ok().filter(|at| *at > 0);
         let at = at.ok_or_else(|| format!("`{text}`: a hit is a number from 1 on"))?;

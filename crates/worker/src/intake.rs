@@ -9,9 +9,10 @@ use counterfoil_toolbox::message::{TaskMessage, Undecodable};
 use counterfoil_toolbox::transport::{Delivery, Requeue};
 use std::sync::Arc;
 
-/// Reads the message. `None`: there is nothing to run, and the delivery is taken care of.
-pub(crate) async fn take_in(shared: &Shared, delivery: Delivery) -> Option<Arc<Held>> {
-    let (envelope, payload) = match TaskMessage::decode(&delivery.content) {
+/// Reads the message. `None`: there is nothing to run, and the delivery is taken care of. It stays `here` until it
+/// is in other hands.
+pub(crate) async fn take_in(shared: &Shared, here: &mut Option<Delivery>) -> Option<Arc<Held>> {
+    let (envelope, payload) = match TaskMessage::decode(&here.as_ref()?.content) {
         Ok(task) => (task.envelope, Ok(task.payload)),
         Err(Undecodable {
             reason,
@@ -21,11 +22,12 @@ pub(crate) async fn take_in(shared: &Shared, delivery: Delivery) -> Option<Arc<H
             reason,
             envelope: None,
         }) => {
-            Box::pin(bury_nameless(shared, delivery, &reason)).await;
+            Box::pin(bury_nameless(shared, here.take()?, &reason)).await;
             return None;
         }
     };
     // Before RabbitMQ 4.0.3 such copies reach queues that their sender may not write to.
+    let delivery = here.as_ref()?;
     let headers = &delivery.content.headers;
     let by_copy = ["CC", "BCC"]
         .into_iter()
@@ -34,11 +36,9 @@ pub(crate) async fn take_in(shared: &Shared, delivery: Delivery) -> Option<Arc<H
         Some(name) => Err(Unusable::Refused(format!("it was sent by a {name} header"))),
         None => payload,
     };
-    let service = shared
-        .services
-        .speak_for(envelope.name.service(), &delivery);
+    let service = shared.services.speak_for(envelope.name.service(), delivery);
     let key = Key::of(&envelope, &delivery.content);
-    shared.guard.enter(&key, delivery, |delivery| {
+    shared.guard.enter(&key, here.take()?, |delivery| {
         Held::new(envelope, payload, service, delivery)
     })
 }

@@ -154,7 +154,7 @@ fn begin(shared: &Arc<Shared>, delivery: Delivery) -> bool {
             shared.executions.spawn(execution);
             true
         }
-        // Handlers are caught by themselves. Its message stays with this worker until that ends.
+        // It catches its own: this one is of whatever it left behind.
         Err(note) => {
             tracing::error!(error = note.message, "an execution panicked");
             false

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::RefCell;
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
@@ -15,6 +16,16 @@ pub(crate) struct PanicNote {
     pub(crate) location: Option<String>,
     /// Where it came from, when `RUST_BACKTRACE` asks for it.
     pub(crate) backtrace: Option<String>,
+}
+
+impl fmt::Display for PanicNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.location {
+            Some(location) => write!(f, " at {location}"),
+            None => Ok(()),
+        }
+    }
 }
 
 thread_local! {

@@ -258,7 +258,7 @@ impl Execution {
     }
 
     /// Settles the deliveries without a last event.
-    fn release(&self, settle: impl FnOnce(&Held)) {
+    pub(crate) fn release(&self, settle: impl FnOnce(&Held)) {
         self.shared.reporter.put_off(self.live, &self.held, None);
         self.shared.guard.release(&self.held, settle);
     }

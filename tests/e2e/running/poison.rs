@@ -59,3 +59,50 @@ async fn a_task_that_aborts_its_process_ends_dead_and_its_neighbours_succeed() -
     assert_eq!(vhost.depth("demo.dead").await?.ready, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_task_over_which_its_worker_panics_goes_back_and_leaves_its_place() -> anyhow::Result<()>
+{
+    let (_vhost, _database, mut platform) = platform().await?;
+    let _daemon = platform.daemon()?;
+    let (store, producer) = (platform.store().await?, platform.producer()?);
+    let mut worker = platform.worker_with(&[
+        (
+            "COUNTERFOIL_FAILPOINT",
+            "handler-done:panic@1,delivered:panic@3",
+        ),
+        ("COUNTERFOIL_WORKER__CONCURRENCY", "1"),
+    ])?;
+    // One panics when it has run, the other before it is read.
+    for _ in 0..2 {
+        let id = send(&producer, "demo.add", r#"{"x": 1, "y": 2}"#).await?;
+        let row = wait_for_state(&*store, id.as_str(), TaskState::Success, PATIENCE).await?;
+        assert_eq!(row.deliveries, 1, "the broker has counted it");
+        let log = worker.log_tail();
+        assert!(
+            log.contains(id.as_str()) && log.contains("the broker gets it back"),
+            "{log}"
+        );
+    }
+    worker.assert_running()
+}
+
+#[tokio::test]
+async fn a_task_over_which_its_worker_always_panics_ends_dead_and_the_worker_goes_on()
+-> anyhow::Result<()> {
+    let (vhost, _database, mut platform) = platform().await?;
+    let _daemon = platform.daemon()?;
+    let (store, producer) = (platform.store().await?, platform.producer()?);
+    let each: Vec<_> = (1..=21)
+        .map(|n| format!("handler-done:panic@{n}"))
+        .collect();
+    let mut worker = platform.worker_with(&[("COUNTERFOIL_FAILPOINT", &each.join(","))])?;
+    let culprit = send(&producer, "demo.add", r#"{"x": 1, "y": 2}"#).await?;
+    let row = wait_for_state(&*store, culprit.as_str(), TaskState::Failure, PATIENCE).await?;
+    let crashed = FaultKind::WorkerCrashed.as_str();
+    assert_eq!(row.error_kind.as_deref(), Some(crashed));
+    assert_eq!(vhost.depth("demo.dead").await?.ready, 1);
+    let next = send(&producer, "demo.add", r#"{"x": 1, "y": 2}"#).await?;
+    wait_for_state(&*store, next.as_str(), TaskState::Success, PATIENCE).await?;
+    worker.assert_running()
+}
