@@ -1,0 +1,169 @@
+//! Tasks that were scheduled, and what a test may say of them.
+
+use counterfoil_toolbox::call::{BadArguments, Signature};
+use counterfoil_toolbox::delay::delay_of;
+use counterfoil_toolbox::message::{Envelope, TaskMessage};
+use counterfoil_toolbox::{Task, TaskId, TaskName};
+use std::fmt;
+use std::time::Duration;
+
+/// A task that was scheduled.
+#[derive(Debug, Clone)]
+pub struct ScheduledTask {
+    message: TaskMessage,
+    delay: Option<Duration>,
+}
+
+impl ScheduledTask {
+    pub(super) fn new(message: TaskMessage, routing_key: &str) -> Self {
+        Self {
+            message,
+            delay: delay_of(routing_key),
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &TaskId {
+        &self.message.envelope.id
+    }
+
+    /// Its type.
+    #[must_use]
+    pub fn name(&self) -> &TaskName {
+        &self.message.envelope.name
+    }
+
+    /// How long it has to wait, in whole seconds, rounded up. `None`: it was due at once.
+    #[must_use]
+    pub fn delay(&self) -> Option<Duration> {
+        self.delay
+    }
+
+    /// Everything that its sender said, but for the arguments: parent, creator, identifier, limits.
+    #[must_use]
+    pub fn envelope(&self) -> &Envelope {
+        &self.message.envelope
+    }
+
+    /// Its arguments.
+    ///
+    /// # Errors
+    /// [`BadArguments`] when they are none of a `T`.
+    pub fn arguments<T: Task>(&self) -> Result<T, BadArguments> {
+        let payload = &self.message.payload;
+        Signature::of::<T>().bind(payload.args(), payload.kwargs())
+    }
+
+    fn as_type<T: Task>(&self) -> Option<T> {
+        (self.name().as_str() == T::NAME)
+            .then(|| self.arguments().ok())
+            .flatten()
+    }
+}
+
+/// `image.resize {"path": "a.png"}`, and the delay.
+impl fmt::Display for ScheduledTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let payload = &self.message.payload;
+        write!(f, "{}", self.name())?;
+        if payload.args() != "[]" {
+            write!(f, " {}", payload.args())?;
+        }
+        write!(f, " {}", payload.kwargs())?;
+        match self.delay {
+            Some(delay) => write!(f, " in {delay:?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tasks that were scheduled, in that order.
+#[derive(Debug, Clone, Default)]
+pub struct Scheduled(Vec<ScheduledTask>);
+
+impl Scheduled {
+    /// Adds one, unless it is there: a retry comes by under the same id.
+    pub(super) fn add(&mut self, task: ScheduledTask) {
+        if !self.0.iter().any(|known| known.id() == task.id()) {
+            self.0.push(task);
+        }
+    }
+
+    /// Without the task `id`.
+    pub(super) fn without(mut self, id: &TaskId) -> Self {
+        self.0.retain(|task| task.id() != id);
+        self
+    }
+
+    /// Whether nothing was scheduled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &ScheduledTask> {
+        self.0.iter()
+    }
+
+    /// The arguments of those of type `T`.
+    ///
+    /// # Panics
+    /// When the arguments of one are none of a `T`: whoever sent it has another idea of the type.
+    #[must_use]
+    #[track_caller]
+    pub fn all<T: Task>(&self) -> Vec<T> {
+        let of_type = self.iter().filter(|task| task.name().as_str() == T::NAME);
+        let arguments = |task: &ScheduledTask| match task.arguments() {
+            Ok(arguments) => arguments,
+            Err(error) => panic!("{task}: {error}"),
+        };
+        of_type.map(arguments).collect()
+    }
+
+    /// Checks that a task of type `T` was scheduled that `fits`, and returns the first one.
+    ///
+    /// # Panics
+    /// When none was. The message lists what was scheduled instead.
+    #[track_caller]
+    pub fn assert_scheduled<T: Task>(&self, fits: impl Fn(&T) -> bool) -> &ScheduledTask {
+        match self.find(fits) {
+            Some(task) => task,
+            None => panic!("no {} that fits was scheduled; {self}", T::NAME),
+        }
+    }
+
+    /// Checks that no task of type `T` was scheduled that `fits`.
+    ///
+    /// # Panics
+    /// When one was.
+    #[track_caller]
+    pub fn refute_scheduled<T: Task>(&self, fits: impl Fn(&T) -> bool) {
+        if let Some(task) = self.find(fits) {
+            panic!("this should not have been scheduled: {task}");
+        }
+    }
+
+    fn find<T: Task>(&self, fits: impl Fn(&T) -> bool) -> Option<&ScheduledTask> {
+        let does = |task: &&ScheduledTask| task.as_type::<T>().is_some_and(|task| fits(&task));
+        self.iter().find(does)
+    }
+}
+
+/// Half a sentence, and a line for each.
+impl fmt::Display for Scheduled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("nothing was");
+        }
+        f.write_str("what was:")?;
+        self.iter().try_for_each(|task| write!(f, "\n  {task}"))
+    }
+}
