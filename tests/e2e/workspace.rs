@@ -26,7 +26,8 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
             "counterfoil-bench",
             vec![TOOLBOX, WORKER, STORE, SYNC, DEMO],
         ),
-        ("counterfoil-worker-template", vec![TOOLBOX, WORKER]),
+        ("abacus-worker", vec![TOOLBOX, WORKER]),
+        ("abacus-tasks", vec![TOOLBOX]),
         ("counterfoil-tests", vec![]),
     ])
 }
@@ -45,7 +46,6 @@ fn owners() -> BTreeMap<&'static str, Vec<&'static str>> {
                 TESTKIT,
                 DEMO,
                 "counterfoil-bench",
-                "counterfoil-worker-template",
             ],
         ),
     ])

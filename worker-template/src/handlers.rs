@@ -1,68 +1,61 @@
 //! What the worker does for each task.
 
-use crate::tasks::{Line, TotalInvoice, WriteInvoice};
+use crate::settings::Settings;
+use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_worker::{Context, TaskError, WorkerBuilder};
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Component, Path};
+use std::time::Duration;
 
-/// What the handlers share: a pool of connections, a client, or as here a folder.
-#[derive(Debug, Clone)]
-pub struct Archive(pub PathBuf);
+use abacus_tasks::{CountAll, CountWords};
+
+/// How long a document that is not there yet is given to come.
+const ON_ITS_WAY: Duration = Duration::from_secs(10);
 
 /// Adds every handler, and what they share, to a worker that is being built.
-pub fn register(builder: WorkerBuilder, archive: Archive) -> WorkerBuilder {
-    builder
-        .state(archive)
-        .handle(total)
-        // It writes files: such a handler gets a thread of its own.
-        .handle_blocking(write)
+pub fn register(worker: WorkerBuilder, settings: Settings) -> WorkerBuilder {
+    worker
+        // Handlers get it by its type. A pool of connections or a client goes the same way.
+        .state(settings)
+        .handle(count_all)
+        // It reads files: such a handler gets a thread of its own.
+        .handle_blocking(count_words)
 }
 
-async fn total(task: TotalInvoice, _: Context) -> Result<u64, TaskError> {
-    sum(&task.lines)
+/// Tasks run at least once, so a second time must do no harm: this one sends its children under the
+/// same ids then, and the platform keeps one row for each.
+async fn count_all(task: CountAll, cx: Context) -> Result<usize, TaskError> {
+    let total = task.documents.len();
+    for (number, document) in (1..).zip(task.documents) {
+        let id = format!("{}.{}.{number}", cx.task_id(), cx.lineage().run).parse()?;
+        let child = CountWords {
+            document,
+            at_least: 0,
+        };
+        let options = SendOptions::new().id(id);
+        cx.send_with(child, options).await?;
+        cx.progress(number, i64::try_from(total)?, "scheduled");
+    }
+    Ok(total)
 }
 
-fn write(task: WriteInvoice, cx: Context) -> Result<String, TaskError> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    if task.number.is_empty() || !task.number.chars().all(allowed) {
+fn count_words(task: CountWords, cx: Context) -> Result<usize, TaskError> {
+    let document = Path::new(&task.document);
+    let mut parts = document.components();
+    if task.document.is_empty() || !parts.all(|part| matches!(part, Component::Normal(_))) {
         // The next attempt would end like this one: no retry.
-        let text = format!("{:?} is no number of an invoice", task.number);
-        return Err(TaskError::fail(text));
+        let why = format!("{:?} is no file of the folder", task.document);
+        return Err(TaskError::fail(why));
     }
-    let mut text = format!("Invoice {}\n\n", task.number);
-    for line in &task.lines {
-        let Line {
-            text: what,
-            quantity,
-            cents,
-        } = line;
-        text.push_str(&format!(
-            "{quantity:>6} × {what:<40} {:>10}\n",
-            money(*cents)
-        ));
-    }
-    text.push_str(&format!("\nTotal {}\n", money(sum(&task.lines)?)));
-    text.push_str(&task.remark.unwrap_or_default());
-    cx.progress(1, 2, "laid out");
-
-    // Tasks run at least once, so a second time must do no harm: it writes the same file again.
-    let Archive(folder) = cx.state();
-    let path = folder.join(format!("{}.txt", task.number));
-    // Any other error means: try again later, up to `max_retries` times.
-    std::fs::create_dir_all(folder)?;
-    std::fs::write(&path, text)?;
-    Ok(path.display().to_string())
-}
-
-fn sum(lines: &[Line]) -> Result<u64, TaskError> {
-    if lines.is_empty() {
-        return Err(TaskError::fail("an invoice has at least one line"));
-    }
-    let sum = lines.iter().try_fold(0_u64, |sum, line| {
-        sum.checked_add(line.cents.checked_mul(line.quantity.into())?)
-    });
-    sum.ok_or_else(|| TaskError::fail("the sum has more than 64 bits"))
-}
-
-fn money(cents: u64) -> String {
-    format!("{}.{:02}", cents / 100, cents % 100)
+    let folder = &cx.state::<Settings>().documents;
+    let text = match std::fs::read_to_string(folder.join(document)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(TaskError::retry_after(error, ON_ITS_WAY));
+        }
+        // Any other error means: again, with the task's backoff, up to `max_retries` times.
+        read => read?,
+    };
+    let words = text.split_whitespace();
+    let counts = |word: &&str| word.chars().count() >= task.at_least;
+    Ok(words.filter(counts).count())
 }

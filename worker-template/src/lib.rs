@@ -1,6 +1,7 @@
-//! A small complete worker: two tasks around invoices.
+//! The worker of the service `abacus`.
 //!
-//! [`tasks`] is what producers need, [`handlers`] what the worker does, `main.rs` how it starts.
+//! [`handlers`] is what it does for each task, [`settings`] what it is told, `main.rs` how it starts.
+//! The tasks themselves are a crate of their own, `abacus-tasks`.
 
 pub mod handlers;
-pub mod tasks;
+pub mod settings;

@@ -6,7 +6,9 @@ use counterfoil_toolbox::telemetry::init_logs_with;
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_worker::{Level, Worker, task_log};
-use counterfoil_worker_template::handlers::{Archive, register};
+
+use abacus_worker::handlers::register;
+use abacus_worker::settings::Settings;
 
 /// Tasks are made on one thread and dropped on another, many times a second, which glibc is slow at.
 #[global_allocator]
@@ -28,15 +30,15 @@ async fn run() -> Result<i32, StartError> {
     let config = Config::load(LoadOptions::from_process(Role::Worker))?;
     // What handlers log is kept with their tasks.
     init_logs_with(&config.telemetry, task_log(Level::INFO))?;
+    // What is not counterfoil's business is configured as you like.
+    let settings = Settings::load(|name| std::env::var_os(name)).map_err(StartError::setup)?;
     let names = config.broker.names()?;
     let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
 
-    // What is not counterfoil's business is configured as you like.
-    let folder = std::env::var_os("INVOICE_ARCHIVE").unwrap_or_else(|| "archive".into());
-    let builder = Worker::builder(transport.clone(), names, config.worker.clone())
+    let worker = Worker::builder(transport.clone(), names, config.worker.clone())
         .broker(&config.broker)
         .version(env!("CARGO_PKG_VERSION"));
-    let worker = register(builder, Archive(folder.into())).build();
+    let worker = register(worker, settings).build();
     let worker = worker.map_err(StartError::setup)?;
 
     prepare_queues(&*transport, &config, worker.queues()).await?;

@@ -1,118 +1,104 @@
-//! The handlers, run by a real worker over a broker in memory: nothing to install, nothing to wait for.
+//! The handlers: nothing to install, and nothing to wait for. The clock stands still while somebody
+//! works, and jumps when all wait (`start_paused`).
 
 use anyhow::Result;
-use counterfoil_toolbox::config::{BrokerSettings, Config, LoadOptions, Role, WorkerSettings};
-use counterfoil_toolbox::topology::{self, QueueSettings, ServiceSettings};
-use counterfoil_toolbox::transport::Transport;
-use counterfoil_toolbox::transport::memory::MemoryBroker;
-use counterfoil_toolbox::{Producer, ServiceName};
-use counterfoil_worker::{Exit, Worker};
-use counterfoil_worker_template::handlers::{Archive, register};
-use counterfoil_worker_template::tasks::{Line, TotalInvoice, WriteInvoice};
-use std::sync::Arc;
+use counterfoil_testkit::{MemoryPlatform, Outcome, Perform};
+use counterfoil_worker::Exit;
 use std::time::Duration;
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+use abacus_tasks::{CountAll, CountWords};
+use abacus_worker::handlers::register;
+use abacus_worker::settings::Settings;
 
-/// Runs `test` beside a worker, which afterwards must drain.
-async fn with_worker(test: impl AsyncFnOnce(&Producer, &TempDir) -> Result<()>) -> Result<()> {
-    let transport: Arc<dyn Transport> = Arc::new(MemoryBroker::new());
-    let names = BrokerSettings::default().names()?;
-    let mut items = topology::platform(&names, QueueSettings::default());
-    let service = ServiceName::new("invoice")?;
-    items.extend(topology::service(
-        &names,
-        &service,
-        &ServiceSettings::default(),
-    ));
-    topology::apply(&*transport, items).await?;
-
+/// A folder with one document.
+fn folder() -> Result<(TempDir, Settings)> {
     let folder = tempfile::tempdir()?;
-    let archive = Archive(folder.path().join("archive"));
-    let builder = Worker::builder(transport.clone(), names.clone(), WorkerSettings::default());
-    let worker = register(builder, archive).build()?;
-    let stopper = worker.stopper();
-    let worker = tokio::spawn(worker.run_until(std::future::pending()));
-
-    let producer = Producer::listening(transport, names, "test").await?;
-    test(&producer, &folder).await?;
-    stopper.drain();
-    assert_eq!(worker.await?, Exit::Drained);
-    Ok(())
+    std::fs::write(folder.path().join("song.txt"), "To be or not to be")?;
+    let documents = folder.path().to_owned();
+    Ok((folder, Settings { documents }))
 }
 
-fn lines() -> Vec<Line> {
-    let line = |text: &str, quantity, cents| Line {
-        text: text.to_owned(),
-        quantity,
-        cents,
+fn count(document: &str) -> CountWords {
+    CountWords {
+        document: document.to_owned(),
+        at_least: 0,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_words_of_a_document_are_counted() -> Result<()> {
+    let (_folder, settings) = folder()?;
+    let done = Perform::new(count("song.txt"));
+    let done = done.by(|worker| register(worker, settings.clone())).await?;
+    assert_eq!(done.output(), &6);
+
+    let long_ones = CountWords {
+        at_least: 3,
+        ..count("song.txt")
     };
-    vec![line("Bolt", 100, 12), line("Nut", 100, 7)]
-}
-
-#[tokio::test]
-async fn the_total_is_the_sum_of_all_lines() -> Result<()> {
-    with_worker(async |producer, _| {
-        let mut sent = producer.send(TotalInvoice { lines: lines() }).await?;
-        assert_eq!(sent.result(PATIENCE).await?, 1900);
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_invoice_is_written_into_the_archive() -> Result<()> {
-    with_worker(async |producer, folder| {
-        let invoice = WriteInvoice {
-            number: "2026-17".to_owned(),
-            lines: lines(),
-            remark: Some("Thank you".to_owned()),
-        };
-        let mut sent = producer.send(invoice).await?;
-        let path = folder.path().join("archive/2026-17.txt");
-        assert_eq!(sent.result(PATIENCE).await?, path.display().to_string());
-        let text = std::fs::read_to_string(path)?;
-        assert!(text.contains("Total 19.00"), "{text}");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_invoice_that_makes_no_sense_fails_and_says_why() -> Result<()> {
-    with_worker(async |producer, _| {
-        let invoice = WriteInvoice {
-            number: "../17".to_owned(),
-            lines: lines(),
-            remark: None,
-        };
-        let failed = producer.send(invoice).await?.result(PATIENCE).await;
-        let failed = failed.expect_err("it must not be written").to_string();
-        let why = "\"../17\" is no number of an invoice";
-        assert!(failed.ends_with(why), "{failed}");
-        let mut sent = producer.send(TotalInvoice { lines: vec![] }).await?;
-        assert!(sent.result(PATIENCE).await.is_err());
-        Ok(())
-    })
-    .await
-}
-
-#[test]
-fn the_settings_of_the_example_are_all_known() -> Result<()> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/counterfoil.toml");
-    let options = LoadOptions::new(Role::Worker).file(Some(file.into()));
-    let config = Config::load(options)?;
-    assert_eq!(config.worker.concurrency, 64);
+    let done = Perform::new(long_ones);
+    let done = done.by(|worker| register(worker, settings)).await?;
+    assert_eq!(done.output(), &1);
     Ok(())
 }
 
-#[test]
-fn an_argument_is_a_question_to_answer_and_starts_nothing() -> Result<()> {
-    let program = env!("CARGO_BIN_EXE_counterfoil-worker-template");
-    let ended = std::process::Command::new(program).arg("--help").output()?;
-    assert_eq!(ended.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(said.contains("It takes no arguments"), "{said}");
+#[tokio::test(start_paused = true)]
+async fn what_is_outside_of_the_folder_is_never_read_nor_tried_again() -> Result<()> {
+    for document in ["", "/etc/passwd", "../secret.txt"] {
+        let (_folder, settings) = folder()?;
+        let failed = Perform::new(count(document));
+        let failed = failed.by(|worker| register(worker, settings)).await?;
+        let why = format!("{document:?} is no file of the folder");
+        assert_eq!(failed.fault().message, why);
+        assert!(matches!(failed.outcome(), Outcome::Failed(_)));
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_document_is_looked_for_again_and_given_up_after_five_retries() -> Result<()> {
+    let attempt = async |number: u32| {
+        let (_folder, settings) = folder()?;
+        let missing = Perform::new(count("late.txt")).attempt(number);
+        missing.by(|worker| register(worker, settings)).await
+    };
+    let first = attempt(1).await?;
+    let Outcome::Retry { after, counted, .. } = first.outcome() else {
+        panic!("{}", first.outcome());
+    };
+    assert_eq!((after.as_secs(), counted), (10, &true));
+    assert!(matches!(attempt(6).await?.outcome(), Outcome::Dead(_)));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_document_gets_a_task_of_its_own() -> Result<()> {
+    let (_folder, settings) = folder()?;
+    let documents = ["a.txt", "b.txt"].map(str::to_owned).to_vec();
+    let done = Perform::new(CountAll { documents });
+    let done = done.by(|worker| register(worker, settings)).await?;
+    assert_eq!(done.output(), &2);
+    assert_eq!(done.scheduled().len(), 2);
+    let child = done.assert_scheduled(|task: &CountWords| task.document == "b.txt");
+    assert_eq!(child.id().as_str(), format!("{}.0.2", done.id()));
+    let told = done.progress().expect("it tells how far it is");
+    assert_eq!((told.current, told.total), (2, Some(2)));
+    Ok(())
+}
+
+/// The whole worker, with retries and children.
+#[tokio::test(start_paused = true)]
+async fn a_document_that_comes_late_is_counted_all_the_same() -> Result<()> {
+    let (folder, settings) = folder()?;
+    let platform = MemoryPlatform::new().await?;
+    let worker = register(platform.worker(), settings);
+    let worker = platform.start(worker).await?;
+
+    let mut sent = platform.producer().send(count("late.txt")).await?;
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    std::fs::write(folder.path().join("late.txt"), "Better late than never")?;
+    assert_eq!(sent.result(Duration::from_secs(60)).await?, 4);
+    assert_eq!(worker.drain().await?, Exit::Drained);
     Ok(())
 }
