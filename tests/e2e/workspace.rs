@@ -40,13 +40,7 @@ fn owners() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sqlx", vec![STORE, TESTKIT]),
         (
             "anyhow",
-            vec![
-                SYNC,
-                "counterfoil",
-                TESTKIT,
-                DEMO,
-                "counterfoil-bench",
-            ],
+            vec![SYNC, "counterfoil", TESTKIT, DEMO, "counterfoil-bench"],
         ),
     ])
 }

@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use crate::command::{
-    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, outbox::OutboxCommand,
+    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, new::NewArgs, outbox::OutboxCommand,
     parked::ParkedCommand, pause::PauseArgs, schedule::ScheduleCommand, send::SendArgs,
     session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
 };
@@ -83,4 +83,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Look at configuration, broker, topology and database, and say what to mend
     Doctor,
+    /// Begin a worker of your own: tasks, handlers, tests, image, unit, checks
+    ///
+    /// Needs neither network, broker nor configuration. What it writes builds as it is, and passes its tests.
+    New(NewArgs),
 }

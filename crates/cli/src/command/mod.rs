@@ -6,6 +6,7 @@ pub(crate) mod dead;
 pub(crate) mod demo;
 mod doctor;
 mod init;
+pub(crate) mod new;
 pub(crate) mod outbox;
 pub(crate) mod parked;
 pub(crate) mod pause;
@@ -49,5 +50,6 @@ pub(crate) async fn run(
         Command::Workers(args) => workers::run(args, global, output).await,
         Command::Audit(args) => audit::run(args, global, output).await,
         Command::Doctor => doctor::run(global, output).await,
+        Command::New(args) => new::run(&args, output),
     }
 }

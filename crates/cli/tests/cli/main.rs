@@ -11,6 +11,8 @@ mod demo;
 mod doctor;
 mod hostile;
 mod lists;
+mod new;
+mod new_builds;
 mod outbox;
 mod parked;
 mod program;
