@@ -22,5 +22,6 @@ mod running;
 mod scale;
 mod sessions;
 mod setup;
+mod systemd;
 mod tokens;
 mod workspace;

@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What is there for counterfoil's sake, or becomes part of another file.
-const NOT_COPIED: [&str; 3] = ["workspace.toml", "cargo-generate.toml", "rename.rhai"];
+const NOT_COPIED: [&str; 4] = [
+    "workspace.toml",
+    "cargo-generate.toml",
+    "rename.rhai",
+    "rename",
+];
 
 fn new_files(service: &str) -> Vec<NewFile> {
     let service = ServiceName::new(service).expect("valid");
@@ -96,5 +101,56 @@ fn dependencies_of_a_new_worker_are_those_that_the_template_is_tried_with() {
         };
         assert_eq!(said(WORKSPACE), said(ours));
         assert!(said(ours).is_some(), "{setting}");
+    }
+}
+
+/// Copies the template, and renames it by its own script, which cargo-generate runs.
+fn renamed_by_script(service: &str) -> anyhow::Result<tempfile::TempDir> {
+    let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../worker-template");
+    let copy = tempfile::tempdir()?;
+    let mut there = BTreeSet::new();
+    collect(&template, &template, &mut there)?;
+    for file in there {
+        let target = copy.path().join(&file);
+        std::fs::create_dir_all(target.parent().unwrap_or(copy.path()))?;
+        std::fs::copy(template.join(&file), target)?;
+    }
+    let mut script = std::process::Command::new("sh");
+    let script = script.args(["rename", service]).current_dir(copy.path());
+    let ended = script.output()?;
+    anyhow::ensure!(ended.status.success(), "{ended:?}");
+    Ok(copy)
+}
+
+#[test]
+fn the_templates_own_script_makes_the_same_of_it() -> anyhow::Result<()> {
+    for service in [
+        "image",
+        "Export_v2",
+        "3d",
+        "-",
+        "__x--y_",
+        "counterfoil",
+        "abacus-x",
+        "abacus",
+    ] {
+        let copy = renamed_by_script(service)?;
+        let mut there = BTreeSet::new();
+        collect(copy.path(), copy.path(), &mut there)?;
+        let files = new_files(service);
+        let here = files.iter().map(|file| file.path.clone()).collect();
+        assert_eq!(there, here, "{service}");
+        for file in files {
+            let text = std::fs::read_to_string(copy.path().join(&file.path))?;
+            assert_eq!(text, file.text, "{service}: {}", file.path);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_templates_own_script_refuses_what_is_no_service() {
+    for service in ["a.b", "platform", "", "x y", "$(touch z)"] {
+        assert!(renamed_by_script(service).is_err(), "{service}");
     }
 }
