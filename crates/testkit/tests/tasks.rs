@@ -11,6 +11,8 @@ use counterfoil_worker::{Context, Exit, Level, TaskError, WorkerBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -225,6 +227,41 @@ async fn children_are_listed_with_their_delays_and_are_not_run() -> Result<()> {
     let opened = perform(What::OpenSession).by(register).await?;
     assert_eq!(opened.scheduled().len(), 2);
     opened.assert_scheduled(|extra: &Extra| extra.number == 4);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn neither_a_child_nor_a_retry_runs_while_or_after_the_handler_does() -> Result<()> {
+    let ran = Arc::new(AtomicU32::new(0));
+    let count = |by| {
+        let ran = Arc::clone(&ran);
+        move || {
+            ran.fetch_add(by, Ordering::Relaxed);
+        }
+    };
+    let (parent, child) = (count(1), count(100));
+    let register = |worker: WorkerBuilder| {
+        let parent = move |_: Act, cx: Context| {
+            parent();
+            async move {
+                cx.send(Extra { number: 1 }).await?;
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                Err(TaskError::retry_after("again", Duration::ZERO))
+            }
+        };
+        let child = move |_: Extra, _: Context| {
+            let child = child.clone();
+            async move {
+                child();
+                Ok(())
+            }
+        };
+        worker.handle(parent).handle(child)
+    };
+    let performed = perform(What::Return).by(register).await?;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(matches!(performed.outcome(), Outcome::Retry { .. }));
+    assert_eq!(ran.load(Ordering::Relaxed), 1);
     Ok(())
 }
 
