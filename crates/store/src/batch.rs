@@ -243,6 +243,7 @@ impl Batch {
                 session_id: None,
             },
             delayed_until: None,
+            delay_bits: 0,
         });
     }
 }

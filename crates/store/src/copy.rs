@@ -165,7 +165,15 @@ impl TrackingCopy {
             },
             copy: Some(Box::new(columns)),
             delayed_until: self.delayed_until(),
+            delay_bits: self.delay_bits(),
         }
+    }
+
+    /// Which delay levels keep it on its way: the broker holds a message in those alone whose bits are set, for as
+    /// long as it takes, whatever clocks say and however often it is away.
+    fn delay_bits(&self) -> i32 {
+        let delay = delay_of(&self.message.routing_key).unwrap_or_default();
+        i32::try_from(delay.as_secs()).unwrap_or(i32::MAX)
     }
 
     /// When it comes out of the delay levels, if it went into them: by the clocks of its sender, which

@@ -70,7 +70,9 @@ CREATE TABLE background_task (
     lease_ms integer,
     restarts integer,
     lease_until timestamptz,
-    -- Until when the delay levels may hold a message of it, as far as any copy tells.
+    -- Which delay levels may ever have held a message of it: the bits of all delays that copies tell.
+    delay_bits integer NOT NULL DEFAULT 0,
+    -- Until when, as far as any copy tells.
     delayed_until timestamptz,
     created_date timestamptz NOT NULL DEFAULT now(),
     last_updated timestamptz NOT NULL DEFAULT now()

@@ -69,7 +69,9 @@ CREATE TABLE background_task (
     lease_ms integer,
     restarts integer,
     lease_until text,
-    -- Until when the delay levels may hold a message of it, as far as any copy tells.
+    -- Which delay levels may ever have held a message of it: the bits of all delays that copies tell.
+    delay_bits integer NOT NULL DEFAULT 0,
+    -- Until when, as far as any copy tells.
     delayed_until text,
     created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     last_updated text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))

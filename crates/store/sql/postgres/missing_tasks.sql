@@ -1,4 +1,4 @@
--- Tasks of a service that wait, about which nothing was heard for a while, and of which no message can be
+-- Tasks of a service that wait, about which nothing was heard for a while, and of which no message should be
 -- in the delay levels: in the order of their ids, with what is needed to send them again. Of a retry only
 -- when the message of the coming attempt is known: else its worker has kept it. And those that a worker had
 -- which is gone: the broker has taken their messages back, or nobody has them. Only of a first delivery: not every
@@ -7,7 +7,7 @@
 -- 4 limit.
 SELECT
     task_id, type, run, rescue, executions, deliveries, tries, exchange, routing_key, message,
-    headers::text, properties::text, delayed_until IS NOT NULL AS was_delayed
+    headers::text, properties::text, delay_bits
 FROM background_task
 WHERE (
         state = 'PENDING' AND copy_rescue <= rescue

@@ -10,7 +10,7 @@ INSERT INTO background_task AS t (
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
     created_date, addressee, tries, lease_ms, restarts, retention_s,
-    delayed_until, lease_until, recount
+    delayed_until, delay_bits, lease_until, recount
 )
 SELECT
     u.id, u.task_id, u.type, u.service, u.state, u.run, u.rescue, u.sticky, u.executions,
@@ -20,7 +20,7 @@ SELECT
     u.related_object_id, u.identifier, u.parent_id, u.root_id, u.session_id, u.is_result,
     u.progress_current, u.progress_total, u.progress_message, u.error_kind, u.error_message,
     u.eta, u.expires, u.retry_at, u.worker, LEAST(u.created_date, now()),
-    u.addressee, u.tries, u.lease_ms, u.restarts, u.retention_s, u.delayed_until,
+    u.addressee, u.tries, u.lease_ms, u.restarts, u.retention_s, u.delayed_until, u.delay_bits,
     now() + u.lease_ms * interval '1 millisecond',
     u.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'RETRY')
         OR u.run > 0 OR u.rescue > 0 OR u.executions > 0 OR u.tries > 0 OR u.deliveries > 0
@@ -32,7 +32,7 @@ FROM unnest(
     $29::text[], $30::text[], $31::bool[], $32::int8[], $33::int8[], $34::text[], $35::text[],
     $36::text[], $37::timestamptz[], $38::timestamptz[], $39::timestamptz[], $40::text[],
     $41::timestamptz[], $42::text[], $43::int4[], $44::int4[], $45::int4[],
-    $46::int8[], $47::timestamptz[]
+    $46::int8[], $47::timestamptz[], $48::int4[]
 ) AS u (
     id, task_id, type, service, state, run, rescue, sticky, executions, deliveries, rank,
     event_id, copy_run, copy_rescue, copy_executions, copy_digest, input, options, message,
@@ -40,7 +40,7 @@ FROM unnest(
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
     created_date, addressee, tries, lease_ms, restarts, retention_s,
-    delayed_until
+    delayed_until, delay_bits
 )
 ON CONFLICT (task_id) DO UPDATE SET
     -- State: the higher of both.
@@ -123,7 +123,8 @@ ON CONFLICT (task_id) DO UPDATE SET
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.eta ELSE t.eta END,
     expires = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.expires ELSE t.expires END,
-    -- Of all copies the latest.
+    -- Of all copies all, and the latest.
+    delay_bits = t.delay_bits | excluded.delay_bits,
     delayed_until = GREATEST(t.delayed_until, excluded.delayed_until),
     -- What events know as well: theirs while there is no copy, the least where they differ.
     type = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
@@ -153,6 +154,7 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
     OR (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest)
+    OR t.delay_bits | excluded.delay_bits <> t.delay_bits
     OR GREATEST(t.delayed_until, excluded.delayed_until) IS DISTINCT FROM t.delayed_until
     OR t.copy_run < 0 AND excluded.copy_run < 0 AND (
         excluded.type < t.type

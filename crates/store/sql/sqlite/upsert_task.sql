@@ -8,14 +8,14 @@ INSERT INTO background_task AS t (
     related_object_id, identifier, parent_id, root_id, session_id, is_result, progress_current,
     progress_total, progress_message, error_kind, error_message, eta, expires, retry_at, worker,
     created_date, addressee, tries, lease_ms, restarts, retention_s,
-    delayed_until, lease_until, recount
+    delayed_until, delay_bits, lease_until, recount
 )
 VALUES (
     ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
     ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39,
     ?40,
     min(coalesce(?41, strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')), strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
-    ?42, ?43, ?44, ?45, ?46, ?47,
+    ?42, ?43, ?44, ?45, ?46, ?47, ?48,
     strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', (?44 / 1000.0) || ' seconds'),
     ?5 IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED', 'RETRY')
         OR ?6 > 0 OR ?7 > 0 OR ?9 > 0 OR ?43 > 0 OR ?10 > 0
@@ -101,7 +101,8 @@ ON CONFLICT (task_id) DO UPDATE SET
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.eta ELSE t.eta END,
     expires = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest) THEN excluded.expires ELSE t.expires END,
-    -- Of all copies the latest.
+    -- Of all copies all, and the latest.
+    delay_bits = t.delay_bits | excluded.delay_bits,
     delayed_until = coalesce(max(t.delayed_until, excluded.delayed_until), t.delayed_until, excluded.delayed_until),
     -- What events know as well: theirs while there is no copy, the least where they differ.
     type = CASE WHEN (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
@@ -132,6 +133,7 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         > (t.run, t.rescue, t.sticky, t.executions, t.deliveries, t.tries, t.rank, t.event_id)
     OR (excluded.copy_run, excluded.copy_rescue, excluded.copy_executions, excluded.copy_digest)
         > (t.copy_run, t.copy_rescue, t.copy_executions, t.copy_digest)
+    OR t.delay_bits | excluded.delay_bits <> t.delay_bits
     OR coalesce(max(t.delayed_until, excluded.delayed_until), t.delayed_until, excluded.delayed_until) IS NOT t.delayed_until
     OR t.copy_run < 0 AND excluded.copy_run < 0 AND (
         excluded.type < t.type

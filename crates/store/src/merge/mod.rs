@@ -33,6 +33,8 @@ pub struct TaskChange {
     pub fill: Fill,
     /// Until when the delay levels may hold a message of it: the latest time that any copy tells.
     pub delayed_until: Option<DateTime<Utc>>,
+    /// Which delay levels may ever hold one: the bits of the delays that copies tell.
+    pub delay_bits: i32,
 }
 
 impl TaskChange {
@@ -48,6 +50,7 @@ impl TaskChange {
         }
         self.fill.join(other.fill);
         self.delayed_until = self.delayed_until.max(other.delayed_until);
+        self.delay_bits |= other.delay_bits;
     }
 
     /// Name of the task's type.
@@ -206,6 +209,7 @@ pub fn change_from_event(event: &Event) -> Option<TaskChange> {
             session_id: event.session_id.as_deref().map(|id| boxed(id, INDEXED)),
         },
         delayed_until: None,
+        delay_bits: 0,
     })
 }
 

@@ -26,8 +26,8 @@ pub struct MissingTask {
     pub lineage: Lineage,
     /// The message as it was published: that of the coming attempt, whatever it says of its rescue.
     pub message: StoredMessage,
-    /// Whether a copy of it was ever in the delay levels.
-    pub was_delayed: bool,
+    /// Which delay levels a copy of it may ever have been in: level `n` is bit `n`.
+    pub delay_bits: i32,
 }
 
 impl MissingTask {
@@ -49,7 +49,7 @@ impl MissingTask {
 #[async_trait]
 pub trait MissingTasks {
     /// Tasks for the queues of `service` that wait, or that a worker had which is gone, that are not held, and that
-    /// nothing was heard of for so long, nor could their messages be in the delay levels: in the order of
+    /// nothing was heard of for so long, nor should their messages be in the delay levels: in the order of
     /// their ids, those after `after`, at most so many, up to 10,000. Whether their messages are there only the
     /// broker knows.
     async fn missing_tasks(
@@ -94,7 +94,7 @@ pub(crate) struct MissingColumns {
     tries: i32,
     #[sqlx(flatten)]
     message: MessageColumns,
-    was_delayed: bool,
+    delay_bits: i32,
 }
 
 impl From<MissingColumns> for MissingTask {
@@ -110,7 +110,7 @@ impl From<MissingColumns> for MissingTask {
                 tries: columns.tries,
             },
             message: columns.message.into(),
-            was_delayed: columns.was_delayed,
+            delay_bits: columns.delay_bits,
         }
     }
 }

@@ -246,6 +246,7 @@ fn tasks<'q>(
         .bind(column!(rows, |row| row.restarts()))
         .bind(column!(rows, |row| row.retention_s()))
         .bind(column!(rows, |row| row.change.delayed_until))
+        .bind(column!(rows, |row| row.change.delay_bits))
 }
 
 fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {

@@ -176,7 +176,8 @@ async fn task(
         .bind(row.lease_ms())
         .bind(row.restarts())
         .bind(row.retention_s())
-        .bind(change.delayed_until.map(to_text));
+        .bind(change.delayed_until.map(to_text))
+        .bind(change.delay_bits);
     done.fetch_optional(tx).await
 }
 

@@ -4,7 +4,7 @@
 //! which is gone, is missing when for
 //! `sync.lost_after` all of this was so in every look:
 //! - nothing was heard of it, and no copy of it can be in the delay levels: those that pass by there are
-//!   seen, and tell until when;
+//!   seen, and tell until when, and which levels keep them: those are empty, whatever is in the others;
 //! - all queues of its service are empty, whatever the class, the delayed ones too;
 //! - the broker counts as many consumers as the service's workers tell of: nobody else takes messages;
 //! - no worker has a delivery of which it has not told (what it told of is not waiting), and none fell silent
@@ -29,6 +29,7 @@ use counterfoil_toolbox::message::{TaskMessage, encode_again};
 use counterfoil_toolbox::names::{RoutingKey, ServiceName};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::topology::names::DELAY_LEVELS;
 use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, QueueDepth, Transport, TransportError,
 };
@@ -94,11 +95,16 @@ enum SearchError {
     Sound(#[from] SoundError),
 }
 
-/// Whether messages wait in the delay levels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Levels {
-    Empty,
-    InUse,
+/// The delay levels in which messages wait: level `n` is bit `n`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Levels(i32);
+
+impl Levels {
+    /// Whether a message of the task may be in one of them. A level that its delays do not name lets it pass, so
+    /// what others wait there for, and for how long, says nothing.
+    const fn may_hold(self, task: &MissingTask) -> bool {
+        self.0 & task.delay_bits != 0
+    }
 }
 
 impl Searcher {
@@ -174,7 +180,7 @@ impl Searcher {
         }
         // Levels follow each other, and a broker that was away makes each of them late.
         let levels = match empty.is_empty() {
-            true => Levels::Empty,
+            true => Levels::default(),
             false => self.levels().await?,
         };
         self.sounding.sound().await?;
@@ -201,16 +207,17 @@ impl Searcher {
         Ok(rows.into_iter().map(|row| row.subject).collect())
     }
 
-    /// Whether anything is in the delay levels.
+    /// In which delay levels anything is.
     async fn levels(&self) -> Result<Levels, TransportError> {
+        let mut in_use = 0;
         // In the order in which messages move: none is overlooked while it does.
-        for queue in self.names.delay_queues() {
+        for (queue, level) in self.names.delay_queues().zip((0..DELAY_LEVELS).rev()) {
             let depth = self.transport.depth(&queue).await?;
             if depth.is_some_and(|depth| depth.ready > 0) {
-                return Ok(Levels::InUse);
+                in_use |= 1 << level;
             }
         }
-        Ok(Levels::Empty)
+        Ok(Levels(in_use))
     }
 
     /// Sends the missing tasks of a service again whose queues are empty.
@@ -231,8 +238,7 @@ impl Searcher {
             let is_last = page.len() < AT_ONCE as usize;
             after = page.last().map(|task| task.task_id.clone());
             let mut gone = Vec::new();
-            let maybe_delayed = |task: &MissingTask| task.was_delayed && levels == Levels::InUse;
-            for task in page.into_iter().filter(|task| !maybe_delayed(task)) {
+            for task in page.into_iter().filter(|task| !levels.may_hold(task)) {
                 // Whatever the database's clock does, and until every worker has spoken once more.
                 let missing_for = self.missing.see(&task.task_id, task.lineage, now);
                 seen.insert(task.task_id.clone());

@@ -6,9 +6,11 @@ use counterfoil_store::record::TaskRow;
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::control::Order;
+use counterfoil_toolbox::delay::delayed_key;
 use counterfoil_toolbox::heartbeat::{Hand, Heartbeat, Phase};
 use counterfoil_toolbox::message::TaskMessage;
-use counterfoil_toolbox::names::{QueueName, ServiceName};
+use counterfoil_toolbox::names::{QueueName, RoutingKey, ServiceName};
+use counterfoil_toolbox::topology::DelayLevels;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::{Delivery, SubscribeOptions, Subscription};
 use std::collections::BTreeMap;
@@ -22,6 +24,7 @@ on_both_pairs!(
     what_a_worker_had_that_is_gone_is_sent_again_when_it_was_purged,
     what_a_worker_has_and_says_nothing_of_is_left_alone,
     what_somebody_has_taken_who_says_nothing_is_left_alone,
+    what_passed_the_delay_levels_is_sent_again_whatever_others_wait_there_for,
     nothing_is_sent_again_while_its_service_is_paused_or_nobody_listens,
 );
 
@@ -194,6 +197,35 @@ async fn what_somebody_has_taken_who_says_nothing_is_left_alone(
     let _ = delivery.ack();
     queue.close().await;
     sent_again(&world, "t1").await?;
+    Ok(daemon.stop().await?)
+}
+
+async fn what_passed_the_delay_levels_is_sent_again_whatever_others_wait_there_for(
+    world: World,
+) -> anyhow::Result<()> {
+    let world = with_bound(world);
+    let daemon = world.daemon();
+    daemon.ready().await?;
+    let _worker = worker(&world, Phase::Stopped, NOTHING);
+    let levels = DelayLevels::default();
+    levels.declare(&*world.transport, &world.names).await?;
+    for (id, seconds) in [("far", 1 << 20), ("t1", 1)] {
+        let key = delayed_key(Duration::from_secs(seconds), &RoutingKey::new(TASK)?)?;
+        let mut content = task(id, TASK);
+        // Its sender's clock is years behind, so it should have come out long ago.
+        content.properties.timestamp = Some(1);
+        world
+            .publish(&world.names.delay_entry, key.as_str(), content)
+            .await?;
+        world.row_in(id, TaskState::Pending).await?;
+    }
+    purged(&world, 1).await?;
+    sent_again(&world, "t1").await?;
+    let (queue, delivery) = taken(&world).await?;
+    let _ = delivery.ack();
+    queue.close().await;
+    // The queue is empty again.
+    left_alone(&world, "far").await?;
     Ok(daemon.stop().await?)
 }
 

@@ -109,6 +109,35 @@ fn delayed(id: &TaskId, by: Duration) -> anyhow::Result<TrackingCopy> {
     Ok(copy)
 }
 
+/// Of every copy, however often it is read, and whatever else is told of the task: a message can be in those alone.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn of_a_task_it_is_known_which_delay_levels_may_have_held_it(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let (one, never) = (TaskId::random(), TaskId::random());
+    let copies = [delayed(&one, Duration::from_secs(5))?, copy(&one)];
+    // Of a sender who does not tell when.
+    let mut other = delayed(&one, Duration::from_secs(2))?;
+    other.message.content.properties.timestamp = None;
+    for copy in copies.iter().chain([&other, &other, &copy(&never)]) {
+        let mut batch = Batch::new();
+        batch.track(copy);
+        site.store().apply(&batch).await?;
+    }
+    site.execute("UPDATE background_task SET delayed_until = NULL")
+        .await?;
+    an_hour_passes(site).await?;
+    let found = missing(site).await?;
+    let bits: Vec<_> = found
+        .iter()
+        .map(|task| (&task.task_id, task.delay_bits))
+        .collect();
+    ensure!(bits == [(&one, 7), (&never, 0)], "{bits:?}");
+    Ok(())
+}
+
 /// Whatever order its copies come in.
 ///
 /// # Errors

@@ -79,6 +79,7 @@ macro_rules! store_suite {
             retention::what_belongs_to_no_task_is_found_and_goes_when_it_is_old,
             retention::months_of_which_nothing_is_left_are_dropped,
             missing::a_task_that_waits_unheard_is_found_and_marked_as_sent_again,
+            missing::of_a_task_it_is_known_which_delay_levels_may_have_held_it,
             missing::a_task_that_is_held_delayed_or_under_way_is_not_missing,
             missing::a_task_whose_worker_is_gone_is_missing_and_one_whose_worker_lives_is_not,
             missing::a_retry_is_missing_only_with_the_message_of_its_next_attempt,
