@@ -1,7 +1,7 @@
 //! Tasks that are over run again from the messages that the platform keeps, or are deleted.
 
 use crate::stage::{BODY, Stage, id_of, on_both_databases};
-use counterfoil_store::Batch;
+use counterfoil_store::{Batch, StoredMessage};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind};
 use counterfoil_toolbox::ids::TaskId;
@@ -11,6 +11,7 @@ use serde_json::json;
 
 on_both_databases!(
     a_task_that_is_over_runs_again_and_leaves_nothing_in_the_dead_queue,
+    a_new_run_that_died_at_once_is_listed_although_the_old_one_is_taken_out,
     tasks_that_match_a_filter_run_again_and_living_ones_are_left_alone,
     tasks_that_are_over_are_deleted_by_id_or_by_filter,
 );
@@ -85,6 +86,32 @@ async fn a_task_that_is_over_runs_again_and_leaves_nothing_in_the_dead_queue(
         .ends_with(0);
     stage.is(id, 2, TaskState::Pending).await?;
     assert_eq!(stage.take("demo").await?.content.headers.int(RUN), Some(2));
+    daemon.stop().await
+}
+
+/// A run may be over before the command is: what the platform was told of it meanwhile is not the old run's.
+async fn a_new_run_that_died_at_once_is_listed_although_the_old_one_is_taken_out(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let daemon = stage.daemon();
+    let letter = stage.die("demo.add", FaultKind::Exhausted).await?;
+    stage.listed(1).await?;
+    stage.is(id_of(&letter), 0, TaskState::Failure).await?;
+    let mut new_run = letter.clone();
+    new_run.headers.set(RUN, 1);
+    let message = StoredMessage {
+        exchange: stage.names.dead.as_str().into(),
+        routing_key: "demo".into(),
+        content: new_run,
+    };
+    let mut batch = Batch::new();
+    batch.dead(counterfoil_sync::dead_letter(message, &stage.names));
+    stage.store.apply(&batch).await?;
+    stage.listed(2).await?;
+    let rerun = ["task", "rerun", id_of(&letter)];
+    stage.program.run(&rerun).await.ends_with(0);
+    let left = stage.listed(1).await?;
+    assert_eq!(left[0]["attempt"], "0.3.0", "{left:?}");
     daemon.stop().await
 }
 

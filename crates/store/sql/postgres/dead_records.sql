@@ -1,7 +1,7 @@
 -- Which dead letters match every filter that is not null, without their messages.
 -- Parameters: 1 service, 2 id of the record or of the task, 3 reason, 4 type, 5 died at this time or
 -- later.
-SELECT id::text, task_id, type, died_at
+SELECT id::text, task_id, type, run, died_at
 FROM dead
 WHERE times > handled
     AND ($1::text IS NULL OR service = $1)

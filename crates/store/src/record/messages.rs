@@ -50,6 +50,8 @@ pub struct DeadRecord {
     /// Type of the task.
     #[sqlx(rename = "type")]
     pub name: Option<String>,
+    /// Which run of it died.
+    pub run: i32,
     /// When it died.
     pub died_at: DateTime<Utc>,
 }

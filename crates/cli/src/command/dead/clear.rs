@@ -70,7 +70,8 @@ async fn clear_one(
     Ok(taken)
 }
 
-/// The whole queue was seen: records of these tasks that are left have no message in it.
+/// The whole queue was seen: records of runs before these that are left have no message in it. The new run may have
+/// died by now, and been told of.
 async fn forget(
     platform: &Platform,
     service: &ServiceName,
@@ -86,7 +87,8 @@ async fn forget(
             .task_id
             .as_deref()
             .and_then(|id| TaskId::new(id).ok());
-        if task_id.is_some_and(|id| runs.contains_key(&id)) {
+        let run = task_id.and_then(|id| runs.get(&id));
+        if run.is_some_and(|run| record.run < *run) {
             batch.forget_dead(record.id);
         }
     }
