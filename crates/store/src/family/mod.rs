@@ -6,22 +6,27 @@ use async_trait::async_trait;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::TaskId;
 
-/// The state of a family of tasks in these states: FAILURE if any failed; else the one that all are in;
-/// else STARTED. `None`: there are none.
+/// The state of a family of tasks in these states: FAILURE if any failed; else the one that all are in; else, when
+/// all are over, REJECTED or REVOKED, as one of them is; else STARTED. `None`: there are none.
 ///
 /// ```
 /// use counterfoil_store::family_status;
-/// use counterfoil_toolbox::TaskState::{Failure, Pending, Started, Success};
+/// use counterfoil_toolbox::TaskState::{Failure, Pending, Revoked, Started, Success};
 ///
 /// assert_eq!(family_status([Success, Success]), Some(Success));
 /// assert_eq!(family_status([Success, Pending]), Some(Started));
 /// assert_eq!(family_status([Success, Pending, Failure]), Some(Failure));
+/// assert_eq!(family_status([Success, Revoked]), Some(Revoked));
 /// ```
 #[must_use]
 pub fn family_status(states: impl IntoIterator<Item = TaskState>) -> Option<TaskState> {
     let join = |all: TaskState, state: TaskState| match (all, state) {
         (TaskState::Failure, _) | (_, TaskState::Failure) => TaskState::Failure,
         (all, state) if all == state => all,
+        (TaskState::Rejected, over) | (over, TaskState::Rejected) if over.is_terminal() => {
+            TaskState::Rejected
+        }
+        (all, state) if all.is_terminal() && state.is_terminal() => TaskState::Revoked,
         _ => TaskState::Started,
     };
     states.into_iter().reduce(join)
@@ -65,13 +70,16 @@ mod tests {
 
     #[test]
     fn a_family_has_the_state_that_all_have_unless_one_failed() {
-        use TaskState::{Failure, Pending, Progress, Revoked, Started, Success};
+        use TaskState::{Failure, Pending, Progress, Rejected, Revoked, Started, Success};
         for (states, family) in [
             (&[][..], None),
             (&[Pending], Some(Pending)),
             (&[Revoked, Revoked], Some(Revoked)),
             (&[Progress, Progress], Some(Progress)),
-            (&[Success, Revoked], Some(Started)),
+            (&[Success, Revoked], Some(Revoked)),
+            (&[Success, Revoked, Success], Some(Revoked)),
+            (&[Success, Rejected, Revoked], Some(Rejected)),
+            (&[Success, Revoked, Pending], Some(Started)),
             (&[Pending, Started, Pending], Some(Started)),
             // What differs once stays different.
             (&[Success, Pending, Success], Some(Started)),

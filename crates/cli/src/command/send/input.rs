@@ -113,9 +113,29 @@ pub(super) fn limit(text: &str) -> Result<Duration, String> {
     Ok(limit)
 }
 
+/// The least that a task is kept: reports about it may come late.
+const KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// How long a task is kept.
+pub(super) fn retention(text: &str) -> Result<Duration, String> {
+    let kept = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    match kept < KEPT {
+        true => Err("an hour is the least, for late reports".to_owned()),
+        false => Ok(kept),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_task_is_kept_for_an_hour_at_least() {
+        assert_eq!(retention("1h"), Ok(Duration::from_secs(3600)));
+        for text in ["10m", "0s", "soon"] {
+            retention(text).expect_err(text);
+        }
+    }
 
     #[test]
     fn a_line_is_arguments_by_keyword_or_by_position() {

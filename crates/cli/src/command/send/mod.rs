@@ -67,7 +67,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "DURATION", value_parser = input::limit)]
     soft_time_limit: Option<Duration>,
     /// Keep it so long once it is over: an hour at least [default: as the daemon's rules say]
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = input::retention)]
     retention: Option<Duration>,
     /// Id of the task [default: a new one]; sent again under the same id, it has one row and may run again
     #[arg(long)]

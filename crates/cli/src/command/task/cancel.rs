@@ -95,7 +95,7 @@ impl Action for Cancel<'_> {
 fn meaning(task: &TaskRow) -> Outcome {
     match Cancelling::of(task) {
         Cancelling::BeforeStart => {
-            Outcome::Done(Some("it has not been started and will not be".to_owned()))
+            Outcome::Done(Some("it was waiting and is not to be started".to_owned()))
         }
         Cancelling::Running {
             worker: Some(worker),
@@ -108,7 +108,10 @@ fn meaning(task: &TaskRow) -> Outcome {
 }
 
 impl Action for CancelFamilies<'_> {
-    const WORDS: Words = WORDS;
+    const WORDS: Words = Words {
+        things: ["task with its family", "tasks with their families"],
+        done: "cancelled",
+    };
 
     fn objection(&self, _: &TaskRow) -> Option<String> {
         // Others of its family may still run.
@@ -146,7 +149,8 @@ impl std::fmt::Display for Members {
         } = self;
         write!(
             f,
-            "its family: {waiting} will not be started, {running} are asked to stop, {over} were over"
+            "of its family, as far as the daemon has heard of it: {waiting} were waiting and are not to be started, \
+             {running} are asked to stop, {over} were over"
         )
     }
 }

@@ -18,7 +18,7 @@ pub(super) async fn cancelling_says_what_it_means_for_each_task(site: Site) -> a
         .ends_with(0);
     assert!(
         ran.stdout
-            .contains("it has not been started and will not be"),
+            .contains("it was waiting and is not to be started"),
         "{ran:?}"
     );
     assert!(
@@ -158,7 +158,7 @@ pub(super) async fn a_family_is_cancelled_from_any_of_its_members(
         .run(&["task", "cancel", "waits1", "--family"])
         .await
         .ends_with(0);
-    let told = "its family: 3 will not be started, 1 are asked to stop, 1 were over";
+    let told = "3 were waiting and are not to be started, 1 are asked to stop, 1 were over";
     assert!(ran.stdout.contains(told), "{ran:?}");
     assert_eq!(site.holding().await, [pair("revoke_family", "root")]);
     for n in 0..3 {
