@@ -1,6 +1,6 @@
 //! What a handler can know and do beside its arguments.
 
-mod numbers;
+mod opened;
 mod sessions;
 
 use crate::blocking::Blocking;
@@ -12,7 +12,7 @@ use counterfoil_toolbox::event::{LogLine, Progress};
 use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::{Task, TaskId, TaskName};
-use numbers::Numbers;
+use opened::Opened;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -68,7 +68,7 @@ pub struct Context {
     cancelled: CancellationToken,
     soft: CancellationToken,
     /// Which sessions this execution has opened.
-    opened: Arc<Numbers>,
+    opened: Arc<Opened>,
 }
 
 impl Context {

@@ -6,6 +6,7 @@ use crate::message::{Envelope, TimeLimits};
 use crate::priority::Priority;
 use crate::task::Task;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -156,6 +157,41 @@ impl SendOptions {
     pub fn family_result(mut self) -> Self {
         self.is_result = true;
         self
+    }
+
+    /// What of it does not follow from a place or a time: an execution that is repeated says the same again.
+    pub(crate) fn lasting(&self) -> Value {
+        // Whole, so that a new option has to be thought of here.
+        let Self {
+            id: _,
+            unique_for,
+            countdown,
+            eta: _,
+            expires: _,
+            time_limits: TimeLimits { hard, soft },
+            max_retries,
+            priority,
+            retention,
+            parent: _,
+            session_id: _,
+            creator,
+            related,
+            identifier,
+            is_result,
+        } = self;
+        json!([
+            unique_for,
+            countdown,
+            hard,
+            soft,
+            max_retries,
+            priority,
+            retention,
+            creator,
+            related,
+            identifier,
+            is_result
+        ])
     }
 
     /// With what is left unsaid as the type `T` has it, where the message has to tell it.

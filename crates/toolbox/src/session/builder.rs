@@ -1,5 +1,7 @@
 //! Putting a session together.
 
+mod identity;
+
 use super::opening::{Finalizer, MOST_SUBTASKS, Opening, Subtask};
 use super::started::SessionError;
 use super::status::ErrorPolicy;
@@ -10,10 +12,6 @@ use crate::producer::{RawTask, SendError, SendOptions};
 use crate::task::Task;
 use serde_json::value::RawValue;
 use std::time::Duration;
-use uuid::Uuid;
-
-/// Where ids of sessions come from that tasks open.
-const OPENED: Uuid = uuid::uuid!("6c1f0d2e-5b0a-5f57-9d0b-9d6d8a1f3b52");
 
 /// A session before it is started: see [the module](super).
 #[derive(Debug, Clone)]
@@ -21,6 +19,8 @@ const OPENED: Uuid = uuid::uuid!("6c1f0d2e-5b0a-5f57-9d0b-9d6d8a1f3b52");
 pub struct Session {
     id: SessionId,
     action: Box<str>,
+    /// What tells it apart from others of equal content, where the sender says so.
+    key: Option<Box<str>>,
     finalizer: RawTask,
     takes_summary: bool,
     finalizer_options: SendOptions,
@@ -59,6 +59,7 @@ impl Session {
         Self {
             id: SessionId::random(),
             action: action.into(),
+            key: None,
             finalizer,
             takes_summary,
             finalizer_options: SendOptions::new(),
@@ -68,6 +69,24 @@ impl Session {
             buffer: None,
             parts: Vec::new(),
         }
+    }
+
+    /// What tells this session apart from others of equal content that the same task opens: `"page-7"`. It is part
+    /// of what its ids follow from, and of no message. Default: none.
+    ///
+    /// A task must give each of its sessions of equal content a key of its own. A context refuses the second
+    /// without one in an execution. But a handler that is executed again and skips the first, by a checkpoint, opens
+    /// the second as the only one: without keys it would take that for the first, and send nothing of it if the first
+    /// has ended. Choose what a repeated execution chooses again: no random number, and no time of day.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into().into());
+        self
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn action(&self) -> &str {
+        &self.action
     }
 
     /// Type of the task that it ends with.
@@ -163,51 +182,6 @@ impl Session {
         let options = self.finalizer_options;
         self.finalizer_options = options.child_of(parent.clone(), root.clone());
         self
-    }
-
-    /// Gives it and all that is in it ids that follow from who opens it, and from what it is: the `nth` session
-    /// [of this content](Self::content_id) that the run `run` of the task `opener` opens. Opened again by an
-    /// execution that is repeated it is the same session, and no other; what differs from the one before is another
-    /// session. A worker's context does this by itself, so the [id](Self::id) from before means nothing then. Ids
-    /// that were chosen by the sender stay.
-    pub fn opened_by(mut self, opener: &TaskId, run: i32, nth: u32) -> Self {
-        let of_opener = Uuid::new_v5(&OPENED, format!("{opener} {run} {nth}").as_bytes());
-        let space = Uuid::new_v5(&of_opener, self.content_id().as_bytes());
-        let id = |what: &str| Uuid::new_v5(&space, what.as_bytes());
-        self.id = SessionId::from(id("session"));
-        for (n, part) in self.parts.iter_mut().enumerate() {
-            let options = std::mem::take(&mut part.options).session(&self.id);
-            part.options = match part.has_own_id {
-                true => options,
-                false => options.id(id(&format!("subtask {n}")).into()),
-            };
-        }
-        self.derived_finalizer = Some(id("finalizer").into());
-        self
-    }
-
-    /// What it does, as an id: that of its action, its policy, and its tasks with their arguments, in order. Of
-    /// other ids only those count that the sender chose.
-    #[must_use]
-    pub fn content_id(&self) -> Uuid {
-        Uuid::new_v5(&OPENED, self.content().as_bytes())
-    }
-
-    /// What it does, as text: tasks with their arguments, in order.
-    fn content(&self) -> String {
-        let mut text = format!("{}\n{}\n", self.action, self.policy.as_str());
-        let parts = self.parts.iter().map(|part| (&part.task, &part.options));
-        let all = std::iter::once((&self.finalizer, &self.finalizer_options)).chain(parts);
-        for (n, (task, options)) in all.enumerate() {
-            let own = n == 0 || self.parts[n - 1].has_own_id;
-            let id = options.id.as_ref().filter(|_| own);
-            let id = id.map_or("", |id| id.as_str());
-            let line = (&task.name, &task.args, &task.kwargs, id);
-            let line = serde_json::to_string(&line).expect("texts are JSON");
-            text.push_str(&line);
-            text.push('\n');
-        }
-        text
     }
 
     /// What tells the platform of it: for those who send messages themselves.

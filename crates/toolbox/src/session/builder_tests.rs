@@ -1,4 +1,5 @@
 use super::*;
+use crate::priority::Priority;
 
 fn raw(name: &str, kwargs: &str) -> RawTask {
     RawTask {
@@ -72,4 +73,50 @@ fn ids_that_the_sender_chose_stay_and_every_subtask_calls_itself_part_of_the_ses
             .iter()
             .all(|part| part.options.session_id.as_ref() == Some(&id))
     );
+}
+
+#[test]
+fn whatever_a_sender_chooses_makes_it_another_session_but_a_time_of_day() {
+    let with = |options: SendOptions| {
+        Session::raw("harvest", raw("harvest.end", "{}"), true)
+            .subtask_raw(raw("harvest.page", "{}"), options)
+    };
+    let (plain, second) = (|| with(SendOptions::new()), Duration::from_secs(1));
+    let options = SendOptions::new;
+    let others = [
+        plain().key("a"),
+        plain().key("b"),
+        plain().estimated(second),
+        plain().buffer(second),
+        plain().policy(ErrorPolicy::Fail),
+        plain().finalizer_options(options().creator("ana")),
+        plain().finalizer_options(options().related("project", "17")),
+        Session::raw("harvest", raw("harvest.end", "{}"), false)
+            .subtask_raw(raw("harvest.page", "{}"), options()),
+        with(options().creator("ana")),
+        with(options().related("project", "17")),
+        with(options().related("project:1", "7")),
+        with(options().identifier("i")),
+        with(options().countdown(second)),
+        with(options().time_limit(second)),
+        with(options().soft_time_limit(second)),
+        with(options().max_retries(0)),
+        with(options().priority(Priority::High)),
+        with(options().retention(second)),
+        with(options().family_result()),
+        with(options().id(TaskId::new("mine").expect("valid"))),
+        plain(),
+    ];
+    let contents: std::collections::BTreeSet<_> = others.iter().map(Session::content_id).collect();
+    assert_eq!(contents.len(), others.len(), "{others:#?}");
+    // Reckoned anew by each execution; and who opens it counts beside it.
+    let (now, opener) = (chrono::Utc::now(), TaskId::new("opener").expect("valid"));
+    for same in [
+        plain(),
+        with(options().eta(now)),
+        with(options().expires(now)),
+        plain().child_of(&opener, &opener),
+    ] {
+        assert_eq!(same.content_id(), plain().content_id(), "{same:#?}");
+    }
 }

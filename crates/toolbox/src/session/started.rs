@@ -33,6 +33,16 @@ pub enum SessionError {
         /// What the broker said.
         source: PublishError,
     },
+    /// The execution has opened a session of equal content already, and neither a key nor anything else tells them
+    /// apart: see [`Session::key`](super::Session::key). Nothing of the second was sent. Only a worker's context says
+    /// so.
+    #[error(
+        "this execution has opened a session {action:?} of equal content before; give each of them a key of its own (Session::key)"
+    )]
+    EqualContent {
+        /// What the session is for.
+        action: Box<str>,
+    },
     /// It was aborted before all of its subtasks were sent. No more of them are. Only a worker's context says so;
     /// other senders go on, and none of what they send is run.
     #[error("session {id} was aborted before all of its subtasks were sent")]
@@ -58,7 +68,7 @@ pub struct StartedSession {
     /// How it stands: [`SessionStatus::Ongoing`], unless an earlier execution of the task that opens it had opened
     /// it, and it has ended since. Nothing was sent then. Its finalizer has been told how it ended, as it would have
     /// been without the repetition, so most handlers need not care. One whose time was over may be done once more
-    /// by opening a session of equal content beside it, which is another.
+    /// by opening it under another [key](super::Session::key), which is another session.
     pub status: SessionStatus,
     /// Id of its finalizer, which is sent when it ends.
     pub finalizer: TaskId,

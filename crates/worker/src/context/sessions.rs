@@ -50,14 +50,17 @@ impl Context {
     ///
     /// Its ids follow from this task, its run and what it does ([`Session::opened_by`]). So an execution that is
     /// repeated (its worker was lost, or its handler asked for a retry) opens the same session, if it comes to the
-    /// same subtasks, whatever else it skips or does before. A run that people ask for opens another. Sessions of
-    /// equal content that one execution opens are sessions of their own: the first, the second.
+    /// same subtasks, whatever else it skips or does before. A run that people ask for opens another.
+    ///
+    /// So sessions of equal content (action, tasks, arguments, options) need a [key](Session::key) of their own each:
+    /// in one execution the second without one is refused. That cannot be seen where the handler skips the first by a
+    /// checkpoint: it would then be told of the first, and nothing of the second be sent.
     ///
     /// A repeated execution first asks the platform, mostly for less than a second, what became of the session:
     /// - it is open: its subtasks are sent again. One that was sent before may run twice, and counts once;
     /// - it has ended: nothing is sent, and [`StartedSession::status`] says how. That is
     ///   [`TimedOut`](SessionStatus::TimedOut), too, where some were sent before its time was over: its finalizer
-    ///   was told what is missing. Whoever wants all of it done again opens it once more, as a second one;
+    ///   was told what is missing. Whoever wants all of it done again opens it once more, under another key;
     /// - its time was over before any of it was sent: another one is opened in its place;
     /// - somebody aborted it, or does before all are sent: no more are, and unless the handler returns a success
     ///   this task is REVOKED;
@@ -71,26 +74,29 @@ impl Context {
     /// Cancelled, the session may be open and some of its subtasks sent: then it times out.
     pub async fn start_session(&self, session: Session) -> Result<StartedSession, SessionError> {
         let (opener, run) = (self.task_id(), self.held.envelope.lineage.run);
-        let content = session.content_id();
+        let claim = self.opened.claim(session.content_id());
+        let claim = claim.ok_or_else(|| SessionError::EqualContent {
+            action: session.action().into(),
+        })?;
         let mut session = session.child_of(opener, self.root_id());
-        loop {
-            let number = self.opened.take(content);
-            session = session.opened_by(opener, run, number.value());
+        for nth in 0.. {
+            session = session.opened_by(opener, run, nth);
             match self.resume(&session).await? {
                 Resume::Send => {
                     let started = self.send_session(session).await?;
-                    number.keep();
+                    claim.keep();
                     return Ok(started);
                 }
                 Resume::Leave(status) => {
                     let left = left(&session, status)?;
-                    number.keep();
+                    claim.keep();
                     return Ok(left);
                 }
-                Resume::Replace => number.keep(),
+                Resume::Replace => {}
                 Resume::End => return Err(self.held.opening.begin(session.id()).aborted()),
             }
         }
+        unreachable!("there are fewer sessions than numbers")
     }
 
     /// What to do about a session that an earlier execution may have opened.

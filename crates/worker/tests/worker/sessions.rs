@@ -59,24 +59,51 @@ async fn a_session_that_is_opened_again_is_the_same_one_whichever_others_are_ski
 }
 
 #[tokio::test(start_paused = true)]
-async fn equal_sessions_that_one_execution_opens_are_two_and_the_same_two_when_it_is_repeated() {
+async fn a_second_session_of_equal_content_is_refused_with_what_to_do_and_keys_tell_them_apart() {
     let world = World::new().await;
     let handler = async |_: Act, cx: Context| {
-        let both = tokio::join!(open(&cx, 1), open(&cx, 1));
-        let (one, other) = (both.0?, both.1?);
-        if cx.attempt() == 1 {
-            return Err(TaskError::retry("once more"));
+        let both = tokio::join!(open(&cx, 1), cx.start_session(session(1)));
+        both.0?;
+        let refused = both.1.expect_err("equal content").to_string();
+        assert!(
+            refused.contains("\"harvest\"") && refused.contains("Session::key"),
+            "{refused}"
+        );
+        for key in ["a", "b"] {
+            cx.start_session(session(1).key(key)).await?;
         }
-        Ok(json!([one.subtasks, other.subtasks]))
+        Ok(json!(null))
     };
     let _worker = world.start(|builder| builder.handle(handler));
     let opener = world.send(act("")).await;
     world.told_of(&opener, TaskState::Success).await;
-    let mut ids: Vec<_> = world.openings().into_iter().map(|it| it.id).collect();
-    assert_eq!(ids.len(), 4);
+    let mut ids = world.opened();
+    assert_eq!(ids.len(), 3);
     ids.sort();
     ids.dedup();
-    assert_eq!(ids.len(), 2, "{ids:?}");
+    assert_eq!(ids.len(), 3, "{ids:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_with_a_key_is_opened_though_one_of_equal_content_that_has_ended_is_skipped() {
+    let world = World::new().await;
+    let handler = async |_: Act, cx: Context| {
+        if cx.last_checkpoint::<bool>()?.is_none() {
+            cx.start_session(session(1).key("a")).await?;
+            cx.checkpoint(&true)?;
+            return Err(TaskError::retry("lost before the second"));
+        }
+        let second = cx.start_session(session(1).key("b")).await?;
+        Ok(json!(second.status))
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let opener = world.send(act("")).await;
+    let inquiry = world.inquiry(0).await;
+    let first = world.opened().remove(0);
+    let ended = (inquiry.session_id == first).then_some(SessionStatus::Success);
+    world.answer(&inquiry, ended, 1).await;
+    assert_eq!(world.result_of(&opener).await, json!("ONGOING"));
+    assert_eq!(world.waiting_in("export").await, 2);
 }
 
 /// A handler that opens a session, and is executed twice.
