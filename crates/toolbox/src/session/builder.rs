@@ -101,6 +101,12 @@ impl Session {
         &self.id
     }
 
+    /// Whether an id of a task in it, the finalizer included, is the sender's choice.
+    #[must_use]
+    pub fn has_chosen_ids(&self) -> bool {
+        self.finalizer_options.id.is_some() || self.parts.iter().any(|part| part.has_own_id)
+    }
+
     /// Options of the finalizer: its id, creator, related object, identifier, limits, retries and priority.
     /// The others mean nothing for it. An identifier that another living task of its type has may cost it its
     /// run, as with any task.

@@ -68,7 +68,9 @@ pub struct StartedSession {
     /// How it stands: [`SessionStatus::Ongoing`], unless an earlier execution of the task that opens it had opened
     /// it, and it has ended since. Nothing was sent then. Its finalizer has been told how it ended, as it would have
     /// been without the repetition, so most handlers need not care. One whose time was over may be done once more
-    /// by opening it under another [key](super::Session::key), which is another session.
+    /// by opening it under another [key](super::Session::key), which is another session. That happens by itself where nothing
+    /// of it was sent, but not if an id of its tasks was the sender's choice: they have failed under those ids, and would
+    /// end another session with them. Who wants them done needs other ids, too.
     pub status: SessionStatus,
     /// Id of its finalizer, which is sent when it ends.
     pub finalizer: TaskId,

@@ -17,22 +17,23 @@ enum Resume {
     Send,
     /// It ended, and its finalizer has been told how: there is nothing to do.
     Leave(SessionStatus),
-    /// Nothing of it was ever sent, and its time was over: another one takes its place.
+    /// Nothing of it was ever sent, its time was over, and all its ids follow from it: another one takes its place.
     Replace,
     /// Somebody aborted it.
     End,
 }
 
 impl Resume {
-    /// `answer`: what the platform says, if it says anything.
-    const fn after(answer: Option<Answer>) -> Self {
+    /// `answer`: what the platform says, if it says anything. `has_chosen_ids`: another session would have tasks under
+    /// the same ids, and those have ended as failed.
+    const fn after(answer: Option<Answer>, has_chosen_ids: bool) -> Self {
         let Some(Answer { status, sent }) = answer else {
             return Self::Send;
         };
         match status {
             None | Some(SessionStatus::Ongoing) => Self::Send,
             Some(SessionStatus::Aborting | SessionStatus::Aborted) => Self::End,
-            Some(SessionStatus::TimedOut) if sent == 0 => Self::Replace,
+            Some(SessionStatus::TimedOut) if sent == 0 && !has_chosen_ids => Self::Replace,
             Some(
                 status @ (SessionStatus::Success
                 | SessionStatus::CompletedWithErrors
@@ -61,7 +62,9 @@ impl Context {
     /// - it has ended: nothing is sent, and [`StartedSession::status`] says how. That is
     ///   [`TimedOut`](SessionStatus::TimedOut), too, where some were sent before its time was over: its finalizer
     ///   was told what is missing. Whoever wants all of it done again opens it once more, under another key;
-    /// - its time was over before any of it was sent: another one is opened in its place;
+    /// - its time was over before any of it was sent: another one is opened in its place, unless an id of a task in it
+    ///   is the sender's choice ([`Session::has_chosen_ids`]). Those tasks have failed with it, so it is left, as one
+    ///   that has ended;
     /// - somebody aborted it, or does before all are sent: no more are, and unless the handler returns a success
     ///   this task is REVOKED;
     /// - it is not told within 30 s, because no daemon runs, or the worker may not read what is asked of workers:
@@ -113,7 +116,8 @@ impl Context {
         };
         let producer = &self.shared.senders.producer;
         producer.inquire(&inquiry, session.finalizer()).await?;
-        Ok(Resume::after(waiting.answer(ANSWER_WITHIN).await))
+        let answer = waiting.answer(ANSWER_WITHIN).await;
+        Ok(Resume::after(answer, session.has_chosen_ids()))
     }
 
     /// Opens it and sends its subtasks, unless it ends before all are sent.
@@ -151,8 +155,14 @@ mod tests {
     #[test]
     fn what_became_of_a_session_decides_what_is_done_about_it_again() {
         use SessionStatus as S;
-        let after = |status, sent| Resume::after(Some(Answer { status, sent }));
-        assert_eq!(Resume::after(None), Resume::Send);
+        let after = |status, sent| Resume::after(Some(Answer { status, sent }), false);
+        assert_eq!(Resume::after(None, false), Resume::Send);
+        let timed_out = Answer {
+            status: Some(S::TimedOut),
+            sent: 0,
+        };
+        let left = Resume::after(Some(timed_out), true);
+        assert_eq!(left, Resume::Leave(S::TimedOut));
         for (status, sent, then) in [
             (None, 0, Resume::Send),
             (Some(S::Ongoing), 2, Resume::Send),

@@ -187,6 +187,32 @@ async fn a_session_of_which_nothing_was_sent_in_time_is_replaced_by_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_with_an_id_of_its_senders_choice_is_not_replaced_but_told_as_timed_out() {
+    let handler = async |task: Act, cx: Context| {
+        if cx.attempt() == 1 {
+            return Err(TaskError::retry("before it opened anything"));
+        }
+        let own = SendOptions::new().id(id("mine"));
+        let session = match task.what.as_str() {
+            "subtask" => session(1).subtask_raw(raw("export.page", &json!({})), own),
+            _ => session(1).finalizer_options(own),
+        };
+        Ok(json!(cx.start_session(session).await?.status))
+    };
+    for of_sender in ["subtask", "finalizer"] {
+        let world = World::new().await;
+        let _worker = world.start(|builder| builder.handle(handler));
+        let opener = world.send(act(of_sender)).await;
+        let inquiry = world.inquiry(0).await;
+        world
+            .answer(&inquiry, Some(SessionStatus::TimedOut), 0)
+            .await;
+        assert_eq!(world.result_of(&opener).await, json!("TIMED_OUT"));
+        assert!(world.openings().is_empty(), "{:?}", world.openings());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_was_aborted_ends_a_repeated_opener_also_where_that_is_only_an_answer() {
     let world = World::new().await;
     let _worker = world.start(|builder| builder.handle(opens_twice));
