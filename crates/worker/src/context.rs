@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
@@ -67,6 +68,8 @@ pub struct Context {
     executions: i32,
     cancelled: CancellationToken,
     soft: CancellationToken,
+    /// When the soft or else the hard time limit is over.
+    ends_at: Option<Instant>,
     /// Which sessions this execution has opened.
     opened: Arc<Opened>,
 }
@@ -79,6 +82,7 @@ impl Context {
         executions: i32,
         cancelled: CancellationToken,
         soft: CancellationToken,
+        ends_at: Option<Instant>,
     ) -> Self {
         Self {
             shared,
@@ -87,6 +91,7 @@ impl Context {
             executions,
             cancelled,
             soft,
+            ends_at,
             opened: Arc::default(),
         }
     }

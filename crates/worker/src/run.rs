@@ -58,6 +58,8 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     } = start;
     let cancelled = shared.stop.leaving().child_token();
     let soft = cancelled.child_token();
+    let limits = shared.limits.time_of(held, task);
+    let limit = limits.soft.or(limits.hard);
     let context = Context::new(
         shared.clone(),
         held.clone(),
@@ -65,6 +67,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         executions,
         cancelled.clone(),
         soft.clone(),
+        limit.map(|limit| Instant::now() + limit),
     );
     let span = span_of(&context, || {
         tracing::info_span!(
@@ -94,7 +97,6 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         let (state, reporter) = (TaskState::Started, &shared.reporter);
         reporter.entered(live, executions, state, Utc::now());
     }
-    let limits = shared.limits.time_of(held, task);
     let mut running = AssertUnwindSafe(running).catch_unwind();
     let watched = Watched {
         handler: &mut running,

@@ -4,12 +4,25 @@
 //! see [`Session::key`](counterfoil_toolbox::session::Session::key).
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 use uuid::Uuid;
 
-/// The contents of the sessions that an execution has opened, or is opening.
+/// How long it is waited at most to be told what became of a session. Without a daemon nobody says so.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// The part of the handler's time that is left for which it is waited at most: most of it is for what it has to do.
+const PART: u32 = 4;
+
+/// What an execution has opened and asked.
 #[derive(Debug, Default)]
-pub(super) struct Opened(Mutex<HashSet<Uuid>>);
+pub(super) struct Opened {
+    /// The contents of the sessions that it has opened, or is opening.
+    contents: Mutex<HashSet<Uuid>>,
+    /// Nobody has answered a question of it.
+    is_unanswered: AtomicBool,
+}
 
 /// A content in use: until this is dropped, unless it is kept.
 #[derive(Debug)]
@@ -31,8 +44,18 @@ impl Opened {
         })
     }
 
+    /// Nobody has answered: who does not once has mostly gone, and each question more would take as long.
+    pub(super) fn unanswered(&self) {
+        self.is_unanswered.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a question is worth its time.
+    pub(super) fn is_worth_asking(&self) -> bool {
+        !self.is_unanswered.load(Ordering::Relaxed)
+    }
+
     fn all(&self) -> MutexGuard<'_, HashSet<Uuid>> {
-        self.0
+        self.contents
             .lock()
             .expect("no code panics while it holds the lock")
     }
@@ -53,9 +76,23 @@ impl Drop for Claim<'_> {
     }
 }
 
+/// How long it is waited for an answer by a handler that has so much time left.
+pub(super) fn patience(left: Option<Duration>) -> Duration {
+    left.map_or(LONGEST, |left| LONGEST.min(left / PART))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waiting_for_an_answer_takes_a_part_of_the_time_that_is_left_and_never_long() {
+        let seconds = Duration::from_secs;
+        assert_eq!(patience(None), seconds(30));
+        assert_eq!(patience(Some(seconds(3600))), seconds(30));
+        assert_eq!(patience(Some(seconds(40))), seconds(10));
+        assert_eq!(patience(Some(Duration::ZERO)), Duration::ZERO);
+    }
 
     #[test]
     fn one_session_of_a_content_is_opened_and_one_that_failed_may_be_opened_again() {

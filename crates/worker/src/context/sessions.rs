@@ -1,14 +1,12 @@
 //! Sessions that a task opens.
 
 use super::Context;
+use super::opened::patience;
 use crate::control::SessionEnd;
 use counterfoil_toolbox::session::{
     Answer, Inquiry, Session, SessionError, SessionStatus, StartedSession,
 };
-use std::time::Duration;
-
-/// How long a repeated execution waits to be told what became of its session. Without a daemon nobody says so.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+use tokio::time::Instant;
 
 /// What a repeated execution does about a session that an earlier one may have opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +65,9 @@ impl Context {
     ///   that has ended;
     /// - somebody aborted it, or does before all are sent: no more are, and unless the handler returns a success
     ///   this task is REVOKED;
-    /// - it is not told within 30 s, because no daemon runs, or the worker may not read what is asked of workers:
-    ///   its subtasks are sent again, as if it were open.
+    /// - it is not told within 30 s, or a quarter of the time that is left until the handler's soft or else hard time
+    ///   limit, because no daemon runs, or the worker may not read what is asked of workers: its subtasks are sent again,
+    ///   as if it were open. Of sessions that it opens later it does not ask any more.
     ///
     /// # Errors
     /// [`SessionError`]: nothing of it was sent, but for [`SessionError::Aborted`] and [`SessionError::TimedOut`].
@@ -104,7 +103,7 @@ impl Context {
 
     /// What to do about a session that an earlier execution may have opened.
     async fn resume(&self, session: &Session) -> Result<Resume, SessionError> {
-        if self.attempt() <= 1 {
+        if self.attempt() <= 1 || !self.opened.is_worth_asking() {
             return Ok(Resume::Send);
         }
         let Some(waiting) = self.shared.control.expect_answer() else {
@@ -116,7 +115,12 @@ impl Context {
         };
         let producer = &self.shared.senders.producer;
         producer.inquire(&inquiry, session.finalizer()).await?;
-        let answer = waiting.answer(ANSWER_WITHIN).await;
+        let now = Instant::now();
+        let left = self.ends_at.map(|end| end.saturating_duration_since(now));
+        let answer = waiting.answer(patience(left)).await;
+        if answer.is_none() {
+            self.opened.unanswered();
+        }
         Ok(Resume::after(answer, session.has_chosen_ids()))
     }
 

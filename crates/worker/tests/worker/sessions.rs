@@ -13,6 +13,8 @@ use counterfoil_toolbox::session::{Inquiry, Session, SessionStatus, StartedSessi
 use counterfoil_toolbox::{TaskId, TaskState};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::Instant;
 
 fn raw(name: &str, kwargs: &Value) -> RawTask {
     RawTask {
@@ -234,4 +236,24 @@ async fn without_an_answer_a_repeated_opener_sends_all_of_it_again() {
     let told = world.result_of(&opener).await;
     assert_eq!(told[1], json!(SessionStatus::Ongoing));
     assert_eq!(world.opened().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_answer_a_repeated_opener_asks_once_and_keeps_most_of_its_time() {
+    let world = World::new().await;
+    let handler = async |_: Act, cx: Context| {
+        if cx.attempt() == 1 {
+            return Err(TaskError::retry("once more"));
+        }
+        let began = Instant::now();
+        for page in 0..3 {
+            open(&cx, page).await?;
+        }
+        Ok(json!(began.elapsed().as_secs()))
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let options = SendOptions::new().time_limit(Duration::from_secs(40));
+    let opener = world.send_with(act(""), options).await;
+    assert_eq!(world.result_of(&opener).await, json!(10));
+    assert_eq!((world.inquiries(), world.opened().len()), (1, 3));
 }

@@ -199,6 +199,13 @@ impl World {
         openings.map(read).collect()
     }
 
+    /// How many questions after sessions were asked.
+    pub(crate) fn inquiries(&self) -> usize {
+        let told = self.told.borrow();
+        let all = told.objects.iter().filter(|it| it.get("inquiry").is_some());
+        all.count()
+    }
+
     /// Waits for the `nth` question after a session, from 0.
     pub(crate) async fn inquiry(&self, nth: usize) -> Inquiry {
         let find = |told: &Told| {
