@@ -5,7 +5,7 @@ use super::error::SendError;
 use super::send::{Producer, UNDER_WAY};
 use crate::backoff::Backoff;
 use crate::failpoint::{Point, hit};
-use crate::ids::{SessionId, TaskId};
+use crate::ids::TaskId;
 use crate::message::Content;
 use crate::names::TaskName;
 use crate::session::{
@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long the platform's queue may refuse an opening before the session is given up: three confirm
+/// How long the platform's queue may refuse an opening or a question before that is given up: three confirm
 /// time-outs.
 const OPENING: u32 = 3;
 
@@ -42,8 +42,11 @@ impl Producer {
         }
         // As the daemon reads it: whom it refuses would be told too late.
         Opening::read(&content.body, opening.finalizer.task.service())?;
-        self.tell(&opening.id, &opening.finalizer.task, content)
-            .await?;
+        self.tell(&opening.finalizer.task, content, |source| {
+            let id = opening.id.clone();
+            SessionError::NotOpened { id, source }
+        })
+        .await?;
         let unsent = self.send_parts(parts).await;
         Ok(StartedSession {
             id: opening.id,
@@ -62,7 +65,7 @@ impl Producer {
     /// on its way, and the answer comes by the stream that workers read.
     ///
     /// # Errors
-    /// [`SessionError`]: nobody confirmed it, or the broker is away.
+    /// [`SessionError::NotAsked`] when nobody confirmed it, [`SessionError::Send`] when the broker is away.
     ///
     /// # Cancel safety
     /// Cancelled, it may have been asked.
@@ -71,16 +74,20 @@ impl Producer {
         inquiry: &Inquiry,
         finalizer: &TaskName,
     ) -> Result<(), SessionError> {
-        self.tell(&inquiry.session_id, finalizer, inquiry.write())
-            .await
+        self.tell(finalizer, inquiry.write(), |source| {
+            let id = inquiry.session_id.clone();
+            SessionError::NotAsked { id, source }
+        })
+        .await
     }
 
-    /// Tells the platform something about a session that ends with a task `finalizer`.
+    /// Tells the platform something about a session that ends with a task `finalizer`. `untold`: what it means that
+    /// nobody confirmed it.
     async fn tell(
         &self,
-        session: &SessionId,
         finalizer: &TaskName,
         content: Content,
+        untold: impl Fn(PublishError) -> SessionError,
     ) -> Result<(), SessionError> {
         let publication = Arc::new(Publication {
             exchange: self.inner.names.events.clone(),
@@ -106,10 +113,7 @@ impl Producer {
             };
             let again = Instant::now() + backoff.random_wait(tries);
             if !error.is_transient() || again >= deadline {
-                return Err(SessionError::NotOpened {
-                    id: session.clone(),
-                    source: error,
-                });
+                return Err(untold(error));
             }
             tokio::time::sleep_until(again).await;
         }
@@ -145,5 +149,29 @@ impl Producer {
         let parts = futures::stream::iter(parts);
         let sent = parts.map(send).buffered(UNDER_WAY);
         sent.filter_map(std::future::ready).collect().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BrokerSettings;
+    use crate::ids::SessionId;
+    use crate::transport::memory::MemoryBroker;
+    use uuid::Uuid;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_nobody_takes_is_not_told_as_a_session_that_was_not_opened() {
+        let names = BrokerSettings::default().names().expect("default names");
+        // Nothing is declared there.
+        let producer = Producer::new(Arc::new(MemoryBroker::new()), names);
+        let inquiry = Inquiry {
+            id: Uuid::now_v7(),
+            session_id: SessionId::new("s1").expect("valid"),
+        };
+        let finalizer = TaskName::new("harvest.end").expect("valid");
+        let asked = producer.inquire(&inquiry, &finalizer).await;
+        let error = asked.expect_err("nobody takes it").to_string();
+        assert!(error.contains("asked what became of session s1"), "{error}");
     }
 }

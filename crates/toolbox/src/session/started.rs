@@ -6,7 +6,8 @@ use crate::ids::{SessionId, TaskId};
 use crate::producer::SendError;
 use crate::transport::PublishError;
 
-/// A session that was not started: nothing was sent.
+/// A session that was not started: nothing of it was sent, or not all of it, as the variants tell. What an earlier
+/// execution of the same task sent is sent.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -28,6 +29,17 @@ pub enum SessionError {
     /// all the same, and its finalizer run when its time is over.
     #[error("session {id} may not have been opened, and no subtask of it was sent")]
     NotOpened {
+        /// Id of the session.
+        id: SessionId,
+        /// What the broker said.
+        source: PublishError,
+    },
+    /// Nobody confirmed that the platform was asked what an earlier execution of the task has made of it, so this one sent
+    /// nothing of it. The earlier one may have opened it, and sent some of its subtasks. Only a worker's context says so.
+    #[error(
+        "it could not be asked what became of session {id}, so this execution sent nothing of it"
+    )]
+    NotAsked {
         /// Id of the session.
         id: SessionId,
         /// What the broker said.

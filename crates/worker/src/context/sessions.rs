@@ -70,7 +70,8 @@ impl Context {
     ///   as if it were open. Of sessions that it opens later it does not ask any more.
     ///
     /// # Errors
-    /// [`SessionError`]: nothing of it was sent, but for [`SessionError::Aborted`] and [`SessionError::TimedOut`].
+    /// [`SessionError`]: this execution sent nothing of it, but for [`SessionError::Aborted`] and
+    /// [`SessionError::TimedOut`], after which some may be sent. An earlier execution may have sent some or all.
     ///
     /// # Cancel safety
     /// Cancelled, the session may be open and some of its subtasks sent: then it times out.
