@@ -3,6 +3,7 @@
 use super::Context;
 use super::opened::patience;
 use crate::control::SessionEnd;
+use crate::opening::Sending;
 use counterfoil_toolbox::session::{
     Answer, Inquiry, Session, SessionError, SessionStatus, StartedSession,
 };
@@ -96,7 +97,7 @@ impl Context {
                     return Ok(left);
                 }
                 Resume::Replace => {}
-                Resume::End => return Err(self.held.opening.begin(session.id()).aborted()),
+                Resume::End => return Err(self.aborted(self.held.opening.begin(session.id()))),
             }
         }
         unreachable!("there are fewer sessions than numbers")
@@ -133,11 +134,19 @@ impl Context {
         tokio::select! {
             biased;
             end = ends => Err(match end {
-                SessionEnd::Aborted => sending.aborted(),
+                SessionEnd::Aborted => self.aborted(sending),
                 SessionEnd::TimedOut => SessionError::TimedOut { id: id.clone() },
             }),
             started = self.shared.senders.producer.start_session(session) => started,
         }
+    }
+
+    /// Somebody has aborted it, which is the end of this task as well. Whoever ends that may have looked before this was
+    /// known here, as it is where the answer to a question is all that tells of it.
+    fn aborted(&self, sending: Sending<'_>) -> SessionError {
+        let error = sending.aborted();
+        self.held.look_again();
+        error
     }
 }
 

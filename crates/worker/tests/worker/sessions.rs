@@ -13,7 +13,9 @@ use counterfoil_toolbox::session::{Inquiry, Session, SessionStatus, StartedSessi
 use counterfoil_toolbox::{TaskId, TaskState};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
+use std::pin::pin;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 fn raw(name: &str, kwargs: &Value) -> RawTask {
@@ -256,4 +258,40 @@ async fn without_an_answer_a_repeated_opener_asks_once_and_keeps_most_of_its_tim
     let opener = world.send_with(act(""), options).await;
     assert_eq!(world.result_of(&opener).await, json!(10));
     assert_eq!((world.inquiries(), world.opened().len()), (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_goes_on_after_an_abort_that_is_only_an_answer_is_asked_to_end() {
+    static ASKED: Notify = Notify::const_new();
+    static BUSY: Notify = Notify::const_new();
+    static ANSWERED: Notify = Notify::const_new();
+    let world = World::new().await;
+    let handler = async |_: Act, cx: Context| {
+        if cx.attempt() == 1 {
+            return Err(TaskError::retry("once more"));
+        }
+        let mut opening = pin!(cx.start_session(session(1)));
+        tokio::select! {
+            _ = &mut opening => panic!("it was not answered"),
+            () = ASKED.notified() => BUSY.notify_one(),
+        }
+        // It does something else while the answer comes.
+        ANSWERED.notified().await;
+        let aborted = opening.await.expect_err("it was aborted").to_string();
+        cx.cancelled().cancelled().await;
+        Ok(json!([aborted, format!("{:?}", cx.why_cancelled())]))
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let opener = world.send(act("")).await;
+    let inquiry = world.inquiry(0).await;
+    ASKED.notify_one();
+    BUSY.notified().await;
+    world
+        .answer(&inquiry, Some(SessionStatus::Aborted), 1)
+        .await;
+    // By the paused clock: until nobody has anything to do, so until the worker has read it.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    ANSWERED.notify_one();
+    let told = world.result_of(&opener).await;
+    assert_eq!(told[1], json!("Some(Revoked)"), "{told}");
 }
