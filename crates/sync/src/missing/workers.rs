@@ -79,11 +79,15 @@ impl<'a> Told<'a> {
         facts
     }
 
-    /// Whether somebody else consumes the queues of `service`, of which the broker counts so many consumers. `None`:
+    /// Whether somebody else may consume the queues of `service`, of which the broker counts so many consumers. `None`:
     /// nobody can say, since the broker may still count those of a worker that fell silent.
+    ///
+    /// What workers may have ended counts as somebody else's: to wait for him is the lesser fault. A worker that takes
+    /// one task at a time never has a second consumer, nor one whose service is paused any, and whoever consumed
+    /// beside it would pass for those for ever.
     pub(crate) fn are_exceeded(&self, service: &ServiceName, consumers: u32) -> Option<bool> {
         let facts = self.of(service, Facts::default());
-        let is_more = consumers > facts.told.saturating_add(facts.ended);
+        let is_more = consumers > facts.told;
         (!is_more || !facts.has_vanished).then_some(is_more)
     }
 
@@ -145,6 +149,31 @@ mod tests {
         let told = facts(&[worker("running", 5, &hands), worker("draining", 29, &hands)]);
         assert_eq!((told.told, told.untold, told.has_vanished), (6, 2, false));
         assert_eq!(told.ended, 2);
+    }
+
+    #[test]
+    fn whoever_consumes_beside_workers_is_somebody_else_however_few_consumers_those_have() {
+        let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+        let service = ServiceName::new("demo").expect("valid");
+        for (hand, age, consumers, are_exceeded) in [
+            (2, 5, 2, Some(false)),
+            (2, 5, 3, Some(true)),
+            // One that takes a task at a time.
+            (1, 5, 1, Some(false)),
+            (1, 5, 2, Some(true)),
+            // One whose service is paused.
+            (0, 5, 0, Some(false)),
+            (0, 5, 1, Some(true)),
+            // One that vanished.
+            (1, 40, 0, Some(false)),
+            (1, 40, 1, None),
+        ] {
+            let hands = json!({"demo": {"consumers": hand, "untold": 0}});
+            let rows = [worker("running", age, &hands)];
+            let told = Told::new(&names, &rows, now());
+            let found = told.are_exceeded(&service, consumers);
+            assert_eq!(found, are_exceeded, "{hand} {age} {consumers}");
+        }
     }
 
     #[test]

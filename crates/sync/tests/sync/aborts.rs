@@ -1,9 +1,10 @@
 //! Aborted sessions end, and not before it is known what became of their subtasks.
 
 use crate::sessions::{done, raw, session, start, tell, with_status};
-use crate::support::{SOON, World, heartbeat, on_both_pairs};
-use chrono::{DateTime, Utc};
-use counterfoil_store::Batch;
+use crate::support::{FaultyStore, SOON, World, heartbeat, on_both_pairs};
+use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::{Batch, Store};
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind};
@@ -23,6 +24,8 @@ on_both_pairs!(
     an_aborted_session_waits_for_workers_that_may_not_know_of_it,
     an_aborted_session_ends_though_the_worker_of_a_subtask_was_forgotten,
     what_somebody_else_may_still_run_is_not_written_off_before_he_was_gone_for_long,
+    nor_what_he_may_run_beside_a_worker_that_takes_one_task_at_a_time,
+    nor_what_he_may_run_of_a_service_that_is_paused,
 );
 
 /// How long nobody else may have been seen at work.
@@ -42,6 +45,28 @@ async fn abort(world: &World, started: &StartedSession) -> anyhow::Result<DateTi
         Ok(it.and_then(|it| it.published_at))
     })
     .await
+}
+
+/// Waits until the leader has looked who consumes the queues, again and again, for so long.
+async fn watched_for(store: &FaultyStore, time: Duration) -> anyhow::Result<()> {
+    let before = store.watches().len();
+    eventually("the queues to be watched", SOON, async || {
+        // The second look begins when the first is over; the last one may not be.
+        Ok(match store.watches()[before..] {
+            [_, first, .., last, _] => (last - first >= time).then_some(()),
+            _ => None,
+        })
+    })
+    .await
+}
+
+/// Opens a consumer of the queue that takes one task and keeps it.
+async fn taker(world: &World, queue: &QueueName) -> anyhow::Result<Subscription> {
+    let options = SubscribeOptions::new(queue.clone(), 1);
+    let mut taker = Subscription::open(Arc::clone(&world.transport), options);
+    let delivery = tokio::time::timeout(SOON, taker.next()).await?;
+    let _ = delivery.context("a task")?;
+    Ok(taker)
 }
 
 async fn an_aborted_session_ends_though_nobody_works(mut world: World) -> anyhow::Result<()> {
@@ -152,5 +177,54 @@ async fn what_somebody_else_may_still_run_is_not_written_off_before_he_was_gone_
     // He was seen in the last look before.
     let looks = BOUND / 6;
     assert!(left.elapsed() >= BOUND - looks, "{:?}", left.elapsed());
+    Ok(daemon.stop().await?)
+}
+
+async fn nor_what_he_may_run_beside_a_worker_that_takes_one_task_at_a_time(
+    world: World,
+) -> anyhow::Result<()> {
+    beside_a_worker_with_consumers(world, 1).await
+}
+
+async fn nor_what_he_may_run_of_a_service_that_is_paused(world: World) -> anyhow::Result<()> {
+    beside_a_worker_with_consumers(world, 0).await
+}
+
+/// A worker of ours that knows of every order, and somebody who consumes, takes a subtask and stops to consume.
+async fn beside_a_worker_with_consumers(mut world: World, consumers: u32) -> anyhow::Result<()> {
+    world.settings.lost_after = BOUND;
+    let store = FaultyStore::new(&world.store);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    let queue = world.serve("demo").await?;
+    let hand = Hand {
+        consumers,
+        untold: 0,
+    };
+    let _worker = world.beats(move || Heartbeat {
+        hands: BTreeMap::from([(QueueName::new("demo").expect("a name"), hand)]),
+        interval_ms: 60_000,
+        heard_until: Some(Utc::now() + TimeDelta::days(1)),
+        ..heartbeat()
+    });
+    eventually("the worker to be known", SOON, async || {
+        Ok(world.store.workers().await?.pop())
+    })
+    .await?;
+    let first = start(&world, session(1)).await?;
+    let mut ours = Vec::new();
+    for _ in 0..consumers {
+        ours.push(taker(&world, &queue).await?);
+    }
+    abort(&world, &first).await?;
+    with_status(&world, &first.id, SessionStatus::Aborted).await?;
+    let second = start(&world, session(1)).await?;
+    let stranger = taker(&world, &queue).await?;
+    watched_for(&store, BOUND / 4).await?;
+    stranger.close().await;
+    let left = Instant::now();
+    abort(&world, &second).await?;
+    with_status(&world, &second.id, SessionStatus::Aborted).await?;
+    // Had the last look been longer before, the queues would have been unwatched until the next.
+    assert!(left.elapsed() >= BOUND / 2, "{:?}", left.elapsed());
     Ok(daemon.stop().await?)
 }

@@ -18,7 +18,7 @@ use counterfoil_toolbox::ids::TaskId;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Hands everything to another store, except for what it was told to fail.
@@ -39,6 +39,8 @@ pub(crate) struct FaultyStore {
     /// Whether a write, once committed, never returns.
     hangs_after_commit: AtomicBool,
     writes: AtomicUsize,
+    /// When services were asked for.
+    watches: Mutex<Vec<Instant>>,
 }
 
 impl FaultyStore {
@@ -53,6 +55,7 @@ impl FaultyStore {
             refused: Mutex::new(None),
             hangs_after_commit: AtomicBool::new(false),
             writes: AtomicUsize::new(0),
+            watches: Mutex::default(),
         })
     }
 
@@ -123,6 +126,11 @@ impl FaultyStore {
     /// Writes that were committed.
     pub(crate) fn writes(&self) -> usize {
         self.writes.load(Ordering::SeqCst)
+    }
+
+    /// When the leader began to look who consumes the queues of all services.
+    pub(crate) fn watches(&self) -> Vec<Instant> {
+        self.watches.lock().expect("not poisoned").clone()
     }
 
     fn fault(&self, kind: FaultClass) -> StoreError {
@@ -254,6 +262,8 @@ impl Store for FaultyStore {
         self.inner.counts_by_service(since).await
     }
     async fn services(&self) -> Result<Vec<String>, StoreError> {
+        let now = Instant::now();
+        self.watches.lock().expect("not poisoned").push(now);
         self.inner.services().await
     }
     async fn workers(&self) -> Result<Vec<WorkerRow>, StoreError> {
