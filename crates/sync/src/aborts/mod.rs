@@ -15,10 +15,10 @@
 //! most until its time is over.
 
 mod crew;
+mod lookout;
 mod strangers;
 
 use crate::leader::Leading;
-use crate::missing::depth_of;
 use crate::missing::workers::Told as Workers;
 use crate::rescue::{SoundError, Sounding};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -29,10 +29,10 @@ use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{PublisherOptions, Transport, TransportError};
 use crew::Crew;
+use lookout::Lookout;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
-use strangers::{Sight, Strangers};
 use tokio::time::{Instant, sleep};
 
 /// How often sessions are looked for: one look into an index that is mostly empty.
@@ -53,11 +53,10 @@ const AT_ONCE: u32 = 500;
 /// Ends what is left over of aborted sessions. Only the leader does it.
 #[derive(Debug)]
 pub(crate) struct Aborter {
-    transport: Arc<dyn Transport>,
     names: Names,
     store: Arc<dyn Store>,
     sounding: Sounding,
-    strangers: Strangers,
+    lookout: Lookout,
     /// When all services are looked at next, and how often.
     watch_at: Instant,
     watch_every: Duration,
@@ -92,14 +91,14 @@ impl Aborter {
         let [shortest, longest] = WATCHES;
         // What no queue takes must not be taken for sent.
         let publisher = transport.publisher(PublisherOptions::mandatory());
+        let watch_every = (bound / 12).clamp(shortest, longest);
         Self {
-            transport: Arc::clone(transport),
             sounding: Sounding::new(names.clone(), Arc::clone(&store), publisher),
+            lookout: Lookout::new(transport, names.clone(), bound, watch_every),
             names,
             store,
-            strangers: Strangers::new(bound),
             watch_at: Instant::now(),
-            watch_every: (bound / 12).clamp(shortest, longest),
+            watch_every,
         }
     }
 
@@ -158,9 +157,7 @@ impl Aborter {
             let Ok(service) = ServiceName::new(&name) else {
                 continue;
             };
-            let depth = depth_of(&*self.transport, &self.names, &service).await?;
-            let sight = sight(&workers, &service, depth.consumers);
-            self.strangers.note(&name, sight, Instant::now());
+            self.lookout.watch(&service, &workers).await?;
         }
         Ok(())
     }
@@ -173,7 +170,7 @@ impl Aborter {
     ) -> Result<Vec<Told>, AbortError> {
         let workers = self.store.workers().await?;
         let known: BTreeSet<_> = workers.iter().map(|row| row.id.as_str()).collect();
-        self.strangers.know(&known);
+        self.lookout.strangers.know(&known);
         let all = Workers::new(&self.names, &workers, now);
         let mut consumers = HashMap::new();
         let mut told = Vec::new();
@@ -187,21 +184,17 @@ impl Aborter {
                 let Ok(service) = ServiceName::new(subtask.service()) else {
                     continue;
                 };
-                let count = match consumers.get(&service) {
-                    Some(count) => *count,
-                    None => {
-                        let depth = depth_of(&*self.transport, &self.names, &service);
-                        let count = depth.await?.consumers;
-                        let sight = sight(&all, &service, count);
-                        let now = Instant::now();
-                        self.strangers.note(service.as_str(), sight, now);
-                        count
-                    }
+                let counted = match consumers.get(&service) {
+                    Some(counted) => *counted,
+                    None => self.lookout.consumers(&service, &all).await?,
                 };
-                if self.strangers.has_none(service.as_str(), Instant::now()) {
+                let strangers = &self.lookout.strangers;
+                let count =
+                    counted.filter(|_| strangers.has_none(service.as_str(), Instant::now()));
+                if let Some(count) = count {
                     crew.sees(&service, count);
                 }
-                consumers.insert(service, count);
+                consumers.insert(service, counted);
             }
             if !crew.is_unsettled() {
                 let id = session.id.clone();
@@ -221,7 +214,7 @@ impl Aborter {
                 .await?;
             after = page.last().map(|row| row.position);
             let is_last = page.len() < AT_ONCE as usize;
-            let strangers = &mut self.strangers;
+            let strangers = &mut self.lookout.strangers;
             let mut is_gone = |id: &WorkerId| strangers.is_gone(id.as_str(), Instant::now());
             let lost = |row: &SubtaskRow| session.crew.leaves_over(row, &mut is_gone);
             let lost: Vec<_> = page.into_iter().filter(lost).collect();
@@ -240,13 +233,5 @@ impl Aborter {
             tracing::info!(%session_id, count, "subtasks of an aborted session are written off: nobody will run them");
         }
         Ok(())
-    }
-}
-
-fn sight(workers: &Workers<'_>, service: &ServiceName, consumers: u32) -> Sight {
-    match workers.are_exceeded(service, consumers) {
-        Some(false) => Sight::Ours,
-        Some(true) => Sight::Stranger,
-        None => Sight::Unclear,
     }
 }

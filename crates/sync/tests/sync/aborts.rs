@@ -1,7 +1,7 @@
 //! Aborted sessions end, and not before it is known what became of their subtasks.
 
 use crate::sessions::{done, raw, session, start, tell, with_status};
-use crate::support::{FaultyStore, SOON, World, heartbeat, on_both_pairs};
+use crate::support::{FaultyStore, PickyTransport, SOON, World, heartbeat, on_both_pairs};
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::{Batch, Store};
@@ -15,7 +15,7 @@ use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::session::{Session, SessionStatus, StartedSession};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ on_both_pairs!(
     what_somebody_else_may_still_run_is_not_written_off_before_he_was_gone_for_long,
     nor_what_he_may_run_beside_a_worker_that_takes_one_task_at_a_time,
     nor_what_he_may_run_of_a_service_that_is_paused,
+    sessions_end_while_nobody_can_look_at_the_queues_of_another_service,
+    a_service_without_a_queue_costs_one_question_and_its_aborted_session_ends,
 );
 
 /// How long nobody else may have been seen at work.
@@ -226,5 +228,49 @@ async fn beside_a_worker_with_consumers(mut world: World, consumers: u32) -> any
     with_status(&world, &second.id, SessionStatus::Aborted).await?;
     // Had the last look been longer before, the queues would have been unwatched until the next.
     assert!(left.elapsed() >= BOUND / 2, "{:?}", left.elapsed());
+    Ok(daemon.stop().await?)
+}
+
+async fn sessions_end_while_nobody_can_look_at_the_queues_of_another_service(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.lost_after = BOUND;
+    let broker = PickyTransport::of(&mut world);
+    // The first that is looked at, in alphabetical order.
+    let queue = world.serve("broken").await?;
+    broker.refuse(Some(queue));
+    let daemon = world.daemon();
+    let of_another = Session::raw("other", raw("demo.end"), true)
+        .subtask_raw(raw("broken.add"), SendOptions::new());
+    let of_another = start(&world, of_another).await?;
+    let started = start(&world, session(1)).await?;
+    abort(&world, &of_another).await?;
+    abort(&world, &started).await?;
+    with_status(&world, &started.id, SessionStatus::Aborted).await?;
+    // It has waited for longer than the other one, and for this alone.
+    with_status(&world, &of_another.id, SessionStatus::Aborting).await?;
+    broker.refuse(None);
+    with_status(&world, &of_another.id, SessionStatus::Aborted).await?;
+    Ok(daemon.stop().await?)
+}
+
+async fn a_service_without_a_queue_costs_one_question_and_its_aborted_session_ends(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.lost_after = BOUND;
+    let broker = PickyTransport::of(&mut world);
+    let store = FaultyStore::new(&world.store);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    let mistyped = Session::raw("other", raw("demo.end"), true)
+        .subtask_raw(raw("mistyped.add"), SendOptions::new());
+    let mistyped = start(&world, mistyped).await?;
+    let id = mistyped.subtasks[0].as_str();
+    world.row_in(id, TaskState::Unroutable).await?;
+    watched_for(&store, BOUND / 4).await?;
+    let mut asked = broker.asked();
+    asked.retain(|queue| queue.starts_with("mistyped"));
+    assert_eq!(asked, BTreeSet::from(["mistyped".to_owned()]));
+    abort(&world, &mistyped).await?;
+    with_status(&world, &mistyped.id, SessionStatus::Aborted).await?;
     Ok(daemon.stop().await?)
 }

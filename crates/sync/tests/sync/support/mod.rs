@@ -7,6 +7,7 @@ mod faulty_missing;
 mod faulty_outbox;
 mod faulty_sessions;
 mod messages;
+mod picky;
 mod waits;
 mod world;
 
@@ -18,6 +19,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 pub(crate) use daemon::Running;
 pub(crate) use faulty::FaultyStore;
 pub(crate) use messages::{batch, event, heartbeat, id, name, scheduled, settled, task};
+pub(crate) use picky::PickyTransport;
 pub(crate) use world::World;
 
 /// Declares tests that run on both pairs of broker and database.
