@@ -1,4 +1,4 @@
-//! Asking workers for something with no more rights than that.
+//! Asking workers for something with no more rights than that, and questions of workers.
 
 use crate::batch::Batch;
 use crate::control::Asked;
@@ -6,13 +6,21 @@ use crate::error::StoreError;
 use crate::record::ControlRow;
 use async_trait::async_trait;
 use counterfoil_toolbox::control::Order;
+use uuid::Uuid;
 
-/// What whoever may only ask needs. Part of [`Store`](crate::Store).
+/// What is asked by whoever may only ask, and by workers. Part of [`Store`](crate::Store).
 #[async_trait]
 pub trait Asking: Send + Sync {
     /// Writes down what a batch [asks](Batch::ask), and nothing else that is in it: for users of the database
     /// who may not change rows of tasks. The daemon does what it means for those before it passes it on.
     async fn only_ask(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// [Questions about sessions](Batch::inquire) that nobody has answered, oldest first: at most so many, up to
+    /// 10,000.
+    async fn unanswered(&self, limit: u32) -> Result<Vec<ControlRow>, StoreError>;
+
+    /// Removes those of these questions: nobody asks for one that was answered.
+    async fn remove_answered(&self, ids: &[Uuid]) -> Result<(), StoreError>;
 }
 
 impl Batch {
@@ -36,6 +44,18 @@ macro_rules! implement_asking {
                     return Ok(());
                 }
                 self.only_ask_now(batch).await
+            }
+
+            async fn unanswered(&self, limit: u32) -> Result<Vec<ControlRow>, StoreError> {
+                let rows = query_as(self.sql.unanswered).bind(row_limit(limit));
+                self.all("list questions about sessions", rows).await
+            }
+
+            async fn remove_answered(&self, ids: &[Uuid]) -> Result<(), StoreError> {
+                let ids: Vec<_> = ids.iter().map(Uuid::to_string).collect();
+                let ids = Self::texts(ids.iter().map(String::as_str));
+                let answered = query(self.sql.delete_answered).bind(ids);
+                self.execute("remove what was answered", answered).await
             }
         }
     };

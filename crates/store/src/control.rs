@@ -131,7 +131,7 @@ impl Batch {
     }
 
     /// Adds that somebody asks what has become of a session, `at` a time of whoever hears it. The answer is found
-    /// when it is [published](crate::Store::unpublished_controls), so it is as true as what was written before.
+    /// when it is [published](crate::Asking::unanswered), so it is as true as what was written before.
     pub fn inquire(&mut self, inquiry: &Inquiry, at: DateTime<Utc>) {
         let order = Order::SessionIs {
             session_id: inquiry.session_id.clone(),

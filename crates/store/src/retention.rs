@@ -86,9 +86,13 @@ pub trait Retention: Send + Sync {
     /// with them, in one transaction, and tells how many went.
     async fn remove_sessions(&self, ids: &[SessionId]) -> Result<usize, StoreError>;
 
-    /// Forgets what was asked of workers and has not held for so long, and which tasks people deleted so long
-    /// ago unless their dead letters are still there.
-    async fn forget_controls(&self, ended_for: Duration) -> Result<(), StoreError>;
+    /// Forgets what was asked of workers and has not held for so long, the oldest first: at most so much, up to
+    /// 10,000. Tells how much that was.
+    async fn forget_controls(&self, ended_for: Duration, limit: u32) -> Result<usize, StoreError>;
+
+    /// Forgets which tasks people deleted so long ago unless their dead letters are still there, the oldest first: at
+    /// most so many, up to 10,000. Tells how many those were.
+    async fn forget_deleted(&self, deleted_for: Duration, limit: u32) -> Result<usize, StoreError>;
 }
 
 /// Why tasks leave the database.
@@ -228,14 +232,27 @@ macro_rules! implement_retention {
                 held.settle(removed)
             }
 
-            async fn forget_controls(&self, ended_for: Duration) -> Result<(), StoreError> {
+            async fn forget_controls(
+                &self,
+                ended_for: Duration,
+                limit: u32,
+            ) -> Result<usize, StoreError> {
                 let statement = query(self.sql.delete_ended_controls)
-                    .bind(crate::retention::seconds(ended_for));
-                self.execute("forget what was asked of workers", statement)
-                    .await?;
-                let statement =
-                    query(self.sql.forget_deleted).bind(crate::retention::seconds(ended_for));
-                self.execute("forget deleted tasks", statement).await
+                    .bind(crate::retention::seconds(ended_for))
+                    .bind(row_limit(limit));
+                self.changed("forget what was asked of workers", statement)
+                    .await
+            }
+
+            async fn forget_deleted(
+                &self,
+                deleted_for: Duration,
+                limit: u32,
+            ) -> Result<usize, StoreError> {
+                let statement = query(self.sql.forget_deleted)
+                    .bind(crate::retention::seconds(deleted_for))
+                    .bind(row_limit(limit));
+                self.changed("forget deleted tasks", statement).await
             }
         }
 

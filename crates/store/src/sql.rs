@@ -17,6 +17,7 @@ pub(crate) struct Statements {
     pub(crate) dead: &'static str,
     pub(crate) dead_records: &'static str,
     pub(crate) dead_services: &'static str,
+    pub(crate) delete_answered: &'static str,
     pub(crate) delete_dead: &'static str,
     pub(crate) delete_ended_controls: &'static str,
     pub(crate) delete_events: &'static str,
@@ -109,6 +110,7 @@ pub(crate) struct Statements {
     pub(crate) tasks: &'static str,
     pub(crate) tasks_of_sessions: &'static str,
     pub(crate) tasks_with_ids: &'static str,
+    pub(crate) unanswered: &'static str,
     pub(crate) unpublished_controls: &'static str,
     pub(crate) unroutable: &'static str,
     pub(crate) unroutable_services: &'static str,
@@ -136,7 +138,7 @@ macro_rules! statements {
         statements!($database:
             aborting_sessions applied_migrations canaries clock complete_sessions controls controls_to_renew
             count_sessions count_unpublished counts_by_service counts_by_state dead dead_records
-            dead_services delete_dead delete_ended_controls delete_events delete_handled_dead
+            dead_services delete_answered delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
             delete_results delete_schedule delete_stray_events delete_stray_logs
             delete_stray_results delete_subtasks delete_tasks deleted_task discard_finalizers discard_refused
@@ -151,8 +153,8 @@ macro_rules! statements {
             retentions retries retry_refused schedules seen_of_sessions services sessions
             sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends subtask_news
             subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
-            tasks_with_ids unpublished_controls unroutable unroutable_services unsent_subtasks
-            unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked
+            tasks_with_ids unanswered unpublished_controls unroutable unroutable_services
+            unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked
             upsert_result upsert_task upsert_worker waiting workers
         )
     };

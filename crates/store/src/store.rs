@@ -190,7 +190,7 @@ pub trait Store:
     async fn controls(&self, filter: &ControlFilter) -> Result<Vec<ControlRow>, StoreError>;
 
     /// What was asked of workers and nobody has published yet, oldest first: at most so many, up to
-    /// 10,000.
+    /// 10,000. [Questions of workers](Asking::unanswered) are none of it.
     async fn unpublished_controls(&self, limit: u32) -> Result<Vec<ControlRow>, StoreError>;
 
     /// What holds and was last published before then, longest ago first: at most so many, up to 10,000.

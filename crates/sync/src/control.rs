@@ -13,6 +13,7 @@ use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -36,6 +37,14 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Rows that are read together.
 const AT_ONCE: u32 = 5000;
 
+/// Questions that are answered together.
+const TOGETHER: u32 = 500;
+const _: () = assert!(TOGETHER as usize <= MOST_PER_MESSAGE);
+
+/// How long questions are answered before what people ask is looked for again. Somebody waits for a cancellation, and
+/// each answer may count 100,000 subtasks.
+const ANSWERING: Duration = Duration::from_secs(1);
+
 /// Publishes what is asked of workers. Only the leader does it, so that it is in order; what two publish
 /// means the same as what one does.
 #[derive(Debug)]
@@ -43,6 +52,15 @@ pub(crate) struct Controls {
     names: Names,
     store: Arc<dyn Store>,
     publisher: Publisher,
+}
+
+/// What is left of the questions about sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Questions {
+    /// There was none.
+    None,
+    /// There may be more.
+    Perhaps,
 }
 
 /// What stopped it.
@@ -96,6 +114,21 @@ impl Controls {
             self.publish_again(self.store.clock().await?).await?;
         }
         loop {
+            self.publish_new().await?;
+            if *renew_at <= Instant::now() {
+                self.renew().await?;
+                *renew_at = Instant::now() + RENEW;
+            }
+            // Last, and a few at a time: nothing else waits for all answers.
+            if self.answer_some().await? == Questions::None {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Publishes what nobody has published yet, but for questions.
+    async fn publish_new(&self) -> Result<(), ControlError> {
+        loop {
             let new = self.store.unpublished_controls(AT_ONCE).await?;
             let is_last = new.len() < AT_ONCE as usize;
             if !new.is_empty() {
@@ -103,14 +136,42 @@ impl Controls {
             }
             self.publish(new).await?;
             if is_last {
-                break;
+                return Ok(());
             }
         }
-        if *renew_at <= Instant::now() {
-            self.renew().await?;
-            *renew_at = Instant::now() + RENEW;
+    }
+
+    /// Answers the oldest questions about sessions; what is left then. All who ask after the same one get the same
+    /// answer.
+    async fn answer_some(&self) -> Result<Questions, ControlError> {
+        let rows = self.store.unanswered(TOGETHER).await?;
+        if rows.is_empty() {
+            return Ok(Questions::None);
         }
-        Ok(())
+        let (began, now) = (Instant::now(), self.store.clock().await?);
+        let (mut known, mut ids) = (HashMap::<&str, Order>::new(), Vec::new());
+        let mut instructions = Vec::new();
+        for row in &rows {
+            let is_late = began.elapsed() >= ANSWERING && !ids.is_empty();
+            if is_late && !known.contains_key(&*row.subject) {
+                break;
+            }
+            ids.push(row.id);
+            let Some(mut instruction) = readable(row, now) else {
+                continue;
+            };
+            match known.get(&*row.subject) {
+                Some(order) => instruction.order = order.clone(),
+                None => {
+                    answer(&*self.store, &mut instruction.order).await?;
+                    known.insert(&row.subject, instruction.order.clone());
+                }
+            }
+            instructions.push(instruction);
+        }
+        self.send(&instructions, now).await?;
+        self.store.remove_answered(&ids).await?;
+        Ok(Questions::Perhaps)
     }
 
     /// Publishes again what still holds.
@@ -136,20 +197,24 @@ impl Controls {
         for rows in rows.chunks(MOST_PER_MESSAGE) {
             // Each its own: a worker that has read one must not seem to know what comes in the next.
             let now = self.store.clock().await?;
-            let mut instructions: Vec<_> =
-                rows.iter().filter_map(|row| readable(row, now)).collect();
-            for instruction in &mut instructions {
-                answer(&*self.store, &mut instruction.order).await?;
-            }
-            if !instructions.is_empty() {
-                self.publisher
-                    .publish(self.message(&instructions, now))
-                    .await?;
-            }
+            let instructions: Vec<_> = rows.iter().filter_map(|row| readable(row, now)).collect();
+            self.send(&instructions, now).await?;
             let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
             self.store.mark_published(&ids, now).await?;
         }
         Ok(())
+    }
+
+    async fn send(
+        &self,
+        instructions: &[Instruction],
+        now: DateTime<Utc>,
+    ) -> Result<(), PublishError> {
+        if instructions.is_empty() {
+            return Ok(());
+        }
+        let message = self.message(instructions, now);
+        self.publisher.publish(message).await
     }
 
     fn message(&self, instructions: &[Instruction], now: DateTime<Utc>) -> Publication {

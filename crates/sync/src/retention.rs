@@ -168,10 +168,28 @@ impl Remover {
         }
     }
 
-    /// Forgets what nobody asks for any more. Histories, results and logs of tasks without a row, whose types
-    /// nobody knows, go when tasks without a rule would; where those are kept for ever, so are these.
+    /// Forgets what nobody asks for any more. What goes wrong with one kind is told, and the next sweep tries it
+    /// again: it is no matter of the others.
     async fn sweep(&self, leading: &Leading) -> Result<(), Ended> {
-        self.store.forget_controls(CONTROLS).await?;
+        let controls = || self.store.forget_controls(CONTROLS, AT_ONCE);
+        unless_deposed(self.forget(leading, controls).await)?;
+        let deleted = || self.store.forget_deleted(CONTROLS, AT_ONCE);
+        unless_deposed(self.forget(leading, deleted).await)?;
+        unless_deposed(self.remove_strays(leading).await)
+    }
+
+    /// Page by page, until one is not full.
+    async fn forget<F>(&self, leading: &Leading, page: impl Fn() -> F) -> Result<(), Ended>
+    where
+        F: Future<Output = Result<usize, StoreError>>,
+    {
+        while self.paced(leading, page()).await? >= AT_ONCE as usize {}
+        Ok(())
+    }
+
+    /// Histories, results and logs of tasks without a row, whose types nobody knows, go when tasks without a rule
+    /// would; where those are kept for ever, so are these.
+    async fn remove_strays(&self, leading: &Leading) -> Result<(), Ended> {
         let Some(keep) = self.rules.default else {
             return Ok(());
         };
@@ -203,6 +221,16 @@ impl Remover {
         tokio::time::sleep(began.elapsed().max(PAUSE)).await;
         Ok(page)
     }
+}
+
+/// Tells by what a step failed; only the end of the leadership ends the others.
+fn unless_deposed(done: Result<(), Ended>) -> Result<(), Ended> {
+    let Err(Ended::Failed(error)) = done else {
+        return done;
+    };
+    let error = ErrorChain(&error);
+    tracing::warn!(%error, "something that nobody asks for any more is kept; the next sweep tries it again");
+    Ok(())
 }
 
 /// Those of `rows` whose time is over, in groups that go together.

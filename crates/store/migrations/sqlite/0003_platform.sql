@@ -243,9 +243,11 @@ CREATE TABLE control (
     -- Since when it does not hold any more; at once for what is said only once.
     ends_at text
 );
-CREATE INDEX control_unpublished ON control (created_date, id) WHERE published_at IS NULL;
+CREATE INDEX control_unpublished ON control (created_date, id) WHERE published_at IS NULL AND kind <> 'session_is';
+CREATE INDEX control_unanswered ON control (created_date, id) WHERE published_at IS NULL AND kind = 'session_is';
 CREATE INDEX control_holds ON control (subject, kind) WHERE ends_at IS NULL;
 CREATE INDEX control_renewal ON control (published_at) WHERE ends_at IS NULL;
+CREATE INDEX control_ended ON control (ends_at) WHERE ends_at IS NOT NULL;
 
 -- Tasks that people deleted: they have no row on purpose.
 CREATE TABLE deleted_task (
@@ -257,6 +259,7 @@ CREATE TABLE deleted_task (
     deleted_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
 CREATE INDEX deleted_task_id ON deleted_task (id);
+CREATE INDEX deleted_task_age ON deleted_task (deleted_at);
 
 -- One row that is written to see whether the database can be written.
 CREATE TABLE probe (

@@ -99,10 +99,20 @@ macro_rules! run_statements {
                 operation: &'static str,
                 query: sqlx::query::Query<'q, Db, <Db as sqlx::Database>::Arguments>,
             ) -> Result<bool, StoreError> {
+                Ok(self.changed(operation, query).await? > 0)
+            }
+
+            /// Runs one writing statement, and tells how many rows it changed.
+            async fn changed<'q>(
+                &self,
+                operation: &'static str,
+                query: sqlx::query::Query<'q, Db, <Db as sqlx::Database>::Arguments>,
+            ) -> Result<usize, StoreError> {
                 let mut held = self.limits.acquire(operation, self.writers()).await?;
                 let done = query.execute(&mut *held);
                 let done = self.limits.within(operation, done).await;
-                Ok(held.settle(done)?.rows_affected() > 0)
+                let count = held.settle(done)?.rows_affected();
+                Ok(usize::try_from(count).unwrap_or(usize::MAX))
             }
 
             /// Runs one writing statement.
@@ -111,12 +121,7 @@ macro_rules! run_statements {
                 operation: &'static str,
                 query: sqlx::query::Query<'q, Db, <Db as sqlx::Database>::Arguments>,
             ) -> Result<(), StoreError> {
-                let mut held = self.limits.acquire(operation, self.writers()).await?;
-                let done = self
-                    .limits
-                    .within(operation, query.execute(&mut *held))
-                    .await;
-                held.settle(done).map(drop)
+                self.changed(operation, query).await.map(drop)
             }
         }
     };

@@ -1,20 +1,26 @@
 //! What people ask of workers gets to the stream that they read.
 
-use crate::support::{SOON, World, id, on_both_pairs, task};
+use crate::sessions::{session, start, with_status};
+use crate::support::{FaultyStore, SOON, World, id, on_both_pairs, task};
 use anyhow::Context;
-use counterfoil_store::{Batch, HeldBack};
+use counterfoil_store::{Batch, HeldBack, Store};
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::control::{Instruction, Order, read};
 use counterfoil_toolbox::names::ServiceName;
+use counterfoil_toolbox::session::{Inquiry, SessionStatus};
 use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
-use counterfoil_toolbox::{TaskState, topology};
+use counterfoil_toolbox::{SessionId, TaskState, topology};
 use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
 
 on_both_pairs!(
     what_is_asked_is_published_once_and_in_order_whoever_leads,
     a_leader_begins_with_what_holds_in_case_the_stream_was_lost,
     nothing_is_lost_while_there_is_no_stream,
     neither_a_cancelled_nor_a_held_task_is_sent_again,
+    questions_about_a_session_come_after_all_else_and_are_answered_together_and_forgotten,
+    what_people_ask_does_not_wait_until_all_questions_are_answered,
 );
 
 fn pause(service: &str) -> Order {
@@ -203,5 +209,87 @@ async fn neither_a_cancelled_nor_a_held_task_is_sent_again(world: World) -> anyh
     world.store.apply(&batch).await?;
     world.ready(&queue, 2).await?;
     assert_eq!(world.row_in("held", TaskState::Pending).await?.rescue, 1);
+    Ok(daemon.stop().await?)
+}
+
+/// Asks after each of these sessions.
+async fn inquire(world: &World, sessions: &[SessionId]) -> anyhow::Result<Vec<Inquiry>> {
+    let inquiry = |session_id: &SessionId| Inquiry {
+        id: Uuid::now_v7(),
+        session_id: session_id.clone(),
+    };
+    let inquiries: Vec<_> = sessions.iter().map(inquiry).collect();
+    ask_all(world, &inquiries).await?;
+    Ok(inquiries)
+}
+
+async fn ask_all(world: &World, inquiries: &[Inquiry]) -> anyhow::Result<()> {
+    let (mut batch, now) = (Batch::new(), world.store.clock().await?);
+    for inquiry in inquiries {
+        batch.inquire(inquiry, now);
+    }
+    world.store.apply(&batch).await?;
+    Ok(())
+}
+
+async fn questions_about_a_session_come_after_all_else_and_are_answered_together_and_forgotten(
+    world: World,
+) -> anyhow::Result<()> {
+    // Two messages full.
+    const QUESTIONS: usize = 600;
+    let daemon = world.daemon();
+    let started = start(&world, session(1)).await?;
+    with_status(&world, &started.id, SessionStatus::Ongoing).await?;
+    daemon.stop().await?;
+    let inquiries = inquire(&world, &vec![started.id.clone(); QUESTIONS]).await?;
+    world.ask([pause("demo")]).await?;
+    let mut stream = world.stream();
+    let store = FaultyStore::new(&world.store);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    assert_eq!(orders(&take(&mut stream, 1).await?), [pause("demo")]);
+    let answers = take(&mut stream, QUESTIONS).await?;
+    let status = Some(SessionStatus::Ongoing);
+    for (answer, inquiry) in answers.iter().zip(&inquiries) {
+        assert_eq!(answer.id, inquiry.id);
+        assert!(
+            matches!(&answer.order, Order::SessionIs { session_id, status: told, .. }
+                if *session_id == started.id && *told == status),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(store.counts(), 2);
+    eventually("the questions to be forgotten", SOON, async || {
+        Ok(world.store.unanswered(1).await?.is_empty().then_some(()))
+    })
+    .await?;
+    // Nobody remembers it: it is answered as if it were new.
+    ask_all(&world, &inquiries[..1]).await?;
+    assert_eq!(take(&mut stream, 1).await?[0].id, inquiries[0].id);
+    Ok(daemon.stop().await?)
+}
+
+async fn what_people_ask_does_not_wait_until_all_questions_are_answered(
+    world: World,
+) -> anyhow::Result<()> {
+    const QUESTIONS: usize = 6;
+    let store = FaultyStore::new(&world.store);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    let mut sessions = Vec::new();
+    for _ in 0..QUESTIONS {
+        let started = start(&world, session(1)).await?;
+        with_status(&world, &started.id, SessionStatus::Ongoing).await?;
+        sessions.push(started.id);
+    }
+    // No two of them are answered before something else is looked for.
+    store.count_slowly(Duration::from_millis(1200));
+    let mut stream = world.stream();
+    inquire(&world, &sessions).await?;
+    take(&mut stream, 1).await?;
+    world.ask([pause("demo")]).await?;
+    let mut before = 1;
+    while orders(&take(&mut stream, 1).await?) != [pause("demo")] {
+        before += 1;
+    }
+    assert!(before < QUESTIONS);
     Ok(daemon.stop().await?)
 }

@@ -17,6 +17,7 @@ mod missing;
 mod outages;
 mod outbox;
 mod rescue;
+mod retention;
 mod schedules;
 mod sessions;
 mod several;

@@ -68,12 +68,12 @@ pub async fn what_is_dead_or_was_published_and_has_no_row_is_found(
     site.execute(&format!("UPDATE deleted_task SET deleted_at = {past}"))
         .await?;
     let days = |days: u64| Duration::from_secs(days * 86_400);
-    store.forget_controls(days(90)).await?;
+    ensure!(store.forget_deleted(days(90), 0).await? == 0);
     ensure!(store.strays().await?.len() == wanted.len());
     site.execute("UPDATE dead SET handled = times").await?;
-    store.forget_controls(days(500)).await?;
+    ensure!(store.forget_deleted(days(500), 0).await? == 0);
     ensure!(store.deleted_task(known.as_str()).await?.is_some());
-    store.forget_controls(days(90)).await?;
+    ensure!(store.forget_deleted(days(90), 0).await? == 1);
     ensure!(store.deleted_task(known.as_str()).await?.is_none());
     Ok(())
 }

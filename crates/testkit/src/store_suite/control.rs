@@ -18,7 +18,7 @@ fn revoke(task_id: &TaskId) -> Order {
     Order::Revoke { task_id, run: 0 }
 }
 
-fn pause() -> Order {
+pub(super) fn pause() -> Order {
     let service = ServiceName::new("demo").expect("valid");
     Order::PauseService { service }
 }
@@ -28,7 +28,7 @@ fn resume() -> Order {
     Order::ResumeService { service }
 }
 
-async fn ask(store: &dyn Store, order: Order) -> anyhow::Result<DateTime<Utc>> {
+pub(super) async fn ask(store: &dyn Store, order: Order) -> anyhow::Result<DateTime<Utc>> {
     let at = store.clock().await?;
     let mut batch = Batch::new();
     batch.ask(order, Some("ana"), at);

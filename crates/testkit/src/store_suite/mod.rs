@@ -7,6 +7,7 @@
 //! ```
 
 pub mod again;
+pub mod asking;
 pub mod books;
 pub mod control;
 pub mod family;
@@ -93,6 +94,8 @@ macro_rules! store_suite {
             again::dead_letters_are_found_by_why_what_and_when,
             again::a_dead_letter_is_listed_until_all_such_messages_were_taken_out,
             control::what_is_asked_is_published_once_in_order,
+            asking::a_question_about_a_session_waits_apart_and_is_gone_once_it_is_answered,
+            asking::what_has_not_held_for_long_is_forgotten_page_by_page,
             control::what_holds_is_the_latest_that_was_not_taken_back,
             control::a_task_that_was_cancelled_before_it_started_is_revoked_at_once,
             control::a_held_task_is_not_sent_again_until_it_is_released,

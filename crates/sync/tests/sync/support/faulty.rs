@@ -39,6 +39,11 @@ pub(crate) struct FaultyStore {
     /// Whether a write, once committed, never returns.
     hangs_after_commit: AtomicBool,
     writes: AtomicUsize,
+    /// Whether what was asked of workers cannot be forgotten.
+    pub(super) keeps_controls: AtomicBool,
+    /// How often subtasks of a session were counted, and how long that takes.
+    pub(super) counts: AtomicUsize,
+    pub(super) counting: Mutex<Duration>,
     /// When services were asked for.
     watches: Mutex<Vec<Instant>>,
 }
@@ -55,6 +60,9 @@ impl FaultyStore {
             refused: Mutex::new(None),
             hangs_after_commit: AtomicBool::new(false),
             writes: AtomicUsize::new(0),
+            keeps_controls: AtomicBool::new(false),
+            counts: AtomicUsize::new(0),
+            counting: Mutex::default(),
             watches: Mutex::default(),
         })
     }
@@ -133,7 +141,7 @@ impl FaultyStore {
         self.watches.lock().expect("not poisoned").clone()
     }
 
-    fn fault(&self, kind: FaultClass) -> StoreError {
+    pub(super) fn fault(&self, kind: FaultClass) -> StoreError {
         StoreError::Database {
             operation: "write a batch",
             server: self.inner.server().into(),

@@ -6,7 +6,20 @@ use counterfoil_store::{
     AbortingSession, SessionFilter, SessionRow, Sessions, StoreError, SubtaskRow,
 };
 use counterfoil_toolbox::SessionId;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+impl FaultyStore {
+    /// How often it was asked how many subtasks of a session were never sent.
+    pub(crate) fn counts(&self) -> usize {
+        self.counts.load(Ordering::SeqCst)
+    }
+
+    /// Takes so long to answer that from now on.
+    pub(crate) fn count_slowly(&self, time: Duration) {
+        *self.counting.lock().expect("not poisoned") = time;
+    }
+}
 
 #[async_trait]
 impl Sessions for FaultyStore {
@@ -30,6 +43,9 @@ impl Sessions for FaultyStore {
         self.inner.unfinished_subtasks(session, after, limit).await
     }
     async fn unsent_subtasks(&self, session: &SessionId) -> Result<i64, StoreError> {
+        self.counts.fetch_add(1, Ordering::SeqCst);
+        let time = *self.counting.lock().expect("not poisoned");
+        tokio::time::sleep(time).await;
         self.inner.unsent_subtasks(session).await
     }
     async fn aborting_sessions(&self, limit: u32) -> Result<Vec<AbortingSession>, StoreError> {

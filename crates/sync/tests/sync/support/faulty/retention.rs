@@ -1,10 +1,18 @@
-//! Removing old tasks, which never fails here.
+//! Removing old tasks, and forgetting what was asked of workers.
 
 use super::FaultyStore;
 use async_trait::async_trait;
-use counterfoil_store::{Cursor, KeptTasks, KnownIds, Removed, Retention, StoreError};
+use counterfoil_store::{Cursor, FaultClass, KeptTasks, KnownIds, Removed, Retention, StoreError};
 use counterfoil_toolbox::ids::{SessionId, TaskId};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+impl FaultyStore {
+    /// Cannot forget what was asked of workers any more.
+    pub(crate) fn keep_controls(&self) {
+        self.keeps_controls.store(true, Ordering::SeqCst);
+    }
+}
 
 #[async_trait]
 impl Retention for FaultyStore {
@@ -39,7 +47,13 @@ impl Retention for FaultyStore {
         self.inner.remove_sessions(ids).await
     }
 
-    async fn forget_controls(&self, ended_for: Duration) -> Result<(), StoreError> {
-        self.inner.forget_controls(ended_for).await
+    async fn forget_controls(&self, ended_for: Duration, limit: u32) -> Result<usize, StoreError> {
+        match self.keeps_controls.load(Ordering::SeqCst) {
+            true => Err(self.fault(FaultClass::Transient)),
+            false => self.inner.forget_controls(ended_for, limit).await,
+        }
+    }
+    async fn forget_deleted(&self, deleted_for: Duration, limit: u32) -> Result<usize, StoreError> {
+        self.inner.forget_deleted(deleted_for, limit).await
     }
 }
