@@ -175,20 +175,43 @@ impl Batch {
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
-            && self.logs.is_empty()
-            && self.parked.is_empty()
-            && self.unparked.is_empty()
-            && self.dead.is_empty()
-            && self.handled.is_empty()
-            && self.forgotten.is_empty()
-            && self.workers.is_empty()
-            && self.canaries.is_empty()
-            && self.markers.is_empty()
-            && self.controls.is_empty()
-            && self.held.is_empty()
-            && self.openings.is_empty()
-            && self.endings.is_empty()
+        // Each by its name: a new one is not forgotten.
+        let Self {
+            tasks,
+            results,
+            lines,
+            logs,
+            parked,
+            unparked,
+            dead,
+            handled,
+            forgotten,
+            workers,
+            canaries,
+            markers,
+            controls,
+            held,
+            openings,
+            endings,
+            discards,
+        } = self;
+        tasks.is_empty()
+            && results.is_empty()
+            && lines.is_empty()
+            && logs.is_empty()
+            && parked.is_empty()
+            && unparked.is_empty()
+            && dead.is_empty()
+            && handled.is_empty()
+            && forgotten.is_empty()
+            && workers.is_empty()
+            && canaries.is_empty()
+            && markers.is_empty()
+            && controls.is_empty()
+            && held.is_empty()
+            && openings.is_empty()
+            && endings.is_empty()
+            && discards.is_empty()
     }
 
     /// Who was asked to run this task, if its tracking copy is in the batch.

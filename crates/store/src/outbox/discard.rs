@@ -59,3 +59,29 @@ macro_rules! discard_step {
     };
 }
 pub(crate) use discard_step;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Deed;
+    use counterfoil_toolbox::TaskState;
+    use counterfoil_toolbox::ids::TaskId;
+    use counterfoil_toolbox::state::Lineage;
+
+    #[test]
+    fn a_batch_that_only_throws_a_message_away_or_writes_history_is_not_empty() {
+        assert!(Batch::new().is_empty());
+        let mut batch = Batch::new();
+        batch.discards.insert(7, None);
+        assert!(!batch.is_empty());
+        let mut batch = Batch::new();
+        let deed = Deed {
+            action: "discard",
+            by: None,
+            at: DateTime::UNIX_EPOCH,
+        };
+        let state = TaskState::Failure;
+        batch.note(&TaskId::random(), Lineage::default(), state, deed);
+        assert!(!batch.is_empty());
+    }
+}
