@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 /// How long more consumers than those of workers have to be seen before somebody else is thought to consume: a
 /// worker that begins is heard of a moment later.
+/// Who consumes for less, or for less than two looks, is not noticed.
 const STRANGER: Duration = Duration::from_secs(30);
 
 /// What one look at the queues of a service finds.
@@ -77,7 +78,7 @@ impl Strangers {
         }
     }
 
-    /// Whether the service was watched for long enough, and nobody else consumed its queues.
+    /// Whether the service was watched for long enough, and nobody else was noticed to consume its queues.
     pub(super) fn has_none(&self, service: &str, now: Instant) -> bool {
         let seen = self.services.get(service);
         seen.is_some_and(|seen| now - seen.quiet_since >= self.bound)
