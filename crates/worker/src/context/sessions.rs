@@ -56,7 +56,10 @@ impl Context {
     /// in one execution the second without one is refused. That cannot be seen where the handler skips the first by a
     /// checkpoint: it would then be told of the first, and nothing of the second be sent.
     ///
-    /// A repeated execution first asks the platform, mostly for less than a second, what became of the session:
+    /// A repeated execution (after a retry or a rescue, or of a message that was delivered before, whether its queue
+    /// counts that or not) first asks the platform, mostly for less than a second, what became of the session. Not
+    /// covered is a second message of this task's id, as of one that was sent twice: it is a first execution, asks
+    /// nothing, and sends the subtasks again, which may run twice and count once. What it is told:
     /// - it is open: its subtasks are sent again. One that was sent before may run twice, and counts once;
     /// - it has ended: nothing is sent, and [`StartedSession::status`] says how. That is
     ///   [`TimedOut`](SessionStatus::TimedOut), too, where some were sent before its time was over: its finalizer
@@ -105,7 +108,7 @@ impl Context {
 
     /// What to do about a session that an earlier execution may have opened.
     async fn resume(&self, session: &Session) -> Result<Resume, SessionError> {
-        if self.attempt() <= 1 || !self.opened.is_worth_asking() {
+        if !self.may_be_repeated() || !self.opened.is_worth_asking() {
             return Ok(Resume::Send);
         }
         let Some(waiting) = self.shared.control.expect_answer() else {
@@ -139,6 +142,12 @@ impl Context {
             }),
             started = self.shared.senders.producer.start_session(session) => started,
         }
+    }
+
+    /// Whether an execution of this message may have come before this one. Not every queue counts deliveries, so one
+    /// that was delivered again without a count is no [attempt](Self::attempt) more.
+    fn may_be_repeated(&self) -> bool {
+        self.attempt() > 1 || self.held.lineage(self.executions).deliveries > 0
     }
 
     /// Somebody has aborted it, which is the end of this task as well. Whoever ends that may have looked before this was

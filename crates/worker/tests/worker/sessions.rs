@@ -7,9 +7,10 @@ use chrono::Utc;
 use counterfoil_toolbox::control::{Instruction, Order, write};
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::ids::SessionId;
-use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::names::{QueueName, TaskName};
 use counterfoil_toolbox::producer::{RawTask, SendOptions};
 use counterfoil_toolbox::session::{Inquiry, Session, SessionStatus, StartedSession};
+use counterfoil_toolbox::transport::{Requeue, SubscribeOptions, Subscription};
 use counterfoil_toolbox::{TaskId, TaskState};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
@@ -294,4 +295,25 @@ async fn a_handler_that_goes_on_after_an_abort_that_is_only_an_answer_is_asked_t
     ANSWERED.notify_one();
     let told = world.result_of(&opener).await;
     assert_eq!(told[1], json!("Some(Revoked)"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_a_queue_without_a_count_delivers_again_asks_before_it_opens() {
+    let world = World::with_classic_queues().await;
+    let opener = world.send(act("")).await;
+    // Somebody had it, and is gone.
+    let queue = QueueName::new("demo").expect("valid");
+    let options = SubscribeOptions::new(queue, 1);
+    let mut lost = Subscription::open(world.transport(), options);
+    let delivery = lost.next().await.expect("the transport lives");
+    let _ = delivery.nack(Requeue::Yes);
+    lost.close().await;
+    let handler = async |_: Act, cx: Context| Ok(json!(open(&cx, 1).await?.status));
+    let _worker = world.start(|builder| builder.handle(handler));
+    let inquiry = world.inquiry(0).await;
+    world
+        .answer(&inquiry, Some(SessionStatus::Success), 1)
+        .await;
+    assert_eq!(world.result_of(&opener).await, json!("SUCCESS"));
+    assert!(world.openings().is_empty());
 }

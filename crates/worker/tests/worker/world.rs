@@ -8,7 +8,7 @@ use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::session::{Inquiry, Opening};
 use counterfoil_toolbox::topology::{
-    Names, QueueSettings, ServiceSettings, apply, platform, service,
+    Names, QueueKind, QueueSettings, ServiceSettings, apply, platform, service,
 };
 use counterfoil_toolbox::transport::memory::MemoryBroker;
 use counterfoil_toolbox::transport::{
@@ -77,10 +77,23 @@ impl World {
         }
     }
 
+    /// The same, and its services have queues that do not count deliveries.
+    pub(crate) async fn with_classic_queues() -> Self {
+        let broker = MemoryBroker::new();
+        Self {
+            broker: broker.clone(),
+            ..Self::with_queues(Arc::new(broker), QueueKind::Classic).await
+        }
+    }
+
     /// The same on any broker.
     pub(crate) async fn on(transport: Arc<dyn Transport>) -> Self {
+        Self::with_queues(transport, QueueKind::Quorum).await
+    }
+
+    async fn with_queues(transport: Arc<dyn Transport>, kind: QueueKind) -> Self {
         let names = BrokerSettings::default().names().expect("default names");
-        declare(&*transport, &names).await;
+        declare(&*transport, &names, kind).await;
         let (to_tests, told) = watch::channel(Told::default());
         let queue = names.events_queue.clone();
         tokio::spawn(listen(transport.clone(), queue, to_tests));
@@ -101,7 +114,7 @@ impl World {
 
     /// Declares again what a test has deleted.
     pub(crate) async fn mend(&self) {
-        declare(&*self.transport, &self.names).await;
+        declare(&*self.transport, &self.names, QueueKind::Quorum).await;
     }
 
     pub(crate) fn builder(&self, settings: WorkerSettings) -> WorkerBuilder {
@@ -296,11 +309,15 @@ impl World {
 }
 
 /// Declares the platform and two services. A busy broker may need more than one try.
-async fn declare(transport: &dyn Transport, names: &Names) {
+async fn declare(transport: &dyn Transport, names: &Names, kind: QueueKind) {
     let mut items = platform(names, QueueSettings::default());
     for name in ["demo", "export"] {
         let name = ServiceName::new(name).expect("valid");
-        items.extend(service(names, &name, &ServiceSettings::default()));
+        let settings = ServiceSettings {
+            kind,
+            ..ServiceSettings::default()
+        };
+        items.extend(service(names, &name, &settings));
     }
     let declared = eventually(
         "the topology to be declared",
