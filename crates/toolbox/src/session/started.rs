@@ -90,6 +90,6 @@ pub struct StartedSession {
     pub subtasks: Vec<TaskId>,
     /// Subtasks that were not sent, or of which nobody knows. The session waits for them until its time
     /// is over, then they count as failed. Sending one again under its id and
-    /// [`SendOptions::session`] is safe.
+    /// [`SendOptions::session`](crate::producer::SendOptions::session) is safe.
     pub unsent: Vec<(TaskId, SendError)>,
 }
