@@ -178,7 +178,7 @@ impl Execution {
     }
 
     /// To the dead queue, then FAILURE.
-    async fn die(&self, fault: TaskFault) {
+    pub(crate) async fn die(&self, fault: TaskFault) {
         let Some(content) = self.held.content() else {
             return self.forget();
         };
@@ -257,13 +257,17 @@ impl Execution {
         self.held.worth_trying_until(&self.shared.stop)
     }
 
-    /// Settles the deliveries without a last event.
+    /// Settles the deliveries without a last event. Who has lost the task takes nothing back: whoever has it by now
+    /// may have told so with the same count, as not every queue counts.
     pub(crate) fn release(&self, settle: impl FnOnce(&Held)) {
-        self.shared.reporter.put_off(self.live, &self.held, None);
+        match self.held.is_ours() {
+            true => self.shared.reporter.put_off(self.live, &self.held, None),
+            false => self.forget(),
+        }
         self.shared.guard.release(&self.held, settle);
     }
 
-    /// The worker is stopped: what is not settled comes back by itself.
+    /// What is not settled comes back by itself, or has: nothing more is told.
     fn forget(&self) {
         self.shared.reporter.abandon(self.live);
     }

@@ -1,8 +1,9 @@
 -- Tasks of a service that wait, about which nothing was heard for a while, and of which no message should be
 -- in the delay levels: in the order of their ids, with what is needed to send them again. Of a retry only
 -- when the message of the coming attempt is known: else its worker has kept it. And those that a worker had
--- which is gone: the broker has taken their messages back, or nobody has them. Only of a first delivery: not every
--- queue counts them, and whoever has a later one may not outrank the worker before.
+-- which is gone: the broker has taken their messages back, or nobody has them. Of those, and of what a worker put
+-- off (its rank is not that of a sending), only of a first delivery: not every queue counts them, and whoever has a
+-- later one may not outrank the worker before.
 -- Parameters: 1 service whose queues their keys lead to, 2 seconds, 3 task id after which they come,
 -- 4 limit.
 SELECT
@@ -10,7 +11,7 @@ SELECT
     headers, properties, delay_bits
 FROM background_task
 WHERE (
-        state = 'PENDING' AND copy_rescue <= rescue
+        state = 'PENDING' AND copy_rescue <= rescue AND (rank = 10 OR deliveries = 0)
         OR state = 'RETRY' AND copy_rescue = rescue AND (copy_executions > executions + tries OR rank = 10)
         OR state IN ('RECEIVED', 'STARTED', 'PROGRESS', 'RETRY') AND copy_rescue <= rescue
             AND copy_executions <= executions + tries AND deliveries = 0 AND lease_until IS NULL

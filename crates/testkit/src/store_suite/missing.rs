@@ -234,6 +234,34 @@ pub async fn a_task_whose_worker_is_gone_is_missing_and_one_whose_worker_lives_i
     Ok(())
 }
 
+/// Of a later delivery another worker may have told already with the same count, whom the one that puts the task off
+/// must not outrank.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_task_that_was_put_off_is_missing_only_after_its_first_delivery(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let (first, later) = (TaskId::random(), TaskId::random());
+    let mut batch = Batch::new();
+    for (id, deliveries) in [(&first, 0), (&later, 1)] {
+        batch.track(&copy(id));
+        for state in [TaskState::Received, TaskState::Pending] {
+            let mut told = event(id, lineage(0, 0, deliveries), state);
+            told.retry_at = None;
+            batch.event(&told);
+        }
+    }
+    site.store().apply(&batch).await?;
+    for id in [&first, &later] {
+        ensure!(row(site, id).await?.state == TaskState::Pending);
+    }
+    an_hour_passes(site).await?;
+    let found = missing(site).await?;
+    ensure!(found.len() == 1 && found[0].task_id == first, "{found:#?}");
+    Ok(())
+}
+
 /// Until then its worker has it: retries are made there too, without another message.
 ///
 /// # Errors

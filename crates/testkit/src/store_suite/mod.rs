@@ -83,6 +83,7 @@ macro_rules! store_suite {
             missing::of_a_task_it_is_known_which_delay_levels_may_have_held_it,
             missing::a_task_that_is_held_delayed_or_under_way_is_not_missing,
             missing::a_task_whose_worker_is_gone_is_missing_and_one_whose_worker_lives_is_not,
+            missing::a_task_that_was_put_off_is_missing_only_after_its_first_delivery,
             missing::a_retry_is_missing_only_with_the_message_of_its_next_attempt,
             identity::the_first_of_those_with_one_identity_stays_and_the_others_are_found,
             identity::a_double_is_revoked_once_and_its_history_names_the_first,

@@ -14,14 +14,14 @@ use counterfoil_toolbox::message::names::DELIVERIES_BEFORE;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::topology::{apply, delay_levels};
-use counterfoil_toolbox::transport::{SubscribeOptions, Subscription};
+use counterfoil_toolbox::transport::{Requeue, SubscribeOptions, Subscription};
 use counterfoil_worker::{Context, TaskError};
 use futures::future::BoxFuture;
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 on_both_transports!(
@@ -223,6 +223,47 @@ async fn a_task_that_was_given_to_another_worker_is_not_retried_by_the_first() {
 #[tokio::test(start_paused = true)]
 async fn a_task_that_was_given_to_another_worker_is_not_buried_by_the_first() {
     goes_on_with_the_worker_that_has_it(|why| TaskError::reject(why.to_owned())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_has_lost_a_task_does_not_say_that_it_waits_while_another_has_it() {
+    let world = World::new().await;
+    let (open, runs) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let opens = open.clone();
+    let keeps_its_place = move |_: Long, _: Context| {
+        let open = opens.clone();
+        async move {
+            open.acquire().await?.forget();
+            Ok(Value::Null)
+        }
+    };
+    let worker = world.start_with(World::one_at_a_time(), |builder| {
+        let builder = builder.handle(keeps_its_place);
+        builder.handle(counting::<Act>(&runs))
+    });
+    world.warm_up().await;
+    // The broker has no message of this one any more.
+    let before = world.send(long()).await;
+    world.told_of(&before, TaskState::Started).await;
+    let task = world.send(act("")).await;
+    world.told_of(&task, TaskState::Received).await;
+    // Whoever comes when the broker is back is faster than whoever tries again now and then.
+    let away = Duration::from_secs(20);
+    world.broker.faults().refuse_connections(away);
+    tokio::time::sleep(away).await;
+    let queue = QueueName::new("demo").expect("valid");
+    let mut another = Subscription::open(world.transport(), SubscribeOptions::new(queue, 1));
+    let taken = in_time("a delivery", another.next()).await;
+    open.add_permits(1);
+    world.told_of(&before, TaskState::Success).await;
+    // Longer than the worker waits for a task of its own.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.states_of(&task), ["RECEIVED"]);
+    let _ = taken.expect("the transport lives").nack(Requeue::Yes);
+    another.close().await;
+    world.told_of(&task, TaskState::Success).await;
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+    assert!(world.is_empty_after(worker, "demo").await);
 }
 
 #[tokio::test(start_paused = true)]
