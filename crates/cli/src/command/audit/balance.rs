@@ -106,6 +106,8 @@ pub(super) struct Queue {
     pub(super) consumers: u32,
     /// The most consumers that living workers have there.
     pub(super) told: u32,
+    /// Messages that living workers have in hand and have said nothing of.
+    pub(super) untold: u32,
 }
 
 /// A message in a dead queue, as the database has it, and its task.
@@ -212,7 +214,9 @@ fn gone_from_queues(facts: &Facts) -> Vec<Finding> {
             // Given back, and perhaps taken again.
             tasks.retain(|open| open.place == Place::Waiting);
         }
-        let missing = tasks.len().saturating_sub(queue.ready as usize);
+        // Of a task that was put off before, its worker tells nothing until it begins.
+        let there = queue.ready.saturating_add(queue.untold);
+        let missing = tasks.len().saturating_sub(there as usize);
         if missing > 0 {
             tasks.sort_by_key(|open| (open.place != Place::Returned, open.due));
             short.push((service, queue, tasks, missing));
@@ -228,22 +232,33 @@ fn gone_from_queues(facts: &Facts) -> Vec<Finding> {
     if missing <= put_off {
         return Vec::new();
     }
-    let named = short.into_iter().flat_map(|(service, queue, tasks, missing)| {
-        let how = match (queue.ready, put_off) {
-            (0, 0) => format!("the queues of {service} are empty"),
-            (ready, 0) => format!(
-                "the queues of {service} have {ready} messages for {} tasks, and the oldest are given out first",
-                tasks.len()
-            ),
-            (ready, put_off) => format!(
-                "the queues of {service} have {ready} messages for {} tasks, and at most {put_off} of those can \
-                 have been put off",
-                tasks.len()
-            ),
-        };
-        tasks.into_iter().take(missing).map(move |open| gone(open, &how))
-    });
+    let named = short
+        .into_iter()
+        .flat_map(|(service, queue, tasks, missing)| {
+            let how = how_gone(service, queue, tasks.len(), put_off);
+            tasks
+                .into_iter()
+                .take(missing)
+                .map(move |open| gone(open, &how))
+        });
     named.collect()
+}
+
+/// Why the messages of some of these tasks must be gone.
+fn how_gone(service: &str, queue: Queue, tasks: usize, put_off: usize) -> String {
+    let Queue { ready, untold, .. } = queue;
+    let queues = match (ready, untold, put_off) {
+        (0, 0, 0) => return format!("the queues of {service} are empty"),
+        (ready, ..) => format!("the queues of {service} have {ready} messages for {tasks} tasks"),
+    };
+    match (untold, put_off) {
+        (0, 0) => format!("{queues}, and the oldest are given out first"),
+        (untold, 0) => format!("{queues}, and workers can have at most {untold} of those"),
+        (0, put_off) => format!("{queues}, and at most {put_off} of those can have been put off"),
+        (untold, put_off) => format!(
+            "{queues}, workers can have at most {untold} of those, and at most {put_off} can have been put off"
+        ),
+    }
 }
 
 fn gone(open: &Open, how: &str) -> Finding {

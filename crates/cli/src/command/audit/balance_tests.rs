@@ -31,6 +31,7 @@ const READY: Queue = Queue {
     ready: 2,
     consumers: 0,
     told: 0,
+    untold: 0,
 };
 
 #[test]
@@ -63,6 +64,7 @@ fn what_was_given_back_to_a_queue_with_consumers_may_be_in_their_hands() {
         ready: 1,
         consumers: 2,
         told: 2,
+        untold: 0,
     };
     let tasks = vec![
         open("back", Place::Returned, 1),
@@ -77,6 +79,7 @@ fn nothing_is_said_of_queues_that_somebody_consumes_who_tells_nothing() {
         ready: 0,
         consumers: 3,
         told: 2,
+        untold: 0,
     };
     let tasks = vec![open("a", Place::Waiting, 1)];
     assert_eq!(named(&facts(tasks.clone(), queue)), [""; 0]);
@@ -96,6 +99,30 @@ fn tasks_that_may_have_been_put_off_are_not_taken_for_gone() {
     assert_eq!(named(&facts), [""; 0]);
     facts.in_levels = 2;
     assert_eq!(named(&facts), ["a", "b"], "one of them is gone");
+}
+
+#[test]
+fn tasks_that_workers_may_have_without_having_said_so_are_not_taken_for_gone() {
+    let tasks = vec![
+        open("young", Place::Waiting, 2),
+        open("old", Place::Waiting, 1),
+    ];
+    let queue = |untold| Queue {
+        ready: 0,
+        consumers: 2,
+        told: 2,
+        untold,
+    };
+    assert_eq!(named(&facts(tasks.clone(), queue(2))), [""; 0]);
+    let findings = balance(&facts(tasks, queue(1)));
+    let [finding] = &findings[..] else {
+        panic!("one of them is gone: {findings:?}");
+    };
+    assert_eq!(finding.task_id.as_deref(), Some("old"));
+    assert!(
+        finding.what.contains("workers can have at most 1 of those"),
+        "{finding:?}"
+    );
 }
 
 #[test]

@@ -94,6 +94,7 @@ impl Look<'_> {
             };
             sum.ready += depth.ready;
             sum.consumers += depth.consumers;
+            sum.untold = sum.untold.saturating_add(untold(living, &queue));
             let readers = living.iter().filter(|worker| reads(worker, &queue));
             let readers = u32::try_from(readers.count()).unwrap_or(u32::MAX);
             sum.told = sum.told.saturating_add(readers.saturating_mul(CONSUMERS));
@@ -215,6 +216,13 @@ impl Look<'_> {
         }
         Ok(())
     }
+}
+
+/// Messages of `queue` that these workers have and have said nothing of.
+fn untold(workers: &[WorkerRow], queue: &QueueName) -> u32 {
+    let hands = workers.iter().map(WorkerRow::in_hand);
+    let untold = hands.filter_map(|hands| Some(hands.get(queue)?.untold));
+    untold.fold(0, u32::saturating_add)
 }
 
 fn reads(worker: &WorkerRow, queue: &QueueName) -> bool {
