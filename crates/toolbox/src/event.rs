@@ -14,7 +14,8 @@ use uuid::Uuid;
 /// One step in the life of a task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
-    /// UUID v7; the same event sent twice keeps its id and counts once.
+    /// UUID v7, or v8 where it follows from what the event says ([`sending_id`](crate::sent::sending_id)): both begin
+    /// with a time. The same event sent twice keeps its id and counts once.
     pub event_id: Uuid,
     /// The task it is about.
     pub task_id: TaskId,

@@ -6,10 +6,11 @@ use super::send::RawTask;
 use crate::ids::{TaskId, hostname};
 use crate::message::{Content, Envelope, encode, names};
 use crate::names::{RoutingKey, TaskName};
+use crate::sent::Stamps;
 use crate::task::Task;
 use crate::text::InvalidText;
 use chrono::{DateTime, Utc};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 /// Largest body that is sent. Default limit of every reader too.
 pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -17,6 +18,9 @@ pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
 /// Who sends, in every message: this process.
 static ORIGIN: LazyLock<Box<str>> =
     LazyLock::new(|| format!("counterfoil{}@{}", std::process::id(), hostname()).into());
+
+/// When this process sent what.
+static STAMPS: Mutex<Stamps> = Mutex::new(Stamps::new());
 
 /// Why rows cannot keep it: what they cut would be equal to others.
 fn bad_identifier(identifier: &str) -> Option<&'static str> {
@@ -83,7 +87,11 @@ impl Draft {
         let mut envelope = Envelope::new(id, task.name);
         options.fill(&mut envelope, now);
         envelope.origin = Some(ORIGIN.clone());
-        envelope.sent_at = Some(now);
+        let mut stamps = STAMPS
+            .lock()
+            .expect("no code panics while it holds the lock");
+        envelope.sent_at = Some(stamps.next(now));
+        drop(stamps);
         let mut content = encode(&envelope, &task.args, &task.kwargs);
         let Envelope { name, id, .. } = envelope;
         content.properties.timestamp = u64::try_from(now.timestamp()).ok();

@@ -49,6 +49,10 @@ pub enum SendError {
     /// The queue is full and refused the task, several times. It will not run, and the platform shows it as
     /// REJECTED, until it is sent again under its id. Where the platform could not be told, since the sender's user may not write events of that
     /// service or the broker went away, this is [`Unknown`](Self::Unknown).
+    ///
+    /// Several senders of one id (see [`unique_for`](crate::producer::SendOptions::unique_for)) are told apart by their clocks: where the
+    /// one that was refused was the later, or the other's clock is behind, a task that waits is shown as REJECTED until a
+    /// worker tells more.
     #[error("the queue of {task} is full")]
     QueueFull {
         /// The task's name.
