@@ -1,16 +1,22 @@
 //! What is too long is cut for people, and said to be.
 
 use crate::stage::{Stage, on_sqlite};
-use counterfoil_store::{Batch, DeadLetter};
+use chrono::{TimeDelta, Utc};
+use counterfoil_store::{Batch, DeadLetter, TrackingCopy};
 use counterfoil_testkit::store_suite::copy_of;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::sent::sending_id;
 use counterfoil_toolbox::session::Opening;
+use counterfoil_toolbox::state::Lineage;
 use serde_json::json;
 
 on_sqlite!(
     a_list_that_is_longer_than_its_limit_says_so,
     long_arguments_are_cut_for_people_and_whole_in_json,
+    a_task_that_was_refused_and_sent_again_is_shown_without_the_refusal,
     whoever_aborts_a_session_may_say_in_whose_name,
 );
 
@@ -78,6 +84,37 @@ async fn long_arguments_are_cut_for_people_and_whole_in_json(stage: Stage) -> an
     let whole = ["task", "show", id.as_str(), "--json"];
     let whole = stage.program.run(&whole).await.ends_with(0).stdout;
     assert!(whole.len() > 250_000, "{} bytes", whole.len());
+    Ok(())
+}
+
+async fn a_task_that_was_refused_and_sent_again_is_shown_without_the_refusal(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let (id, state) = (TaskId::random(), TaskState::Rejected);
+    let sent = |sent_at| -> anyhow::Result<TrackingCopy> {
+        let mut envelope = Envelope::new(id.clone(), "demo.add".parse()?);
+        envelope.sent_at = Some(sent_at);
+        Ok(copy_of(envelope))
+    };
+    let now = Utc::now();
+    let (first, kind) = (Lineage::default(), EventKind::State(state));
+    let mut refused = Event::new(id.clone(), "demo.add".parse()?, first, kind, now);
+    refused.event_id = sending_id(&id, now, state);
+    refused.error = Some(TaskFault::new(FaultKind::QueueFull, "the queue is full"));
+    let mut batch = Batch::new();
+    batch.track(&sent(now)?);
+    batch.event(&refused);
+    stage.store.apply(&batch).await?;
+    let shows = async || {
+        let shown = stage.program.run(&["task", "show", id.as_str()]).await;
+        let shown = shown.ends_with(0).stdout;
+        (shown.contains("PENDING"), shown.contains("REJECTED"))
+    };
+    assert_eq!(shows().await, (false, true));
+    let mut batch = Batch::new();
+    batch.track(&sent(now + TimeDelta::seconds(1))?);
+    stage.store.apply(&batch).await?;
+    assert_eq!(shows().await, (true, false));
     Ok(())
 }
 

@@ -19,7 +19,7 @@ const MOST_TRACEBACK: usize = 20_000;
 struct Whole<'a> {
     #[serde(flatten)]
     task: &'a TaskRow,
-    /// The outcome of its last run, once it has one: a row of `task_result`.
+    /// The outcome of its last run, once that is over: a row of `task_result`.
     task_result: Option<ResultRow>,
     /// What holds of what was asked about it or its family: rows of `control`.
     asked: Vec<ControlRow>,
@@ -30,7 +30,11 @@ pub(super) async fn run(
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let task_result = store.result(&task.task_id, task.run).await?;
+    // One that was refused and sent again waits, whatever it came to before.
+    let task_result = match task.state.is_terminal() {
+        true => store.result(&task.task_id, task.run).await?,
+        false => None,
+    };
     let whole = Whole {
         task,
         task_result,

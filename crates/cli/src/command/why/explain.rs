@@ -85,13 +85,7 @@ fn pending(facts: &Facts) -> Explanation {
             ))
             .remedy(format!("counterfoil outbox discard {}", task.id));
     }
-    if let Some(eta) = task.eta.filter(|eta| *eta > facts.now) {
-        let wait = span(eta - facts.now);
-        return Explanation::new(
-            "delayed",
-            format!("it is not due before {}, in {wait}", shown(eta)),
-        );
-    }
+    // Before the time by which it is due: the copy of one that was put off may have one too.
     if let Some(at) = task.retry_at.filter(|at| *at > facts.now) {
         let wait = span(at - facts.now);
         let answer = format!(
@@ -101,6 +95,13 @@ fn pending(facts: &Facts) -> Explanation {
         return Explanation::new("put_off", answer)
             .detail("it waits in the delay levels, for its turn by a limit of its type or for what people held back")
             .details_of(tokens(facts));
+    }
+    if let Some(eta) = task.eta.filter(|eta| *eta > facts.now) {
+        let wait = span(eta - facts.now);
+        return Explanation::new(
+            "delayed",
+            format!("it is not due before {}, in {wait}", shown(eta)),
+        );
     }
     if facts.is_unsent {
         return Explanation::new(

@@ -96,6 +96,7 @@ fn a_task_that_a_worker_put_off_is_nobodys_and_comes_again() {
     let put_off = |until: TimeDelta| {
         told(TaskState::Pending, |facts| {
             facts.task.retry_at = Some(now() + until);
+            facts.task.eta = facts.task.retry_at;
         })
     };
     let waits = put_off(TimeDelta::seconds(5));
