@@ -4,10 +4,11 @@
 //! `intake.rs` reads the message, `place.rs` waits for a place, `run.rs` runs the handler, `outcome.rs`
 //! decides what follows, `perform.rs` does it.
 
+use crate::give_back::give_back_unread;
 use crate::held::{Held, Unusable};
 use crate::intake::take_in;
 use crate::outcome::{Ended, Facts, decide};
-use crate::panic::{self, PanicNote};
+use crate::panic;
 use crate::registry::Registered;
 use crate::report::Live;
 use crate::retry::Tally;
@@ -17,21 +18,17 @@ use chrono::Utc;
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::event::TaskFault;
 use counterfoil_toolbox::failpoint::{Point, hit};
-use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::task::{Ack, TaskOptions};
 use counterfoil_toolbox::topology::SERVICE_DELIVERY_LIMIT;
-use counterfoil_toolbox::transport::{Delivery, Requeue};
+use counterfoil_toolbox::transport::Delivery;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a task stays here that came back after a panic and panicked once more. No place is kept for it.
-const BETWEEN_PANICS: Duration = Duration::from_secs(1);
-
 /// Takes one delivery to its end. Handlers are caught by themselves; should the worker's own code panic, the broker
-/// gets the message back and counts that, so what always panics ends dead.
+/// gets the message back, and what always panics ends dead (`give_back.rs`).
 pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
     let mut here = Some(delivery);
     let taking_in = async {
@@ -41,17 +38,12 @@ pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
     let held = match AssertUnwindSafe(taking_in).catch_unwind().await {
         Ok(Some(held)) => held,
         Ok(None) => return,
-        Err(payload) => return give_back_unread(here, &panic::note_of(payload)),
+        Err(payload) => {
+            let note = panic::note_of(payload);
+            return Box::pin(give_back_unread(&shared, here, &note)).await;
+        }
     };
-    let mut execution = Execution {
-        live: shared.reporter.open(&held),
-        tally: Tally::of(&held),
-        shared,
-        held,
-        again: None,
-        ran_for: None,
-        since: Instant::now(),
-    };
+    let mut execution = Execution::of(shared, held);
     let seen_through = AssertUnwindSafe(execution.see_through())
         .catch_unwind()
         .await;
@@ -59,15 +51,6 @@ pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
         let note = panic::note_of(payload);
         Box::pin(execution.give_back_after(&note)).await;
     }
-}
-
-fn give_back_unread(delivery: Option<Delivery>, note: &PanicNote) {
-    let task_id = delivery
-        .as_ref()
-        .and_then(|it| it.content.headers.text("id"));
-    tracing::error!(task_id, error = %note, "reading a message panicked: the broker gets it back");
-    // Stale: it goes back anyway.
-    let _ = delivery.map(|delivery| delivery.nack(Requeue::Yes));
 }
 
 /// A task that this worker sees through, over as many executions as it can do without the broker.
@@ -104,19 +87,16 @@ pub(crate) enum Next {
 }
 
 impl Execution {
-    /// Gives the task away after a panic of the worker's own code. Its place and token are free by now: they went
-    /// with what panicked. What was taken over is nobody's message: it comes again when its lease ends.
-    async fn give_back_after(&self, note: &PanicNote) {
-        let Envelope { id, name, .. } = &self.held.envelope;
-        tracing::error!(task_id = %id, task_name = %name, error = %note, "the worker panicked over a task: the broker gets it back");
-        if self.held.lineage(self.tally.executions).deliveries > 0 {
-            // Not every broker counts what comes back.
-            let pause = tokio::time::sleep(BETWEEN_PANICS);
-            let _ = self.shared.stop.draining().run_until_cancelled(pause).await;
-        }
-        // Whatever panicked may have held a lock that this needs.
-        if panic::catch(|| self.release(Held::hand_back)).is_err() {
-            self.held.hand_back();
+    /// The first one of a task in hand.
+    pub(crate) fn of(shared: Arc<Shared>, held: Arc<Held>) -> Self {
+        Self {
+            live: shared.reporter.open(&held),
+            tally: Tally::of(&held),
+            shared,
+            held,
+            again: None,
+            ran_for: None,
+            since: Instant::now(),
         }
     }
 

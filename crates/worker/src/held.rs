@@ -43,11 +43,12 @@ impl Key {
     }
 }
 
-/// How often a task had been delivered before. Classic queues do not count, but say that its message was.
-fn delivered_before(envelope: &Envelope, delivery: &Delivery) -> i32 {
+/// How often a task had been delivered before, with so many deliveries behind its message. Classic queues do not
+/// count, but say that the message was.
+pub(crate) fn delivered_before(behind: i32, delivery: &Delivery) -> i32 {
     let count = i32::try_from(delivery.delivery_count()).unwrap_or(0);
     let of_message = count.max(i32::from(delivery.redelivered));
-    envelope.deliveries_before.saturating_add(of_message)
+    behind.saturating_add(of_message)
 }
 
 /// How long a task whose deliveries are lost waits to be delivered here again. It is time enough to
@@ -153,7 +154,10 @@ impl Held {
     ) -> Self {
         Self {
             key: Key::of(&envelope, &delivery.content),
-            delivered_before: AtomicI32::new(delivered_before(&envelope, &delivery)),
+            delivered_before: AtomicI32::new(delivered_before(
+                envelope.deliveries_before,
+                &delivery,
+            )),
             checkpoint: Mutex::new(envelope.checkpoint.clone()),
             envelope,
             payload,
@@ -179,7 +183,7 @@ impl Held {
     /// gone are forgotten: the broker has taken them back.
     pub(crate) fn adopt(&self, mut delivery: Delivery) {
         // What is told from now on must come after what others told of the deliveries between.
-        let count = delivered_before(&self.envelope, &delivery);
+        let count = delivered_before(self.envelope.deliveries_before, &delivery);
         self.delivered_before.fetch_max(count, Ordering::Relaxed);
         let mut deliveries = self.deliveries();
         if deliveries.taken_over.is_some() {

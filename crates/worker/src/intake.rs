@@ -5,7 +5,7 @@ use crate::held::{Held, Key, Unusable};
 use crate::publish::Sent;
 use crate::shared::Shared;
 use counterfoil_toolbox::event::{FaultKind, TaskFault};
-use counterfoil_toolbox::message::{TaskMessage, Undecodable};
+use counterfoil_toolbox::message::{Content, TaskMessage, Undecodable};
 use counterfoil_toolbox::transport::{Delivery, Requeue};
 use std::sync::Arc;
 
@@ -26,13 +26,8 @@ pub(crate) async fn take_in(shared: &Shared, here: &mut Option<Delivery>) -> Opt
             return None;
         }
     };
-    // Before RabbitMQ 4.0.3 such copies reach queues that their sender may not write to.
     let delivery = here.as_ref()?;
-    let headers = &delivery.content.headers;
-    let by_copy = ["CC", "BCC"]
-        .into_iter()
-        .find(|name| headers.get(name).is_some());
-    let payload = match by_copy {
+    let payload = match by_copy(&delivery.content) {
         Some(name) => Err(Unusable::Refused(format!("it was sent by a {name} header"))),
         None => payload,
     };
@@ -41,6 +36,13 @@ pub(crate) async fn take_in(shared: &Shared, here: &mut Option<Delivery>) -> Opt
     shared.guard.enter(&key, here.take()?, |delivery| {
         Held::new(envelope, payload, service, delivery)
     })
+}
+
+/// The header by which a message came as a copy. Before RabbitMQ 4.0.3 those reach queues that their sender may not
+/// write to.
+pub(crate) fn by_copy(content: &Content) -> Option<&'static str> {
+    let is_there = |name: &&str| content.headers.get(name).is_some();
+    ["CC", "BCC"].into_iter().find(is_there)
 }
 
 /// A message without a usable id: there is no task to report on, only a message to keep.

@@ -46,6 +46,7 @@ pub mod layer;
 
 mod execute;
 mod gate;
+mod give_back;
 mod intake;
 mod lease;
 mod queues;

@@ -9,7 +9,7 @@ use counterfoil_toolbox::delay::{InvalidDelay, delayed_key, without_delay};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::message::names::PASSES;
 use counterfoil_toolbox::message::{Content, Envelope, Payload, encode_again};
-use counterfoil_toolbox::names::RoutingKey;
+use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publication, TransportError};
 use std::time::Duration;
@@ -81,7 +81,7 @@ pub(crate) async fn send_copy(
 }
 
 /// `false`: the worker stopped, or the transport was closed, before the broker could be asked.
-async fn declare_levels(shared: &Shared, stop: &CancellationToken) -> bool {
+pub(crate) async fn declare_levels(shared: &Shared, stop: &CancellationToken) -> bool {
     let backoff = Backoff::reconnect(LONGEST_PAUSE);
     let mut tries = 0;
     loop {
@@ -138,29 +138,50 @@ fn copy(
         content.headers.push(PASSES, passes);
     }
     content.properties.timestamp = u64::try_from(now.timestamp()).ok();
-    let own = return_key(names, held);
-    let key = match delayed_key(delay, &own) {
-        Err(InvalidDelay::KeyTooLong { .. }) => delayed_key(delay, &queue_key(names, held))?,
-        other => other?,
+    let came = Came {
+        exchange: &held.exchange,
+        routing_key: &held.routing_key,
+        queue: &held.queue,
     };
     Ok(Publication {
         exchange: names.delay_entry.clone(),
-        routing_key: key,
+        routing_key: came.again_after(delay, names)?,
         content,
     })
 }
 
-/// The key by which the task finds back to its queue.
-fn return_key(names: &Names, held: &Held) -> RoutingKey {
-    if held.exchange.is_default() {
-        queue_key(names, held)
-    } else {
-        without_delay(&held.routing_key)
+/// How a message came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came<'a> {
+    pub(crate) exchange: &'a ExchangeName,
+    pub(crate) routing_key: &'a RoutingKey,
+    pub(crate) queue: &'a QueueName,
+}
+
+impl Came<'_> {
+    /// The key by which its task finds back to its queue after `delay` in the levels.
+    ///
+    /// # Errors
+    /// [`InvalidDelay`] when the levels cannot hold it.
+    pub(crate) fn again_after(
+        self,
+        delay: Duration,
+        names: &Names,
+    ) -> Result<RoutingKey, InvalidDelay> {
+        if self.exchange.is_default() {
+            return delayed_key(delay, &queue_key(names, self.queue));
+        }
+        match delayed_key(delay, &without_delay(self.routing_key)) {
+            Err(InvalidDelay::KeyTooLong { .. }) => {
+                delayed_key(delay, &queue_key(names, self.queue))
+            }
+            other => other,
+        }
     }
 }
 
 /// The bare name of a service, with that of its class, matches the binding of its queue.
-fn queue_key(names: &Names, held: &Held) -> RoutingKey {
-    let (service, class) = (names.service_of(&held.queue), names.class_of(&held.queue));
+fn queue_key(names: &Names, queue: &QueueName) -> RoutingKey {
+    let (service, class) = (names.service_of(queue), names.class_of(queue));
     RoutingKey::new(&format!("{service}{}", class.suffix())).expect("part of a queue's name")
 }

@@ -90,12 +90,31 @@ async fn a_task_over_which_its_worker_panics_goes_back_and_leaves_its_place() ->
 #[tokio::test]
 async fn a_task_over_which_its_worker_always_panics_ends_dead_and_the_worker_goes_on()
 -> anyhow::Result<()> {
+    panics_until_it_is_dead("quorum", "handler-done", 21).await
+}
+
+#[tokio::test]
+async fn what_always_panics_ends_dead_in_a_queue_that_does_not_count_deliveries()
+-> anyhow::Result<()> {
+    panics_until_it_is_dead("classic", "handler-done", 21).await
+}
+
+#[tokio::test]
+async fn what_panics_whenever_it_is_read_ends_dead_in_a_queue_that_does_not_count_deliveries()
+-> anyhow::Result<()> {
+    panics_until_it_is_dead("classic", "delivered", 22).await
+}
+
+/// A task over which its worker panics so many times, at `point`, before the worker says that it is dead.
+async fn panics_until_it_is_dead(queue: &str, point: &str, times: u32) -> anyhow::Result<()> {
     let (vhost, _database, mut platform) = platform().await?;
+    vhost.delete_queue("demo").await?;
+    platform.set("COUNTERFOIL_BROKER__QUEUES__DEMO__TYPE", queue.into());
+    let init = platform.cli(&["init"])?;
+    assert!(init.status.success(), "{init:?}");
     let _daemon = platform.daemon()?;
     let (store, producer) = (platform.store().await?, platform.producer()?);
-    let each: Vec<_> = (1..=21)
-        .map(|n| format!("handler-done:panic@{n}"))
-        .collect();
+    let each: Vec<_> = (1..=times).map(|n| format!("{point}:panic@{n}")).collect();
     let mut worker = platform.worker_with(&[("COUNTERFOIL_FAILPOINT", &each.join(","))])?;
     let culprit = send(&producer, "demo.add", r#"{"x": 1, "y": 2}"#).await?;
     let row = wait_for_state(&*store, culprit.as_str(), TaskState::Failure, PATIENCE).await?;
