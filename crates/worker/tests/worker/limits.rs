@@ -1,11 +1,13 @@
 //! How often tasks begin, how many run at a time, how long, and how often they are retried.
 
+use crate::control_of_workers::until_heard;
 use crate::running::add;
 use crate::tasks::{Act, Add, Patient, act, patient};
 use crate::world::{World, in_time};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::event::{EventKind, FaultKind};
+use counterfoil_toolbox::heartbeat::Heartbeat;
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::rate::Rate;
 use counterfoil_toolbox::task::{Task, TaskOptions};
@@ -204,9 +206,12 @@ async fn a_task_that_its_worker_has_and_puts_off_is_told_to_wait_again_and_once(
         begins.add_permits(1);
         ready(Ok(()))
     };
-    let worker = world.start_with(World::one_at_a_time(), |builder| {
-        builder.handle(waits).handle(rare)
-    });
+    let mut heartbeats = world.heartbeats();
+    let settings = WorkerSettings {
+        heartbeat: Duration::from_secs(1),
+        ..World::one_at_a_time()
+    };
+    let worker = world.start_with(settings, |builder| builder.handle(waits).handle(rare));
     world.warm_up().await;
     let blocks = async || {
         let id = world.send(act("")).await;
@@ -228,7 +233,12 @@ async fn a_task_that_its_worker_has_and_puts_off_is_told_to_wait_again_and_once(
     assert!(put_off.retry_at.is_some() && put_off.worker.is_some());
     // It comes again, and stands in line for a place once more.
     blocks().await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    // Another one runs, and only of this one nothing is told.
+    let has_come = |beat: &Heartbeat| {
+        let is_untold = beat.hands.values().any(|hand| hand.untold == 1);
+        is_untold && (beat.processed, beat.running) == (2, 1)
+    };
+    until_heard(&mut heartbeats, has_come).await;
     assert_eq!(opened.available_permits(), 1, "it stood in line");
     open.add_permits(1);
     let done = world.told_of(&put_off.task_id, TaskState::Success).await;
