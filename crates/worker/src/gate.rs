@@ -47,6 +47,8 @@ struct Line {
     next: Instant,
     /// When the last began of those that had to be taken over first, or will.
     taken_over: Option<Instant>,
+    /// How long after that one the next of them begins at the earliest.
+    apart: Duration,
     /// When the last of those comes again that wait here without a slot.
     comes: Instant,
     /// When the last of those that wait at the broker will be let in.
@@ -97,6 +99,8 @@ impl Gate {
     /// `None`: the task has no such limits.
     pub(crate) fn of(options: &TaskOptions, now: Instant) -> Option<Self> {
         let interval = options.rate_limit.map(|rate| rate.interval());
+        // The rate decides who is let in when; of those that are taken over it is about how far they are apart.
+        let apart = interval.map(|interval| interval - interval / LATENESS);
         let places = options.max_concurrency.map(|count| Places {
             free: Arc::new(Semaphore::new(count.into())),
             count,
@@ -108,6 +112,7 @@ impl Gate {
             line: Mutex::new(Line {
                 next: now,
                 taken_over: None,
+                apart: apart.unwrap_or_default(),
                 comes: now,
                 last: now,
                 runtime: FIRST_GUESS,
@@ -157,9 +162,7 @@ impl Gate {
     /// were let in meanwhile.
     pub(crate) fn begin_taken_over(&self, now: Instant) -> Duration {
         let mut line = self.line();
-        // The rate decided who is let in when; here it is about how far they are apart.
-        let apart = self.interval - self.interval / LATENESS;
-        let at = line.taken_over.map_or(now, |last| now.max(last + apart));
+        let at = line.turn_taken_over().map_or(now, |turn| now.max(turn));
         line.taken_over = Some(at);
         at - now
     }
@@ -220,9 +223,16 @@ impl Drop for Here<'_> {
 }
 
 impl Line {
-    /// When the next may be let in: not while others wait to begin that were let in long before their time.
+    /// When the next may begin of those that have to be taken over first, by how far they are apart.
+    fn turn_taken_over(&self) -> Option<Instant> {
+        self.taken_over.map(|last| last + self.apart)
+    }
+
+    /// When the next may be let in: not long before its time, while others wait to begin that were.
     fn next(&self) -> Instant {
-        let waits = self.taken_over.and_then(|last| last.checked_sub(SHORT));
+        let waits = self
+            .turn_taken_over()
+            .and_then(|turn| turn.checked_sub(SHORT));
         waits.map_or(self.next, |waits| waits.max(self.next))
     }
 
@@ -250,134 +260,5 @@ impl Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use counterfoil_toolbox::rate::Rate;
-
-    fn gate(rate: Option<Rate>, places: Option<u16>, now: Instant) -> Gate {
-        let options = TaskOptions {
-            rate_limit: rate,
-            max_concurrency: places,
-            ..TaskOptions::default()
-        };
-        Gate::of(&options, now).expect("it has limits")
-    }
-
-    const fn ms(n: u64) -> Duration {
-        Duration::from_millis(n)
-    }
-
-    #[test]
-    fn a_task_without_limits_has_no_gate() {
-        assert!(Gate::of(&TaskOptions::default(), Instant::now()).is_none());
-    }
-
-    #[test]
-    fn beginnings_are_evenly_spread_and_none_is_owed_after_a_quiet_time() {
-        let now = Instant::now();
-        let gate = gate(Some(Rate::per_second(10)), None, now);
-        assert!(matches!(gate.begin(now), Turn::Now));
-        let Turn::Next(next) = gate.begin(now) else {
-            panic!("nobody else keeps a slot");
-        };
-        assert_eq!(next.begin(now + ms(40)), Some(ms(60)));
-        // Those behind it come one after the other, and without a slot.
-        assert!(matches!(gate.begin(now), Turn::Soon(wait) if wait == ms(200)));
-        assert!(matches!(gate.begin(now), Turn::Soon(wait) if wait == ms(300)));
-        // A little late is not late for the next.
-        assert_eq!(next.begin(now + ms(104)), None);
-        assert_eq!(next.begin(now + ms(150)), Some(ms(50)));
-        drop(next);
-        let later = now + ms(10_000);
-        assert!(matches!(gate.begin(later), Turn::Now));
-        assert!(matches!(gate.begin(later + ms(60)), Turn::Next(_)));
-        assert!(matches!(gate.begin(later + ms(100)), Turn::Now));
-    }
-
-    #[test]
-    fn those_that_were_let_in_while_the_broker_was_away_begin_one_after_the_other() {
-        let now = Instant::now();
-        let gate = gate(Some(Rate::per_second(10)), None, now);
-        let let_in = (0..30_u32).filter(|n| matches!(gate.begin(now + ms(100) * *n), Turn::Now));
-        assert_eq!(let_in.count(), 30);
-        // All of them are taken over at once.
-        let back = now + ms(3000);
-        let waits: Vec<_> = (0..30).map(|_| gate.begin_taken_over(back)).collect();
-        assert!(
-            waits.windows(2).all(|two| two[1] - two[0] == ms(90)),
-            "{waits:?}"
-        );
-        assert_eq!(waits[0], ms(0));
-        // Nobody else is let in before those have begun, but for the last second.
-        assert!(matches!(gate.begin(back), Turn::Later(_)));
-        assert!(gate.is_far(back).is_some());
-        assert!(matches!(gate.begin(back + ms(29 * 90 - 1000)), Turn::Now));
-        // Round trips that differ a little hold nobody up for long.
-        let later = back + ms(60_000);
-        assert_eq!(gate.begin_taken_over(later), ms(0));
-        assert_eq!(gate.begin_taken_over(later + ms(95)), ms(0));
-        assert_eq!(gate.begin_taken_over(later + ms(180)), ms(5));
-    }
-
-    #[test]
-    fn what_has_to_wait_for_long_comes_back_one_after_the_other() {
-        let now = Instant::now();
-        let gate = gate(Some(Rate::per_second(10)), None, now);
-        assert!(matches!(gate.begin(now), Turn::Now));
-        let _next = gate.begin(now);
-        let soon = (0..8).filter(|_| matches!(gate.begin(now), Turn::Soon(_)));
-        assert_eq!(soon.count(), 8, "within this second");
-        let wait = || match gate.begin(now) {
-            Turn::Later(wait) => Some(wait),
-            Turn::Now | Turn::Next(_) | Turn::Soon(_) => None,
-        };
-        let waits: Vec<_> = (0..10_000).map_while(|_| wait()).collect();
-        assert_eq!(waits.len(), 10_000);
-        assert!(waits[0] < waits[1] && waits[1] < waits[2], "{waits:?}");
-        // Nobody comes back after an hour: the line may be shorter by then.
-        assert_eq!(waits.last(), Some(&LONG));
-    }
-
-    #[test]
-    fn a_rate_of_few_in_a_minute_lets_one_begin_and_sends_the_others_away() {
-        let now = Instant::now();
-        let gate = gate(Some(Rate::per_minute(30)), None, now);
-        assert!(matches!(gate.begin(now), Turn::Now));
-        assert!(gate.is_far(now).is_some() && gate.is_far(now + ms(1500)).is_none());
-        assert!(matches!(gate.begin(now), Turn::Later(_)));
-        // Whoever is sent away has taken nothing.
-        assert!(matches!(gate.begin(now + ms(2000)), Turn::Now));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_place_that_will_be_free_soon_is_waited_for_here() {
-        let gate = gate(None, Some(1), Instant::now());
-        (0..100).for_each(|_| gate.ran_for(ms(300)));
-        let first = gate.place().await.expect("free");
-        let frees = async {
-            tokio::time::sleep(ms(300)).await;
-            drop(first);
-        };
-        let (second, ()) = tokio::join!(gate.place(), frees);
-        let _second = second.expect("waited for");
-        // Of those that stand behind it, three have to wait for less than a second.
-        let waits = (0..6).map(|_| gate.stand_here(1, Instant::now()));
-        let here: Vec<_> = waits.filter_map(Result::ok).collect();
-        assert_eq!(here.len(), 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn those_without_a_place_are_spread_by_how_long_tasks_run() {
-        let gate = gate(None, Some(2), Instant::now());
-        let _taken = [gate.place().await, gate.place().await];
-        (0..100).for_each(|_| gate.ran_for(ms(10_000)));
-        // Two places, ten seconds each: one every five.
-        for wait in [ms(5_000), ms(10_000)] {
-            let told = gate.place().await.expect_err("full");
-            assert!(
-                (wait..wait + ms(100)).contains(&(told + ms(50))),
-                "{told:?}"
-            );
-        }
-    }
-}
+#[path = "gate_tests.rs"]
+mod tests;
