@@ -34,12 +34,19 @@ impl Execution {
         let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
             return Ok(());
         };
-        self.pause(wait).await?;
         // Nothing else can be asked of a task that was told to begin.
-        match self.shared.control.objection(&self.held) {
-            Some(Ended::Revoked(revocation)) => Err(Ended::Revoked(revocation)),
-            _ if self.is_expired() => Err(Ended::Expired),
-            _ => Ok(()),
+        let revoked = self.held.until(|| {
+            let objection = self.shared.control.objection(&self.held)?;
+            matches!(objection, Ended::Revoked(_)).then_some(objection)
+        });
+        tokio::select! {
+            biased;
+            revoked = revoked => return Err(revoked),
+            waited = self.pause(wait) => waited?,
+        }
+        match self.is_expired() {
+            true => Err(Ended::Expired),
+            false => Ok(()),
         }
     }
 

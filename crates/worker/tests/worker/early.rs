@@ -10,14 +10,12 @@ use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::message::names::{REASON, RESTARTS};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::producer::SendOptions;
-use counterfoil_toolbox::rate::Rate;
 use counterfoil_toolbox::task::{Ack, TaskOptions};
 use counterfoil_toolbox::{Task, TaskId, TaskState};
 use counterfoil_worker::{BuildFault, Context, Exit, TaskError};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use std::future::ready;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
@@ -69,57 +67,6 @@ async fn the_broker_is_done_with_a_task_before_its_handler_begins(world: World) 
         assert_eq!(done.lease, None);
         assert_eq!(world.states_of(id), ["STARTED", "SUCCESS"]);
     }
-    assert!(world.is_empty_after(worker, "demo").await);
-}
-
-/// At most five in a second.
-#[derive(Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-struct Paced {}
-
-impl Task for Paced {
-    const NAME: &'static str = "demo.paced";
-    type Output = ();
-
-    fn options() -> TaskOptions {
-        TaskOptions {
-            ack: Ack::Early,
-            rate_limit: Some(Rate::per_second(5)),
-            ..TaskOptions::default()
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn tasks_of_a_limited_rate_begin_evenly_after_the_broker_kept_all_of_them_waiting() {
-    const TASKS: usize = 12;
-    let world = World::new().await;
-    let begun: Arc<Mutex<Vec<Instant>>> = Arc::default();
-    let begins = begun.clone();
-    let paced = move |_: Paced, _: Context| {
-        begins.lock().expect("nothing panics").push(Instant::now());
-        ready(Ok(()))
-    };
-    let mut ids = Vec::new();
-    for _ in 0..TASKS {
-        ids.push(world.send(Paced {}).await);
-    }
-    // Nobody can be told that a task begins.
-    let away = Duration::from_secs(10);
-    world.broker.faults().block_publishers(away);
-    let back = Instant::now() + away;
-    let worker = world.start(|builder| builder.handle(paced));
-    for id in &ids {
-        world.told_of(id, TaskState::Success).await;
-    }
-    let begun = begun.lock().expect("nothing panics").clone();
-    assert!(begun[0] >= back, "it had to be told first");
-    let spans: Vec<_> = begun.windows(2).map(|two| two[1] - two[0]).collect();
-    let short = |span: &&Duration| **span < Duration::from_millis(180);
-    assert_eq!(spans.iter().filter(short).count(), 0, "{spans:?}");
-    assert!(
-        spans.iter().sum::<Duration>() < Duration::from_secs(10),
-        "{spans:?}"
-    );
     assert!(world.is_empty_after(worker, "demo").await);
 }
 
