@@ -30,6 +30,9 @@ use tracing::Instrument;
 /// How long a handler that has lost its token may take to leave.
 const LEAVE: Duration = Duration::from_secs(1);
 
+/// How late a handler may end after its time limit without a word: timers are late by some of it.
+const LATE: Duration = Duration::from_millis(10);
+
 /// How exactly it is known how long a handler was on its thread.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -125,7 +128,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     let took = began.elapsed();
     if let Some(limit) = limits
         .hard
-        .filter(|limit| took > *limit && ended.is_by_handler())
+        .filter(|limit| took > *limit + LATE && ended.is_by_handler())
     {
         let blocked = held.on_thread.last_poll() + TICK >= took - limit;
         tell_overrun((shared, held, live, executions), (limit, took), blocked);

@@ -153,6 +153,22 @@ async fn is_told_of_an_overrun(world: World) {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_ends_with_its_time_limit_is_not_told_to_have_blocked_its_thread() {
+    const LIMIT: Duration = Duration::from_micros(200_100);
+    let world = World::new().await;
+    // Timers count in milliseconds: both are over at once.
+    let handler = async |_: Act, _: Context| {
+        tokio::time::sleep(LIMIT + Duration::from_micros(300)).await;
+        Ok(json!("done"))
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let options = SendOptions::new().time_limit(LIMIT);
+    let id = world.send_with(act(""), options).await;
+    world.told_of(&id, TaskState::Success).await;
+    assert_eq!(world.logged_by(&id), [""; 0]);
+}
+
 async fn a_task_that_expired_is_revoked_without_running(world: World) {
     let handler = async |_: Act, _: Context| -> Result<Value, TaskError> { panic!("it ran") };
     let worker = world.start(|builder| builder.handle(handler));
