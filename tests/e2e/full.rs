@@ -75,7 +75,7 @@ async fn what_was_refused_and_is_sent_again_waits_and_can_be_cancelled() -> anyh
     let mut platform = small(&vhost, &database).await?;
     let _daemon = platform.daemon()?;
     let store = platform.store().await?;
-    let (_, id, _) = fill(&platform)?;
+    let (accepted, id, _) = fill(&platform)?;
     wait_for_state(&*store, &id, TaskState::Rejected, PATIENCE).await?;
     vhost.purge("small").await?;
     // The broker notices a little later that there is room.
@@ -84,9 +84,12 @@ async fn what_was_refused_and_is_sent_again_waits_and_can_be_cancelled() -> anyh
     })
     .await?;
     wait_for_state(&*store, &id, TaskState::Pending, PATIENCE).await?;
-    let cancel = platform.cli(&["task", "cancel", &id])?;
-    let said = String::from_utf8_lossy(&cancel.stderr).into_owned();
-    assert!(cancel.status.success(), "{said}");
-    wait_for_state(&*store, &id, TaskState::Revoked, PATIENCE).await?;
-    Ok(())
+    // Of the others nothing is left.
+    for id in accepted.iter().chain([&id]) {
+        let cancel = platform.cli(&["task", "cancel", id])?;
+        let said = String::from_utf8_lossy(&cancel.stderr).into_owned();
+        assert!(cancel.status.success(), "{said}");
+        wait_for_state(&*store, id, TaskState::Revoked, PATIENCE).await?;
+    }
+    assert_balanced(&platform).await
 }

@@ -16,9 +16,9 @@ mod run;
 pub use content::{Content, Properties};
 pub use decode::{Payload, TaskMessage, Undecodable};
 pub use encode::{encode, encode_again};
-pub use envelope::{Envelope, TimeLimits, names};
 #[cfg(feature = "amqp")]
 pub(crate) use envelope::known_header;
 pub(crate) use envelope::sent_at;
+pub use envelope::{Envelope, TimeLimits, names};
 pub use headers::{HeaderValue, Headers};
 pub use run::{encode_run, encode_unread};
