@@ -45,6 +45,9 @@ const _: () = assert!(TOGETHER as usize <= MOST_PER_MESSAGE);
 /// each answer may count 100,000 subtasks.
 const ANSWERING: Duration = Duration::from_secs(1);
 
+/// Whoever asks has given up long before.
+const WAITED_FOR: TimeDelta = TimeDelta::minutes(1);
+
 /// Publishes what is asked of workers. Only the leader does it, so that it is in order; what two publish
 /// means the same as what one does.
 #[derive(Debug)]
@@ -157,15 +160,21 @@ impl Controls {
                 break;
             }
             ids.push(row.id);
+            if now - row.created_date > WAITED_FOR {
+                continue;
+            }
             let Some(mut instruction) = readable(row, now) else {
                 continue;
             };
-            match known.get(&*row.subject) {
-                Some(order) => instruction.order = order.clone(),
-                None => {
-                    answer(&*self.store, &mut instruction.order).await?;
-                    known.insert(&row.subject, instruction.order.clone());
-                }
+            if let Some(order) = known.get(&*row.subject) {
+                instruction.order = order.clone();
+            } else if let Err(error) = answer(&*self.store, &mut instruction.order).await {
+                // Whoever asked goes on without. Tried for ever, it would keep the others waiting.
+                let error = ErrorChain(&error);
+                tracing::warn!(session_id = row.subject, %error, "a question about a session is not answered");
+                break;
+            } else {
+                known.insert(&row.subject, instruction.order.clone());
             }
             instructions.push(instruction);
         }

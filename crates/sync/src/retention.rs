@@ -168,14 +168,19 @@ impl Remover {
         }
     }
 
-    /// Forgets what nobody asks for any more. What goes wrong with one kind is told, and the next sweep tries it
-    /// again: it is no matter of the others.
+    /// Forgets what nobody asks for any more. What goes wrong with one kind is no matter of the others: all are
+    /// tried, and the next round tries them again.
     async fn sweep(&self, leading: &Leading) -> Result<(), Ended> {
         let controls = || self.store.forget_controls(CONTROLS, AT_ONCE);
-        unless_deposed(self.forget(leading, controls).await)?;
-        let deleted = || self.store.forget_deleted(CONTROLS, AT_ONCE);
-        unless_deposed(self.forget(leading, deleted).await)?;
-        unless_deposed(self.remove_strays(leading).await)
+        let mut done = self.forget(leading, controls).await;
+        if !is_deposed(&done) {
+            let deleted = || self.store.forget_deleted(CONTROLS, AT_ONCE);
+            done = first_failure(done, self.forget(leading, deleted).await);
+        }
+        if !is_deposed(&done) {
+            done = first_failure(done, self.remove_strays(leading).await);
+        }
+        done
     }
 
     /// Page by page, until one is not full.
@@ -223,14 +228,18 @@ impl Remover {
     }
 }
 
-/// Tells by what a step failed; only the end of the leadership ends the others.
-fn unless_deposed(done: Result<(), Ended>) -> Result<(), Ended> {
-    let Err(Ended::Failed(error)) = done else {
-        return done;
-    };
-    let error = ErrorChain(&error);
-    tracing::warn!(%error, "something that nobody asks for any more is kept; the next sweep tries it again");
-    Ok(())
+/// Only the end of the leadership ends the steps that follow.
+const fn is_deposed(done: &Result<(), Ended>) -> bool {
+    matches!(done, Err(Ended::Deposed))
+}
+
+/// The end of the leadership, whenever it came; else what failed first.
+fn first_failure(before: Result<(), Ended>, done: Result<(), Ended>) -> Result<(), Ended> {
+    match (before, done) {
+        (_, Err(Ended::Deposed)) => Err(Ended::Deposed),
+        (before @ Err(_), _) => before,
+        (Ok(()), done) => done,
+    }
 }
 
 /// Those of `rows` whose time is over, in groups that go together.

@@ -135,6 +135,10 @@ impl Execution {
         match shared.control.objection(&held) {
             // Nobody wants it any more, whether it is known here or not.
             Some(Ended::HeldBack(_)) | None if self.is_expired() => return Ended::Expired,
+            // Held back at once, it would come back as if it had waited for its time.
+            Some(held @ Ended::HeldBack(_)) => {
+                return self.too_early().map_or(held, Ended::TooEarly);
+            }
             Some(objection) => return objection,
             None => {}
         }
@@ -205,7 +209,7 @@ impl Execution {
     /// How long until the task is due, when it came before its time: producers without delay
     /// levels leave the waiting to the worker. What came through the levels has waited by the
     /// broker's clock, which is the one that counts.
-    fn too_early(&self) -> Option<Duration> {
+    pub(crate) fn too_early(&self) -> Option<Duration> {
         let eta = self.held.envelope.eta.filter(|_| self.again.is_none())?;
         let waited = without_delay(&self.held.routing_key) != self.held.routing_key;
         let wait = (eta - Utc::now()).to_std().ok()?;

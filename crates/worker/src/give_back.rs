@@ -22,7 +22,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long the copy stays away. No place is kept for it.
+/// How long the copy stays away at least. No place is kept for it.
 const BETWEEN_PANICS: Duration = SHORTEST;
 
 /// Gives back a message that nobody could read, since that panicked.
@@ -54,7 +54,10 @@ pub(crate) async fn give_back_unread(
         // The copy would not tell that it must not be run.
         Some(match by_copy(&delivery.content) {
             Some(name) => Sent::Impossible(format!("it was sent by a {name} header")),
-            None => send_counted(shared, delivery.content.clone(), came, counts).await,
+            None => {
+                let content = delivery.content.clone();
+                send_counted(shared, content, came, counts, BETWEEN_PANICS).await
+            }
         })
     };
     // Stale: it goes back anyway.
@@ -117,6 +120,12 @@ impl Execution {
             pause(shared).await;
             return false;
         };
+        if deliveries > SERVICE_DELIVERY_LIMIT {
+            // Whatever buries such tasks has panicked too: the broker does it.
+            shared.reporter.abandon(self.live);
+            shared.guard.release(held, Held::refuse);
+            return true;
+        }
         let content = encode_again(&before, &held.envelope, payload);
         let came = Came {
             exchange: &held.exchange,
@@ -124,9 +133,13 @@ impl Execution {
             queue: &held.queue,
         };
         let passes = held.key.passes;
-        match send_counted(shared, content, came, Counts { passes, deliveries }).await {
+        // What came before its time must not come back as if it had waited.
+        let away = self.too_early().unwrap_or_default().max(BETWEEN_PANICS);
+        let counts = Counts { passes, deliveries };
+        match send_counted(shared, content, came, counts, away).await {
             Sent::Confirmed => {
-                let again_at = Utc::now() + TimeDelta::seconds(1);
+                let again_at =
+                    TimeDelta::from_std(away).map_or_else(|_| Utc::now(), |away| Utc::now() + away);
                 shared.reporter.put_off(self.live, held, Some(again_at));
                 shared.guard.release(held, Held::ack);
                 true
@@ -158,8 +171,14 @@ struct Counts {
 }
 
 /// Sends the message once more, with this delivery behind it. Tries until it is there.
-async fn send_counted(shared: &Shared, content: Content, came: Came<'_>, counts: Counts) -> Sent {
-    let publication = match counted(&shared.names, content, came, counts, Utc::now()) {
+async fn send_counted(
+    shared: &Shared,
+    content: Content,
+    came: Came<'_>,
+    counts: Counts,
+    away: Duration,
+) -> Sent {
+    let publication = match counted(&shared.names, content, came, counts, away, Utc::now()) {
         Ok(publication) => publication,
         Err(error) => return Sent::Impossible(error.to_string()),
     };
@@ -180,6 +199,7 @@ fn counted(
     content: Content,
     came: Came<'_>,
     Counts { passes, deliveries }: Counts,
+    away: Duration,
     now: DateTime<Utc>,
 ) -> Result<Publication, InvalidDelay> {
     let mut content = content.without_broker_headers();
@@ -189,7 +209,7 @@ fn counted(
     content.properties.timestamp = u64::try_from(now.timestamp()).ok();
     Ok(Publication {
         exchange: names.delay_entry.clone(),
-        routing_key: came.again_after(BETWEEN_PANICS, names)?,
+        routing_key: came.again_after(away, names)?,
         content,
     })
 }

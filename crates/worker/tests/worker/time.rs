@@ -1,6 +1,6 @@
 //! Time limits, expiry, and tasks that come before their time.
 
-use crate::control::nap;
+use crate::control::{hold, nap, release};
 use crate::tasks::{Act, act};
 use crate::world::{World, in_time};
 use chrono::{TimeDelta, Utc};
@@ -222,6 +222,25 @@ async fn a_task_that_comes_before_its_time_waits_at_the_broker() {
     assert_eq!(done.result.expect("an output").get(), r#""0.0.0""#);
     assert_eq!(world.states_of(&id), ["SUCCESS"]);
     assert!(world.is_empty_after(worker, "demo").await);
+}
+
+/// Its sender has no delay levels, and what is held goes round through them: that is no waiting for its time.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_held_and_released_before_its_time_still_waits_for_it() {
+    let world = World::new().await;
+    let _worker = world.start(|builder| builder.handle(async |_: Act, _: Context| Ok(Value::Null)));
+    let id = "e1".parse().expect("valid");
+    world.ask([hold(&id)]).await;
+    world.warm_up().await;
+    let mut message = world.message("demo.act", "e1", "[[], {}, {}]");
+    let eta = Utc::now() + TimeDelta::seconds(60);
+    message.headers.push("eta", eta.to_rfc3339());
+    let began = Instant::now();
+    world.publish(&world.names.tasks, "demo.act", message).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    world.ask([release(&id)]).await;
+    world.told_of(&id, TaskState::Success).await;
+    assert!(began.elapsed().as_secs() >= 40, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,7 +40,7 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
     jitter: Duration,
     /// What to do about times that passed while no daemon ran: skip them, once for the last of them, or
-    /// all, but at most the last hundred
+    /// all, but at most the last hundred. A time is not missed within a minute after it
     #[arg(long, value_name = "POLICY", default_value_t)]
     catch_up: CatchUp,
     /// Do not run a task so long after its time or later

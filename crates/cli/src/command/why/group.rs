@@ -119,7 +119,7 @@ pub(super) fn of_session(
         return explanation
             .details_of(aborting)
             .detail(format!(
-                "{name} is sent when all are over, and soon after {} at the latest",
+                "{name} is sent when all are over, and within sync.session_interval (60 s) after {} at the latest",
                 shown(at)
             ))
             .remedy(unfinished(row));
@@ -153,7 +153,8 @@ pub(super) fn of_finalizer(
             format!("{answer}, which waits for {left} of {total} subtasks"),
         )
         .detail(format!(
-            "it is not sent before they are over, and soon after {} at the latest, whatever became of them",
+            "it is not sent before they are over, and within sync.session_interval (60 s) after {} at the latest, whatever \
+             became of them",
             shown(at)
         ))
         .remedy(unfinished(row));
