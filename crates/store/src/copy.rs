@@ -192,7 +192,10 @@ impl TrackingCopy {
     fn state(&self) -> StateColumns {
         let (lineage, state) = (self.lineage(), self.seen.state());
         if state != TaskState::Pending || !is_retry(lineage) {
-            let id = self.line_id(lineage, state);
+            // Who does not tell when he sent it has said nothing that is later than what others say.
+            let is_dated = state != TaskState::Pending || self.envelope.sent_at.is_some();
+            let id = is_dated.then(|| self.line_id(lineage, state));
+            let id = id.unwrap_or_default();
             return StateColumns::bare(StateKey::new(lineage, state, id), state);
         }
         let retry_at = self.envelope.eta.map(clamped);

@@ -199,7 +199,7 @@ pub async fn a_task_that_was_cancelled_before_it_started_is_revoked_at_once(
         ensure!(now.error_kind.as_deref() == Some("cancelled") && now.worker.is_none());
         let why = now.error_message.context("a reason")?;
         ensure!(
-            why == "it was cancelled by ana before it was started",
+            why == "it was cancelled by ana before it was started again",
             "{why}"
         );
         let result = store.result(&id, 0).await?.context("an outcome")?;
