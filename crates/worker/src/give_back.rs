@@ -65,7 +65,7 @@ pub(crate) async fn give_back_unread(
         Some(Sent::Confirmed) => delivery.ack(),
         Some(Sent::Impossible(why)) => {
             tracing::error!(
-                why,
+                error = why,
                 "a message over which the worker panics cannot be counted"
             );
             pause(shared).await;
@@ -146,7 +146,7 @@ impl Execution {
             }
             Sent::Impossible(why) => {
                 let id = &held.envelope.id;
-                tracing::error!(task_id = %id, why, "a task over which the worker panics cannot be counted");
+                tracing::error!(task_id = %id, error = why, "a task over which the worker panics cannot be counted");
                 pause(shared).await;
                 false
             }

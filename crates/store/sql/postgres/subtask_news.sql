@@ -1,6 +1,7 @@
 -- What is known of subtasks, what their rows say now, and whether they may have been retried.
 -- Where the session's time is over, what is missing has failed, whatever its row says. Rows count that call
 -- themselves part of the session: whoever opens one may name any task.
+-- Each is looked up (OFFSET 0): fresh tables have no statistics, by which the planner would rather read them whole.
 -- Parameters: 1 session ids, 2 task ids, as many.
 SELECT
     w.session_id, w.task_id, s.task_id IS NOT NULL AS listed, x.status IN ('ONGOING', 'ABORTING') AS open,
@@ -17,5 +18,10 @@ SELECT
         AS came_back
 FROM unnest($1::text[], $2::text[]) AS w (session_id, task_id)
 JOIN session AS x ON x.id = w.session_id
-LEFT JOIN session_subtask AS s ON s.session_id = w.session_id AND s.task_id = w.task_id
-LEFT JOIN background_task AS t ON t.task_id = w.task_id AND t.session_id = w.session_id
+LEFT JOIN LATERAL (
+    SELECT * FROM session_subtask WHERE session_id = w.session_id AND task_id = w.task_id OFFSET 0
+) AS s ON true
+LEFT JOIN LATERAL (
+    SELECT task_id, state, error_kind, executions, tries, deliveries, rescue, run FROM background_task
+    WHERE task_id = w.task_id AND session_id = w.session_id OFFSET 0
+) AS t ON true
