@@ -172,15 +172,12 @@ impl Remover {
     /// tried, and the next round tries them again.
     async fn sweep(&self, leading: &Leading) -> Result<(), Ended> {
         let controls = || self.store.forget_controls(CONTROLS, AT_ONCE);
-        let mut done = self.forget(leading, controls).await;
-        if !is_deposed(&done) {
-            let deleted = || self.store.forget_deleted(CONTROLS, AT_ONCE);
-            done = first_failure(done, self.forget(leading, deleted).await);
-        }
-        if !is_deposed(&done) {
-            done = first_failure(done, self.remove_strays(leading).await);
-        }
-        done
+        let controls = self.forget(leading, controls).await;
+        let deleted = || self.store.forget_deleted(CONTROLS, AT_ONCE);
+        let deleted = self.forget(leading, deleted).await;
+        // Whoever leads no more does nothing in any of them.
+        let strays = self.remove_strays(leading).await;
+        first_failure(first_failure(controls, deleted), strays)
     }
 
     /// Page by page, until one is not full.
@@ -226,11 +223,6 @@ impl Remover {
         tokio::time::sleep(began.elapsed().max(PAUSE)).await;
         Ok(page)
     }
-}
-
-/// Only the end of the leadership ends the steps that follow.
-const fn is_deposed(done: &Result<(), Ended>) -> bool {
-    matches!(done, Err(Ended::Deposed))
 }
 
 /// The end of the leadership, whenever it came; else what failed first.

@@ -8,9 +8,9 @@ use crate::held::{Held, delivered_before};
 use crate::intake::by_copy;
 use crate::panic::{self, PanicNote};
 use crate::publish::{Sent, until_confirmed};
-use crate::retry::{Came, SHORTEST, declare_levels};
+use crate::retry::{Came, SHORTEST, declare_levels, later};
 use crate::shared::Shared;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use counterfoil_toolbox::delay::InvalidDelay;
 use counterfoil_toolbox::event::{FaultKind, TaskFault};
 use counterfoil_toolbox::message::names::{DELIVERIES_BEFORE, PASSES};
@@ -138,9 +138,8 @@ impl Execution {
         let counts = Counts { passes, deliveries };
         match send_counted(shared, content, came, counts, away).await {
             Sent::Confirmed => {
-                let again_at =
-                    TimeDelta::from_std(away).map_or_else(|_| Utc::now(), |away| Utc::now() + away);
-                shared.reporter.put_off(self.live, held, Some(again_at));
+                let again_at = later(Utc::now(), away);
+                shared.reporter.put_off(self.live, held, again_at);
                 shared.guard.release(held, Held::ack);
                 true
             }

@@ -9,8 +9,8 @@ use crate::execute::{Execution, Next, Retry};
 use crate::held::Held;
 use crate::outcome::Outcome;
 use crate::publish::Sent;
-use crate::retry::{Due, SHORTEST, Tally, send_copy};
-use chrono::{TimeDelta, Utc};
+use crate::retry::{Due, SHORTEST, Tally, later, send_copy};
+use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use std::sync::Arc;
@@ -165,8 +165,7 @@ impl Execution {
             // It has not been tried, so there is nothing to report but that this worker has it no more. Nor
             // is it finished: the copy is the same attempt, and must run even if it comes to this worker twice.
             Sent::Confirmed => {
-                let wait = TimeDelta::from_std(wait).ok();
-                let again_at = wait.and_then(|wait| Utc::now().checked_add_signed(wait));
+                let again_at = later(Utc::now(), wait);
                 self.shared
                     .reporter
                     .put_off(self.live, &self.held, again_at);
@@ -290,8 +289,7 @@ impl Execution {
         let mut event = self.shared.reporter.event(held, retry.executions, kind, at);
         event.error = Some(retry.fault.clone());
         event.counted = Some(retry.counted);
-        let delay = TimeDelta::from_std(delay).ok();
-        event.retry_at = delay.and_then(|delay| at.checked_add_signed(delay));
+        event.retry_at = later(at, delay);
         event.runtime_ms = self.runtime_ms();
         event
     }

@@ -3,7 +3,7 @@
 use crate::held::Held;
 use crate::publish::{Sent, until_confirmed};
 use crate::shared::Shared;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::{InvalidDelay, delayed_key, without_delay};
 use counterfoil_toolbox::error::ErrorChain;
@@ -129,9 +129,7 @@ fn copy(
     }
     let passes = (since <= 0).then(|| held.key.passes.saturating_add(1));
     if due == Due::Then {
-        envelope.eta = chrono::TimeDelta::from_std(delay)
-            .ok()
-            .and_then(|delay| now.checked_add_signed(delay));
+        envelope.eta = later(now, delay);
     }
     let mut content = again(&envelope);
     if let Some(passes) = passes {
@@ -184,4 +182,9 @@ impl Came<'_> {
 fn queue_key(names: &Names, queue: &QueueName) -> RoutingKey {
     let (service, class) = (names.service_of(queue), names.class_of(queue));
     RoutingKey::new(&format!("{service}{}", class.suffix())).expect("part of a queue's name")
+}
+
+/// That time after `at`; `None`: no calendar has it.
+pub(crate) fn later(at: DateTime<Utc>, delay: Duration) -> Option<DateTime<Utc>> {
+    at.checked_add_signed(TimeDelta::from_std(delay).ok()?)
 }

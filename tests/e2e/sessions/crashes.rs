@@ -3,6 +3,7 @@
 use super::*;
 use crate::platform::{Process, wait_for_state};
 use counterfoil_store::SessionFilter;
+use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::failpoint::Point;
 
 #[tokio::test]
@@ -92,15 +93,20 @@ async fn a_session_whose_producer_was_killed_after_fifty_of_its_sends_ends() -> 
     Ok(())
 }
 
+/// Sends a task that opens a session of `SUBTASKS` subtasks, and returns its id.
+async fn send_opener(platform: &Platform) -> anyhow::Result<TaskId> {
+    let resources: Vec<_> = (0..SUBTASKS).map(|n| format!("acme/{n}")).collect();
+    let source = raw("harvest.source", &json!({ "resources": resources }))?;
+    let options = SendOptions::new();
+    Ok(platform.producer()?.send_raw(source, options).await?)
+}
+
 #[tokio::test]
 async fn a_task_whose_worker_died_while_it_opened_a_session_opens_the_same_one_again()
 -> anyhow::Result<()> {
     let (_vhost, _database, mut platform) = platform().await?;
     let _daemon = platform.daemon_with(&WATCHFUL)?;
-    let resources: Vec<_> = (0..SUBTASKS).map(|n| format!("acme/{n}")).collect();
-    let source = raw("harvest.source", &json!({ "resources": resources }))?;
-    let options = SendOptions::new();
-    let opener = platform.producer()?.send_raw(source, options).await?;
+    let opener = send_opener(&platform).await?;
     let armed = format!("{}:abort@50", Point::SubtaskSent.as_str());
     let env = [("COUNTERFOIL_FAILPOINT", armed.as_str())];
     let mut worker = platform.worker_with(&env)?;
@@ -125,10 +131,7 @@ async fn a_task_that_is_delivered_again_after_its_session_has_ended_sends_nothin
 -> anyhow::Result<()> {
     let (_vhost, _database, mut platform) = platform().await?;
     let _daemon = platform.daemon_with(&WATCHFUL)?;
-    let resources: Vec<_> = (0..SUBTASKS).map(|n| format!("acme/{n}")).collect();
-    let source = raw("harvest.source", &json!({ "resources": resources }))?;
-    let options = SendOptions::new();
-    let opener = platform.producer()?.send_raw(source, options).await?;
+    let opener = send_opener(&platform).await?;
     // All is sent, and it hangs.
     let armed = format!("{}:hang@{SUBTASKS}", Point::SubtaskSent.as_str());
     let env = [("COUNTERFOIL_FAILPOINT", armed.as_str())];

@@ -78,9 +78,8 @@ pub async fn a_task_that_its_full_queue_refuses_is_reported_as_rejected(
     Ok(())
 }
 
-pub async fn a_task_that_is_sent_again_is_told_apart_from_the_sending_that_was_refused(
-    stage: Stage,
-) -> anyhow::Result<()> {
+/// A service whose queue takes no more, and a producer of its tasks.
+async fn full_service(stage: &Stage) -> anyhow::Result<(ServiceName, Producer)> {
     stage.platform().await?;
     let (name, names) = (ServiceName::new("full")?, &stage.names);
     let settings = ServiceSettings {
@@ -90,9 +89,17 @@ pub async fn a_task_that_is_sent_again_is_told_apart_from_the_sending_that_was_r
     stage
         .apply(topology::service(names, &name, &settings))
         .await?;
-    let queue = names.service_queue(&name);
     let producer = Producer::new(stage.transport.clone(), names.clone());
     while producer.send(Add {}).await.is_ok() {}
+    Ok((name, producer))
+}
+
+pub async fn a_task_that_is_sent_again_is_told_apart_from_the_sending_that_was_refused(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let (name, producer) = full_service(&stage).await?;
+    let names = &stage.names;
+    let queue = names.service_queue(&name);
     let id = TaskId::new("sent twice")?;
     let options = || SendOptions::new().id(id.clone());
     refused(producer.send_with(Add {}, options()).await)?;
@@ -141,18 +148,9 @@ pub async fn a_task_that_is_sent_again_is_told_apart_from_the_sending_that_was_r
 pub async fn a_full_queue_refuses_every_way_of_sending_and_delayed_tasks_go_beside_it(
     stage: Stage,
 ) -> anyhow::Result<()> {
-    stage.platform().await?;
-    let (name, names) = (ServiceName::new("full")?, &stage.names);
-    let settings = ServiceSettings {
-        max_length: u32::try_from(ROOM).ok(),
-        ..ServiceSettings::default()
-    };
-    stage
-        .apply(topology::service(names, &name, &settings))
-        .await?;
+    let (name, producer) = full_service(&stage).await?;
+    let names = &stage.names;
     let queue = names.service_queue(&name);
-    let producer = Producer::new(stage.transport.clone(), names.clone());
-    while producer.send(Add {}).await.is_ok() {}
     let full = stage.ready(&queue).await?;
 
     let options = || SendOptions::new().creator("somebody");

@@ -237,6 +237,7 @@ async fn a_task_that_is_held_and_released_before_its_time_still_waits_for_it() {
     message.headers.push("eta", eta.to_rfc3339());
     let began = Instant::now();
     world.publish(&world.names.tasks, "demo.act", message).await;
+    // By the paused clock: long enough for the worker to have met and put it off.
     tokio::time::sleep(Duration::from_secs(5)).await;
     world.ask([release(&id)]).await;
     world.told_of(&id, TaskState::Success).await;

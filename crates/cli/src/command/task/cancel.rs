@@ -3,7 +3,7 @@
 use super::filter::{Enough, walk};
 use super::select::{Action, Selection};
 use crate::asking::{Doer, ask};
-use crate::each::{Outcome, Words};
+use crate::each::{Mode, Outcome, Words};
 use crate::failure::Failure;
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{Batch, Cancelling, Store, TaskFilter};
@@ -73,13 +73,16 @@ impl Action for Cancel<'_> {
         Ok(tasks.iter().map(meaning).collect())
     }
 
-    fn objection_to_unknown(&self) -> Option<&'static str> {
-        (!self.unheard).then_some(
-            "no task has this id; if it was sent a moment ago, `--force` keeps it from starting",
-        )
-    }
-
-    async fn apply_unknown(&mut self, id: &str) -> Result<Outcome, Failure> {
+    async fn apply_unknown(&mut self, id: &str, mode: Mode) -> Result<Outcome, Failure> {
+        if !self.unheard {
+            return Ok(Outcome::Failed(
+                "no task has this id; if it was sent a moment ago, `--force` keeps it from starting"
+                    .to_owned(),
+            ));
+        }
+        if mode == Mode::DryRun {
+            return Ok(Outcome::Done(None));
+        }
         let task_id = TaskId::new(id)?;
         let mut batch = Batch::new();
         let order = Order::Revoke { task_id, run: 0 };

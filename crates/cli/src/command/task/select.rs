@@ -30,16 +30,11 @@ pub(crate) trait Action {
     /// What keeps it from being done to any task: the others are not tried.
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure>;
 
-    /// Why it cannot be done to an id that no task has; `None`: it can.
-    fn objection_to_unknown(&self) -> Option<&'static str> {
-        Some("no task has this id")
-    }
-
-    /// Does it to such an id, where there is no objection.
+    /// What becomes of an id that no task has.
     ///
     /// # Errors
     /// As above.
-    async fn apply_unknown(&mut self, _: &str) -> Result<Outcome, Failure> {
+    async fn apply_unknown(&mut self, _: &str, _: Mode) -> Result<Outcome, Failure> {
         Ok(Outcome::Failed("no task has this id".to_owned()))
     }
 }
@@ -106,13 +101,7 @@ impl Selection {
         let count = self.ids.is_empty().then_some(found.ids.len());
         let mut each = Each::begin(output, words_of(action), mode, count);
         each.left_out(found.left_out);
-        let mut done = match action.objection_to_unknown() {
-            Some(why) => {
-                each.nobodys(&found.unknown, why);
-                Ok(())
-            }
-            None => act_on_unknown(action, &found.unknown, mode, &mut each).await,
-        };
+        let mut done = act_on_unknown(action, &found.unknown, mode, &mut each).await;
         for ids in found.ids.chunks(AT_ONCE) {
             if done.is_err() {
                 break;
@@ -160,10 +149,7 @@ async fn act_on_unknown(
     each: &mut Each<'_>,
 ) -> Result<(), Failure> {
     for id in ids {
-        let outcome = match mode {
-            Mode::DryRun => Outcome::Done(None),
-            Mode::Do => action.apply_unknown(id).await?,
-        };
+        let outcome = action.apply_unknown(id, mode).await?;
         each.tell(Subject::nobodys(id), &outcome);
     }
     Ok(())
