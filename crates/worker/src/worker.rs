@@ -146,6 +146,9 @@ impl Worker {
         let running = self.start(handlers);
         let shared = running.shared.clone();
         let lost = tokio::select! {
+            // A worker that is told to end loses its queues without regret: whoever told it may close
+            // the transport right away.
+            biased;
             () = stop.draining().cancelled() => None,
             _ = shared.ending.wait() => None,
             lost = first_lost(&running, &declarations) => Some(lost),

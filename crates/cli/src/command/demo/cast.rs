@@ -15,6 +15,9 @@ use tokio::task::JoinHandle;
 /// How long each may take to finish what it has.
 const LEAVE: Duration = Duration::from_secs(60);
 
+/// How long each may take to drop what it has.
+const DISMISS: Duration = Duration::from_secs(10);
+
 /// The worker and the daemon at work.
 pub(super) struct Cast {
     worker: JoinHandle<Exit>,
@@ -98,14 +101,22 @@ impl Cast {
 
     /// Ends both where they are, if they have not left, and waits until neither writes any more.
     pub(super) async fn dismiss(mut self) {
-        if !self.worker.is_finished() {
-            self.worker.abort();
-            let _ = (&mut self.worker).await;
-        }
-        if !self.daemon.is_finished() {
-            self.daemon.abort();
-            let _ = (&mut self.daemon).await;
-        }
+        self.stop_worker.stop_now();
+        ended(&mut self.worker).await;
+        // Dropped, it tells the daemon to end.
+        self.stop_daemon.take();
+        ended(&mut self.daemon).await;
+    }
+}
+
+/// Waits for what was told to end, and ends it where it does not.
+async fn ended<T>(acting: &mut JoinHandle<T>) {
+    if acting.is_finished() {
+        return;
+    }
+    if tokio::time::timeout(DISMISS, &mut *acting).await.is_err() {
+        acting.abort();
+        let _ = acting.await;
     }
 }
 
