@@ -41,6 +41,11 @@ impl Rows {
         Ok(Self { store, since })
     }
 
+    /// From now on only later tasks count.
+    pub(crate) fn forget(&mut self) {
+        self.since = Utc::now() - Duration::from_millis(1);
+    }
+
     /// How many there are in `state`, or in any.
     pub(crate) async fn count(&self, state: Option<TaskState>) -> anyhow::Result<usize> {
         let counts = self.store.counts_by_state(Some(self.since)).await?;

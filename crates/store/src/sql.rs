@@ -12,6 +12,7 @@ pub(crate) struct Statements {
     pub(crate) controls_to_renew: &'static str,
     pub(crate) count_sessions: &'static str,
     pub(crate) count_unpublished: &'static str,
+    pub(crate) counted_subtasks: &'static str,
     pub(crate) counts_by_service: &'static str,
     pub(crate) counts_by_state: &'static str,
     pub(crate) dead: &'static str,
@@ -94,6 +95,7 @@ pub(crate) struct Statements {
     pub(crate) schedules: &'static str,
     pub(crate) seen_of_sessions: &'static str,
     pub(crate) services: &'static str,
+    pub(crate) session_states: &'static str,
     pub(crate) sessions: &'static str,
     pub(crate) sessions_of_tasks: &'static str,
     pub(crate) set_held: &'static str,
@@ -101,7 +103,7 @@ pub(crate) struct Statements {
     pub(crate) stored_tasks: &'static str,
     pub(crate) strays: &'static str,
     pub(crate) subtask_ends: &'static str,
-    pub(crate) subtask_news: &'static str,
+    pub(crate) subtask_rows: &'static str,
     pub(crate) subtasks: &'static str,
     pub(crate) task: &'static str,
     pub(crate) task_schema: &'static str,
@@ -137,7 +139,7 @@ macro_rules! statements {
     ($database:literal) => {
         statements!($database:
             aborting_sessions applied_migrations canaries clock complete_sessions controls controls_to_renew
-            count_sessions count_unpublished counts_by_service counts_by_state dead dead_records
+            count_sessions count_unpublished counted_subtasks counts_by_service counts_by_state dead dead_records
             dead_services delete_answered delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
             delete_results delete_schedule delete_stray_events delete_stray_logs
@@ -150,8 +152,8 @@ macro_rules! statements {
             mark_published mark_sent marker_seen missing_tasks move_schedule next_due
             old_of_retention old_of_type outbox_state overdue_sessions owners parked probe
             refuse_message refused_messages remove_old remove_sessions renew_leases result
-            retentions retries retry_refused schedules seen_of_sessions services sessions
-            sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends subtask_news
+            retentions retries retry_refused schedules seen_of_sessions services session_states sessions
+            sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends subtask_rows
             subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
             tasks_with_ids unanswered unpublished_controls unroutable unroutable_services
             unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked

@@ -162,7 +162,7 @@ CREATE TABLE session_subtask (
     retried_counted integer NOT NULL DEFAULT 0,
     retried_uncounted integer NOT NULL DEFAULT 0,
     PRIMARY KEY (session_id, task_id)
-) WITH (fillfactor = 60);
+) WITH (fillfactor = 45);
 
 -- Messages that the leading daemon is to publish, in the order of due_at and position.
 CREATE TABLE outbox (

@@ -5,14 +5,14 @@ use super::outbox::hand_over;
 use super::write::{Written, column};
 use crate::batch::{Applied, Batch};
 use crate::sessions::{
-    Complete, End, Ending, MOST_RESULT_BYTES, News, Retries, SubtaskChange, Touched, count, end_of,
-    session_steps,
+    Complete, End, Ending, MOST_RESULT_BYTES, News, NthRow, Retries, SubtaskChange, Touched, count,
+    end_of, news, session_steps,
 };
 use crate::sql::Statements;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::EventKind;
 use counterfoil_toolbox::ids::SessionId;
-use counterfoil_toolbox::session::SessionSummary;
+use counterfoil_toolbox::session::{Opening, SessionSummary};
 use serde_json::json;
 use sqlx::postgres::{PgArguments, PgBindIterExt};
 use sqlx::query::QueryAs;
@@ -21,17 +21,26 @@ use std::collections::BTreeSet;
 
 session_steps!(sqlx::Postgres);
 
-fn news_of<'q>(
-    sql: &Statements,
-    touched: &'q [Touched],
-) -> QueryAs<'q, sqlx::Postgres, News, PgArguments> {
-    query_as(sql.subtask_news)
-        .bind(column!(touched, |task| task.session_id.as_str()))
-        .bind(column!(touched, |task| task.task_id.as_str()))
+/// Gives a statement about `subtasks` its parameters.
+fn of_subtasks<'q, T>(
+    statement: QueryAs<'q, sqlx::Postgres, T, PgArguments>,
+    subtasks: &'q [Touched],
+) -> QueryAs<'q, sqlx::Postgres, T, PgArguments> {
+    statement
+        .bind(column!(subtasks, |task| task.session_id.as_str()))
+        .bind(column!(subtasks, |task| task.task_id.as_str()))
+}
+
+fn subtasks_of<'q>(sql: &Statements, opening: &'q Opening) -> Written<'q> {
+    query(sql.insert_subtasks)
+        .bind(opening.id.as_str())
+        .bind(column!(opening.subtasks, |subtask| subtask.id.as_str()))
+        .bind(column!(opening.subtasks, |subtask| subtask.task.as_str()))
 }
 
 fn changes_of<'q>(sql: &Statements, changes: &'q [SubtaskChange]) -> Written<'q> {
     query(sql.update_subtasks)
+        .bind(column!(changes, |change| change.place.as_str()))
         .bind(column!(changes, |change| change.session_id.as_str()))
         .bind(column!(changes, |change| change.task_id.as_str()))
         .bind(column!(changes, |change| change.status.as_str()))

@@ -10,7 +10,7 @@ use crate::control::HeldBack;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
-use crate::sessions::Touched;
+use crate::sessions::{Row, Touched};
 use crate::sql::Statements;
 use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::values::TaskValues;
@@ -127,14 +127,9 @@ pub(super) async fn tasks_and_lines(
             .values()
             .map(|c| TaskValues::new(c, ids))
             .collect();
-        let (changed, subtasks, sessions) = tasks(sql, &rows).fetch_one(&mut *tx).await?;
-        applied.tasks = changed.unsigned_abs();
-        let pairs = subtasks.into_iter().flatten();
-        let pairs = pairs.zip(sessions.into_iter().flatten());
-        touched.extend(pairs.map(|(task_id, session_id)| Touched {
-            session_id,
-            task_id,
-        }));
+        let changed = tasks(sql, &rows).fetch_one(&mut *tx).await?;
+        applied.tasks = changed.0.unsigned_abs();
+        touched.extend(subtasks(changed));
     }
     let (dated, undated): (Vec<_>, Vec<_>) = batch
         .lines
@@ -155,8 +150,41 @@ pub(super) async fn tasks_and_lines(
     Ok((applied, touched))
 }
 
-/// How many rows changed; ids and sessions of those that are subtasks.
-type Changed = (i64, Option<Vec<String>>, Option<Vec<String>>);
+/// How many rows changed; of those that are subtasks sessions, ids, states, whether skipped, and whether they may
+/// have been retried.
+type Changed = (
+    i64,
+    Option<Vec<String>>,
+    Option<Vec<String>>,
+    Option<Vec<String>>,
+    Option<Vec<bool>>,
+    Option<Vec<bool>>,
+);
+
+/// A state that is none of ours is left to be looked up, which says what is wrong.
+fn subtasks(changed: Changed) -> impl Iterator<Item = Touched> {
+    let (_, sessions, ids, states, skipped, came_back) = changed;
+    let ids = sessions
+        .into_iter()
+        .flatten()
+        .zip(ids.into_iter().flatten());
+    let flags = skipped
+        .into_iter()
+        .flatten()
+        .zip(came_back.into_iter().flatten());
+    let rows = states.into_iter().flatten().zip(flags);
+    ids.zip(rows).map(
+        |((session_id, task_id), (state, (skipped, came_back)))| Touched {
+            session_id,
+            task_id,
+            row: state.parse().ok().map(|state| Row {
+                state,
+                skipped,
+                came_back,
+            }),
+        },
+    )
+}
 
 fn tasks<'q>(
     sql: &Statements,

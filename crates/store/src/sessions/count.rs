@@ -7,20 +7,18 @@ use sqlx::FromRow;
 use std::collections::BTreeMap;
 
 /// What a session knows of a subtask, and what its row says now.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub(crate) struct News {
     pub(crate) session_id: String,
     pub(crate) task_id: String,
-    /// Whether the session waits for it.
-    pub(crate) listed: bool,
+    /// Where the session's own row of it is. `None`: the session does not wait for it.
+    pub(crate) place: Option<String>,
     /// Whether the session is not over.
     pub(crate) open: bool,
-    #[sqlx(try_from = "String")]
     pub(crate) known_status: TaskState,
     pub(crate) known_skipped: bool,
     pub(crate) known_counted: i32,
     pub(crate) known_uncounted: i32,
-    #[sqlx(try_from = "String")]
     pub(crate) state: TaskState,
     pub(crate) skipped: bool,
     /// Whether it may have been retried.
@@ -45,6 +43,8 @@ impl News {
 /// What is written about a subtask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct SubtaskChange {
+    /// Of its row in the table of subtasks.
+    pub(crate) place: String,
     pub(crate) session_id: String,
     pub(crate) task_id: String,
     pub(crate) status: TaskState,
@@ -85,10 +85,10 @@ pub(crate) fn count(news: Vec<News>, retries: Vec<Retries>) -> Counted {
     let mut sessions = BTreeMap::<String, Counts>::new();
     let mut counted = Counted::default();
     for news in news {
-        if !news.listed {
+        let Some(place) = news.place else {
             counted.strange.extend(news.stranger());
             continue;
-        }
+        };
         let known = (news.known_status, news.known_skipped);
         let now = if news.open {
             (news.state, news.skipped)
@@ -111,6 +111,7 @@ pub(crate) fn count(news: Vec<News>, retries: Vec<Retries>) -> Counted {
         counts.counted += retried - news.known_counted;
         counts.uncounted += free - news.known_uncounted;
         counted.changes.push(SubtaskChange {
+            place,
             session_id: news.session_id,
             task_id: news.task_id,
             status: now.0,
@@ -146,7 +147,7 @@ mod tests {
         News {
             session_id: "s".to_owned(),
             task_id: "t".to_owned(),
-            listed: true,
+            place: Some("(0,1)".to_owned()),
             open: true,
             known_status: known,
             known_skipped: false,
@@ -240,7 +241,7 @@ mod tests {
     #[test]
     fn who_is_not_listed_is_named_while_the_session_is_open_and_never_counted() {
         let stranger = News {
-            listed: false,
+            place: None,
             ..news(Pending, Success)
         };
         let late = News {

@@ -7,6 +7,7 @@
 mod change;
 mod count;
 mod end;
+mod news;
 mod rows;
 mod steps;
 mod time_out;
@@ -14,8 +15,9 @@ mod time_out;
 pub(crate) use change::{Ending, Opened};
 pub(crate) use count::{News, Retries, SubtaskChange, count};
 pub(crate) use end::{Complete, End, MOST_RESULT_BYTES, end_of};
+pub(crate) use news::{NthRow, Row, Touched, news};
 pub use rows::{AbortingSession, SessionFilter, SessionRow, SubtaskRow};
-pub(crate) use steps::{Touched, implement_sessions, session_steps};
+pub(crate) use steps::{implement_sessions, session_steps};
 pub use time_out::TimeOut;
 
 use crate::error::StoreError;

@@ -1,17 +1,8 @@
 //! What a transaction does about sessions, written once for both databases: lists go in as JSON texts.
 
-use serde::Serialize;
-use sqlx::FromRow;
-
-/// A subtask whose row a batch has changed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, FromRow)]
-pub(crate) struct Touched {
-    pub(crate) session_id: String,
-    pub(crate) task_id: String,
-}
-
 /// Declares `write_sessions`, the last step of a batch's transaction. The two lists that are long whenever a
-/// session is busy go in as each database takes them fastest: `news_of` and `changes_of` are declared beside it.
+/// session is busy, and those that open one, go in as each database takes them fastest: `of_subtasks`, `changes_of` and
+/// `subtasks_of` are declared beside it.
 macro_rules! session_steps {
     ($db:ty) => {
         type Tx<'a> = &'a mut <$db as sqlx::Database>::Connection;
@@ -52,9 +43,8 @@ macro_rules! session_steps {
                     touched.extend(tasks.fetch_all(&mut *tx).await?);
                 }
             }
-            touched.sort_unstable();
-            touched.dedup();
-            let news = news_of(sql, &touched).fetch_all(&mut *tx).await?;
+            Touched::each_once(&mut touched);
+            let news = news_of(tx, sql, &ids, touched).await?;
             let back = news.iter();
             let back = back.filter(|news| news.came_back || retried.contains(&news.task_id));
             let back: Vec<_> = back.map(|news| news.task_id.as_str()).collect();
@@ -73,6 +63,28 @@ macro_rules! session_steps {
                 counts.execute(&mut *tx).await?;
             }
             finish_sessions(tx, sql, &ids, applied).await
+        }
+
+        /// What became of subtasks of the sessions `ids`.
+        async fn news_of(
+            tx: Tx<'_>,
+            sql: &Statements,
+            ids: &str,
+            mut touched: Vec<Touched>,
+        ) -> Result<Vec<News>, sqlx::Error> {
+            if touched.is_empty() {
+                return Ok(Vec::new());
+            }
+            let known = query_as(sql.counted_subtasks);
+            let known = of_subtasks(known, &touched).fetch_all(&mut *tx).await?;
+            if touched.iter().any(|subtask| subtask.row.is_none()) {
+                let rows = query_as(sql.subtask_rows);
+                let rows = of_subtasks(rows, &touched).fetch_all(&mut *tx).await?;
+                NthRow::add_to(rows, &mut touched);
+            }
+            let sessions = query_as(sql.session_states).bind(ids);
+            let sessions = sessions.fetch_all(&mut *tx).await?;
+            Ok(news(touched, known, sessions))
         }
 
         /// Subtasks of whose retries `batch` tells: heard of after the end, a retry changes no row, and counts.
@@ -118,8 +130,7 @@ macro_rules! session_steps {
                 if inserted.execute(&mut *tx).await?.rows_affected() == 0 {
                     continue;
                 }
-                let subtasks = query(sql.insert_subtasks).bind(id.as_str());
-                let subtasks = subtasks.bind(json(&opening.subtasks));
+                let subtasks = subtasks_of(sql, opening);
                 subtasks.execute(&mut *tx).await?;
                 opened.push(id.as_str());
             }

@@ -4,14 +4,14 @@ use super::outbox::hand_over;
 use super::write::Written;
 use crate::batch::{Applied, Batch};
 use crate::sessions::{
-    Complete, End, Ending, MOST_RESULT_BYTES, News, Retries, SubtaskChange, Touched, count, end_of,
-    session_steps,
+    Complete, End, Ending, MOST_RESULT_BYTES, News, NthRow, Retries, SubtaskChange, Touched, count,
+    end_of, news, session_steps,
 };
 use crate::sql::Statements;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::EventKind;
 use counterfoil_toolbox::ids::SessionId;
-use counterfoil_toolbox::session::SessionSummary;
+use counterfoil_toolbox::session::{Opening, SessionSummary};
 use serde_json::json;
 use sqlx::query::QueryAs;
 use sqlx::sqlite::SqliteArguments;
@@ -20,11 +20,18 @@ use std::collections::BTreeSet;
 
 session_steps!(sqlx::Sqlite);
 
-fn news_of<'q>(
-    sql: &Statements,
-    touched: &[Touched],
-) -> QueryAs<'q, sqlx::Sqlite, News, SqliteArguments> {
-    query_as(sql.subtask_news).bind(json(&touched))
+/// Gives a statement about `subtasks` its parameters.
+fn of_subtasks<'q, T>(
+    statement: QueryAs<'q, sqlx::Sqlite, T, SqliteArguments>,
+    subtasks: &[Touched],
+) -> QueryAs<'q, sqlx::Sqlite, T, SqliteArguments> {
+    statement.bind(json(&subtasks))
+}
+
+fn subtasks_of<'q>(sql: &Statements, opening: &Opening) -> Written<'q> {
+    query(sql.insert_subtasks)
+        .bind(opening.id.to_string())
+        .bind(json(&opening.subtasks))
 }
 
 fn changes_of<'q>(sql: &Statements, changes: &[SubtaskChange]) -> Written<'q> {

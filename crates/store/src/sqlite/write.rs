@@ -112,6 +112,7 @@ pub(super) async fn tasks_and_lines(
         touched.extend(session_id.map(|session_id| Touched {
             session_id,
             task_id: change.task_id.to_string(),
+            row: None,
         }));
     }
     for line in batch.lines.values() {

@@ -1,0 +1,4 @@
+-- Whether sessions are not over, and whether their time is.
+-- Parameters: 1 ids of sessions, a JSON array of texts.
+SELECT id, status IN ('ONGOING', 'ABORTING') AS open, timed_out FROM session
+WHERE id IN (SELECT json_array_elements_text($1::json))
