@@ -7,6 +7,7 @@ use clap::Parser;
 use counterfoil_store::{Store, StoreOptions};
 use counterfoil_sync::{Daemon, SyncError};
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+use counterfoil_toolbox::start::systemd::{starting, stopping};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{ensure_big_stack, telemetry};
@@ -93,7 +94,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         statement_timeout: database.statement_timeout,
         ..StoreOptions::new("")
     };
-    let starting = systemd::starting();
+    let starting = starting("opening the database");
     let store = counterfoil_store::open(&options)
         .await
         .map_err(SyncError::DatabaseAtStart)?;
@@ -110,7 +111,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     drop(starting);
     let signalled = async {
         signals.first().await;
-        systemd::stopping();
+        stopping();
     };
     let ended = daemon.run_until(signalled).await;
     drop(notifier);

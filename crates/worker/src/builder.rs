@@ -195,6 +195,7 @@ impl WorkerBuilder {
             version: self.version,
             consumer_timeout: self.consumer_timeout,
             stop: Stop::default(),
+            tells_systemd: false,
         })
     }
 

@@ -84,6 +84,7 @@ mod panic;
 mod registry;
 mod shared;
 mod states;
+mod systemd;
 mod task_error;
 mod task_log;
 mod threads;

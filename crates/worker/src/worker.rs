@@ -16,6 +16,7 @@ use crate::shared::{Counts, Limits, Senders, Services, Shared};
 use crate::slots::Slots;
 use crate::states::States;
 use crate::stop::{Stop, StopOnDrop, Stopper, stop_on_signals};
+use crate::systemd::tell_systemd;
 use crate::threads::Threads;
 use crate::tokens::Tokens;
 use crate::watchdog::watch;
@@ -52,6 +53,8 @@ pub struct Worker {
     pub(crate) consumer_timeout: Duration,
     pub(crate) id: WorkerId,
     pub(crate) stop: Stop,
+    /// Whether the process is its own.
+    pub(crate) tells_systemd: bool,
 }
 
 /// A worker at work.
@@ -100,9 +103,12 @@ impl Worker {
     /// finish, and nothing new is started. A second signal ends it at once. A worker that cannot go
     /// on drains too, and its [`Exit`] says why: start it anew when its code is not 0.
     ///
+    /// Systemd is told how it is doing, where it listens (`Type=notify`): ready when it consumes all its queues.
+    ///
     /// # Panics
     /// When the process cannot listen for signals.
-    pub async fn run(self) -> Exit {
+    pub async fn run(mut self) -> Exit {
+        self.tells_systemd = true;
         let stopper = self.stopper();
         let signals = spawn_beside(&*self.transport, stop_on_signals(stopper));
         let signals = AbortOnDropHandle::new(signals);
@@ -143,8 +149,10 @@ impl Worker {
         let patience = self.settings.drain_timeout;
         let stop = self.stop.clone();
         let declarations = self.declarations.clone();
+        let tells_systemd = self.tells_systemd;
         let running = self.start(handlers);
         let shared = running.shared.clone();
+        let _telling = tells_systemd.then(|| tell_systemd(&running));
         let lost = tokio::select! {
             // A worker that is told to end loses its queues without regret: whoever told it may close
             // the transport right away.

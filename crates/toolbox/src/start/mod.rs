@@ -1,6 +1,8 @@
 //! Starting a worker: the process around it, a broker that lets it in, and its queues.
 
 mod queues;
+#[cfg(unix)]
+pub mod systemd;
 
 pub use queues::prepare_queues;
 

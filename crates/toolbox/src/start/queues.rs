@@ -17,7 +17,8 @@ const PAUSE_CAP: Duration = Duration::from_secs(5);
 ///
 /// In development it declares what the platform and the services of these queues need, so that a
 /// first start just works. In production it only looks: a missing queue, or one that is not as it
-/// is declared, is an error with its remedy. A broker that is away is waited for.
+/// is declared, is an error with its remedy. A broker that is away is waited for, and systemd is asked to wait
+/// as long.
 ///
 /// # Errors
 /// [`StartError`] when waiting does not help.
@@ -30,6 +31,8 @@ pub async fn prepare_queues(
     queues: &[QueueName],
 ) -> Result<(), StartError> {
     let names = config.broker.names()?;
+    #[cfg(unix)]
+    let _patience = super::systemd::starting("waiting for the broker");
     for tries in 0.. {
         match try_once(transport, config, &names, queues).await {
             Ok(problems) if problems.is_empty() => break,

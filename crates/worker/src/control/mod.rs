@@ -151,6 +151,12 @@ impl Control {
         self.until_queue(queue, Taking::Nothing).await;
     }
 
+    /// Whether somebody wants nothing of `queue` to be taken.
+    pub(crate) fn is_closed(&self, queue: &QueueName) -> bool {
+        self.unless_calm()
+            .is_some_and(|state| self.takes_nothing_of(&state, queue))
+    }
+
     /// What was said about this worker.
     pub(crate) fn standing(&self) -> Standing {
         self.unless_calm()
@@ -223,12 +229,7 @@ impl Control {
     }
 
     async fn until_queue(&self, queue: &QueueName, wanted: Taking) {
-        let is_it = |_: &u64| {
-            let nothing = self
-                .unless_calm()
-                .is_some_and(|state| self.takes_nothing_of(&state, queue));
-            nothing == (wanted == Taking::Nothing)
-        };
+        let is_it = |_: &u64| self.is_closed(queue) == (wanted == Taking::Nothing);
         let mut changes = self.changes();
         // Its sender is part of self.
         let _ = changes.wait_for(is_it).await;
