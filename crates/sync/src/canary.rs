@@ -5,22 +5,12 @@
 //! their absence tells. Any daemon may see them, so sightings go through the database.
 
 use crate::health::{Canary, Health};
-use crate::read::CANARY;
-use chrono::Utc;
 use counterfoil_store::record::CanaryRow;
 use counterfoil_store::{Store, StoreError};
-use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::doctor::canary;
 use counterfoil_toolbox::error::ErrorChain;
-use counterfoil_toolbox::event::{Event, EventKind};
-use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::message::{Content, Envelope, encode};
-use counterfoil_toolbox::names::TaskName;
-use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::topology::names::event_key;
-use counterfoil_toolbox::transport::{
-    Publication, PublishError, Publisher, PublisherOptions, Transport,
-};
+use counterfoil_toolbox::transport::{PublishError, Publisher, PublisherOptions, Transport};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -92,20 +82,7 @@ impl Canaries {
     }
 
     async fn send(&self, id: Uuid) -> Result<(), PublishError> {
-        let name = TaskName::new(CANARY).expect("a valid name");
-        let task_id = TaskId::from(id);
-        let task = Publication {
-            exchange: self.names.tasks.clone(),
-            routing_key: name.routing_key(),
-            content: encode(&Envelope::new(task_id.clone(), name.clone()), "[]", "{}"),
-        };
-        let kind = EventKind::State(TaskState::Pending);
-        let event = Event::new(task_id, name, Lineage::default(), kind, Utc::now());
-        let event = Publication {
-            exchange: self.names.events.clone(),
-            routing_key: event_key(&event.service),
-            content: Content::json(serde_json::to_vec(&[event]).expect("an event is JSON")),
-        };
+        let [task, event] = canary(&self.names, id);
         // Not mandatory: what no queue takes is for the look-out to find.
         self.publisher.publish(task).await?;
         self.publisher.publish(event).await

@@ -2,6 +2,10 @@
 
 use crate::text::checked_text;
 
+/// Name of the task that canaries and probes pretend to be. No service can be called `platform`; workers
+/// take such a message out of their queue without a word, and the daemon makes no row of it.
+pub const CANARY: &str = "platform.canary";
+
 checked_text! {
     /// Name of a task type, `export.project`. 1–155 bytes, no white space, no control characters.
     ///

@@ -6,6 +6,7 @@ use crate::publish::Sent;
 use crate::shared::Shared;
 use counterfoil_toolbox::event::{FaultKind, TaskFault};
 use counterfoil_toolbox::message::{Content, TaskMessage, Undecodable};
+use counterfoil_toolbox::names::CANARY;
 use counterfoil_toolbox::transport::{Delivery, Requeue};
 use std::sync::Arc;
 
@@ -26,6 +27,11 @@ pub(crate) async fn take_in(shared: &Shared, here: &mut Option<Delivery>) -> Opt
             return None;
         }
     };
+    if envelope.name == CANARY {
+        // A probe, whose sender was to take it out of the queue and is gone: see `doctor::probe`.
+        let _ = here.take()?.ack();
+        return None;
+    }
     let delivery = here.as_ref()?;
     let payload = match by_copy(&delivery.content) {
         Some(name) => Err(Unusable::Refused(format!("it was sent by a {name} header"))),

@@ -19,15 +19,12 @@ use counterfoil_store::{
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::names::DELIVERY_COUNT;
 use counterfoil_toolbox::message::{Content, Envelope};
-use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::names::{CANARY, TaskName};
 use counterfoil_toolbox::session::{Inquiry, Opening};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::Delivery;
 use uuid::Uuid;
-
-/// Name of the task that canaries pretend to be. No service can be called `platform`.
-pub(crate) const CANARY: &str = "platform.canary";
 
 /// Why a task of such a name that is no canary and no marker is refused.
 const RESERVED: &str = "names that begin with platform are reserved";

@@ -1,6 +1,7 @@
 //! Comparing a topology with a broker, and making the broker match.
 
-use super::Item;
+use super::{Exchange, Item, Queue};
+use crate::message::Headers;
 use crate::transport::{Declare, DeclareError, Transport, TransportError};
 
 /// What was found at the broker about one item.
@@ -46,12 +47,24 @@ impl Finding {
                     .to_owned(),
             ),
             ItemState::Missing => Some("run `counterfoil topology apply`".to_owned()),
-            ItemState::Differs { .. } => Some(format!(
-                "empty and delete the {} and run `counterfoil topology apply`, or declare it as it is \
-                 ([broker.queues.<name>] in the configuration, or queue_settings = \"policy\")",
-                self.item
-            )),
+            ItemState::Differs { .. } => Some(replacement(&self.item)),
         }
+    }
+}
+
+/// How something else comes in place of what is there.
+fn replacement(item: &Item) -> String {
+    match item {
+        Item::Exchange(Exchange { name, .. }) => format!(
+            "delete the exchange {name} (`rabbitmqadmin delete exchange name={name}`) and run `counterfoil topology \
+             apply`, which binds it again; who sends to it meanwhile is told so"
+        ),
+        Item::Queue(Queue { name, .. }) => format!(
+            "empty and delete the queue {name} (`rabbitmqctl delete_queue --if-empty {name}`) and run `counterfoil \
+             topology apply`, or declare it as it is ([broker.queues.<name>] in the configuration, or queue_settings = \
+             \"policy\")"
+        ),
+        Item::Binding(_) => "run `counterfoil topology apply`".to_owned(),
     }
 }
 
@@ -89,8 +102,41 @@ async fn compare(transport: &dyn Transport, item: &Item) -> Result<ItemState, Tr
     match look(transport, item, Declare::Active).await {
         Ok(ItemState::Applied) => Ok(ItemState::Present),
         Err(TransportError::Refused { reason, .. }) => Ok(ItemState::Unchecked { reason }),
+        Ok(ItemState::Differs { difference }) => {
+            let kind = kind_differs(transport, item).await?;
+            let difference = kind.unwrap_or(difference);
+            Ok(ItemState::Differs { difference })
+        }
         other => other,
     }
+}
+
+/// The broker's words when a queue is of another type. Of all that differs it names one thing only, and the
+/// type last: so it is asked for the type alone.
+async fn kind_differs(
+    transport: &dyn Transport,
+    item: &Item,
+) -> Result<Option<String>, TransportError> {
+    let Item::Queue(queue) = item else {
+        return Ok(None);
+    };
+    let of_that_type = Item::Queue(Queue {
+        arguments: Headers::new(),
+        ..queue.clone()
+    });
+    Ok(
+        match look(transport, &of_that_type, Declare::Active).await? {
+            ItemState::Differs { difference } if difference.contains("x-queue-type") => {
+                Some(difference)
+            }
+            ItemState::Differs { .. }
+            | ItemState::Present
+            | ItemState::Missing
+            | ItemState::Unchecked { .. }
+            | ItemState::Unknown
+            | ItemState::Applied => None,
+        },
+    )
 }
 
 /// Creates what is missing. Items that differ are reported, not touched, and the rest is applied.

@@ -61,6 +61,21 @@ async fn an_unknown_task_fails_and_is_kept() {
     assert_eq!(message_of(&event), "this worker knows no task `demo.act`");
 }
 
+/// Whoever sent it was to take it out of the queue, and was killed before that.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_was_left_behind_is_dropped_without_a_word() {
+    let world = World::new().await;
+    let worker = world.start(|builder| builder.handle(add));
+    let id = "0198c0de-0000-7000-8000-000000000001";
+    let probe = world.message("platform.canary", id, "[[], {}, {}]");
+    world.publish_to_queue("demo", probe).await;
+    let next = world.send(Add { x: 1, y: 2 }).await;
+    world.told_of(&next, TaskState::Success).await;
+    assert_eq!(world.states_of(&id.parse().expect("valid")), [""; 0]);
+    assert!(world.is_empty_after(worker, "demo").await);
+    assert_eq!(world.waiting_in("demo.dead").await, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_task_of_a_foreign_service_is_told_in_the_name_of_the_queue_that_it_came_to() {
     let world = World::new().await;

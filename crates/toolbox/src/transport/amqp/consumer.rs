@@ -68,6 +68,50 @@ impl AmqpLink {
         }
     }
 
+    /// Starts a consumer that gets every message before all others, as long as it has room for one: the
+    /// broker serves by priority, and nobody else asks for any.
+    pub(super) async fn consume_first(
+        &mut self,
+        tag: &str,
+        prefetch: u16,
+    ) -> Result<(), TransportError> {
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-priority".into(), AMQPValue::LongInt(i32::MAX));
+        self.start(tag, prefetch, arguments).await
+    }
+
+    async fn start(
+        &mut self,
+        tag: &str,
+        prefetch: u16,
+        arguments: FieldTable,
+    ) -> Result<(), TransportError> {
+        // RabbitMQ never serves a consumer of a quorum queue that takes the name of a cancelled one
+        // while a message of that one is in hand: so no name comes twice on a channel.
+        self.started += 1;
+        let name = format!("{tag}-{}", self.started);
+        let starting = async {
+            // Quorum queues refuse global QoS, so each consumer has its own.
+            self.channel
+                .basic_qos(prefetch, BasicQosOptions::default())
+                .await?;
+            let options = BasicConsumeOptions::default();
+            let queue = self.queue.as_str().into();
+            self.channel
+                .basic_consume(queue, name.as_str().into(), options, arguments)
+                .await
+        };
+        let started = within(self.deadline, "a new consumer", starting).await?;
+        let stream = started.map_err(|error| self.error(&error, "consuming"))?;
+        self.consumers.push(Consuming {
+            tag: tag.to_owned(),
+            number: self.started,
+            stream,
+            cancelled: false,
+        });
+        Ok(())
+    }
+
     fn error(&self, error: &lapin::Error, what: &str) -> TransportError {
         match fault::answer(error) {
             Answer::Missing => TransportError::NoQueue {
@@ -133,30 +177,7 @@ impl Link for AmqpLink {
         prefetch: u16,
         from: Option<StreamOffset>,
     ) -> Result<(), TransportError> {
-        // RabbitMQ never serves a consumer of a quorum queue that takes the name of a cancelled one
-        // while a message of that one is in hand: so no name comes twice on a channel.
-        self.started += 1;
-        let name = format!("{tag}-{}", self.started);
-        let starting = async {
-            // Quorum queues refuse global QoS, so each consumer has its own.
-            self.channel
-                .basic_qos(prefetch, BasicQosOptions::default())
-                .await?;
-            let options = BasicConsumeOptions::default();
-            let queue = self.queue.as_str().into();
-            self.channel
-                .basic_consume(queue, name.as_str().into(), options, stream_arguments(from))
-                .await
-        };
-        let started = within(self.deadline, "a new consumer", starting).await?;
-        let stream = started.map_err(|error| self.error(&error, "consuming"))?;
-        self.consumers.push(Consuming {
-            tag: tag.to_owned(),
-            number: self.started,
-            stream,
-            cancelled: false,
-        });
-        Ok(())
+        self.start(tag, prefetch, stream_arguments(from)).await
     }
 
     async fn cancel(&mut self, tag: &str) -> Result<(), TransportError> {

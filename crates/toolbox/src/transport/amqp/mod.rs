@@ -11,14 +11,17 @@ mod declare;
 mod fault;
 mod greeting;
 mod publisher;
+mod rehearse;
 mod threads;
+
+pub use rehearse::Rehearsed;
 
 use super::error::TransportError;
 use super::link::Link;
 use super::publisher::Publisher;
 use super::{Declare, DeclareError, PublisherOptions, QueueDepth, ServerInfo, Transport};
 use crate::config::BrokerSettings;
-use crate::names::{ExchangeName, QueueName};
+use crate::names::{ExchangeName, QueueName, RoutingKey};
 use crate::topology::Item;
 use async_trait::async_trait;
 use connection::Connections;
@@ -47,6 +50,69 @@ impl AmqpTransport {
             confirm_timeout: settings.confirm_timeout,
         }))
     }
+
+    /// The broker's user, from the URL.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.connections.user()
+    }
+
+    /// The virtual host, from the first URL.
+    #[must_use]
+    pub fn vhost(&self) -> &str {
+        let brokers = self.connections.brokers();
+        brokers.first().map_or("", |broker| &broker.uri.vhost)
+    }
+
+    /// Consumes `queue` before everybody else: as long as fewer than `prefetch` messages are in hand, each
+    /// that comes is delivered here. What is not settled goes back when the link is closed.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be reached, refuses, or has no such queue.
+    pub async fn first_in_line(
+        &self,
+        queue: &QueueName,
+        tag: &str,
+        prefetch: u16,
+    ) -> Result<Box<dyn Link>, TransportError> {
+        let mut link = self.new_link(queue).await?;
+        link.consume_first(tag, prefetch).await?;
+        Ok(Box::new(link))
+    }
+
+    /// Whether a message could be published to `exchange` with `key`. None is.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be asked.
+    pub async fn may_publish(
+        &self,
+        exchange: &ExchangeName,
+        key: &RoutingKey,
+    ) -> Result<Rehearsed, TransportError> {
+        rehearse::publish(&self.connections, exchange, key).await
+    }
+
+    /// Whether `queue` could be consumed. It is not.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be asked.
+    pub async fn may_consume(&self, queue: &QueueName) -> Result<Rehearsed, TransportError> {
+        rehearse::consume(&self.connections, queue).await
+    }
+
+    /// Whether a queue of this name could be declared. It is not; there should be none.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be asked.
+    pub async fn may_declare(&self, queue: &QueueName) -> Result<Rehearsed, TransportError> {
+        rehearse::declare(&self.connections, queue).await
+    }
+
+    async fn new_link(&self, queue: &QueueName) -> Result<consumer::AmqpLink, TransportError> {
+        let channel = self.connections.consuming_channel().await?;
+        let deadline = self.connections.deadline();
+        Ok(consumer::AmqpLink::new(channel, queue.clone(), deadline))
+    }
 }
 
 #[async_trait]
@@ -67,12 +133,7 @@ impl Transport for AmqpTransport {
     }
 
     async fn link(&self, queue: &QueueName) -> Result<Box<dyn Link>, TransportError> {
-        let channel = self.connections.consuming_channel().await?;
-        Ok(Box::new(consumer::AmqpLink::new(
-            channel,
-            queue.clone(),
-            self.connections.deadline(),
-        )))
+        Ok(Box::new(self.new_link(queue).await?))
     }
 
     async fn declare(&self, item: &Item, how: Declare) -> Result<(), DeclareError> {

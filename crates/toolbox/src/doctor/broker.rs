@@ -1,0 +1,152 @@
+//! Whether the broker answers, and what it lacks.
+
+use super::Check;
+use crate::error::ErrorChain;
+use crate::transport::{Transport, TransportError};
+
+/// Looks whether the broker answers, and what its version lacks.
+pub async fn broker(transport: &dyn Transport) -> Vec<Check> {
+    match transport.server().await {
+        Ok(server) => {
+            let mut checks = vec![Check::ok(
+                "broker",
+                format!("{} {} answers", server.product, server.version),
+            )];
+            checks.extend(version(&server.version));
+            checks
+        }
+        Err(error) => vec![broker_fault(&error)],
+    }
+}
+
+/// A broker that could not be asked, as a failed check.
+#[must_use]
+pub fn broker_fault(error: &TransportError) -> Check {
+    let remedy = match error {
+        TransportError::Unreachable { .. } | TransportError::Timeout { .. } => {
+            "start the broker, or mend broker.url and the network between".to_owned()
+        }
+        TransportError::Refused { reason, .. } => refusal(reason),
+        TransportError::NoQueue { .. } => "run `counterfoil topology apply`".to_owned(),
+        TransportError::Closed => "run it again".to_owned(),
+    };
+    Check::fail("broker", ErrorChain(error).to_string(), &remedy)
+}
+
+/// What to do about a refusal, by RabbitMQ's own words.
+fn refusal(reason: &str) -> String {
+    if let Some(vhost) = between(reason, "vhost ", " not found") {
+        return format!(
+            "mend the virtual host in broker.url (the part after the last slash), or make it: `rabbitmqctl add_vhost \
+             {vhost}`, `rabbitmqctl set_permissions -p {vhost} USER '.*' '.*' '.*'`, `counterfoil init`"
+        );
+    }
+    let to_vhost = between(reason, "access to vhost '", "' refused for user '");
+    if let (Some(vhost), Some(user)) = (to_vhost, between(reason, "for user '", "'")) {
+        return format!(
+            "`rabbitmqctl set_permissions -p {vhost} {user} '.*' '.*' '.*'`, or mend virtual host or user in broker.url"
+        );
+    }
+    if reason.contains("Login was refused") {
+        return "mend user and password in broker.url, or set the password: `rabbitmqctl change_password USER PASSWORD`"
+            .to_owned();
+    }
+    if reason.contains("disk alarm") {
+        return "make room on the broker's disk or in its memory: `rabbitmqctl status` names the alarm".to_owned();
+    }
+    "mend user, password, virtual host or certificates in broker.url, or the user's permissions"
+        .to_owned()
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    rest.split_once(after).map(|(found, _)| found)
+}
+
+/// What a RabbitMQ of this version does less well than a newer one.
+fn version(version: &str) -> Option<Check> {
+    let name = "broker version";
+    let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
+        return Some(Check::warn(
+            name,
+            format!("{version:?} cannot be compared"),
+            "look at it yourself: RabbitMQ 3.10 or newer is needed",
+        ));
+    };
+    match (major, minor) {
+        (..3, _) | (3, ..10) => Some(Check::fail(
+            name,
+            format!(
+                "{version} lacks at-least-once dead-lettering: dead and delayed tasks could be lost"
+            ),
+            "use RabbitMQ 3.10 or newer",
+        )),
+        // It works, and there is nothing to mend.
+        (3, 10..12) => Some(Check::ok(
+            name,
+            format!(
+                "{version}: one consumer timeout for all queues (where consumer_timeout was changed in the broker's own \
+                 configuration, set broker.consumer_timeout to the same), no priorities within a quorum queue, and CC \
+                 headers are not checked against permissions. 3.12 and 4.0 do better"
+            ),
+        )),
+        (3, _) | (4, 0..3) => None,
+        _ => Some(Check::warn(
+            name,
+            format!(
+                "{version}: looking at a queue needs permission to configure it; returned tasks are not counted"
+            ),
+            "give workers that verify their queues permission to configure them",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Outcome;
+
+    fn outcome(text: &str) -> Option<Outcome> {
+        version(text).map(|check| check.outcome)
+    }
+
+    #[test]
+    fn every_version_says_what_it_lacks() {
+        for (text, wanted) in [
+            ("3.9.29", Some(Outcome::Fail)),
+            ("2.8.0", Some(Outcome::Fail)),
+            ("3.10.8", Some(Outcome::Ok)),
+            ("3.12.0", None),
+            ("4.0.5", None),
+            ("4.3.1", Some(Outcome::Warn)),
+            ("5.0.0", Some(Outcome::Warn)),
+            ("unknown", Some(Outcome::Warn)),
+        ] {
+            assert_eq!(outcome(text), wanted, "{text}");
+        }
+        let old = version("3.10.8").expect("a word");
+        assert!(old.detail.contains("3.12 and 4.0 do better"), "{old:?}");
+    }
+
+    #[test]
+    fn each_refusal_of_rabbitmq_has_its_remedy() {
+        for (reason, remedy) in [
+            (
+                "NOT_ALLOWED - vhost nowhere not found",
+                "`rabbitmqctl add_vhost nowhere`",
+            ),
+            (
+                "NOT_ALLOWED - access to vhost 'v' refused for user 'u'",
+                "`rabbitmqctl set_permissions -p v u ",
+            ),
+            (
+                "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN.",
+                "mend user and password",
+            ),
+            ("certificate verify failed", "certificates in broker.url"),
+        ] {
+            assert!(refusal(reason).contains(remedy), "{}", refusal(reason));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Messages that must come through, and that nobody takes for a task.
+
+use crate::event::{Event, EventKind};
+use crate::ids::TaskId;
+use crate::message::{Content, Envelope, encode};
+use crate::names::{CANARY, TaskName};
+use crate::state::{Lineage, TaskState};
+use crate::topology::Names;
+use crate::topology::names::event_key;
+use crate::transport::Publication;
+use chrono::Utc;
+use uuid::Uuid;
+
+/// A canary: a task that no service owns, and an event of it. The daemon notes where it sees them, and neither
+/// leaves a trace but that. What no queue takes is for the look-out to find, so they need not be published
+/// mandatory.
+#[must_use]
+pub fn canary(names: &Names, id: Uuid) -> [Publication; 2] {
+    let (task_id, name) = (TaskId::from(id), name());
+    let task = Publication {
+        exchange: names.tasks.clone(),
+        routing_key: name.routing_key(),
+        content: content(id),
+    };
+    let kind = EventKind::State(TaskState::Pending);
+    let event = Event::new(task_id, name, Lineage::default(), kind, Utc::now());
+    let event = Publication {
+        exchange: names.events.clone(),
+        routing_key: event_key(&event.service),
+        content: Content::json(serde_json::to_vec(&[event]).expect("an event is JSON")),
+    };
+    [task, event]
+}
+
+/// The message of a canary.
+pub(super) fn content(id: Uuid) -> Content {
+    encode(&Envelope::new(TaskId::from(id), name()), "[]", "{}")
+}
+
+fn name() -> TaskName {
+    TaskName::new(CANARY).expect("a valid name")
+}

@@ -1,0 +1,100 @@
+//! Checks of configuration, broker and topology, as data: what was looked at, how it is, and what
+//! to do about it.
+//!
+//! Looking changes nothing. With the feature `amqp`, [`probe()`] sends messages through, which nobody takes for
+//! tasks and of which none is left, and [`permissions()`] asks what the broker would allow.
+
+mod broker;
+#[cfg(feature = "amqp")]
+mod broker_clock;
+mod canary;
+mod configuration;
+#[cfg(feature = "amqp")]
+mod permissions;
+#[cfg(feature = "amqp")]
+mod probe;
+mod topology;
+
+pub use broker::{broker, broker_fault};
+#[cfg(feature = "amqp")]
+pub use broker_clock::broker_clock;
+pub use canary::canary;
+pub use configuration::configuration;
+#[cfg(feature = "amqp")]
+pub use permissions::{Duty, permissions};
+#[cfg(feature = "amqp")]
+pub use probe::probe;
+pub use topology::topology;
+
+use serde::Serialize;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What was looked at, `broker`.
+    pub name: String,
+    /// How it is.
+    pub outcome: Outcome,
+    /// What was found.
+    pub detail: String,
+    /// What to do about it, when something is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// As it should be.
+    Ok,
+    /// It works, but somebody should know.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+impl Outcome {
+    /// The word for people.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl Check {
+    /// Something that is as it should be.
+    #[must_use]
+    pub fn ok(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            outcome: Outcome::Ok,
+            detail: detail.into(),
+            remedy: None,
+        }
+    }
+
+    /// Something that works, but that somebody should know of.
+    #[must_use]
+    pub fn warn(name: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
+        Self {
+            outcome: Outcome::Warn,
+            remedy: Some(remedy.to_owned()),
+            ..Self::ok(name, detail)
+        }
+    }
+
+    /// Something that does not work.
+    #[must_use]
+    pub fn fail(name: impl Into<String>, detail: impl Into<String>, remedy: &str) -> Self {
+        Self {
+            outcome: Outcome::Fail,
+            remedy: Some(remedy.to_owned()),
+            ..Self::ok(name, detail)
+        }
+    }
+}
