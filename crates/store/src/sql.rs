@@ -126,6 +126,7 @@ pub(crate) struct Statements {
     pub(crate) upsert_result: &'static str,
     pub(crate) upsert_task: &'static str,
     pub(crate) upsert_worker: &'static str,
+    pub(crate) version: &'static str,
     pub(crate) waiting: &'static str,
     pub(crate) workers: &'static str,
 }
@@ -157,7 +158,7 @@ macro_rules! statements {
             subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
             tasks_with_ids unanswered unpublished_controls unroutable unroutable_services
             unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked
-            upsert_result upsert_task upsert_worker waiting workers
+            upsert_result upsert_task upsert_worker version waiting workers
         )
     };
 }

@@ -233,6 +233,9 @@ pub trait Store:
     /// The database's clock.
     async fn clock(&self) -> Result<DateTime<Utc>, StoreError>;
 
+    /// The version of the database's server, as it calls it itself: `15.13 (Debian 15.13-0+deb12u1)`.
+    async fn version(&self) -> Result<String, StoreError>;
+
     /// Becomes the one leader of that name, if nobody is: `None` says that somebody else is.
     async fn try_lead(&self, name: &str) -> Result<Option<LeaderGuard>, StoreError>;
 

@@ -3,18 +3,12 @@
 mod columns;
 mod statements;
 
-pub(crate) use statements::run_statements;
+pub(crate) use statements::{row_limit, run_statements};
 
 pub(crate) use columns::{
     DeadColumns, LostTaskColumns, OwnersColumns, ParkedColumns, StoredTaskColumns,
     UnroutableColumns,
 };
-
-/// How many rows a list may have: what was asked for, within reason.
-pub(crate) fn row_limit(limit: u32) -> i64 {
-    const MOST: u32 = 10_000;
-    i64::from(if limit == 0 { MOST } else { limit.min(MOST) })
-}
 
 /// Implements [`Store`](crate::Store).
 ///
@@ -382,6 +376,12 @@ macro_rules! implement_store {
                     self.all("read the clock", query_as(self.sql.clock)).await?;
                 let (now,) = now.first().expect("the statement selects one row");
                 Ok(*now)
+            }
+
+            async fn version(&self) -> Result<String, StoreError> {
+                let version = query_as::<_, (String,)>(self.sql.version);
+                let version = self.all("read the version", version).await?;
+                Ok(version.into_iter().map(|(version,)| version).collect())
             }
 
             async fn try_lead(&self, name: &str) -> Result<Option<LeaderGuard>, StoreError> {

@@ -1,5 +1,11 @@
 //! How the calls run their statements, written once for both databases.
 
+/// How many rows a list may have: what was asked for, within reason.
+pub(crate) fn row_limit(limit: u32) -> i64 {
+    const MOST: u32 = 10_000;
+    i64::from(if limit == 0 { MOST } else { limit.min(MOST) })
+}
+
 /// Gives a store what [`implement_store!`](super::implement_store) runs its statements with.
 macro_rules! run_statements {
     ($store:ty) => {

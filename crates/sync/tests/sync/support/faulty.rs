@@ -363,6 +363,9 @@ impl Store for FaultyStore {
     async fn clock(&self) -> Result<DateTime<Utc>, StoreError> {
         self.inner.clock().await
     }
+    async fn version(&self) -> Result<String, StoreError> {
+        self.inner.version().await
+    }
     async fn try_lead(&self, name: &str) -> Result<Option<LeaderGuard>, StoreError> {
         self.inner.try_lead(name).await
     }

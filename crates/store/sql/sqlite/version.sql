@@ -1,0 +1,2 @@
+-- The library's version.
+SELECT sqlite_version()
