@@ -1,9 +1,10 @@
 //! What can be typed.
 
 use crate::command::{
-    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, new::NewArgs, outbox::OutboxCommand,
-    parked::ParkedCommand, pause::PauseArgs, schedule::ScheduleCommand, send::SendArgs,
-    session::SessionCommand, task::TaskCommand, topology::TopologyCommand, workers::WorkersArgs,
+    audit::AuditArgs, dead::DeadCommand, demo::DemoArgs, doctor::DoctorArgs, new::NewArgs,
+    outbox::OutboxCommand, parked::ParkedCommand, pause::PauseArgs, schedule::ScheduleCommand,
+    send::SendArgs, session::SessionCommand, task::TaskCommand, topology::TopologyCommand,
+    workers::WorkersArgs,
 };
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -82,7 +83,7 @@ pub(crate) enum Command {
     /// service. Nothing is changed, and no queue is disturbed.
     Audit(AuditArgs),
     /// Look at configuration, broker, topology and database, and say what to mend
-    Doctor,
+    Doctor(DoctorArgs),
     /// Begin a worker of your own: tasks, handlers, tests, image, unit, checks
     ///
     /// Needs neither network, broker nor configuration. What it writes builds as it is, and passes its tests.

@@ -202,8 +202,30 @@ impl From<StoreError> for Failure {
         if error.is_bad_data() {
             return Self::new(Code::Failed, error);
         }
+        if let Some(remedy) = database_remedy(&error) {
+            return Self::new(Code::Unavailable, error).remedy(remedy);
+        }
         Self::new(Code::Unavailable, error)
             .remedy("start the database, or mend database.url and the user's permissions")
+    }
+}
+
+/// What to do where waiting for the database does not help.
+fn database_remedy(error: &StoreError) -> Option<&'static str> {
+    if matches!(error, StoreError::Migrate { .. }) && !error.is_transient() {
+        return Some("use the version of counterfoil that migrated this database, or a newer one");
+    }
+    match error.code()? {
+        // invalid_authorization_specification, invalid_password
+        "28000" | "28P01" => Some(
+            "mend user and password in database.url, or make the role: `createuser --pwprompt NAME`; \
+             deploy/postgres/roles.sql makes those with the least rights",
+        ),
+        // invalid_catalog_name
+        "3D000" => Some(
+            "mend the name in database.url, or make the database: `createdb NAME`, then `counterfoil init`",
+        ),
+        _ => None,
     }
 }
 

@@ -4,7 +4,7 @@ mod again;
 pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod demo;
-mod doctor;
+pub(crate) mod doctor;
 mod init;
 pub(crate) mod new;
 pub(crate) mod outbox;
@@ -49,7 +49,7 @@ pub(crate) async fn run(
         Command::Why(id) => why::run(&id, global, output).await,
         Command::Workers(args) => workers::run(args, global, output).await,
         Command::Audit(args) => audit::run(args, global, output).await,
-        Command::Doctor => doctor::run(global, output).await,
+        Command::Doctor(args) => doctor::run(args, global, output).await,
         Command::New(args) => new::run(&args, output),
     }
 }

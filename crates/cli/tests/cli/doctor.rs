@@ -8,7 +8,7 @@ use counterfoil_toolbox::message::Envelope;
 use serde_json::Value;
 
 /// Outcome and detail of each check of that name.
-fn checks(ran: &Ran, name: &str) -> Vec<(String, String)> {
+pub(crate) fn checks(ran: &Ran, name: &str) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     ran.documents()
         .iter()
@@ -17,7 +17,7 @@ fn checks(ran: &Ran, name: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn check(ran: &Ran, name: &str) -> (String, String) {
+pub(crate) fn check(ran: &Ran, name: &str) -> (String, String) {
     let mut all = checks(ran, name);
     assert_eq!(all.len(), 1, "{name}: {ran:#?}");
     all.remove(0)

@@ -1,6 +1,7 @@
 //! The real binary, from outside: what it prints, where, and with which exit code.
 
 mod away;
+mod broken;
 mod configuration;
 mod control;
 mod database;
@@ -15,6 +16,7 @@ mod new;
 mod new_builds;
 mod outbox;
 mod parked;
+mod probe;
 mod program;
 mod refused;
 mod rerun;

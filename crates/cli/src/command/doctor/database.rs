@@ -1,35 +1,40 @@
 //! What `doctor` asks the database.
 
 use crate::failure::Failure;
-use crate::open;
 use chrono::TimeDelta;
 use counterfoil_store::{Batch, CanaryPlace, Store, StoreError};
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::doctor::Check;
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use uuid::Uuid;
 
 /// Clocks that differ by less are taken for the same.
 const SKEW: TimeDelta = TimeDelta::seconds(5);
 
 /// Looks at database, clock, schema and rights, and at what the daemon left in it.
-pub(super) async fn look(config: &Config) -> Vec<Check> {
-    let store = match open::database(config).await {
-        Ok(store) => store,
-        Err(failure) => return vec![failure.check("database")],
-    };
+pub(super) async fn look(
+    store: &dyn Store,
+    broker: Option<(&AmqpTransport, &Names)>,
+) -> Vec<Check> {
     let mut checks = Vec::new();
-    if let Err(error) = looked_at(&*store, &mut checks).await {
+    if let Err(error) = looked_at(store, broker, &mut checks).await {
         checks.push(Failure::from(error).check("database"));
     }
-    store.close().await;
     checks
 }
 
-async fn looked_at(store: &dyn Store, checks: &mut Vec<Check>) -> Result<(), StoreError> {
+async fn looked_at(
+    store: &dyn Store,
+    broker: Option<(&AmqpTransport, &Names)>,
+    checks: &mut Vec<Check>,
+) -> Result<(), StoreError> {
     store.ping().await?;
-    checks.push(Check::ok("database", format!("{} answers", store.server())));
+    let version = store.version().await?;
+    let what = format!("{} answers, version {version}", store.server());
+    checks.push(Check::ok("database", what));
+    checks.extend(lacks(store.server(), &version));
     let before = chrono::Utc::now();
     let theirs = store.clock().await?;
     let ours = before + (chrono::Utc::now() - before) / 2;
@@ -54,9 +59,38 @@ async fn looked_at(store: &dyn Store, checks: &mut Vec<Check>) -> Result<(), Sto
     checks.push(Check::ok("migrations", "all applied"));
     checks.push(role(store).await);
     checks.push(daemon(store).await?);
-    checks.extend(super::outbox::look(store).await?);
+    checks.extend(super::outbox::look(store, broker).await?);
     checks.extend(unroutable(store).await?);
     Ok(())
+}
+
+/// The oldest PostgreSQL that the statements are made for.
+const POSTGRES: u32 = 15;
+
+/// What a database of this kind and version does less well.
+fn lacks(server: &str, version: &str) -> Option<Check> {
+    let name = "database version";
+    if !server.starts_with("PostgreSQL") {
+        return Some(Check::ok(
+            name,
+            "SQLite: one writer at a time, all programs on this machine, and the outbox is looked at every \
+             sync.outbox_interval",
+        ));
+    }
+    let digits = version.split(|c: char| !c.is_ascii_digit()).next();
+    match digits.and_then(|digits| digits.parse::<u32>().ok()) {
+        Some(POSTGRES..) => None,
+        Some(_) => Some(Check::fail(
+            name,
+            format!("PostgreSQL {version} lacks statements that every write needs"),
+            "use PostgreSQL 15 or newer: `pg_upgradecluster`, or dump and restore",
+        )),
+        None => Some(Check::warn(
+            name,
+            format!("{version:?} cannot be compared"),
+            "look at it yourself: PostgreSQL 15 or newer is needed",
+        )),
+    }
 }
 
 /// Services whose names are told: of many, most are mistyped in the same way.
@@ -138,4 +172,21 @@ async fn daemon(store: &dyn Store) -> Result<Check, StoreError> {
         ),
         (Some(_), None) => Check::ok("daemon", "a canary came through"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_toolbox::doctor::Outcome;
+
+    #[test]
+    fn a_postgresql_that_is_too_old_fails_and_sqlite_says_what_it_is_for() {
+        let outcome = |server: &str, version: &str| lacks(server, version).map(|it| it.outcome);
+        let postgres = "PostgreSQL at db:5432, database counterfoil";
+        assert_eq!(outcome(postgres, "14.9"), Some(Outcome::Fail));
+        assert_eq!(outcome(postgres, "15.13 (Debian 15.13-0+deb12u1)"), None);
+        assert_eq!(outcome(postgres, "18beta1"), None);
+        assert_eq!(outcome(postgres, "devel"), Some(Outcome::Warn));
+        assert_eq!(outcome("SQLite at own.db", "3.50.1"), Some(Outcome::Ok));
+    }
 }

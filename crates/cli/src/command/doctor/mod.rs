@@ -1,43 +1,48 @@
 //! `doctor`: what is wrong, and what to do about it.
 
+mod broker;
 mod database;
 mod outbox;
+mod probe;
 mod services;
 mod tokens;
 
-use super::topology::wanted;
+use super::pause::paused;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::open;
 use crate::output::Output;
 use crate::text::plain;
 use counterfoil_toolbox::config::{Config, Needs, Profile};
-use counterfoil_toolbox::doctor::{Check, Outcome, broker, broker_fault, configuration, topology};
+use counterfoil_toolbox::doctor::{Check, Outcome, configuration};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::Transport;
-use counterfoil_toolbox::transport::TransportError;
-use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use secrecy::ExposeSecret;
 
 /// Fits every development machine, and so hides nothing.
 const DEVELOPMENT_SECRET: &str = "development";
 
-pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Failure> {
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct DoctorArgs {
+    /// Send messages through: each service's queue and the tracking queue must get them, once, and the daemon
+    /// must write into the database what it sees
+    ///
+    /// No worker is troubled, whatever it is written in: each message is taken out of the queue before it could get one. A
+    /// queue in which something waits is left alone.
+    #[arg(long)]
+    probe: bool,
+}
+
+pub(crate) async fn run(
+    args: DoctorArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
     let (config, mut checks) = configured(global);
     let is_configured = checks.iter().all(|check| check.outcome != Outcome::Fail);
     match &config {
-        Some(config) if !config.broker.urls.is_empty() => checks.extend(at_broker(config).await),
-        _ => checks.push(skipped("broker")),
-    }
-    match &config {
-        Some(config) if config.database.is_some() => checks.extend(database::look(config).await),
-        _ => checks.push(skipped("database")),
-    }
-    if let Some(config) = config.filter(|config| {
-        let unreachable = |check: &Check| check.name == "broker" && check.outcome == Outcome::Fail;
-        config.database.is_some() && !checks.iter().any(unreachable)
-    }) {
-        checks.extend(tokens::look(&config).await);
+        Some(config) => checks.extend(looked_at(config, args).await),
+        None => checks.extend([skipped("broker"), skipped("database")]),
     }
     print(&checks, output)?;
     let failed: Vec<_> = checks
@@ -54,6 +59,60 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
         false => Code::Configuration,
     };
     Err(Failure::new(code, anyhow::anyhow!("{told}")))
+}
+
+/// Broker, then database, then what it takes both for.
+async fn looked_at(config: &Config, args: DoctorArgs) -> Vec<Check> {
+    let store = match config.database.is_some() {
+        true => open::database(config)
+            .await
+            .map_err(|failure| failure.check("database")),
+        false => Err(skipped("database")),
+    };
+    // Where the schema is missing, nobody has paused anything.
+    let paused = match &store {
+        Ok(store) => paused(&**store).await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let (mut checks, transport) = match config.broker.urls.is_empty() {
+        false => broker::look(config, &paused).await,
+        true => (vec![skipped("broker")], None),
+    };
+    // Names that cannot be used have failed among these.
+    let broker = transport.as_deref().zip(config.broker.names().ok());
+    let broker = broker
+        .as_ref()
+        .map(|(transport, names)| (*transport, names));
+    match &store {
+        Ok(store) => {
+            checks.extend(paused.iter().map(services::paused));
+            let store = &**store;
+            checks.extend(database::look(store, broker).await);
+            if let Some((transport, names)) = broker {
+                checks.extend(tokens::look(store, transport, names).await);
+            }
+        }
+        Err(check) => checks.push(check.clone()),
+    }
+    let store = store.ok();
+    match broker {
+        Some(broker) if args.probe => {
+            checks.extend(probe::look(config, broker, store.as_deref()).await);
+        }
+        None if args.probe => checks.push(Check::warn(
+            "probe",
+            "skipped: the broker does not answer",
+            "mend that first, then look again",
+        )),
+        Some(_) | None => {}
+    }
+    if let Some(store) = store {
+        store.close().await;
+    }
+    if let Some(transport) = transport {
+        transport.close().await;
+    }
+    checks
 }
 
 /// The configuration, or as much of it as can be used, and what there is to say about it.
@@ -128,39 +187,6 @@ fn secret(config: &Config) -> Option<Check> {
             "set it to a random text before the first task is mirrored; public ids change with it",
         )
     })
-}
-
-async fn at_broker(config: &Config) -> Vec<Check> {
-    let transport = match AmqpTransport::new(&config.broker) {
-        Ok(transport) => transport,
-        Err(error) => return vec![Failure::new(Code::Configuration, error).check("broker")],
-    };
-    let deadline = config.broker.connect_timeout * 2;
-    let mut checks = match tokio::time::timeout(deadline, broker(&*transport)).await {
-        Ok(checks) => checks,
-        Err(_) => vec![broker_fault(&TransportError::Timeout {
-            what: format!("a connection to {}", open::addresses(&config.broker)),
-            after: deadline,
-        })],
-    };
-    let answers = checks
-        .iter()
-        .all(|check| check.name != "broker" || check.outcome == Outcome::Ok);
-    match wanted(&config.broker) {
-        Ok(wanted) if answers => {
-            let items = wanted.ours.into_iter().chain(wanted.of_others).collect();
-            checks.extend(topology(&*transport, items).await);
-            checks.extend(services::look(&*transport, &config.broker).await);
-        }
-        Ok(_) => checks.push(Check::warn(
-            "topology",
-            "skipped: the broker does not answer",
-            "mend that first, then look again",
-        )),
-        Err(failure) => checks.push(failure.check("topology")),
-    }
-    transport.close().await;
-    checks
 }
 
 impl Failure {

@@ -1,17 +1,49 @@
 //! Whether what transactions have put into the outbox is sent.
 
-use counterfoil_store::{OutboxState, RefusedMessage, Store, StoreError};
+use counterfoil_store::{OutboxMessage, OutboxState, RefusedMessage, Store, StoreError};
 use counterfoil_toolbox::doctor::Check;
+use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::amqp::{AmqpTransport, Rehearsed};
+use std::time::Duration;
 
-/// Seconds that a message may be due without anybody having to know.
-const LATE: f64 = 60.0;
+/// Seconds that a message may be due: what is due is sent at once.
+const LATE: f64 = 2.0;
+
+/// After so long the oldest of many that are being sent is another one.
+const AGAIN: Duration = Duration::from_millis(1500);
 
 /// Messages that are named.
 const NAMED: u32 = 5;
 
-pub(super) async fn look(store: &dyn Store) -> Result<Vec<Check>, StoreError> {
+/// A message that is due and is not being sent.
+struct Stuck {
+    message: OutboxMessage,
+    /// What the broker says to it, if it says something.
+    refusal: Option<Refusal>,
+}
+
+/// Why the broker does not take a message.
+enum Refusal {
+    Missing(ExchangeName),
+    Forbidden(String),
+}
+
+pub(super) async fn look(
+    store: &dyn Store,
+    broker: Option<(&AmqpTransport, &Names)>,
+) -> Result<Vec<Check>, StoreError> {
     let state = store.outbox_state().await?;
-    let mut checks = vec![waiting(&state)];
+    let mut checks = vec![match stuck(store, &state, broker).await? {
+        None => Check::ok(
+            "outbox",
+            format!(
+                "{} messages are being sent, {} are due later",
+                state.waiting, state.later
+            ),
+        ),
+        Some(stuck) => waiting(&state, &stuck),
+    }];
     if state.refused > 0 {
         let named = store.refused_messages(None, NAMED).await?;
         checks.push(refused(&state, &named));
@@ -19,19 +51,72 @@ pub(super) async fn look(store: &dyn Store) -> Result<Vec<Check>, StoreError> {
     Ok(checks)
 }
 
-fn waiting(state: &OutboxState) -> Check {
-    let OutboxState { waiting, later, .. } = state;
-    match state.oldest_s {
-        Some(oldest) if oldest > LATE => Check::warn(
-            "outbox",
-            format!("{waiting} messages are due and not sent, the oldest for {oldest:.0} s"),
+/// The oldest message that is due, if it is still there at a second look.
+async fn stuck(
+    store: &dyn Store,
+    state: &OutboxState,
+    broker: Option<(&AmqpTransport, &Names)>,
+) -> Result<Option<Stuck>, StoreError> {
+    if state.oldest_s.is_none_or(|oldest| oldest < LATE) {
+        return Ok(None);
+    }
+    let oldest = async || Ok::<_, StoreError>(store.due_messages(&[], 1, 1).await?.pop());
+    let Some(message) = oldest().await? else {
+        return Ok(None);
+    };
+    tokio::time::sleep(AGAIN).await;
+    let again = oldest().await?.map(|again| again.position);
+    if again != Some(message.position) {
+        return Ok(None);
+    }
+    let refusal = match broker {
+        Some((transport, names)) => refusal(transport, names, &message).await,
+        None => None,
+    };
+    Ok(Some(Stuck { message, refusal }))
+}
+
+/// Asks the broker what it would say.
+async fn refusal(
+    transport: &AmqpTransport,
+    names: &Names,
+    message: &OutboxMessage,
+) -> Option<Refusal> {
+    let exchange = match &*message.message.exchange {
+        "" => names.tasks.clone(),
+        exchange => ExchangeName::new(exchange).ok()?,
+    };
+    let key = RoutingKey::new(&message.message.routing_key).ok()?;
+    // A broker that does not answer is told elsewhere.
+    match transport.may_publish(&exchange, &key).await.ok()? {
+        Rehearsed::Allowed => None,
+        Rehearsed::Missing => Some(Refusal::Missing(exchange)),
+        Rehearsed::Refused { reason } => Some(Refusal::Forbidden(reason)),
+    }
+}
+
+fn waiting(state: &OutboxState, stuck: &Stuck) -> Check {
+    let (why, remedy) = match &stuck.refusal {
+        Some(Refusal::Missing(exchange)) => (
+            format!(": there is no exchange {exchange}"),
+            "run `counterfoil topology apply`; then they are sent by themselves",
+        ),
+        Some(Refusal::Forbidden(reason)) => (
+            format!(": {reason}"),
+            "let the daemon's user publish there: `rabbitmqctl set_permissions`; then they are sent by themselves",
+        ),
+        None => (
+            String::new(),
             "start counterfoil-sync, or see in its log which queue or exchange takes nothing",
         ),
-        Some(_) | None => Check::ok(
-            "outbox",
-            format!("{waiting} messages are being sent, {later} are due later"),
-        ),
-    }
+    };
+    let what = format!(
+        "{} messages are due and not sent, the oldest, for queue {}, for {:.0} s{why}",
+        state.waiting,
+        stuck.message.queue,
+        state.oldest_s.unwrap_or_default()
+    );
+    Check::warn("outbox", what, remedy)
 }
 
 fn refused(state: &OutboxState, named: &[RefusedMessage]) -> Check {
@@ -57,21 +142,13 @@ fn refused(state: &OutboxState, named: &[RefusedMessage]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use counterfoil_toolbox::doctor::Outcome;
 
     #[test]
-    fn what_has_waited_for_a_minute_or_for_ever_is_told() {
-        let mut state = OutboxState {
-            waiting: 3,
-            oldest_s: Some(59.0),
+    fn what_can_never_be_sent_is_named_and_whether_there_is_more() {
+        let state = OutboxState {
+            refused: 2,
             ..OutboxState::default()
         };
-        assert_eq!(waiting(&state).outcome, Outcome::Ok);
-        state.oldest_s = Some(61.0);
-        let check = waiting(&state);
-        assert_eq!(check.outcome, Outcome::Warn);
-        assert!(check.detail.contains("3 messages") && check.detail.contains("61 s"));
-        state.refused = 2;
         let named = RefusedMessage {
             position: 1,
             task_id: None,

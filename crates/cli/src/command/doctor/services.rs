@@ -1,5 +1,7 @@
 //! Whether the services of the configuration have workers.
 
+use crate::when::shown;
+use counterfoil_store::record::ControlRow;
 use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::doctor::{Check, broker_fault};
@@ -8,7 +10,12 @@ use counterfoil_toolbox::topology::{Names, ServiceSettings, work_queues};
 use counterfoil_toolbox::transport::{QueueDepth, Transport, TransportError};
 
 /// Looks who consumes the queues of services. That they exist is a question of the topology.
-pub(super) async fn look(transport: &dyn Transport, settings: &BrokerSettings) -> Vec<Check> {
+/// Those of services that somebody paused have none on purpose.
+pub(super) async fn look(
+    transport: &dyn Transport,
+    settings: &BrokerSettings,
+    paused: &[ControlRow],
+) -> Vec<Check> {
     if settings.services.is_empty() {
         return vec![Check::warn(
             "consumers",
@@ -16,7 +23,7 @@ pub(super) async fn look(transport: &dyn Transport, settings: &BrokerSettings) -
             "name them in broker.services, or in COUNTERFOIL_BROKER__SERVICES, separated by commas",
         )];
     }
-    match looked_at(transport, settings).await {
+    match looked_at(transport, settings, paused).await {
         Ok(checks) => checks,
         Err(error) => vec![broker_fault(&error)],
     }
@@ -25,6 +32,7 @@ pub(super) async fn look(transport: &dyn Transport, settings: &BrokerSettings) -
 async fn looked_at(
     transport: &dyn Transport,
     settings: &BrokerSettings,
+    paused: &[ControlRow],
 ) -> Result<Vec<Check>, TransportError> {
     // Names that cannot be used have failed before.
     let Ok(names) = settings.names() else {
@@ -33,24 +41,23 @@ async fn looked_at(
     let (mut checks, mut consumed) = (Vec::new(), Vec::new());
     for service in &settings.services {
         let mut all_are = true;
+        let is_paused = paused.iter().any(|row| row.subject == service.as_str());
         for queue in work_queues(&names, service, &settings.service(service)) {
             match transport.depth(&queue).await? {
                 Some(QueueDepth {
                     ready,
                     consumers: 0,
-                }) => {
+                }) if !is_paused => {
                     let remedy = match names.class_of(&queue) {
-                        Priority::Normal => {
-                            "start a worker of that service, unless it is paused (`counterfoil workers`)".to_owned()
-                        }
+                        Priority::Normal => "start a worker of that service".to_owned(),
                         Priority::High | Priority::Low => format!(
                             "restart its workers with broker.queues.{service}.priorities = true: they look at the start"
                         ),
                     };
                     checks.push(Check::warn("consumers", nobody(&queue, ready), &remedy));
                 }
-                Some(_) => continue,
-                None => {}
+                Some(QueueDepth { consumers: 1.., .. }) => continue,
+                Some(_) | None => {}
             }
             all_are = false;
         }
@@ -83,6 +90,17 @@ async fn looked_at(
         );
     }
     Ok(checks)
+}
+
+/// A service of which nothing starts, because somebody wanted that.
+pub(super) fn paused(row: &ControlRow) -> Check {
+    let by = row.created_by.as_deref().unwrap_or("somebody");
+    let (service, since) = (&row.subject, shown(row.created_date));
+    Check::warn(
+        "paused",
+        format!("service {service} was paused by {by} at {since}: nothing of it starts"),
+        &format!("`counterfoil resume {service}`, when it may go on"),
+    )
 }
 
 /// Queues of classes of a service that has none by its configuration: whoever sends with a class sends

@@ -1,16 +1,14 @@
 //! Whether tasks whose concurrency is limited over all workers have their tokens.
 
 use super::super::workers::is_alive;
-use crate::open;
 use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::Store;
 use counterfoil_store::record::WorkerRow;
 use counterfoil_toolbox::TaskName;
-use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::doctor::{Check, broker_fault};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::tokens::LimitReport;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::transport::{Transport, TransportError};
 use std::collections::BTreeMap;
 
@@ -28,26 +26,19 @@ struct Limit {
 
 /// Looks for the tokens of every limit that workers keep. What broker and database say of themselves
 /// is told elsewhere: here, one that does not answer has nothing to tell.
-pub(super) async fn look(config: &Config) -> Vec<Check> {
-    let (Ok(names), Ok(transport)) = (config.broker.names(), AmqpTransport::new(&config.broker))
-    else {
-        return Vec::new();
-    };
-    let limits = limits(config).await.unwrap_or_default();
-    if limits.is_empty() {
-        return Vec::new();
-    }
-    let looked = looked_at(&*transport, &names, limits).await;
-    transport.close().await;
+pub(super) async fn look(
+    store: &dyn Store,
+    transport: &dyn Transport,
+    names: &Names,
+) -> Vec<Check> {
+    let limits = limits(store).await.unwrap_or_default();
+    let looked = looked_at(transport, names, limits).await;
     looked.unwrap_or_else(|error| vec![broker_fault(&error)])
 }
 
 /// The limits that workers keep which are alive.
-async fn limits(config: &Config) -> Option<BTreeMap<TaskName, Limit>> {
-    let store = open::database(config).await.ok()?;
-    let (now, workers) = (store.clock().await, store.workers().await);
-    store.close().await;
-    let (now, workers) = (now.ok()?, workers.ok()?);
+async fn limits(store: &dyn Store) -> Option<BTreeMap<TaskName, Limit>> {
+    let (now, workers) = (store.clock().await.ok()?, store.workers().await.ok()?);
     let mut limits = BTreeMap::new();
     for worker in workers.iter().filter(|worker| is_alive(worker, now)) {
         for (task, limit) in limits_of(worker, now) {
