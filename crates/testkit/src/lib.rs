@@ -43,6 +43,11 @@
 //!
 //! This part alone needs neither database nor broker libraries: `default-features = false`.
 //!
+//! # At a real broker
+//! `functional_suite` (feature `functional`) tries a worker at the broker of its configuration: exchanges, queues,
+//! permissions, every way of a message, and a task of its own that the worker runs. `counterfoil doctor --probe`
+//! makes the same checks for those who run the platform.
+//!
 //! # Servers
 //! A test that needs a broker takes a vhost of its own, one that needs PostgreSQL a database:
 //!
@@ -60,6 +65,8 @@
 //! disturbs the network puts a `Proxy` before it. Run
 //! tests under `counterfoil-with-nodes -- cargo nextest run …`, so that they share two servers.
 
+#[cfg(feature = "functional")]
+mod functional;
 mod tasks;
 
 #[cfg(feature = "servers")]
@@ -89,6 +96,8 @@ pub use broker::{
 };
 #[cfg(feature = "servers")]
 pub use database::{DATABASE_URL, Database};
+#[cfg(feature = "functional")]
+pub use functional::{SuiteReport, functional_suite};
 #[cfg(feature = "servers")]
 pub use node::{PostgresNode, PostgresOptions, RabbitNode, RabbitOptions};
 #[cfg(feature = "servers")]

@@ -213,7 +213,7 @@ pub struct TestWorker {
 }
 
 impl TestWorker {
-    fn run(worker: Worker) -> Self {
+    pub(crate) fn run(worker: Worker) -> Self {
         Self {
             stopper: worker.stopper(),
             ended: tokio::spawn(worker.run_until(std::future::pending())),

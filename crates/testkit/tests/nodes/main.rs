@@ -3,6 +3,7 @@
 mod amqp;
 mod cleanup;
 mod database;
+mod functional;
 mod postgres;
 mod rabbit;
 mod vhost;
