@@ -6,6 +6,7 @@
 
 use crate::program::Program;
 use anyhow::Context as _;
+use counterfoil_testkit::Broker;
 use std::path::Path;
 use std::process::Command;
 
@@ -67,6 +68,10 @@ async fn a_new_worker_builds_without_a_warning_passes_its_tests_and_is_formatted
     // Clippy as the compiler of its two packages: one build for warnings and tests.
     let mut tests = cargo(&folder);
     tests.args(["test", "--workspace", "--all-targets", "--offline"]);
+    // With the one at a real broker.
+    tests.args(["--", "--include-ignored"]);
+    let vhost = Broker::shared().await?.vhost().await?;
+    tests.env("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
     tests.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver");
     let said = succeed(&mut tests)?;
     let warnings: Vec<_> = said
@@ -76,9 +81,12 @@ async fn a_new_worker_builds_without_a_warning_passes_its_tests_and_is_formatted
     assert!(warnings.is_empty(), "{said}");
     let ran = said.matches("test result: ok. ").count();
     assert_eq!(
-        ran, 5,
-        "two libraries, a program, two files of tests: {said}"
+        ran, 6,
+        "two libraries, a program, three files of tests: {said}"
     );
+    assert!(said.contains("is_at_the_broker"), "{said}");
+    assert_eq!(vhost.depth("Export_v2").await?.ready, 0);
+    vhost.close().await?;
     let handlers = "every_document_gets_a_task_of_its_own ... ok";
     said.contains(handlers)
         .then_some(())

@@ -32,6 +32,7 @@ const FILES: &[(&str, &str)] = files![
     "src/main.rs",
     "src/settings.rs",
     "src/handlers.rs",
+    "tests/broker.rs",
     "tests/handlers.rs",
     "tests/program.rs",
     "documents/welcome.txt",
