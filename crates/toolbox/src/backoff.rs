@@ -1,5 +1,6 @@
 //! How long to wait before the next try. Pure: chance comes in as an argument.
 
+use crate::chance;
 use std::time::Duration;
 
 /// Exponential waiting with full jitter: between nothing and `first × factor^n`, at most `cap`.
@@ -70,7 +71,7 @@ impl Backoff {
     /// [`Self::wait`] with chance from the system.
     #[must_use]
     pub fn random_wait(&self, n: u32) -> Duration {
-        self.wait(n, rand::random())
+        self.wait(n, chance::fraction())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Ids of tasks, sessions and workers.
 
+use crate::chance;
 use crate::text::checked_text;
 use uuid::Uuid;
 
@@ -78,7 +79,7 @@ impl WorkerId {
             .filter(|c| !c.is_control())
             .take(40)
             .collect();
-        let chance: u32 = rand::random();
+        let chance = chance::number() >> 32;
         Self(format!("{service}@{host}.{}.{chance:08x}", std::process::id()).into())
     }
 

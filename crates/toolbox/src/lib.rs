@@ -9,6 +9,7 @@ pub mod backoff;
 mod big_stack;
 mod breaker;
 pub mod call;
+pub mod chance;
 pub mod config;
 pub mod control;
 pub mod delay;

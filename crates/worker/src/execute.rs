@@ -15,6 +15,7 @@ use crate::retry::Tally;
 use crate::run::{Start, run};
 use crate::shared::Shared;
 use chrono::Utc;
+use counterfoil_toolbox::chance;
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::event::TaskFault;
 use counterfoil_toolbox::failpoint::{Point, hit};
@@ -114,7 +115,7 @@ impl Execution {
                 max_result_bytes: self.shared.limits.result_bytes,
                 is_leaving: self.shared.stop.leaving().is_cancelled(),
                 revoked: revoked.as_ref(),
-                chance: rand::random(),
+                chance: chance::fraction(),
             };
             match self.perform(decide(ended, facts)).await {
                 Next::Again => {}

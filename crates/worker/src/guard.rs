@@ -96,22 +96,14 @@ impl Guard {
 
     /// A queue was deleted: what came out of it will not be delivered again, to anybody.
     pub(crate) fn orphan(&self, queue: &QueueName) {
-        for fate in self.known().messages.values() {
-            if let Fate::Held(held) = fate
-                && held.queue == *queue
-            {
-                held.orphan();
-            }
-        }
+        let of_it = |held: &Arc<Held>| (held.queue == *queue).then(|| Arc::clone(held));
+        self.held(of_it).iter().for_each(|held| held.orphan());
     }
 
     /// Something was asked of the worker: whoever waits for a task in hand looks again.
     pub(crate) fn look_again(&self) {
-        for fate in self.known().messages.values() {
-            if let Fate::Held(held) = fate {
-                held.look_again();
-            }
-        }
+        let all = self.held(|held| Some(Arc::clone(held)));
+        all.iter().for_each(|held| held.look_again());
     }
 
     /// Ids of the tasks in hand.
@@ -124,14 +116,17 @@ impl Guard {
         self.held(|held| held.lease().map(|_| held.envelope.id.clone()))
     }
 
-    /// What `look` finds among the tasks in hand.
+    /// What `look` finds among the tasks in hand, in the order of their ids: whoever is woken by it shall
+    /// be so in the same order when a test is repeated.
     pub(crate) fn held<T>(&self, look: impl Fn(&Arc<Held>) -> Option<T>) -> Vec<T> {
         let known = self.known();
-        let found = known.messages.values().filter_map(|fate| match fate {
-            Fate::Held(held) => look(held),
+        let held = known.messages.values().filter_map(|fate| match fate {
+            Fate::Held(held) => Some(held),
             Fate::Finished => None,
         });
-        found.collect()
+        let mut held: Vec<_> = held.collect();
+        held.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        held.into_iter().filter_map(look).collect()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -75,6 +75,7 @@ pub(crate) async fn beat(shared: Arc<Shared>, pulse: Pulse) {
     let mut said = None;
     loop {
         let is_time = tokio::select! {
+            biased;
             () = draining.cancelled() => break,
             _ = ticks.tick() => true,
             _ = changes.changed() => false,

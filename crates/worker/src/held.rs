@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What tells messages apart: a redelivery of the same one has the same key. The number of its
 /// deliveries is left out, since it rises with each.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
     id: TaskId,
     run: i32,

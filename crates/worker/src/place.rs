@@ -157,6 +157,7 @@ impl Execution {
         }
         let slot = slots.take(self.shared.names.class_of(&self.held.queue));
         tokio::select! {
+            biased;
             slot = stop.draining().run_until_cancelled(slot) => slot.ok_or(Ended::Stopped),
             objection = control.until_objection(&self.held) => Err(objection),
         }

@@ -130,6 +130,7 @@ impl Worker {
         let life = self.live(Handle::current());
         let mut life = spawn_beside(&*transport, life);
         let ended = tokio::select! {
+            biased;
             ended = &mut life => ended,
             () = signal => {
                 stop.drain();

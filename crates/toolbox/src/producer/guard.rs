@@ -236,6 +236,7 @@ async fn until_told(
     loop {
         let next = guard.next_change();
         tokio::select! {
+            biased;
             told = status.changed() => return told,
             () = guard.changed.notified() => {}
             () = sleep_until(next) => guard.announce(&guard.watched()),

@@ -256,6 +256,7 @@ async fn read(inner: Arc<Inner>) {
     let mut mending = tokio::time::interval(MENDING);
     loop {
         tokio::select! {
+            biased;
             delivery = subscription.next() => {
                 let Some(delivery) = delivery else { return };
                 // A batch that cannot be read is the daemon's to report; here it answers nobody.

@@ -13,6 +13,7 @@ mod wait;
 
 use crate::registry::Registry;
 use counterfoil_toolbox::TaskName;
+use counterfoil_toolbox::chance;
 use counterfoil_toolbox::tokens::{LimitReport, TokenId};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Transport;
@@ -145,7 +146,7 @@ impl Limit {
                 pace.taken(Instant::now());
                 Ok(token)
             }
-            None => Err(pace.come_again(Instant::now(), rand::random())),
+            None => Err(pace.come_again(Instant::now(), chance::fraction())),
         }
     }
 
