@@ -123,11 +123,12 @@ impl Shared {
         }
     }
 
-    pub(super) async fn close(&self) {
-        self.closed.cancel();
-        self.with(State::close_channels_for_good);
-        self.tasks.close();
-        self.tasks.wait().await;
+    /// A number that no client has yet.
+    pub(super) fn next_client(&self) -> u64 {
+        self.with(|state| {
+            state.last_id += 1;
+            state.last_id
+        })
     }
 }
 
@@ -150,6 +151,7 @@ async fn run_clock(shared: Weak<Shared>, earlier: Arc<Notify>) {
             None => return,
         };
         tokio::select! {
+            biased;
             () = earlier.notified() => {}
             () = sleep_until(next) => {}
         }

@@ -1,6 +1,7 @@
 //! Channels: their consumers, what those have in hand, and how it is settled.
 
 use super::broker::{ChannelId, ConsumerId, QueueId, State, unreachable};
+use super::client::ClientId;
 use super::deliver::Unacked;
 use super::queue::{Back, Message, Reason};
 use crate::names::QueueName;
@@ -12,8 +13,10 @@ use std::sync::Arc;
 use std::task::Waker;
 
 /// One channel, in the broker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Channel {
+    /// Whose it is.
+    client: ClientId,
     consumers: Vec<Consumer>,
     unacked: BTreeMap<u64, Unacked>,
     last_tag: u64,
@@ -88,6 +91,19 @@ impl Consumer {
 }
 
 impl Channel {
+    pub(super) fn of(client: ClientId) -> Self {
+        Self {
+            client,
+            consumers: Vec::new(),
+            unacked: BTreeMap::new(),
+            last_tag: 0,
+            last_consumer: 0,
+            parcels: VecDeque::new(),
+            waker: None,
+            gone: None,
+        }
+    }
+
     pub(super) fn consumer(&mut self, id: ConsumerId) -> Option<&mut Consumer> {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }
@@ -183,6 +199,10 @@ impl State {
     }
 
     pub(super) fn settle(&mut self, id: ChannelId, frames: &[Frame]) -> Result<(), TransportError> {
+        let client = self.channel(id)?.client;
+        if !frames.is_empty() && self.faults.take_acks(client) {
+            return Err(self.end_with(id, Gone::Lost));
+        }
         for frame in frames {
             let unacked = &mut self.channel(id)?.unacked;
             // With `multiple`, too, RabbitMQ wants to know the very tag.
@@ -247,15 +267,32 @@ impl State {
         self.give_back(unacked.into_values(), Back::Lost);
     }
 
-    pub(super) fn close_channels(&mut self, why: &Gone) {
-        let all: Vec<_> = self.channels.keys().copied().collect();
-        for channel in all {
+    /// Ends the channels of a client.
+    pub(super) fn close_channels(&mut self, client: ClientId, why: &Gone) {
+        for channel in self.channels_of(client) {
             self.end_channel(channel, why);
         }
     }
 
-    pub(super) fn close_channels_for_good(&mut self) {
-        self.close_channels(&Gone::Closed);
+    /// Ends one of the channels with which a client consumes, the `pick`th of them and from the first again
+    /// beyond the last; returns its queue.
+    pub(super) fn close_one(&mut self, client: ClientId, pick: u64) -> Option<QueueName> {
+        let mut consuming = self.channels_of(client);
+        consuming.retain(|id| !self.channels[id].consumers.is_empty());
+        let count = u64::try_from(consuming.len()).ok()?;
+        let nth = usize::try_from(pick.checked_rem(count)?).ok()?;
+        let id = consuming[nth];
+        let queue = self.channels[&id].consumers.first()?.queue;
+        let queue = self.queues.get(&queue)?.declared.name.clone();
+        self.end_channel(id, &Gone::Lost);
+        Some(queue)
+    }
+
+    /// In the order in which they were opened.
+    fn channels_of(&self, client: ClientId) -> Vec<ChannelId> {
+        let open = self.channels.iter().filter(|(_, it)| it.gone.is_none());
+        let of_it = open.filter(|(_, channel)| client.covers(channel.client));
+        of_it.map(|(id, _)| *id).collect()
     }
 
     /// Ends the channels that consume a queue which was just deleted.

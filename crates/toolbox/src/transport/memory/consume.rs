@@ -2,6 +2,7 @@
 
 use super::broker::{ChannelId, Shared};
 use super::channel::{Channel, Gone, Parcel};
+use super::client::ClientId;
 use crate::names::QueueName;
 use crate::transport::link::{Arrival, Frame, Link};
 use crate::transport::{StreamOffset, TransportError};
@@ -19,10 +20,10 @@ pub(super) struct MemoryLink {
 }
 
 impl MemoryLink {
-    pub(super) fn open(shared: Arc<Shared>, queue: QueueName) -> Self {
+    pub(super) fn open(shared: Arc<Shared>, client: ClientId, queue: QueueName) -> Self {
         let id = shared.with(|state| {
             let id = state.new_channel_id();
-            state.channels.insert(id, Channel::default());
+            state.channels.insert(id, Channel::of(client));
             id
         });
         Self {

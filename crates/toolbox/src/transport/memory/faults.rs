@@ -2,6 +2,9 @@
 
 use super::broker::{Shared, State};
 use super::channel::Gone;
+use super::client::ClientId;
+use crate::names::QueueName;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -10,6 +13,7 @@ use tokio::time::Instant;
 #[derive(Debug, Clone)]
 pub struct Faults {
     shared: Arc<Shared>,
+    client: ClientId,
 }
 
 /// Faults that are waiting to happen.
@@ -17,6 +21,8 @@ pub struct Faults {
 pub(super) struct FaultState {
     nacks: usize,
     lost_confirms: usize,
+    /// Whose next acknowledgement is lost.
+    lost_acks: BTreeSet<ClientId>,
     refused_until: Option<Instant>,
     blocked_until: Option<Instant>,
 }
@@ -37,14 +43,38 @@ impl Hindrance {
 }
 
 impl Faults {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(super) fn new(shared: Arc<Shared>, client: ClientId) -> Self {
+        Self { shared, client }
     }
 
     /// Breaks the consuming connection once: every channel ends with an error, and what was
     /// delivered and not settled goes back to its queue.
     pub fn close_consumers(&self) {
-        self.shared.with(|state| state.close_channels(&Gone::Lost));
+        self.shared
+            .with(|state| state.close_channels(self.client, &Gone::Lost));
+    }
+
+    /// Ends one of the channels that consume, the `pick`th of them and from the first again beyond the
+    /// last; what was delivered to it and not settled goes back. Returns its queue; `None`: there is no
+    /// such channel.
+    #[must_use = "there may have been none to close"]
+    pub fn close_consumer(&self, pick: u64) -> Option<QueueName> {
+        self.shared.with(|state| state.close_one(self.client, pick))
+    }
+
+    /// Loses the next acknowledgement, and whatever is settled with it, together with its channel: the
+    /// messages are delivered once more although they were settled.
+    pub fn lose_next_acks(&self) {
+        self.shared
+            .with(|state| state.faults.lost_acks.insert(self.client));
+    }
+
+    /// Takes back what has not happened yet: nacks, lost confirms and acknowledgements, refusals and
+    /// blocks, of every client.
+    pub fn clear(&self) {
+        self.shared
+            .with(|state| state.faults = FaultState::default());
+        self.shared.weather.send_replace(());
     }
 
     /// Nacks the next `n` messages without storing them.
@@ -63,7 +93,7 @@ impl Faults {
         self.shared.with(|state| {
             state.faults.refused_until = Some(state.now + time);
             if !time.is_zero() {
-                state.close_channels(&Gone::Lost);
+                state.close_channels(ClientId::ALL, &Gone::Lost);
             }
         });
         self.shared.weather.send_replace(());
@@ -82,6 +112,12 @@ impl Faults {
 impl FaultState {
     pub(super) fn take_nack(&mut self) -> bool {
         take_one(&mut self.nacks)
+    }
+
+    /// Whether an acknowledgement of `client` is lost, this once.
+    pub(super) fn take_acks(&mut self, client: ClientId) -> bool {
+        let hit = self.lost_acks.iter().find(|it| it.covers(client)).copied();
+        hit.is_some_and(|it| self.lost_acks.remove(&it))
     }
 
     pub(super) fn take_confirm(&mut self) -> bool {

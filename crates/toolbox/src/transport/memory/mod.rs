@@ -12,6 +12,7 @@
 mod arguments;
 mod broker;
 mod channel;
+mod client;
 mod consume;
 mod death;
 mod declare;
@@ -35,6 +36,7 @@ use crate::names::{ExchangeName, QueueName};
 use crate::topology::Item;
 use async_trait::async_trait;
 use broker::Shared;
+use client::Client;
 use consume::MemoryLink;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,21 +48,47 @@ const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct MemoryBroker {
     shared: Arc<Shared>,
+    client: Client,
 }
 
 impl MemoryBroker {
     /// An empty broker: no queues, and no exchange but the default one.
     #[must_use]
     pub fn new() -> Self {
+        let shared = Shared::new();
         Self {
-            shared: Shared::new(),
+            client: Client::owner(&shared),
+            shared,
         }
     }
 
-    /// Ways to make it misbehave, for tests.
+    /// The same broker as a process of its own sees it, which can lose its connection, or be
+    /// [killed](Self::hang_up), while others go on.
+    #[must_use]
+    pub fn connect(&self) -> Self {
+        Self {
+            client: self.client.another(&self.shared),
+            shared: self.shared.clone(),
+        }
+    }
+
+    /// What the broker sees when a process is killed: all that this client (see [`Self::connect`]) had
+    /// in hand goes back to its queues, and nothing of it is heard from now on, whatever still runs. On
+    /// the handle that the broker was made with it concerns everybody.
+    pub fn hang_up(&self) {
+        self.client.hang_up(&self.shared);
+    }
+
+    /// Ways to make it misbehave, for tests. Those that concern connections concern the client of this
+    /// handle (see [`Self::connect`]); on the handle that the broker was made with, everybody.
     #[must_use]
     pub fn faults(&self) -> Faults {
-        Faults::new(self.shared.clone())
+        Faults::new(self.shared.clone(), self.client.id())
+    }
+
+    fn ensure_reachable(&self) -> Result<(), TransportError> {
+        self.client.ensure_open()?;
+        self.shared.ensure_reachable()
     }
 }
 
@@ -77,6 +105,7 @@ impl Transport for MemoryBroker {
         let (publisher, end) = Publisher::new(&options, CONFIRM_TIMEOUT);
         self.shared.tasks.spawn(publish::drive(
             self.shared.clone(),
+            self.client.closed().clone(),
             end,
             options,
             publisher.confirm_timeout(),
@@ -85,45 +114,51 @@ impl Transport for MemoryBroker {
     }
 
     async fn link(&self, queue: &QueueName) -> Result<Box<dyn Link>, TransportError> {
-        self.shared.ensure_reachable()?;
+        self.ensure_reachable()?;
         self.shared.ensure_clock();
         Ok(Box::new(MemoryLink::open(
             self.shared.clone(),
+            self.client.id(),
             queue.clone(),
         )))
     }
 
     async fn declare(&self, item: &Item, how: Declare) -> Result<(), DeclareError> {
-        self.shared.ensure_reachable()?;
+        self.ensure_reachable()?;
         self.shared.with(|state| state.declare(item, how))
     }
 
     async fn depth(&self, queue: &QueueName) -> Result<Option<QueueDepth>, TransportError> {
-        self.shared.ensure_reachable()?;
+        self.ensure_reachable()?;
         Ok(self.shared.with(|state| state.depth(queue)))
     }
 
     async fn delete_queue(&self, queue: &QueueName) -> Result<(), TransportError> {
-        self.shared.ensure_reachable()?;
+        self.ensure_reachable()?;
         self.shared.with(|state| state.delete_queue(queue));
         Ok(())
     }
 
     async fn delete_exchange(&self, exchange: &ExchangeName) -> Result<(), TransportError> {
-        self.shared.ensure_reachable()?;
+        self.ensure_reachable()?;
         self.shared.with(|state| state.delete_exchange(exchange));
         Ok(())
     }
 
     async fn server(&self) -> Result<ServerInfo, TransportError> {
-        self.shared.ensure_reachable()?;
+        self.ensure_reachable()?;
         Ok(ServerInfo {
             product: "memory".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
 
+    /// Closes the connection of this client; on the handle that the broker was made with, the broker.
     async fn close(&self) {
-        self.shared.close().await;
+        self.hang_up();
+        if self.client.is_owner() {
+            self.shared.tasks.close();
+            self.shared.tasks.wait().await;
+        }
     }
 }

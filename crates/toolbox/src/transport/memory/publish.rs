@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Messages that are taken in under one lock.
 const BATCH: usize = 64;
@@ -30,6 +31,7 @@ pub(super) enum Answer {
 /// Takes one publisher's messages in until it is dropped or the broker is closed.
 pub(super) async fn drive(
     shared: Arc<Shared>,
+    closed: CancellationToken,
     end: DriverEnd,
     options: PublisherOptions,
     after: Duration,
@@ -37,13 +39,13 @@ pub(super) async fn drive(
     let mut driver = Driver {
         weather: shared.weather.subscribe(),
         shared,
+        closed: closed.clone(),
         end,
         options,
         after,
         waiting: Vec::with_capacity(BATCH),
         unanswered: VecDeque::new(),
     };
-    let closed = driver.shared.closed.clone();
     closed.run_until_cancelled(driver.run()).await;
     driver.end.outgoing.close();
     driver.fail_waiting(&PublishError::Closed);
@@ -57,6 +59,7 @@ pub(super) async fn drive(
 
 struct Driver {
     shared: Arc<Shared>,
+    closed: CancellationToken,
     weather: watch::Receiver<()>,
     end: DriverEnd,
     options: PublisherOptions,
@@ -73,7 +76,8 @@ impl Driver {
         while open || !self.unanswered.is_empty() || !self.waiting.is_empty() {
             let hindered = self.shared.with(|state| state.hindrance());
             self.tell(hindered);
-            if hindered.is_none() && !self.waiting.is_empty() {
+            // What was handed over before the client was gone is not heard after it.
+            if hindered.is_none() && !self.waiting.is_empty() && !self.closed.is_cancelled() {
                 self.take_in();
             }
             // A message without its confirm takes up its place in the window.

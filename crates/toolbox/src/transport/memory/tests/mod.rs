@@ -1,5 +1,6 @@
 //! What only this broker promises; what both transports promise is in `counterfoil_testkit`.
 
+mod clients;
 mod conservation;
 mod faults;
 mod letters;
