@@ -41,6 +41,9 @@
 //! `#[tokio::test(start_paused = true)]` time passes only while everybody waits, and at once: an hour's delay,
 //! a time limit or a backoff takes no time.
 //!
+//! [`Seeds`] runs a test under a thousand schedules of failures: workers are killed, connections break,
+//! acknowledgements are lost. A seed that fails is told, and fails the same way again.
+//!
 //! This part alone needs neither database nor broker libraries: `default-features = false`.
 //!
 //! # At a real broker
@@ -67,6 +70,7 @@
 
 #[cfg(feature = "functional")]
 mod functional;
+mod seeded;
 mod tasks;
 
 #[cfg(feature = "servers")]
@@ -102,6 +106,7 @@ pub use functional::{SuiteReport, functional_suite};
 pub use node::{PostgresNode, PostgresOptions, RabbitNode, RabbitOptions};
 #[cfg(feature = "servers")]
 pub use proxy::{Flow, Proxy, Towards};
+pub use seeded::{Failure, Seeds, Settled, SettledTask, Trial, Trouble};
 pub use tasks::{
     MemoryPlatform, Outcome, Perform, Performed, Scheduled, ScheduledTask, TestWorker,
 };

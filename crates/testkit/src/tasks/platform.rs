@@ -77,6 +77,11 @@ impl MemoryPlatform {
         Arc::new(self.broker.clone())
     }
 
+    /// Its broker, as whoever made it has it.
+    pub(crate) fn broker(&self) -> &MemoryBroker {
+        &self.broker
+    }
+
     /// Names of its exchanges and queues.
     #[must_use]
     pub fn names(&self) -> &Names {
@@ -140,11 +145,14 @@ impl MemoryPlatform {
         let queue = &self.names.tracking_queue;
         // The broker in memory delivers nothing late: what was confirmed is there.
         let waiting = self.waiting(queue).await?;
+        if waiting == 0 {
+            return Ok(scheduled.clone());
+        }
         let copies = tokio::time::timeout(PATIENCE, self.take(queue, waiting)).await;
         for copy in copies.context("somebody else reads the tracking queue")?? {
             // Whatever is no task was sent by hand: there is nothing to say of it here.
             if let Ok(message) = TaskMessage::decode(&copy.content) {
-                scheduled.add(ScheduledTask::new(message, copy.routing_key.as_str()));
+                scheduled.add(ScheduledTask::new(message, copy));
             }
         }
         Ok(scheduled.clone())
@@ -165,7 +173,7 @@ impl MemoryPlatform {
         Ok(scheduled.assert_scheduled(fits).clone())
     }
 
-    async fn declare_for(&self, worker: &Worker) -> anyhow::Result<()> {
+    pub(crate) async fn declare_for(&self, worker: &Worker) -> anyhow::Result<()> {
         for queue in worker.queues() {
             let service = ServiceName::new(self.names.service_of(queue))?;
             let items = topology::service(&self.names, &service, &ServiceSettings::default());
@@ -175,13 +183,13 @@ impl MemoryPlatform {
     }
 
     /// Messages that wait in a queue; none when there is no such queue.
-    pub(super) async fn waiting(&self, queue: &QueueName) -> anyhow::Result<u32> {
+    pub(crate) async fn waiting(&self, queue: &QueueName) -> anyhow::Result<u32> {
         let depth = self.broker.depth(queue).await?;
         Ok(depth.map_or(0, |depth| depth.ready))
     }
 
     /// Takes so many messages out of a queue; waits for them.
-    pub(super) async fn take(&self, queue: &QueueName, count: u32) -> anyhow::Result<Vec<Taken>> {
+    pub(crate) async fn take(&self, queue: &QueueName, count: u32) -> anyhow::Result<Vec<Taken>> {
         let options = SubscribeOptions::new(queue.clone(), 100);
         let mut subscription = Subscription::open(self.transport(), options);
         let mut taken = Vec::new();
@@ -199,9 +207,9 @@ impl MemoryPlatform {
 }
 
 /// A message that was taken out of a queue.
-pub(super) struct Taken {
-    pub(super) content: Content,
-    pub(super) routing_key: RoutingKey,
+pub(crate) struct Taken {
+    pub(crate) content: Content,
+    pub(crate) routing_key: RoutingKey,
 }
 
 /// A worker that runs beside the test. Dropped, it stops at once.
@@ -218,6 +226,11 @@ impl TestWorker {
             stopper: worker.stopper(),
             ended: tokio::spawn(worker.run_until(std::future::pending())),
         }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.is_finished()
     }
 
     /// Stops it as SIGTERM does: what runs may finish.

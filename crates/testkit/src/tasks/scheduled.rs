@@ -1,8 +1,10 @@
 //! Tasks that were scheduled, and what a test may say of them.
 
+use super::platform::Taken;
 use counterfoil_toolbox::call::{BadArguments, Signature};
 use counterfoil_toolbox::delay::delay_of;
-use counterfoil_toolbox::message::{Envelope, TaskMessage};
+use counterfoil_toolbox::message::{Content, Envelope, Payload, TaskMessage};
+use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::{Task, TaskId, TaskName};
 use std::fmt;
 use std::time::Duration;
@@ -12,14 +14,23 @@ use std::time::Duration;
 pub struct ScheduledTask {
     message: TaskMessage,
     delay: Option<Duration>,
+    content: Content,
+    routing_key: RoutingKey,
 }
 
 impl ScheduledTask {
-    pub(super) fn new(message: TaskMessage, routing_key: &str) -> Self {
+    pub(super) fn new(message: TaskMessage, copy: Taken) -> Self {
         Self {
             message,
-            delay: delay_of(routing_key),
+            delay: delay_of(copy.routing_key.as_str()),
+            content: copy.content,
+            routing_key: copy.routing_key,
         }
+    }
+
+    /// Its message, from which it can be sent again.
+    pub(crate) fn message(&self) -> (&Content, &RoutingKey, &Payload) {
+        (&self.content, &self.routing_key, &self.message.payload)
     }
 
     /// Its id.

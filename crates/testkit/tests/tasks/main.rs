@@ -1,5 +1,7 @@
 //! What users test their tasks with.
 
+mod seeded;
+
 use anyhow::Result;
 use counterfoil_testkit::{MemoryPlatform, Outcome, Perform};
 use counterfoil_toolbox::event::FaultKind;
