@@ -2,7 +2,8 @@
 //! works, and jumps when all wait (`start_paused`).
 
 use anyhow::Result;
-use counterfoil_testkit::{MemoryPlatform, Outcome, Perform};
+use counterfoil_testkit::{MemoryPlatform, Outcome, Perform, Seeds};
+use counterfoil_toolbox::Task;
 use counterfoil_worker::Exit;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -100,5 +101,31 @@ async fn a_document_that_comes_late_is_counted_all_the_same() -> Result<()> {
     std::fs::write(folder.path().join("late.txt"), "Better late than never")?;
     assert_eq!(sent.result(Duration::from_secs(60)).await?, 4);
     assert_eq!(worker.drain().await?, Exit::Drained);
+    Ok(())
+}
+
+/// Workers are killed and replaced, connections break, acknowledgements are lost: nothing of that may be seen in
+/// the end. A seed that fails is told, and `COUNTERFOIL_SEED=<seed>` shows the same again. Twenty schedules of
+/// failures are few: `COUNTERFOIL_SEEDS=1000` tries more.
+#[test]
+fn every_document_is_counted_whatever_fails_meanwhile() -> Result<()> {
+    let (_folder, settings) = folder()?;
+    Seeds::new(20).run(async |trial| {
+        let settings = settings.clone();
+        let worker = move |worker| register(worker, settings.clone());
+        trial.worker(worker).await?;
+        let documents = vec!["song.txt".to_owned(); 3];
+        trial.send(CountAll { documents }).await?;
+        // Every task is over, or this fails: one that is lost is named.
+        let settled = trial.settle().await?;
+        let is_count = |name: &str| name == CountWords::NAME;
+        let counts = settled
+            .tasks()
+            .iter()
+            .filter(|task| is_count(task.name().as_str()));
+        let counts: Result<Vec<_>> = counts.map(|task| task.output::<CountWords>()).collect();
+        assert_eq!(counts?, [6, 6, 6]);
+        Ok(())
+    });
     Ok(())
 }
