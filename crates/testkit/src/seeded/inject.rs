@@ -123,10 +123,22 @@ impl Inner {
         });
     }
 
-    fn drain_beside(&self, old: Running) {
+    fn drain_beside(self: &Arc<Self>, old: Running) {
+        let (trial, id) = (Arc::downgrade(self), old.id.clone());
+        let rescuing = rescue(trial.clone(), id);
         lock(&self.leaving).spawn(async move {
             // A worker that panics has told so itself.
             let _ = old.drain().await;
+            // What it told last may not have been confirmed in time.
+            if let Some(trial) = trial.upgrade() {
+                lock(&trial.beside).spawn(rescuing);
+            }
         });
+    }
+
+    /// What a process leaves that has ended by itself.
+    pub(super) fn ended(self: &Arc<Self>, running: &Running) {
+        let rescuing = rescue(Arc::downgrade(self), running.id.clone());
+        lock(&self.beside).spawn(rescuing);
     }
 }

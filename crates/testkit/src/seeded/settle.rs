@@ -4,6 +4,7 @@ use super::books::Books;
 use super::settled::Settled;
 use super::trial::{Inner, lock};
 use counterfoil_toolbox::names::QueueName;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -19,7 +20,7 @@ const LAST_LOOK: Duration = Duration::from_secs(10);
 const HEARD: Duration = Duration::from_secs(1);
 
 /// See [`Trial::settle`](super::Trial::settle).
-pub(super) async fn settle(trial: &Inner) -> anyhow::Result<Settled> {
+pub(super) async fn settle(trial: &Arc<Inner>) -> anyhow::Result<Settled> {
     let patience = trial.weather.patience;
     let in_time = timeout(patience, until_over(trial)).await.is_ok();
     trial.is_calm.store(true, Ordering::Relaxed);
@@ -50,11 +51,12 @@ pub(super) async fn settle(trial: &Inner) -> anyhow::Result<Settled> {
 }
 
 /// Waits until every task is over, and starts what ended by itself meanwhile.
-async fn until_over(trial: &Inner) {
+async fn until_over(trial: &Arc<Inner>) {
     let mut look = FIRST_LOOK;
     loop {
         for process in trial.processes() {
-            if process.take_ended().is_some() {
+            if let Some(ended) = process.take_ended() {
+                trial.ended(&ended);
                 trial.note(format!("{process} has ended by itself"));
                 trial.start(&process);
             }
@@ -70,7 +72,7 @@ async fn until_over(trial: &Inner) {
     }
 }
 
-async fn until_empty(trial: &Inner) {
+async fn until_empty(trial: &Arc<Inner>) {
     let mut look = FIRST_LOOK;
     while left_in_queues(trial)
         .await
@@ -82,7 +84,7 @@ async fn until_empty(trial: &Inner) {
 }
 
 /// Ends all workers as SIGTERM does, and waits for those that were told to before.
-async fn drain(trial: &Inner) -> anyhow::Result<()> {
+async fn drain(trial: &Arc<Inner>) -> anyhow::Result<()> {
     for process in trial.processes() {
         if let Some(running) = process.take() {
             running.drain().await?;
@@ -95,7 +97,7 @@ async fn drain(trial: &Inner) -> anyhow::Result<()> {
 }
 
 /// Messages that wait for a worker, or in delay levels: nobody has any in hand after [`drain`].
-async fn left_in_queues(trial: &Inner) -> anyhow::Result<Vec<(QueueName, u32)>> {
+async fn left_in_queues(trial: &Arc<Inner>) -> anyhow::Result<Vec<(QueueName, u32)>> {
     let mut left = Vec::new();
     let queues = lock(&trial.queues).clone();
     let delays = trial.platform.names().delay_queues();

@@ -233,7 +233,7 @@ impl Trial {
     ///
     /// Every task must end in a terminal state, or be dead with a reason. Once the faults are over and the workers
     /// have drained, no message may be left in their queues and none on its way there. A task that was acknowledged
-    /// early ([`Ack::Early`](counterfoil_toolbox::Ack::Early)) and whose worker was killed is sent again when its lease
+    /// early ([`Ack::Early`](counterfoil_toolbox::Ack::Early)) and whose worker is gone is sent again when its lease
     /// has ended, as `counterfoil-sync` does.
     ///
     /// # Errors

@@ -73,6 +73,31 @@ fn two_workers_share_the_queue_and_lose_nothing() {
     });
 }
 
+#[test]
+fn twenty_faults_in_a_row_lose_nothing_either() {
+    // In seed 354 a worker that was told to stop ends before the end of a task that it had taken over is confirmed.
+    let seeds = Seeds::new(60).starting_at(300).faults(20);
+    seeds
+        .gaps_up_to(Duration::from_millis(500))
+        .run(async |trial| {
+            let database = start_right(&trial).await?;
+            let clone = database.clone();
+            trial
+                .worker(move |worker| super::right(worker, &clone))
+                .await?;
+            let users = (0..3).collect();
+            trial.send(TellAll { users }).await?;
+            for user in 3..6 {
+                let fails = u32::try_from(trial.chance(3))?;
+                trial.send(Tell { user, fails }).await?;
+                trial.send(TellSlowly { user: user + 3 }).await?;
+            }
+            trial.settle().await?;
+            database.assert_told(0..9);
+            Ok(())
+        });
+}
+
 /// It ends in every way but well.
 async fn give_up(task: Tell, _: Context) -> Result<u64, TaskError> {
     match task.user {
