@@ -39,7 +39,6 @@ async fn acknowledges_too_soon(trial: Trial) -> anyhow::Result<()> {
 fn a_worker_that_acknowledges_before_the_effect_is_caught_within_a_thousand_seeds() {
     let failure = Seeds::new(1000).first_failure(acknowledges_too_soon);
     let failure = failure.expect("it is caught");
-    println!("{failure}");
     assert!(failure.why().contains("is lost"), "{}", failure.why());
     let needed = failure.needed_faults();
     assert!(!needed.is_empty() && needed.len() <= failure.faults().len());
@@ -116,7 +115,6 @@ fn a_handler_that_answers_before_its_effect_is_durable_is_caught_within_a_thousa
         tell_four(&trial, &database).await
     });
     let failure = failure.expect("it is caught");
-    println!("{failure}");
     assert!(
         failure.why().starts_with("nobody told user"),
         "{}",
