@@ -36,14 +36,15 @@ impl Rows {
         .await?;
         store.migrate().await?;
         store.prepare_months().await?;
-        // Ids tell whole milliseconds.
-        let since = Utc::now() - Duration::from_millis(1);
-        Ok(Self { store, since })
+        Ok(Self {
+            store,
+            since: now(),
+        })
     }
 
     /// From now on only later tasks count.
     pub(crate) fn forget(&mut self) {
-        self.since = Utc::now() - Duration::from_millis(1);
+        self.since = now();
     }
 
     /// How many there are in `state`, or in any.
@@ -78,6 +79,11 @@ impl Rows {
             tokio::time::sleep(POLL).await;
         }
     }
+}
+
+/// As ids tell it, which tell whole milliseconds.
+fn now() -> DateTime<Utc> {
+    Utc::now() - Duration::from_millis(1)
 }
 
 /// Runs the daemon in the background until the sender is dropped.

@@ -2,8 +2,9 @@
 //! tasks the subtasks of one session, which shows what its counters cost.
 //!
 //! Before, some small sessions make every connection to the database know its statements, as those of a daemon do that
-//! has run for a minute: what is compared are rows, not beginnings. Counted from the daemon's start until every task has its result, and the session is over. Single times: between
-//! one look at the number of results and the next one that found more.
+//! has run for a minute: what is compared are rows, not beginnings. Counted from the daemon's start until every task
+//! has its result, and the session is over. Single times: between one look at the number of results and the next one
+//! that found more.
 
 use crate::mirrored::{Rows, daemon};
 use crate::report::{Latencies, Report};

@@ -1,5 +1,6 @@
 //! What the worker tells systemd.
 
+use crate::consume::Consumer;
 use crate::shared::Shared;
 use crate::worker::Running;
 use counterfoil_toolbox::names::QueueName;
@@ -14,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// worker does besides running handlers: where that stands still, the watchdog hears nothing.
 pub(crate) fn tell_systemd(running: &Running) -> AbortOnDropHandle<()> {
     let shared = running.shared.clone();
-    let queue = |consumer: &crate::consume::Consumer| Watched {
+    let queue = |consumer: &Consumer| Watched {
         name: consumer.queue.clone(),
         status: consumer.status.clone(),
     };

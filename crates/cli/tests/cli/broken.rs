@@ -239,20 +239,8 @@ async fn an_outbox_that_the_broker_refuses_is_told_after_seconds_with_the_broker
     let daemon = stage.daemon();
     let exchange = path(&stage, "exchanges/task_exchange");
     stage.vhost.broker().management().delete(&exchange).await?;
-    let add = [
-        "schedule",
-        "add",
-        "now",
-        "@yearly",
-        "demo.add",
-        "--unvalidated",
-    ];
-    stage.program.run(&add).await.ends_with(0);
-    stage
-        .program
-        .run(&["schedule", "run", "now"])
-        .await
-        .ends_with(0);
+    stage.add_schedule().await;
+    stage.run_schedule().await;
     let told = counterfoil_testkit::eventually("the outbox", crate::stage::SOON, async || {
         let ran = doctor(&stage, 1).await;
         let told = checks(&ran, "outbox").remove(0);

@@ -16,21 +16,10 @@ on_both_databases!(
 
 /// Tasks in the outbox, of which every message was refused.
 async fn refused(stage: &Stage, count: usize) -> anyhow::Result<Vec<String>> {
-    let add = [
-        "schedule",
-        "add",
-        "now",
-        "@yearly",
-        "demo.add",
-        "--args",
-        "[1, 2]",
-        "--unvalidated",
-    ];
-    stage.program.run(&add).await.ends_with(0);
+    stage.add_schedule().await;
     let mut ids = Vec::new();
     for _ in 0..count {
-        let ran = stage.program.run(&["schedule", "run", "now"]).await;
-        ids.push(ran.ends_with(0).stdout.trim().to_owned());
+        ids.push(stage.run_schedule().await);
     }
     for message in stage.store.due_messages(&[], 10, 1_000_000).await? {
         let why = "the broker closed the channel";

@@ -131,6 +131,7 @@ async fn no_probe_reaches_a_foreign_worker_and_every_task_does_while_both_come_a
             stage
                 .publish(&stage.names.tasks, "demo.add", content)
                 .await?;
+            // Spread over the probes: a pace, not a wait.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         anyhow::Ok(())

@@ -52,6 +52,27 @@ impl Running {
 }
 
 impl Stage {
+    /// Adds a schedule of `demo.add`, for tasks that come by way of the outbox: see [`Self::run_schedule`].
+    pub(crate) async fn add_schedule(&self) {
+        let add = [
+            "schedule",
+            "add",
+            "now",
+            "@yearly",
+            "demo.add",
+            "--args",
+            "[1, 2]",
+            "--unvalidated",
+        ];
+        self.program.run(&add).await.ends_with(0);
+    }
+
+    /// Puts a task of that schedule into the outbox, and returns its id.
+    pub(crate) async fn run_schedule(&self) -> String {
+        let ran = self.program.run(&["schedule", "run", "now"]).await;
+        ran.ends_with(0).stdout.trim().to_owned()
+    }
+
     /// RabbitMQ and SQLite.
     pub(crate) async fn sqlite() -> anyhow::Result<Self> {
         Self::build(None).await

@@ -1,5 +1,5 @@
 -- Writes what became of subtasks.
--- Parameters: 1 a JSON array of {"place", "session_id", "task_id", "status", "skipped", "counted", "uncounted"}; place: of the row.
+-- Parameters: 1 a JSON array of {"place", "status", "skipped", "counted", "uncounted"}, place: of the row.
 UPDATE session_subtask SET
     status = u.value ->> 'status', skipped = u.value ->> 'skipped',
     retried_counted = u.value ->> 'counted', retried_uncounted = u.value ->> 'uncounted'

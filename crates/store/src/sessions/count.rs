@@ -45,7 +45,9 @@ impl News {
 pub(crate) struct SubtaskChange {
     /// Of its row in the table of subtasks.
     pub(crate) place: String,
+    #[serde(skip)]
     pub(crate) session_id: String,
+    #[serde(skip)]
     pub(crate) task_id: String,
     pub(crate) status: TaskState,
     pub(crate) skipped: bool,

@@ -70,18 +70,21 @@ macro_rules! session_steps {
             tx: Tx<'_>,
             sql: &Statements,
             ids: &str,
-            mut touched: Vec<Touched>,
+            touched: Vec<Touched>,
         ) -> Result<Vec<News>, sqlx::Error> {
             if touched.is_empty() {
                 return Ok(Vec::new());
             }
+            let (mut touched, mut unread): (Vec<_>, Vec<_>) =
+                touched.into_iter().partition(|subtask| subtask.row.is_some());
+            if !unread.is_empty() {
+                let rows = query_as(sql.subtask_rows);
+                let rows = of_subtasks(rows, &unread).fetch_all(&mut *tx).await?;
+                NthRow::add_to(rows, &mut unread);
+                touched.append(&mut unread);
+            }
             let known = query_as(sql.counted_subtasks);
             let known = of_subtasks(known, &touched).fetch_all(&mut *tx).await?;
-            if touched.iter().any(|subtask| subtask.row.is_none()) {
-                let rows = query_as(sql.subtask_rows);
-                let rows = of_subtasks(rows, &touched).fetch_all(&mut *tx).await?;
-                NthRow::add_to(rows, &mut touched);
-            }
             let sessions = query_as(sql.session_states).bind(ids);
             let sessions = sessions.fetch_all(&mut *tx).await?;
             Ok(news(touched, known, sessions))

@@ -7,7 +7,7 @@ use counterfoil_store::{DeadLetter, StoredMessage};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use counterfoil_toolbox::message::names::{REASON, REASON_TEXT};
-use counterfoil_toolbox::message::{Envelope, HeaderValue, Headers, TaskMessage};
+use counterfoil_toolbox::message::{Envelope, Headers, TaskMessage};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::{Names, SERVICE_DELIVERY_LIMIT};
 use uuid::Uuid;
@@ -89,7 +89,7 @@ impl Death {
             return Self {
                 cause: Cause::of_broker(entry.text("reason").unwrap_or("unknown")),
                 text: None,
-                at: time_of(entry),
+                at: entry.time("time"),
             };
         }
         Self {
@@ -189,33 +189,11 @@ impl Cause {
 /// The broker's entry about the death in one of the service's own queues. A delayed task has others, of
 /// the levels that it came through, in any order; `x-first-death-*` tells of one of those.
 fn entry_of<'a>(headers: &'a Headers, service: &str, names: &Names) -> Option<&'a Headers> {
-    let Some(HeaderValue::List(deaths)) = headers.get("x-death") else {
-        return None;
-    };
-    let entries = deaths.iter().filter_map(|death| match death {
-        HeaderValue::Table(entry) => Some(entry),
-        HeaderValue::Null
-        | HeaderValue::Bool(_)
-        | HeaderValue::Int(_)
-        | HeaderValue::Float(_)
-        | HeaderValue::Text(_)
-        | HeaderValue::Bytes(_)
-        | HeaderValue::Timestamp(_)
-        | HeaderValue::List(_) => None,
-    });
     let is_own = |queue| names.is_queue_of(service, queue);
-    entries
+    headers
+        .deaths()
         .filter(|entry| entry.text("queue").is_some_and(is_own))
-        .max_by_key(|entry| time_of(entry))
-}
-
-fn time_of(entry: &Headers) -> Option<DateTime<Utc>> {
-    match entry.get("time") {
-        Some(HeaderValue::Timestamp(seconds)) => {
-            DateTime::from_timestamp(i64::try_from(*seconds).ok()?, 0)
-        }
-        _ => None,
-    }
+        .max_by_key(|entry| entry.time("time"))
 }
 
 /// The same id whenever the same death is told: a UUID v7 of the time of death, so that it sorts
@@ -232,7 +210,7 @@ fn event_id(event: &Event) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use counterfoil_toolbox::message::Content;
+    use counterfoil_toolbox::message::{Content, HeaderValue};
 
     fn names() -> Names {
         Names::new("", "task_exchange", "platform.fifo").expect("valid")

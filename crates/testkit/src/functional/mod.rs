@@ -9,7 +9,9 @@ pub use report::SuiteReport;
 
 use counterfoil_toolbox::ServiceName;
 use counterfoil_toolbox::config::{Config, Declaring};
-use counterfoil_toolbox::doctor::{Check, Duty, Outcome, broker, permissions, probe, topology};
+use counterfoil_toolbox::doctor::{
+    Check, Duty, broker, broker_fault, permissions, probe, topology,
+};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::start::prepare_queues;
 use counterfoil_toolbox::topology::{self, Item, Names};
@@ -147,7 +149,7 @@ impl Suite<'_> {
             let consumers = match self.transport.depth(queue).await {
                 Ok(depth) => depth.map_or(0, |depth| depth.consumers),
                 Err(error) => {
-                    checks.push(counterfoil_toolbox::doctor::broker_fault(&error));
+                    checks.push(broker_fault(&error));
                     continue;
                 }
             };
@@ -170,9 +172,4 @@ fn services(names: &Names, queues: &[QueueName]) -> Vec<ServiceName> {
     let services: BTreeSet<_> = services.collect();
     let services = services.into_iter().map(ServiceName::new);
     services.filter_map(Result::ok).collect()
-}
-
-/// Whether any of these failed.
-fn any_failed(checks: &[Check]) -> bool {
-    checks.iter().any(|check| check.outcome == Outcome::Fail)
 }

@@ -1,6 +1,5 @@
 //! What the suite found.
 
-use super::any_failed;
 use counterfoil_toolbox::doctor::{Check, Outcome};
 use std::fmt;
 
@@ -32,7 +31,7 @@ impl SuiteReport {
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        any_failed(&self.checks)
+        self.failed().next().is_some()
     }
 }
 

@@ -4,7 +4,7 @@ use super::settled::{Settled, SettledTask};
 use super::told::{end_of, is_last};
 use super::trial::{Inner, lock};
 use counterfoil_toolbox::event::{Event, FaultKind, TaskFault};
-use counterfoil_toolbox::message::{Content, HeaderValue, names};
+use counterfoil_toolbox::message::{Content, names};
 use counterfoil_toolbox::{TaskId, TaskName, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,14 +117,6 @@ async fn deaths(trial: &Inner) -> anyhow::Result<BTreeMap<TaskId, String>> {
 /// What its worker said, else what the broker did; empty when neither is known.
 fn reason(content: &Content) -> String {
     let said = content.headers.text(names::REASON);
-    let by_broker = || {
-        let HeaderValue::List(deaths) = content.headers.get("x-death")? else {
-            return None;
-        };
-        let HeaderValue::Table(last) = deaths.first()? else {
-            return None;
-        };
-        last.text("reason")
-    };
+    let by_broker = || content.headers.deaths().next()?.text("reason");
     said.or_else(by_broker).unwrap_or_default().to_owned()
 }

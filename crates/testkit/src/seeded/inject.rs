@@ -4,8 +4,10 @@ use super::plan::{Planned, Trouble};
 use super::process::{Process, Running};
 use super::rescue::rescue;
 use super::trial::{Inner, lock};
+use counterfoil_toolbox::ids::WorkerId;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// Injects one fault after the other, until all is calm.
 pub(super) async fn inject_all(trial: Weak<Inner>, planned: Vec<Planned>) {
@@ -106,12 +108,12 @@ impl Inner {
     }
 
     fn kill(self: &Arc<Self>, running: Running) {
-        let (trial, id) = (Arc::downgrade(self), running.id.clone());
+        let id = running.id.clone();
         running.kill();
-        lock(&self.beside).spawn(rescue(trial, id));
+        self.rescue_tasks_of(id);
     }
 
-    fn start_after(self: &Arc<Self>, process: Arc<Process>, time: std::time::Duration) {
+    fn start_after(self: &Arc<Self>, process: Arc<Process>, time: Duration) {
         let trial = Arc::downgrade(self);
         lock(&self.beside).spawn(async move {
             tokio::time::sleep(time).await;
@@ -125,20 +127,18 @@ impl Inner {
 
     fn drain_beside(self: &Arc<Self>, old: Running) {
         let (trial, id) = (Arc::downgrade(self), old.id.clone());
-        let rescuing = rescue(trial.clone(), id);
         lock(&self.leaving).spawn(async move {
             // A worker that panics has told so itself.
             let _ = old.drain().await;
             // What it told last may not have been confirmed in time.
             if let Some(trial) = trial.upgrade() {
-                lock(&trial.beside).spawn(rescuing);
+                trial.rescue_tasks_of(id);
             }
         });
     }
 
-    /// What a process leaves that has ended by itself.
-    pub(super) fn ended(self: &Arc<Self>, running: &Running) {
-        let rescuing = rescue(Arc::downgrade(self), running.id.clone());
-        lock(&self.beside).spawn(rescuing);
+    /// Sends again what a worker leaves that was killed or has ended by itself.
+    pub(super) fn rescue_tasks_of(self: &Arc<Self>, worker: WorkerId) {
+        lock(&self.beside).spawn(rescue(Arc::downgrade(self), worker));
     }
 }

@@ -19,26 +19,21 @@ pub(super) async fn rescue(trial: Weak<Inner>, worker: WorkerId) {
     // Its last events may be on their way.
     tokio::time::sleep(PAUSE).await;
     let Some(trial) = trial.upgrade() else { return };
-    let is_its = |event: &&Event| event.worker.as_ref() == Some(&worker) && !is_last(event);
-    let leases = trial
-        .told
-        .borrow()
-        .values()
-        .filter(is_its)
-        .filter_map(|it| it.lease)
-        .map(|it| it.ms)
-        .max();
-    let Some(lease) = leases else { return };
+    let is_its = |event: &&Event| {
+        let is_open = event.lease.is_some() && !is_last(event);
+        is_open && event.worker.as_ref() == Some(&worker)
+    };
+    let its = || -> Vec<Event> {
+        let told = trial.told.borrow();
+        told.values().filter(is_its).cloned().collect()
+    };
+    let leases = its().into_iter().filter_map(|event| event.lease);
+    let Some(lease) = leases.map(|lease| lease.ms).max() else {
+        return;
+    };
     tokio::time::sleep(Duration::from_millis(lease.into())).await;
-    let lost: Vec<_> = trial
-        .told
-        .borrow()
-        .values()
-        .filter(is_its)
-        .filter(|it| it.lease.is_some())
-        .cloned()
-        .collect();
-    for event in lost {
+    // What was told meanwhile counts.
+    for event in its() {
         trial.send_again(&event).await;
     }
 }

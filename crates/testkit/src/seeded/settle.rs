@@ -52,32 +52,34 @@ pub(super) async fn settle(trial: &Arc<Inner>) -> anyhow::Result<Settled> {
 
 /// Waits until every task is over, and starts what ended by itself meanwhile.
 async fn until_over(trial: &Arc<Inner>) {
-    let mut look = FIRST_LOOK;
-    loop {
+    until(async || {
         for process in trial.processes() {
             if let Some(ended) = process.take_ended() {
-                trial.ended(&ended);
+                trial.rescue_tasks_of(ended.id.clone());
                 trial.note(format!("{process} has ended by itself"));
                 trial.start(&process);
             }
         }
         // An error: the broker is away.
-        if let Ok(books) = Books::of(trial).await
-            && books.open().next().is_none()
-        {
-            return;
-        }
-        sleep(look).await;
-        look = (look * 2).min(LAST_LOOK);
-    }
+        let books = Books::of(trial).await;
+        books.is_ok_and(|books| books.open().next().is_none())
+    })
+    .await;
 }
 
 async fn until_empty(trial: &Arc<Inner>) {
+    until(async || {
+        // An error: the broker is away, which the next look at the books tells.
+        let left = left_in_queues(trial).await;
+        !left.is_ok_and(|left| !left.is_empty())
+    })
+    .await;
+}
+
+/// Looks until it is so, by the clock of the trial.
+async fn until(is_so: impl AsyncFn() -> bool) {
     let mut look = FIRST_LOOK;
-    while left_in_queues(trial)
-        .await
-        .is_ok_and(|left| !left.is_empty())
-    {
+    while !is_so().await {
         sleep(look).await;
         look = (look * 2).min(LAST_LOOK);
     }

@@ -1,7 +1,7 @@
 //! The broker's clock, as far as AMQP tells.
 
 use super::{Check, broker_fault};
-use crate::message::{Content, HeaderValue, Headers};
+use crate::message::{Content, Headers};
 use crate::names::{ExchangeName, QueueName, RoutingKey};
 use crate::topology::{Item, Names, Queue, QueueKind};
 use crate::transport::amqp::AmqpTransport;
@@ -108,7 +108,9 @@ async fn read(
     let Some(arrival) = arrival else {
         return Ok(None);
     };
-    let theirs = died_at(&arrival?.content.headers);
+    let arrival = arrival?;
+    let newest = arrival.content.headers.deaths().next();
+    let theirs = newest.and_then(|death| death.time("time"));
     Ok(theirs.map(|theirs| (theirs, ours)))
 }
 
@@ -127,20 +129,6 @@ async fn declare(
         Err(DeclareError::Transport(error)) if error.is_transient() => Err(error.into()),
         Err(_) => Err(Fault::Refused),
     }
-}
-
-/// The time in the newest entry of `x-death`.
-fn died_at(headers: &Headers) -> Option<DateTime<Utc>> {
-    let HeaderValue::List(deaths) = headers.get("x-death")? else {
-        return None;
-    };
-    let HeaderValue::Table(death) = deaths.first()? else {
-        return None;
-    };
-    let HeaderValue::Timestamp(seconds) = death.get("time")? else {
-        return None;
-    };
-    DateTime::from_timestamp(i64::try_from(*seconds).ok()?, 0)
 }
 
 impl From<TransportError> for Fault {

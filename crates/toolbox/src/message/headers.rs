@@ -1,6 +1,7 @@
 //! Headers of a message: AMQP's field table without lapin's types.
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 
 /// Value of one header. Integers of every AMQP width become `Int`, both text types `Text`.
@@ -170,6 +171,30 @@ impl Headers {
     #[must_use]
     pub fn int(&self, name: &str) -> Option<i64> {
         self.get(name).and_then(HeaderValue::as_int)
+    }
+
+    /// Time of the header `name`, in whole seconds.
+    #[must_use]
+    pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
+        let HeaderValue::Timestamp(seconds) = self.get(name)? else {
+            return None;
+        };
+        DateTime::from_timestamp(i64::try_from(*seconds).ok()?, 0)
+    }
+
+    /// What the broker wrote about the deaths of the message (`x-death`), the newest first: a table for each queue and
+    /// reason, with `queue`, `reason`, `time` and more.
+    pub fn deaths(&self) -> impl Iterator<Item = &Self> {
+        let deaths = match self.get("x-death") {
+            Some(HeaderValue::List(deaths)) => deaths.as_slice(),
+            _ => &[],
+        };
+        deaths.iter().filter_map(|death| {
+            let HeaderValue::Table(death) = death else {
+                return None;
+            };
+            Some(death)
+        })
     }
 
     /// Keeps only the headers that `keep` wants.

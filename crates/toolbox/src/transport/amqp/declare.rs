@@ -141,7 +141,7 @@ fn gone_is_fine(
 }
 
 /// Asks on a fresh channel, within the deadline, and closes it again.
-async fn ask<'c, T, F>(
+pub(super) async fn ask<'c, T, F>(
     connections: &Connections,
     what: &str,
     question: impl FnOnce(Channel) -> F,

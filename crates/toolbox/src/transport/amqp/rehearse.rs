@@ -4,6 +4,7 @@
 //! in it that is refused last of all: who hears of that, and of nothing else, may.
 
 use super::connection::Connections;
+use super::declare::ask;
 use super::fault::{self, Answer};
 use crate::names::{ExchangeName, QueueName, RoutingKey};
 use crate::transport::error::TransportError;
@@ -62,29 +63,23 @@ pub(super) async fn publish(
     rehearsed(answer, &what, connections)
 }
 
-/// A consumer whose priority is a text.
+/// A consumer whose priority is a text. Should it be allowed, a message that came goes back with the channel.
 pub(super) async fn consume(
     connections: &Connections,
     queue: &QueueName,
 ) -> Result<Rehearsed, TransportError> {
     let what = format!("the permission to consume queue {queue}");
-    let channel = connections.consuming_channel().await?;
     let mut arguments = FieldTable::default();
     let text = AMQPValue::LongString(REFUSED.into());
     arguments.insert("x-priority".into(), text);
-    let consuming = async {
+    let answer = ask(connections, &what, async |channel| {
         let qos = BasicQosOptions::default();
         channel.basic_qos(1, qos).await?;
         let (queue, options) = (queue.as_str().into(), BasicConsumeOptions::default());
         let consuming = channel.basic_consume(queue, REFUSED.into(), options, arguments);
         consuming.await.map(drop)
-    };
-    let answer = connections.within(&what, consuming).await?;
-    if channel.status().connected() {
-        // It would have been allowed, whatever the priority; a message that came goes back with the channel.
-        let closing = channel.close(200, "bye".into());
-        let _ = connections.within(&what, closing).await;
-    }
+    })
+    .await?;
     rehearsed(answer, &what, connections)
 }
 
@@ -94,18 +89,16 @@ pub(super) async fn declare(
     queue: &QueueName,
 ) -> Result<Rehearsed, TransportError> {
     let what = format!("the permission to declare queue {queue}");
-    let channel = connections.consuming_channel().await?;
     let options = QueueDeleteOptions {
         if_unused: true,
         if_empty: true,
         nowait: false,
     };
-    let deleting = channel.queue_delete(queue.as_str().into(), options);
-    let answer = connections.within(&what, deleting).await?.map(drop);
-    if channel.status().connected() {
-        let closing = channel.close(200, "bye".into());
-        let _ = connections.within(&what, closing).await;
-    }
+    let answer = ask(connections, &what, async |channel| {
+        let deleting = channel.queue_delete(queue.as_str().into(), options);
+        deleting.await.map(drop)
+    })
+    .await?;
     match rehearsed(answer, &what, connections)? {
         Rehearsed::Missing => Ok(Rehearsed::Allowed),
         other @ (Rehearsed::Allowed | Rehearsed::Refused { .. }) => Ok(other),
