@@ -157,8 +157,6 @@ mod own_nodes {
         let mut processes = [platform.daemon()?, platform.worker()?];
         let store = platform.store().await?;
         let application = Application::connect(database_url).await?;
-        // A quorum queue that was declared just before the broker is killed may never find its leader again.
-        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
         let sending: Vec<_> = (0..APPLICATIONS)
             .map(|n| {
                 let sending = send_some(store.clone(), application.clone(), n as u64);
@@ -169,7 +167,7 @@ mod own_nodes {
             Ok((platform.starts()?.len() > 20).then_some(()))
         })
         .await?;
-        rabbit.kill9()?;
+        rabbit.kill9().await?;
         let mut committed = BTreeSet::new();
         for sending in sending {
             committed.extend(sending.await??);

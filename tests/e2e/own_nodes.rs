@@ -83,7 +83,7 @@ async fn restarts_of_broker_and_database_lose_none_of_5000_tasks() -> anyhow::Re
     let sending = tokio::spawn(send_all(platform.producer()?));
 
     wait_for_successes(&*store, 500).await?;
-    rabbit.kill9()?;
+    rabbit.kill9().await?;
     rabbit.restart().await?;
     wait_for_successes(&*store, 1_500).await?;
     postgres.stop_immediate().await?;

@@ -151,6 +151,47 @@ async fn headers_too_large_for_a_frame_are_refused_before_they_cost_the_connecti
 mod own_nodes {
     use super::*;
     use counterfoil_testkit::RabbitNode;
+    use counterfoil_toolbox::names::TaskName;
+    use counterfoil_toolbox::topology::{Item, token_queue};
+
+    /// Declares a queue and puts one message into it, again and again until the broker is gone; returns
+    /// those in which it was confirmed.
+    async fn fill_new_queues(transport: &dyn Transport) -> anyhow::Result<Vec<QueueName>> {
+        let publisher = transport.publisher(PublisherOptions::mandatory());
+        let mut filled = Vec::new();
+        loop {
+            let limit = TaskName::new(&format!("young.{}", filled.len()))?;
+            let queue = token_queue(&names(), &limit, QueueSettings::Arguments)?;
+            let name = queue.name.clone();
+            let message = Publication {
+                exchange: ExchangeName::default_exchange(),
+                routing_key: RoutingKey::new(name.as_str())?,
+                content: Content::json("1"),
+            };
+            let declared = topology::apply(transport, vec![Item::Queue(queue)]).await;
+            if declared.is_err() || publisher.publish(message).await.is_err() {
+                return Ok(filled);
+            }
+            filled.push(name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_filled_while_its_broker_is_killed_keeps_what_was_confirmed()
+    -> anyhow::Result<()> {
+        let mut node = RabbitNode::start().await?;
+        let transport = transport(&node.amqp_url("/"))?;
+        let (filled, killed) = tokio::join!(fill_new_queues(&*transport), node.kill9());
+        killed?;
+        node.restart().await?;
+        let filled = filled?;
+        anyhow::ensure!(filled.len() > 1, "{filled:?}");
+        for queue in filled {
+            let ready = transport.depth(&queue).await?.map(|depth| depth.ready);
+            anyhow::ensure!(ready == Some(1), "{queue}: {ready:?}");
+        }
+        Ok(())
+    }
 
     #[tokio::test]
     async fn confirmed_messages_outlive_a_killed_broker_and_everyone_comes_back_alone()
@@ -158,8 +199,6 @@ mod own_nodes {
         let mut node = RabbitNode::start().await?;
         let transport = transport(&node.amqp_url("/"))?;
         let queue = apply_all(&*transport, "export").await?;
-        // A quorum queue younger than a second can lose what it confirmed.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
         let publisher = transport.publisher(PublisherOptions {
             confirm_timeout: Some(Duration::from_secs(30)),
             ..PublisherOptions::default()
@@ -170,7 +209,7 @@ mod own_nodes {
         let first = subscription.next().await.context("a delivery")?;
         assert_eq!(&first.content.body[..], b"0");
 
-        node.kill9()?;
+        node.kill9().await?;
         let mut status = subscription.status();
         status
             .wait_for(|status| {
@@ -214,8 +253,6 @@ mod own_nodes {
             ..BrokerSettings::default()
         })?;
         let queue = apply_all(&*transport, "export").await?;
-        // A quorum queue younger than a second can lose what it confirmed.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
         let open = async || {
             let publisher = transport.publisher(PublisherOptions::default());
             let sent = publisher.publish(task("export.a", "1")).await;
@@ -246,7 +283,7 @@ mod own_nodes {
         let _ = subscription.next().await.context("a delivery")?.ack();
         subscription.close().await;
         // The connection dies while it is blocked.
-        node.kill9()?;
+        node.kill9().await?;
         node.restart().await?;
         for publisher in [&one, &other] {
             counterfoil_testkit::eventually("to be heard again", PATIENCE, async || {

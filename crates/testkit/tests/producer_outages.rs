@@ -77,8 +77,6 @@ impl Site {
                 found.state
             );
         }
-        // A quorum queue younger than a second can lose what it confirmed.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
         Ok(site)
     }
 
@@ -207,7 +205,7 @@ mod own_nodes {
             .context("a healthy start")?;
         anyhow::ensure!(producer.availability().borrow().is_available());
 
-        site.node.kill9()?;
+        site.node.kill9().await?;
         // Nobody sends.
         until(&producer, false).await?;
         assert_refused_at_once(&producer).await?;
@@ -246,7 +244,7 @@ mod own_nodes {
             Ok((site.tracked().await? > 200).then_some(()))
         })
         .await?;
-        site.node.kill9()?;
+        site.node.kill9().await?;
         until(&producer, false).await?;
         site.node.restart().await?;
         until(&producer, true).await?;

@@ -57,7 +57,7 @@ async fn delayed_tasks_start_in_time_are_held_by_nobody_and_survive_the_broker()
     due.extend(send_all(&producer, TASKS, shuffled).await?);
     // By then some have started, some are due, and most wait in the levels.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    rabbit.kill9()?;
+    rabbit.kill9().await?;
     rabbit.restart().await?;
     let all = i64::try_from(due.len())?;
     let ended = wait_for_count(&*store, TaskState::Success, all, PATIENCE).await;

@@ -29,12 +29,12 @@ async fn a_restart_keeps_ports_and_what_a_durable_queue_holds() -> anyhow::Resul
         }
     );
 
-    node.kill9()?;
+    node.kill9().await?;
     assert!(
         vhost.queues().await.is_err(),
         "a killed broker does not answer"
     );
-    assert!(node.kill9().is_err(), "it cannot be killed twice");
+    assert!(node.kill9().await.is_err(), "it cannot be killed twice");
     node.restart().await?;
     assert_eq!(
         vhost.depth("demo").await?,
@@ -94,8 +94,6 @@ async fn declare_quorum_queue(vhost: &Vhost, queue: &str) -> anyhow::Result<()> 
     let path = format!("/queues/{}/{queue}", vhost.name());
     let body = json!({ "durable": true, "arguments": { "x-queue-type": "quorum" } });
     vhost.broker().management().put(&path, &body).await?;
-    // A quorum queue younger than this may lose what it confirmed when its only node is killed.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
     Ok(())
 }
 

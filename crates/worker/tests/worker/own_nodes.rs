@@ -145,12 +145,10 @@ async fn a_child_that_is_sent_while_the_broker_is_away_waits_for_it_and_costs_no
 -> anyhow::Result<()> {
     let mut node = RabbitNode::start().await?;
     let world = World::on(transport(node.amqp_url("/"))?).await;
-    // A quorum queue younger than a second can lose what it confirmed.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
     let (_worker, gate) = start_with_gate(&world);
     let parent = world.send(act("parent")).await;
     world.told_of(&parent, TaskState::Started).await;
-    node.kill9()?;
+    node.kill9().await?;
     let mut availability = world.producer.availability();
     availability.wait_for(|known| !known.is_available()).await?;
     gate.add_permits(1);
