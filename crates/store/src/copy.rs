@@ -127,12 +127,14 @@ impl TrackingCopy {
     }
 
     /// The history lines that the copy stands for: scheduled (or unroutable), and before that, when
-    /// it is a retry, the retry of the execution before.
+    /// it is a retry of a worker that does not report it, the retry of the execution before. One of ours
+    /// says itself whether the retry counts, before it acknowledges.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (Uuid, Lineage, TaskState)> {
         let lineage = self.lineage();
         let line =
             |lineage: Lineage, state: TaskState| (self.line_id(lineage, state), lineage, state);
-        let retry = is_retry(lineage).then(|| Lineage {
+        let untold = is_retry(lineage) && !self.is_by_a_reporting_worker();
+        let retry = untold.then(|| Lineage {
             executions: lineage.executions - 1,
             ..lineage
         });

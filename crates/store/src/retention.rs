@@ -95,6 +95,14 @@ pub trait Retention: Send + Sync {
     async fn forget_deleted(&self, deleted_for: Duration, limit: u32) -> Result<usize, StoreError>;
 }
 
+/// A task that somebody deleted.
+#[derive(Debug, serde::Serialize, sqlx::FromRow)]
+pub(crate) struct Deleted {
+    pub(crate) task_id: String,
+    id: String,
+    r#type: String,
+}
+
 /// Why tasks leave the database.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Going<'a> {

@@ -114,8 +114,10 @@ CREATE TABLE session (
         )),
     policy text COLLATE "C" NOT NULL
         CONSTRAINT session_policy_known CHECK (policy IN ('complete', 'fail')),
-    -- Its time is over: what is missing counts as failed.
+    -- Its time is over.
     timed_out boolean NOT NULL DEFAULT false,
+    -- All that was missing then counts as failed.
+    written_off boolean NOT NULL DEFAULT false,
     aborted_by text,
     total integer NOT NULL,
     succeeded integer NOT NULL DEFAULT 0,

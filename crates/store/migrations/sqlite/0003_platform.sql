@@ -113,8 +113,10 @@ CREATE TABLE session (
         )),
     policy text NOT NULL
         CONSTRAINT session_policy_known CHECK (policy IN ('complete', 'fail')),
-    -- Its time is over: what is missing counts as failed.
+    -- Its time is over.
     timed_out boolean NOT NULL DEFAULT false,
+    -- All that was missing then counts as failed.
+    written_off boolean NOT NULL DEFAULT false,
     aborted_by text,
     total integer NOT NULL,
     succeeded integer NOT NULL DEFAULT 0,
@@ -177,8 +179,8 @@ CREATE TABLE outbox (
     -- The queue that it goes to, as far as the key tells: one that takes nothing holds up no others.
     queue text NOT NULL GENERATED ALWAYS AS (substr(routing_key, 1, instr(routing_key || '.', '.') - 1)) STORED,
     message blob NOT NULL,
-    headers text NOT NULL,
-    properties text NOT NULL,
+    headers text NOT NULL CHECK (json_valid(headers)),
+    properties text NOT NULL CHECK (json_valid(properties)),
     due_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
     sent_at text,
     -- Why it can never be published: it is tried no more.

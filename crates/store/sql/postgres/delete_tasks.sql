@@ -1,7 +1,11 @@
--- Removes the rows of those tasks that are over and may be changed by people, and tells which.
+-- Removes the rows of those tasks that are over and may be changed by people, and tells which. Subtasks stay until
+-- their sessions are over, which count on them.
 -- Parameters: 1 task ids.
 DELETE FROM background_task
 WHERE task_id = ANY ($1::text[])
     AND state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
     AND NOT immutable
-RETURNING task_id
+    AND NOT EXISTS (
+        SELECT 1 FROM session WHERE session.id = background_task.session_id AND session.finished_at IS NULL
+    )
+RETURNING task_id, id, type

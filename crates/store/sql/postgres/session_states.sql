@@ -1,4 +1,4 @@
--- Whether sessions are not over, and whether their time is.
+-- Whether sessions are not over, and whether what is missing of them counts as failed.
 -- Parameters: 1 ids of sessions, a JSON array of texts.
-SELECT id, status IN ('ONGOING', 'ABORTING') AS open, timed_out FROM session
+SELECT id, status IN ('ONGOING', 'ABORTING') AS open, written_off FROM session
 WHERE id IN (SELECT json_array_elements_text($1::json))

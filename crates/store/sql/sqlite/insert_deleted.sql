@@ -1,9 +1,7 @@
--- Remembers those of these tasks that are over and may be changed by people, before they are deleted, and who does it.
--- Parameters: 1 task ids, a JSON array, 2 who.
+-- Remembers tasks that were deleted, and who did it.
+-- Parameters: 1 a JSON array of {"task_id": …, "id": …, "type": …}, 2 who.
 INSERT INTO deleted_task (task_id, id, type, deleted_by)
-SELECT task_id, id, type, ?2 FROM background_task
-WHERE task_id IN (SELECT value FROM json_each(?1))
-    AND state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
-    AND NOT immutable
+SELECT value ->> 'task_id', value ->> 'id', value ->> 'type', ?2 FROM json_each(?1)
+WHERE true
 ON CONFLICT (task_id) DO UPDATE SET
     id = excluded.id, type = excluded.type, deleted_by = excluded.deleted_by, deleted_at = excluded.deleted_at

@@ -20,22 +20,23 @@ macro_rules! run_statements {
             ) -> Result<HashSet<TaskId>, sqlx::Error> {
                 let mut tx = connection.begin().await?;
                 let texts = || Self::texts(ids.iter().map(|id| id.as_str()));
-                let rows = match why {
+                let gone: Vec<String> = match why {
                     crate::retention::Going::Deleted { by } => {
                         let by = by.map(|by| cleaned(by, INDEXED));
-                        let told = query(sql.insert_deleted).bind(texts()).bind(by.as_deref());
+                        let rows = query_as::<_, crate::retention::Deleted>(sql.delete_tasks);
+                        let gone = rows.bind(texts()).fetch_all(&mut *tx).await?;
+                        let rows = serde_json::to_string(&gone).expect("texts are JSON");
+                        let told = query(sql.insert_deleted).bind(rows).bind(by.as_deref());
                         told.execute(&mut *tx).await?;
-                        query_as(sql.delete_tasks).bind(texts())
+                        gone.into_iter().map(|row| row.task_id).collect()
                     }
                     crate::retention::Going::Old { seconds } => {
-                        query_as(sql.remove_old).bind(texts()).bind(seconds)
+                        let rows = query_scalar(sql.remove_old).bind(texts()).bind(seconds);
+                        rows.fetch_all(&mut *tx).await?
                     }
                 };
-                let gone: Vec<(String,)> = rows.fetch_all(&mut *tx).await?;
-                let gone: HashSet<TaskId> = gone
-                    .iter()
-                    .filter_map(|(id,)| TaskId::new(id).ok())
-                    .collect();
+                let gone: HashSet<TaskId> =
+                    gone.iter().filter_map(|id| TaskId::new(id).ok()).collect();
                 for statement in [sql.delete_events, sql.delete_logs, sql.delete_results] {
                     let ids = Self::texts(gone.iter().map(|id| id.as_str()));
                     query(statement).bind(ids).execute(&mut *tx).await?;

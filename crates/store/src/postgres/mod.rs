@@ -43,7 +43,7 @@ use counterfoil_toolbox::ids::{SessionId, TaskId};
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, query, query_as};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, query, query_as, query_scalar};
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;

@@ -20,8 +20,13 @@ pub(crate) struct Opened {
 /// An open session that ends before its subtasks do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ending {
-    Aborted { by: Option<Box<str>> },
-    TimedOut,
+    Aborted {
+        by: Option<Box<str>>,
+    },
+    /// Its time is over; `written_off`: what is missing of it counts as failed from now on.
+    TimedOut {
+        written_off: bool,
+    },
 }
 
 impl Opened {
@@ -71,17 +76,24 @@ impl Batch {
         self.endings.insert(session.clone(), Ending::Aborted { by });
     }
 
-    /// Adds that the time of an open session is over: what is missing of it counts as failed, and workers are asked
-    /// to leave it. `by`: what they give as the reason.
+    /// Adds that the time of an open session is over, and that workers are asked to leave what is missing of it.
+    /// `by`: what they give as the reason.
     pub(crate) fn time_out_session(
         &mut self,
         session: &SessionId,
         by: Option<&str>,
         at: DateTime<Utc>,
     ) {
-        self.endings.insert(session.clone(), Ending::TimedOut);
+        let ending = Ending::TimedOut { written_off: false };
+        self.endings.insert(session.clone(), ending);
         let session_id = session.clone();
         self.ask(Order::TimeOutSession { session_id }, by, at);
+    }
+
+    /// Adds that what is missing of an open session whose time is over counts as failed.
+    pub(crate) fn write_off_session(&mut self, session: &SessionId) {
+        let ending = Ending::TimedOut { written_off: true };
+        self.endings.insert(session.clone(), ending);
     }
 
     /// Adds that these subtasks of a session whose time is over are FAILURE (`session_timeout`). Returns how many
@@ -131,9 +143,9 @@ impl Batch {
         true
     }
 
-    pub(crate) fn timed_out_sessions(&self) -> impl Iterator<Item = &SessionId> {
+    pub(crate) fn written_off_sessions(&self) -> impl Iterator<Item = &SessionId> {
         let ends = self.endings.iter();
-        ends.filter(|(_, ending)| **ending == Ending::TimedOut)
+        ends.filter(|(_, ending)| **ending == Ending::TimedOut { written_off: true })
             .map(|(id, _)| id)
     }
 }

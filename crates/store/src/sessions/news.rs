@@ -53,7 +53,8 @@ pub(crate) struct Standing {
     id: String,
     /// Whether it is not over.
     open: bool,
-    timed_out: bool,
+    /// Whether what is missing of it counts as failed.
+    written_off: bool,
 }
 
 impl Touched {
@@ -92,7 +93,7 @@ impl NthRow {
     }
 }
 
-/// What there is to count. Where a session's time is over, what is missing of it has failed, whatever its row says.
+/// What there is to count. Where a session was written off, what is missing of it has failed, whatever its row says.
 /// A session that is unknown counts nothing.
 pub(crate) fn news(touched: Vec<Touched>, known: Vec<Known>, sessions: Vec<Standing>) -> Vec<News> {
     let sessions: HashMap<_, _> = sessions.iter().map(|one| (one.id.as_str(), one)).collect();
@@ -110,11 +111,13 @@ fn one(touched: Touched, known: Option<Known>, session: &Standing) -> News {
     let known_status = known
         .as_ref()
         .map_or(TaskState::Pending, |known| known.status);
+    let known_skipped = known.as_ref().is_some_and(|known| known.skipped);
     let row = touched.row.unwrap_or(Row {
         state: known_status,
+        skipped: known_skipped,
         ..Row::NONE
     });
-    let state = match session.timed_out && !row.state.is_terminal() {
+    let state = match session.written_off && !row.state.is_terminal() {
         true => TaskState::Failure,
         false => row.state,
     };
@@ -123,7 +126,7 @@ fn one(touched: Touched, known: Option<Known>, session: &Standing) -> News {
         task_id: touched.task_id,
         open: session.open,
         known_status,
-        known_skipped: known.as_ref().is_some_and(|known| known.skipped),
+        known_skipped,
         known_counted: known.as_ref().map_or(0, |known| known.retried_counted),
         known_uncounted: known.as_ref().map_or(0, |known| known.retried_uncounted),
         place: known.map(|known| known.place),
@@ -157,11 +160,11 @@ mod tests {
         }
     }
 
-    fn session(timed_out: bool) -> Standing {
+    fn session(written_off: bool) -> Standing {
         Standing {
             id: "s".to_owned(),
             open: true,
-            timed_out,
+            written_off,
         }
     }
 
@@ -197,10 +200,15 @@ mod tests {
         ] {
             let news = news(
                 vec![touched("a", row)],
-                vec![known(0, was)],
+                vec![Known {
+                    skipped: true,
+                    ..known(0, was)
+                }],
                 vec![session(true)],
             );
             assert_eq!(news[0].state, wanted, "{row:?} {was}");
+            // Where there is no row it counts as it did before.
+            assert_eq!(news[0].skipped, row.is_none(), "{row:?} {was}");
         }
     }
 

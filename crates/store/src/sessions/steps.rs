@@ -33,10 +33,10 @@ macro_rules! session_steps {
                 .await?;
             let opened = open_sessions(tx, sql, batch).await?;
             end_sessions(tx, sql, batch).await?;
-            let timed_out: Vec<_> = batch.timed_out_sessions().map(|id| id.as_str()).collect();
+            let written_off: Vec<_> = batch.written_off_sessions().map(|id| id.as_str()).collect();
             for (statement, sessions) in [
                 (sql.seen_of_sessions, opened),
-                (sql.tasks_of_sessions, timed_out),
+                (sql.tasks_of_sessions, written_off),
             ] {
                 if !sessions.is_empty() {
                     let tasks = query_as::<_, Touched>(statement).bind(json(&sessions));
@@ -149,8 +149,12 @@ macro_rules! session_steps {
                 return Ok(());
             }
             let endings = batch.endings.iter().map(|(id, ending)| match ending {
-                Ending::Aborted { by } => json!({"id": id, "timed_out": false, "by": by}),
-                Ending::TimedOut => json!({"id": id, "timed_out": true, "by": null}),
+                Ending::Aborted { by } => {
+                    json!({"id": id, "timed_out": false, "written_off": false, "by": by})
+                }
+                Ending::TimedOut { written_off } => {
+                    json!({"id": id, "timed_out": true, "written_off": written_off, "by": null})
+                }
             });
             let endings = query(sql.end_sessions).bind(json(&endings.collect::<Vec<_>>()));
             endings.execute(&mut *tx).await.map(drop)

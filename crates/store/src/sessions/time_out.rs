@@ -49,8 +49,7 @@ impl<'a> TimeOut<'a> {
         let Place::After(after) = self.place else {
             return Ok(None);
         };
-        // One more tells whether this is the last page: with its last subtask the session is over, and by then
-        // it has to be known that its time was.
+        // One more tells whether this is the last page.
         let rows = store.unfinished_subtasks(self.session, after, AT_ONCE + 1);
         let mut rows = rows.await?;
         let is_last = rows.len() <= AT_ONCE as usize;
@@ -60,10 +59,14 @@ impl<'a> TimeOut<'a> {
             false => Place::After(rows.last().map(|row| row.position)),
         };
         let mut batch = Batch::new();
+        if after.is_none() {
+            // With the first page: whatever ends it from now on, its time was over, and workers know.
+            batch.time_out_session(self.session, self.by, self.at);
+        }
         batch.fail_subtasks(self.session, &rows, self.at);
         self.missing += rows.len();
         if is_last {
-            batch.time_out_session(self.session, self.by, self.at);
+            batch.write_off_session(self.session);
         }
         Ok(Some(batch))
     }

@@ -41,7 +41,7 @@ use file_lock::FileLock;
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlitePool, query, query_as};
+use sqlx::{ConnectOptions, Connection, SqlitePool, query, query_as, query_scalar};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -200,6 +200,16 @@ pub async fn of_two_transactions_that_claim_an_identity_one_is_told_of_the_other
         ensure!(found.as_ref() == Some(&one), "{found:?}");
         return Ok(());
     }
+    for isolation in ["REPEATABLE READ", "SERIALIZABLE"] {
+        let mut blind = PgConnection::connect(site.url()).await?;
+        let begin = format!("BEGIN ISOLATION LEVEL {isolation}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(begin))
+            .execute(&mut blind)
+            .await?;
+        let refused = identity::postgres::living_namesake(&mut blind, identity, &one).await;
+        let refused = refused.expect_err("it would not see the other one");
+        ensure!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+    }
     for ends in ["ROLLBACK", "COMMIT"] {
         let mut first = PgConnection::connect(site.url()).await?;
         let mut second = PgConnection::connect(site.url()).await?;

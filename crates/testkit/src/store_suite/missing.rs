@@ -213,14 +213,17 @@ pub async fn a_task_whose_worker_is_gone_is_missing_and_one_whose_worker_lives_i
     }
     for who in &workers[..3] {
         let mut seen = sign_of_life(&name(who), None);
-        if *who == "stopped" {
-            seen.phase = Phase::Stopped;
+        match *who {
+            "stopped" => seen.phase = Phase::Stopped,
+            // An hour is the longest that is believed.
+            "silent" => seen.interval = Duration::MAX,
+            _ => {}
         }
         batch.worker(seen);
     }
     site.store().apply(&batch).await?;
     an_hour_passes(site).await?;
-    let ago = Utc::now() - TimeDelta::minutes(5);
+    let ago = Utc::now() - TimeDelta::hours(4);
     let ago = ago.format("%Y-%m-%dT%H:%M:%S.%6fZ");
     let silent = name("silent");
     site.execute(&format!(

@@ -122,6 +122,8 @@ macro_rules! store_suite {
             sessions::an_aborted_session_is_over_when_its_subtasks_are,
             sessions::subtasks_that_were_never_sent_are_counted,
             sessions::a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
+            sessions::a_time_out_that_was_left_in_the_middle_is_one,
+            sessions::subtasks_of_an_open_session_cannot_be_deleted,
             sessions::the_session_of_a_task_is_known_from_its_copy_too,
             upkeep::the_database_touches_last_updated,
             upkeep::migrating_again_or_all_at_once_does_no_harm,

@@ -4,7 +4,7 @@ use super::stage::{Site, time_out, told};
 use crate::store_suite::samples::{copy_of, event, lineage};
 use crate::store_suite::site::StoreSite;
 use anyhow::{Context, ensure};
-use counterfoil_store::{Batch, ControlFilter, SubtaskRow};
+use counterfoil_store::{Batch, ControlFilter, SubtaskRow, TimeOut};
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Envelope;
@@ -222,5 +222,66 @@ pub async fn a_session_of_any_number_of_subtasks_times_out(site: &StoreSite) -> 
         ensure!(row.status == SessionStatus::TimedOut, "{count}: {row:?}");
         ensure!(usize::try_from(row.failed)? == count);
     }
+    Ok(())
+}
+
+/// Whether the next daemon goes on with it, or the subtasks that were left end meanwhile.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_time_out_that_was_left_in_the_middle_is_one(site: &StoreSite) -> anyhow::Result<()> {
+    let store = site.store();
+    for goes_on in [true, false] {
+        let session = Site::opened(site, 501).await?;
+        let id = &session.opening.id;
+        let now = store.clock().await?;
+        let first = TimeOut::new(id, None, now).next(store).await?;
+        store.apply(&first.context("a page")?).await?;
+        ensure!(session.row().await?.finished_at.is_none());
+        let asked = ControlFilter {
+            subject: Some(id.to_string()),
+            ..ControlFilter::default()
+        };
+        let asked = store.controls(&asked).await?;
+        ensure!(
+            asked.len() == 1,
+            "workers are to leave what is missing: {asked:?}"
+        );
+        if goes_on {
+            let overdue = store.overdue_sessions(Duration::ZERO, Duration::ZERO, 0);
+            ensure!(overdue.await?.contains(id), "it is not at its end");
+            time_out(&session).await?;
+        } else {
+            let last = told(&session.opening, 500, 0, TaskState::Success);
+            session.tell(&[last]).await?;
+        }
+        let row = session.row().await?;
+        ensure!(row.status == SessionStatus::TimedOut, "{goes_on}: {row:?}");
+        ensure!(row.failed == 500 + i32::from(goes_on), "{row:?}");
+    }
+    Ok(())
+}
+
+/// It could not tell its finalizer any more what became of them.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn subtasks_of_an_open_session_cannot_be_deleted(site: &StoreSite) -> anyhow::Result<()> {
+    let session = Site::opened(site, 2).await?;
+    let ended = told(&session.opening, 0, 0, TaskState::Success);
+    session.tell(&[ended]).await?;
+    let ids = [session.opening.subtasks[0].id.clone()];
+    let store = site.store();
+    ensure!(store.delete_tasks(&ids, Some("ana")).await?.is_empty());
+    ensure!(store.deleted_task(ids[0].as_str()).await?.is_none());
+    ensure!(store.task(ids[0].as_str()).await?.is_some());
+    time_out(&session).await?;
+    ensure!(
+        store
+            .delete_tasks(&ids, Some("ana"))
+            .await?
+            .contains(&ids[0])
+    );
+    ensure!(store.deleted_task(ids[0].as_str()).await?.is_some());
     Ok(())
 }

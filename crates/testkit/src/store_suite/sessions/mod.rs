@@ -8,7 +8,9 @@ mod tales;
 pub use ends::{
     a_session_goes_after_the_last_of_its_tasks, a_session_of_any_number_of_subtasks_times_out,
     a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
-    an_aborted_session_is_over_when_its_subtasks_are, subtasks_that_were_never_sent_are_counted,
+    a_time_out_that_was_left_in_the_middle_is_one,
+    an_aborted_session_is_over_when_its_subtasks_are,
+    subtasks_of_an_open_session_cannot_be_deleted, subtasks_that_were_never_sent_are_counted,
 };
 
 pub use orders::every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer;

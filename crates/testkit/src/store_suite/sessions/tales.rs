@@ -263,9 +263,14 @@ fn all_inputs(opening: Opening) -> anyhow::Result<Vec<Input>> {
         let first = copy(&opening, subtask, Lineage::default())?;
         let mut put_off = copy(&opening, subtask, Lineage::default())?;
         put_off.message.content.headers.push(PASSES, 1_i64);
-        let more = (subtask == 2).then(|| copy(&opening, subtask, again));
-        let copies = [Ok(first), Ok(put_off)].into_iter().chain(more);
-        for copy in copies {
+        let attempts = match subtask {
+            0 => vec![],
+            // One of them is what a worker sends that does not count the retry.
+            1 => vec![lineage(0, 1, 0), lineage(0, 2, 0)],
+            _ => vec![again],
+        };
+        let later = attempts.into_iter().map(|it| copy(&opening, subtask, it));
+        for copy in [Ok(first), Ok(put_off)].into_iter().chain(later) {
             inputs.push(Input::Copy(subtask, Box::new(copy?)));
         }
     }
@@ -279,7 +284,9 @@ fn copy(opening: &Opening, subtask: usize, lineage: Lineage) -> anyhow::Result<T
     let mut envelope = Envelope::new(id, TaskName::new("demo.add")?);
     envelope.session_id = Some(opening.id.as_str().into());
     envelope.lineage = lineage;
-    Ok(copy_of(envelope))
+    let mut copy = copy_of(envelope);
+    copy.message.content.headers.push("lang", "rs");
+    Ok(copy)
 }
 
 /// Numbers that follow from a seed (SplitMix64).
