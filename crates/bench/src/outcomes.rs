@@ -33,7 +33,7 @@ const RUNNING: usize = 1000;
 /// Sends under way at a time.
 const UNDER_WAY: usize = 1000;
 
-/// Batches beforehand. A connection plans a statement anew five times, and a store has ten connections.
+/// Batches beforehand. A connection parses a statement when it first meets it, and a store has ten connections.
 const WARM_UP: usize = 80;
 
 /// Measures the daemon on tasks and their outcomes, without a session.

@@ -13,6 +13,9 @@ pub(crate) struct Output {
     out: BufWriter<Stdout>,
 }
 
+/// How many things one list shows.
+const MOST_SHOWN: usize = 10_000;
+
 /// A column of a table: its head, and on which side its cells line up.
 pub(crate) type Column = (&'static str, CellAlignment);
 
@@ -84,10 +87,19 @@ impl Output {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let shown = &items[..items.len().min(limit)];
         self.list(shown, columns, row)?;
-        if shown.len() < items.len() {
-            // Behind what it is about, also where both go to one place.
-            self.flush()?;
-            eprintln!("there are more than these {limit}: --limit shows them");
+        match shown.len() < items.len() {
+            true => self.more_than(limit),
+            false => Ok(()),
+        }
+    }
+
+    /// Says that a list goes on after so many.
+    pub(crate) fn more_than(&mut self, limit: usize) -> Result<(), Failure> {
+        // Behind what it is about, also where both go to one place.
+        self.flush()?;
+        match limit < MOST_SHOWN {
+            true => eprintln!("there are more than these {limit}: --limit shows them"),
+            false => eprintln!("there are more than these {limit}, the most that one list shows"),
         }
         Ok(())
     }

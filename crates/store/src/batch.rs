@@ -315,6 +315,8 @@ pub struct Applied {
     pub results: u64,
     /// Sessions that are over now, and how they ended.
     pub finished_sessions: Vec<(SessionId, SessionStatus)>,
+    /// Those of them whose stored finalizer cannot be read: it does not run.
+    pub unreadable_finalizers: Vec<SessionId>,
     /// Tasks that call themselves subtasks of open sessions which do not list them. They count for nothing there.
     pub strange_subtasks: Vec<(SessionId, TaskId)>,
     /// Positions of messages that were to be thrown away and are not refused any more: somebody else dealt with

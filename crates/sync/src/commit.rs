@@ -206,7 +206,10 @@ impl Committer {
 /// One line for all tasks of a batch that no session lists: whoever sends them must not flood the log.
 fn tell_of_sessions(applied: &Applied) {
     for (session_id, state) in &applied.finished_sessions {
-        tracing::info!(%session_id, %state, "a session is over; its finalizer is queued");
+        tracing::info!(%session_id, %state, "a session is over");
+    }
+    for session_id in &applied.unreadable_finalizers {
+        tracing::error!(%session_id, "a session is over, and its finalizer cannot run: what the column session.finalizer holds of it is none; send the finalizer by hand");
     }
     if let Some((session_id, task_id)) = applied.strange_subtasks.first() {
         let count = applied.strange_subtasks.len();

@@ -9,7 +9,7 @@ use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::sent::sending_id;
-use counterfoil_toolbox::session::Opening;
+use counterfoil_toolbox::session::{Opening, Subtask};
 use counterfoil_toolbox::state::Lineage;
 use serde_json::json;
 
@@ -18,6 +18,7 @@ on_sqlite!(
     long_arguments_are_cut_for_people_and_whole_in_json,
     a_task_that_was_refused_and_sent_again_is_shown_without_the_refusal,
     whoever_aborts_a_session_may_say_in_whose_name,
+    a_session_shows_its_subtasks_up_to_the_limit_and_keeps_them_while_it_is_open,
 );
 
 const MORE: &str = "there are more than these 2: --limit shows them\n";
@@ -133,5 +134,45 @@ async fn whoever_aborts_a_session_may_say_in_whose_name(stage: Stage) -> anyhow:
         why.contains("eve aborted it; subtasks of which no worker tells"),
         "{why}"
     );
+    Ok(())
+}
+
+async fn a_session_shows_its_subtasks_up_to_the_limit_and_keeps_them_while_it_is_open(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let id = SessionId::random();
+    let mut opening = session(&id)?;
+    let one = opening.subtasks[0].clone();
+    for _ in 0..2 {
+        let id = TaskId::random();
+        opening.subtasks.push(Subtask { id, ..one.clone() });
+    }
+    let (success, now) = (EventKind::State(TaskState::Success), Utc::now());
+    let name = "demo.add".parse()?;
+    let mut ended = Event::new(one.id.clone(), name, Lineage::default(), success, now);
+    ended.session_id = Some(id.as_str().into());
+    let mut batch = Batch::new();
+    batch.open_session(&opening);
+    batch.event(&ended);
+    stage.store.apply(&batch).await?;
+    for (args, said) in [
+        (&["--limit", "2"][..], MORE),
+        (&["--limit", "3"], ""),
+        (
+            &["--unfinished", "--limit", "1"],
+            "there are more than these 1: --limit shows them\n",
+        ),
+        (&["--unfinished", "--limit", "2"], ""),
+    ] {
+        let show = [&["session", "show", id.as_str()], args].concat();
+        let shown = stage.program.run(&show).await.ends_with(0);
+        assert_eq!(shown.stderr, said, "{show:?}: {shown:?}");
+    }
+    let delete = stage
+        .program
+        .run(&["task", "delete", one.id.as_str()])
+        .await;
+    let said = format!("session {id} is not over");
+    assert!(delete.ends_with(1).stdout.contains(&said), "{said}");
     Ok(())
 }

@@ -1,9 +1,14 @@
 //! How the calls run their statements, written once for both databases.
 
-/// How many rows a list may have: what was asked for, within reason.
+/// How many rows a list may have: what was asked for, within reason. Whoever asks for one more learns whether there
+/// are more than can be shown.
 pub(crate) fn row_limit(limit: u32) -> i64 {
     const MOST: u32 = 10_000;
-    i64::from(if limit == 0 { MOST } else { limit.min(MOST) })
+    i64::from(if limit == 0 {
+        MOST
+    } else {
+        limit.min(MOST + 1)
+    })
 }
 
 /// Gives a store what [`implement_store!`](super::implement_store) runs its statements with.

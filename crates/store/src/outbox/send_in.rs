@@ -71,7 +71,8 @@ pub enum SendInError {
 impl<'s> dyn Store + 's {
     /// Schedules a task in a transaction of the application: it is sent if and only if that commits,
     /// whether the broker is there or not. Tasks of one transaction are sent in the order of these
-    /// calls, and those of a later transaction after them. Its row is there when the transaction has
+    /// calls, and those of a later transaction after them; but what a full queue refuses comes after what it took
+    /// meanwhile. Its row is there when the transaction has
     /// committed.
     ///
     /// The leading daemon sends it, at once on PostgreSQL and within `sync.outbox_interval` (250 ms) on

@@ -79,7 +79,6 @@ pub(crate) struct Counted {
 /// What changes. How subtasks ended does not change any more once the session is over: its finalizer has been
 /// told. How often they were retried may be heard of later, so that no order of events makes a difference.
 pub(crate) fn count(news: Vec<News>, retries: Vec<Retries>) -> Counted {
-    // They only grow: who counts fewer has not heard of all.
     let clamped = |count: i64| i32::try_from(count).unwrap_or(i32::MAX);
     let retries = retries.into_iter();
     let retries = retries.map(|r| (r.task_id, (clamped(r.counted), clamped(r.uncounted))));
@@ -98,6 +97,7 @@ pub(crate) fn count(news: Vec<News>, retries: Vec<Retries>) -> Counted {
             known
         };
         let (retried, free) = retries.get(&news.task_id).copied().unwrap_or_default();
+        // They only grow: who counts fewer has not heard of all.
         let retried = news.known_counted.max(retried);
         let free = news.known_uncounted.max(free);
         let under_way = !now.0.is_terminal() && !known.0.is_terminal();

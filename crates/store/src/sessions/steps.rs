@@ -183,11 +183,15 @@ macro_rules! session_steps {
                     .bind(session.duration_ms)
                     .execute(&mut *tx)
                     .await?;
-                if let Some((key, content)) = message {
-                    let name = format!("{}{}", crate::sessions::FINALIZER, session.id);
-                    hand_over(tx, sql, &name, &key, &content).await?;
+                let id = SessionId::new(&session.id).ok();
+                match message {
+                    Some((key, content)) => {
+                        let name = format!("{}{}", crate::sessions::FINALIZER, session.id);
+                        hand_over(tx, sql, &name, &key, &content).await?;
+                    }
+                    None => applied.unreadable_finalizers.extend(id.clone()),
                 }
-                if let Ok(id) = SessionId::new(&session.id) {
+                if let Some(id) = id {
                     applied.finished_sessions.push((id, status));
                 }
             }

@@ -46,11 +46,18 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let session = super::find(store, &args.id).await?;
-    let limit = args.limit.max(1);
-    let subtasks = match args.unfinished {
-        true => store.unfinished_subtasks(&session.id, None, limit).await?,
-        false => store.subtasks(&session.id, None, limit).await?,
+    let limit = usize::try_from(args.limit.clamp(1, 10_000)).unwrap_or(usize::MAX);
+    let one_more = args.limit.saturating_add(1);
+    let mut subtasks = match args.unfinished {
+        true => {
+            store
+                .unfinished_subtasks(&session.id, None, one_more)
+                .await?
+        }
+        false => store.subtasks(&session.id, None, one_more).await?,
     };
+    let are_all = subtasks.len() <= limit;
+    subtasks.truncate(limit);
     let deadline = session.deadline(settings.session_estimate, settings.session_buffer);
     let deadline = session.status.is_open().then_some(deadline);
     let never_sent = store.unsent_subtasks(&session.id).await?;
@@ -84,11 +91,10 @@ pub(super) async fn run(
     ];
     let rows = subtasks.iter().map(|subtask| row(&session, subtask));
     output.table(&columns, rows)?;
-    let shown = i32::try_from(subtasks.len()).unwrap_or(i32::MAX);
-    if !args.unfinished && shown < session.total {
-        eprintln!("{shown} of {} subtasks; --limit shows more", session.total);
+    match are_all {
+        true => Ok(()),
+        false => output.more_than(limit),
     }
-    Ok(())
 }
 
 /// By the database's clock.

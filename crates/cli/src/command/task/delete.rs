@@ -6,6 +6,7 @@ use crate::each::{Outcome, Words};
 use crate::failure::Failure;
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
+use counterfoil_toolbox::ids::SessionId;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DeleteArgs {
@@ -56,10 +57,28 @@ impl Action for Delete<'_> {
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure> {
         let ids: Vec<_> = tasks.iter().map(|task| task.task_id.clone()).collect();
         let deleted = self.store.delete_tasks(&ids, self.doer.name()).await?;
-        let outcomes = ids.iter().map(|id| match deleted.contains(id) {
-            true => Outcome::Done(None),
-            false => Outcome::Failed("it changed meanwhile".to_owned()),
-        });
-        Ok(outcomes.collect())
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            outcomes.push(match deleted.contains(&task.task_id) {
+                true => Outcome::Done(None),
+                false => Outcome::Failed(self.why_not(task).await?),
+            });
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Delete<'_> {
+    /// Why the database kept a task that may be deleted by what its row said.
+    async fn why_not(&self, task: &TaskRow) -> Result<String, Failure> {
+        if let Some(Ok(id)) = task.session_id.as_deref().map(SessionId::new) {
+            let session = self.store.session(&id).await?;
+            if session.is_some_and(|session| session.status.is_open()) {
+                return Ok(format!(
+                    "session {id} is not over, and its finalizer is told of it"
+                ));
+            }
+        }
+        Ok("it changed meanwhile".to_owned())
     }
 }

@@ -225,6 +225,27 @@ pub async fn a_session_of_any_number_of_subtasks_times_out(site: &StoreSite) -> 
     Ok(())
 }
 
+/// What became of its subtasks is known all the same.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn a_session_whose_finalizer_cannot_be_read_ends_and_tells_so(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let session = Site::opened(site, 1).await?;
+    let id = &session.opening.id;
+    site.execute(&format!(
+        "UPDATE session SET finalizer = '{{}}' WHERE id = '{id}'"
+    ))
+    .await?;
+    let ended = told(&session.opening, 0, 0, TaskState::Success);
+    let applied = session.tell(&[ended]).await?;
+    ensure!(applied.unreadable_finalizers == [id.clone()], "{applied:?}");
+    ensure!(session.row().await?.status == SessionStatus::Success);
+    ensure!(session.summary().await?.is_none(), "nothing can be sent");
+    Ok(())
+}
+
 /// Whether the next daemon goes on with it, or the subtasks that were left end meanwhile.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ mod tales;
 
 pub use ends::{
     a_session_goes_after_the_last_of_its_tasks, a_session_of_any_number_of_subtasks_times_out,
+    a_session_whose_finalizer_cannot_be_read_ends_and_tells_so,
     a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
     a_time_out_that_was_left_in_the_middle_is_one,
     an_aborted_session_is_over_when_its_subtasks_are,
