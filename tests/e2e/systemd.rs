@@ -1,6 +1,9 @@
 //! The units of `deploy/systemd` and of a new worker: systemd takes them, they hold a whole configuration, and they
 //! restart what shall be restarted.
 
+mod alive;
+mod manager;
+
 use anyhow::Context as _;
 use counterfoil_toolbox::config::{Config, LoadOptions, Role, SyncSettings, WorkerSettings};
 use std::path::{Path, PathBuf};
@@ -174,9 +177,23 @@ fn a_program_that_drains_is_not_killed_before_its_patience_is_over() -> anyhow::
     let sync = Unit::read(SYNC)?;
     let batch = SyncSettings::default().batch_wait + LAST_WORDS;
     assert!(sync.seconds("TimeoutStopSec")? > batch);
-    // The daemon says so at least every five seconds, or twice in this time.
-    assert_eq!(sync.one("Type")?, "notify");
-    assert!(sync.seconds("WatchdogSec")? >= Duration::from_secs(10));
+    Ok(())
+}
+
+#[test]
+fn systemd_hears_how_every_program_is_and_ends_one_that_falls_silent() -> anyhow::Result<()> {
+    for path in [SYNC, WORKER, TEMPLATE] {
+        let unit = Unit::read(path)?;
+        // It speaks at least every five seconds, or twice in this time.
+        assert_eq!(unit.one("Type")?, "notify", "{path}");
+        let silence = unit.seconds("WatchdogSec")?;
+        assert!(silence >= Duration::from_secs(10), "{path}: {silence:?}");
+        // While it waits for a server it asks for 30 s more, every five.
+        assert!(
+            unit.seconds("TimeoutStartSec")? > Duration::from_secs(35),
+            "{path}"
+        );
+    }
     Ok(())
 }
 
