@@ -132,6 +132,11 @@ pub(crate) struct Limits {
     pub(crate) told_late: Once,
 }
 
+/// A time limit that a clock can add to the present: a hundred years at most.
+fn addable(limit: Duration) -> Duration {
+    limit.min(Duration::from_hours(24 * 365 * 100))
+}
+
 impl Limits {
     /// How long one execution may take. The sender's word goes before the task's, and that before
     /// the worker's, but none of them can make the broker wait.
@@ -147,6 +152,8 @@ impl Limits {
         };
         let soft = held.envelope.time_limits.soft;
         let soft = soft.or(task.options.soft_time_limit);
+        // Senders may write any number.
+        let (hard, soft) = (hard.map(addable), soft.map(addable));
         RunFor {
             hard,
             soft: soft.filter(|soft| hard.is_none_or(|hard| *soft < hard)),

@@ -242,6 +242,21 @@ async fn it_may_run_for_as_long_as_it_likes_and_with_a_broken_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn time_limits_that_no_clock_can_add_are_as_good_as_none() {
+    let world = World::new().await;
+    let handler = async |_: Long, _: Context| Ok(json!("done"));
+    let _worker = world.start(|builder| builder.handle(handler));
+    let longest = Duration::from_secs_f64(1.8e19);
+    for options in [
+        SendOptions::new().soft_time_limit(longest),
+        SendOptions::new().time_limit(longest),
+    ] {
+        let id = world.send_with(long(), options).await;
+        world.told_of(&id, TaskState::Success).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_that_waits_for_a_place_for_too_long_goes_back_to_the_broker() {
     let world = World::new().await;
     let (began, begins) = (Arc::new(Notify::new()), Instant::now());
