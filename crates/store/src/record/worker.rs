@@ -58,7 +58,7 @@ impl WorkerRow {
     /// How soon after the last sign of life the next one was due: an hour at most.
     #[must_use]
     pub fn interval(&self) -> TimeDelta {
-        TimeDelta::milliseconds(self.interval_ms)
+        TimeDelta::milliseconds(self.interval_ms.clamp(0, 3_600_000))
     }
 
     /// How long it has been taken for gone at the database's time `now`, since so many signs of life in a row
