@@ -173,6 +173,8 @@ mod own_nodes {
                 return Ok(filled);
             }
             filled.push(name);
+            // The next declaration would make the broker write this one.
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 
@@ -185,7 +187,7 @@ mod own_nodes {
         killed?;
         node.restart().await?;
         let filled = filled?;
-        anyhow::ensure!(filled.len() > 1, "{filled:?}");
+        anyhow::ensure!(!filled.is_empty(), "none was there in time");
         for queue in filled {
             let ready = transport.depth(&queue).await?.map(|depth| depth.ready);
             anyhow::ensure!(ready == Some(1), "{queue}: {ready:?}");

@@ -39,8 +39,8 @@ const QUEUES_WITHOUT_LEADER: &str = "
 
 /// Erlang: ends the node as `kill -9` does, after it has written which quorum queues there are.
 ///
-/// The broker writes their names half a second after the last declaration. One that it did not write
-/// has neither messages nor a leader ever after, which says nothing about the clients of the broker.
+/// The broker writes the name of the youngest up to a second after its declaration. One that it did not
+/// write has neither messages nor a leader ever after, which says nothing about the clients of the broker.
 const DIE: &str = "
     [dets:sync(Table) || Table <- dets:all()],
     os:cmd(\"kill -9 \" ++ os:getpid()).";
@@ -175,7 +175,7 @@ impl RabbitNode {
     /// Kills the broker as `kill -9` does, about 1 second after it was asked to. Its data stay for
     /// [`restart`](Self::restart).
     ///
-    /// Every queue that was declared before the kill is there afterwards. In production that takes half
+    /// Every queue that was declared before the kill is there afterwards. In production that takes up to
     /// a second: a quorum queue that is younger is lost with what is in it when its only node is killed.
     ///
     /// # Errors
