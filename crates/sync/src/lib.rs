@@ -9,6 +9,7 @@
 //! of several daemons does.
 
 mod aborts;
+mod asks;
 mod canary;
 mod commit;
 mod control;

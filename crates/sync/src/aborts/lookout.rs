@@ -2,13 +2,13 @@
 //! sessions wait, as those of a service that was never watched.
 
 use super::strangers::{Sight, Strangers};
+use crate::asks::{Asks, broker_answers};
 use crate::missing::depth_of;
 use crate::missing::workers::Told as Workers;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Transport, TransportError};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -18,10 +18,8 @@ pub(super) struct Lookout {
     transport: Arc<dyn Transport>,
     names: Names,
     pub(super) strangers: Strangers,
-    /// Services whose queues could not be looked at, and when they are looked at again.
-    put_off: HashMap<String, Instant>,
-    /// For how long.
-    pause: Duration,
+    /// Services whose queues could not be looked at.
+    broken: Asks,
 }
 
 impl Lookout {
@@ -36,8 +34,7 @@ impl Lookout {
             transport: Arc::clone(transport),
             names,
             strangers: Strangers::new(bound),
-            put_off: HashMap::new(),
-            pause,
+            broken: Asks::new(pause),
         }
     }
 
@@ -49,7 +46,7 @@ impl Lookout {
         service: &ServiceName,
         workers: &Workers<'_>,
     ) -> Result<(), TransportError> {
-        if self.is_put_off(service) {
+        if self.broken.are_put_off(service.as_str(), Instant::now()) {
             return Ok(());
         }
         let queue = self.names.service_queue(service);
@@ -66,26 +63,20 @@ impl Lookout {
         service: &ServiceName,
         workers: &Workers<'_>,
     ) -> Result<Option<u32>, TransportError> {
-        if self.is_put_off(service) {
+        if self.broken.are_put_off(service.as_str(), Instant::now()) {
             return Ok(None);
         }
         let depth = depth_of(&*self.transport, &self.names, service).await;
         let Some(depth) = self.answer(service, depth).await? else {
             return Ok(None);
         };
-        self.put_off.remove(service.as_str());
+        self.broken.answered(service.as_str());
         let sight = sight(workers, service, depth.consumers);
         self.strangers.note(service.as_str(), sight, Instant::now());
         Ok(Some(depth.consumers))
     }
 
-    fn is_put_off(&self, service: &ServiceName) -> bool {
-        let until = self.put_off.get(service.as_str());
-        until.is_some_and(|until| Instant::now() < *until)
-    }
-
-    /// What the broker answered of `service`. `None`: it does not answer of this one alone. A queue whose node is down
-    /// looks like a broker that cannot be reached, so the broker is asked for one that must be there.
+    /// What the broker answered of `service`. `None`: it does not answer of this one alone.
     async fn answer<T>(
         &mut self,
         service: &ServiceName,
@@ -95,9 +86,8 @@ impl Lookout {
             Ok(answer) => return Ok(Some(answer)),
             Err(error) => error,
         };
-        self.transport.depth(&self.names.tracking_queue).await?;
-        let until = Instant::now() + self.pause;
-        if self.put_off.insert(service.to_string(), until).is_none() {
+        broker_answers(&*self.transport, &self.names).await?;
+        if self.broken.put_off(service.as_str(), Instant::now()) {
             let error = ErrorChain(&error);
             tracing::warn!(%service, %error, "nobody can tell who consumes the queues of a service; aborted sessions with subtasks of it wait");
         }

@@ -19,6 +19,7 @@
 mod watch;
 pub(crate) mod workers;
 
+use crate::asks::{Asks, broker_answers};
 use crate::leader::Leading;
 use crate::rescue::{Ended, SoundError, Sounding};
 use counterfoil_store::{ControlFilter, MissingTask, Store, StoreError};
@@ -74,7 +75,11 @@ pub(crate) struct Searcher {
     /// How long all of it has to be so.
     bound: Duration,
     sounding: Sounding,
+    /// How long until the next look.
+    pause: Duration,
     watch: Watch,
+    /// Services whose queues could not be looked at, or did not take what was sent.
+    broken: Asks,
     /// Since when each task was seen missing.
     missing: Ended,
     /// Tasks that were sent and not marked, since the database went away in between. They must not be sent
@@ -116,6 +121,8 @@ impl Searcher {
     ) -> Self {
         // What no queue takes must not be taken for sent.
         let publisher = transport.publisher(PublisherOptions::mandatory());
+        let [shortest, longest] = LOOKS;
+        let pause = (bound / 6).clamp(shortest, longest);
         Self {
             transport: Arc::clone(transport),
             sounding: Sounding::new(names.clone(), Arc::clone(&store), publisher.clone()),
@@ -123,7 +130,9 @@ impl Searcher {
             store,
             publisher,
             bound,
+            pause,
             watch: Watch::default(),
+            broken: Asks::new(pause),
             missing: Ended::default(),
             unmarked: Vec::new(),
         }
@@ -134,8 +143,6 @@ impl Searcher {
     /// # Cancel safety
     /// Cancelled between sending a task and marking it, the task is sent once more by the next leader.
     pub(crate) async fn run(mut self, leading: &Leading) {
-        let [shortest, longest] = LOOKS;
-        let pause = (self.bound / 6).clamp(shortest, longest);
         let mut is_told = false;
         loop {
             match self.look(leading).await {
@@ -150,7 +157,7 @@ impl Searcher {
                     is_told = true;
                 }
             }
-            sleep(pause).await;
+            sleep(self.pause).await;
         }
     }
 
@@ -164,7 +171,9 @@ impl Searcher {
         let paused = self.paused().await?;
         let mut empty = Vec::new();
         for service in told.services() {
-            let at_the_broker = depth_of(&*self.transport, &self.names, &service).await?;
+            let Some(at_the_broker) = self.depth(&service).await? else {
+                continue;
+            };
             let facts = Facts {
                 is_paused: paused.contains(service.as_str()),
                 ready: at_the_broker.ready,
@@ -189,11 +198,56 @@ impl Searcher {
             return Ok(());
         }
         for service in empty {
-            self.search(&service, told.round(), levels, &mut seen, leading)
-                .await?;
+            let done = self.search(&service, told.round(), levels, &mut seen, leading);
+            match done.await {
+                Err(error) if self.is_of_one(&error) => self.leave_alone(&service, &error).await?,
+                done => done?,
+            }
         }
         self.missing.keep(|task_id| seen.contains(task_id));
         Ok(())
+    }
+
+    /// How full the queues of a service are. `None`: nobody can say of this one.
+    async fn depth(&mut self, service: &ServiceName) -> Result<Option<QueueDepth>, TransportError> {
+        if self.broken.are_put_off(service.as_str(), Instant::now()) {
+            return Ok(None);
+        }
+        match depth_of(&*self.transport, &self.names, service).await {
+            Ok(depth) => {
+                self.broken.answered(service.as_str());
+                Ok(Some(depth))
+            }
+            Err(error) => {
+                self.leave_alone(service, &error).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Looks at this service again later, as if for the first time; the others do not wait for it.
+    async fn leave_alone(
+        &mut self,
+        service: &ServiceName,
+        error: &(dyn std::error::Error + Sync),
+    ) -> Result<(), TransportError> {
+        broker_answers(&*self.transport, &self.names).await?;
+        self.watch.lost_sight_of(service.as_str());
+        if self.broken.put_off(service.as_str(), Instant::now()) {
+            let error = ErrorChain(error);
+            tracing::warn!(%service, %error, "nobody can tell whether messages of tasks of a service are gone; none of it is sent again until that changes");
+        }
+        Ok(())
+    }
+
+    /// Whether what stopped the search for tasks of one service need not stop that for others: its queue has no node
+    /// that takes anything, or it has too many rows. Where it cannot be written what was sent, nothing else is.
+    fn is_of_one(&self, error: &SearchError) -> bool {
+        match error {
+            SearchError::Publish(PublishError::ConfirmTimeout { .. }) => true,
+            SearchError::Store(error) => error.is_slow() && self.unmarked.is_empty(),
+            SearchError::Publish(_) | SearchError::Transport(_) | SearchError::Sound(_) => false,
+        }
     }
 
     /// Services that are paused.

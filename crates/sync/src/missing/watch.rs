@@ -95,6 +95,13 @@ impl Watch {
         Some(now - *seen.empty_since.get_or_insert(now))
     }
 
+    /// Nothing can be seen of this one: whatever was does not count any more.
+    pub(super) fn lost_sight_of(&mut self, service: &str) {
+        if let Some(seen) = self.services.get_mut(service) {
+            seen.empty_since = None;
+        }
+    }
+
     /// Nothing was seen for a while: whatever was does not count any more.
     pub(super) fn broke_off(&mut self) {
         for seen in self.services.values_mut() {
@@ -126,6 +133,10 @@ mod tests {
         assert_eq!(note("demo", full, 10), None);
         assert_eq!(note("demo", empty, 11), Some(Duration::ZERO));
         assert_eq!(note("export", empty, 11), Some(SECOND * 2));
+        watch.lost_sight_of("demo");
+        let mut note = |service| watch.note(service, empty, start + SECOND * 12);
+        assert_eq!(note("demo"), Some(Duration::ZERO));
+        assert_eq!(note("export"), Some(SECOND * 3));
         watch.broke_off();
         assert_eq!(watch.note("demo", empty, start), Some(Duration::ZERO));
     }

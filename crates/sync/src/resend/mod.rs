@@ -4,6 +4,7 @@
 
 mod again;
 
+use crate::asks::{Asks, broker_answers};
 use again::{again, class_of};
 use counterfoil_store::record::UnroutableTask;
 use counterfoil_store::{Store, StoreError, UnroutableFilter};
@@ -39,6 +40,8 @@ pub(crate) struct Resender {
     store: Arc<dyn Store>,
     publisher: Publisher,
     interval: Duration,
+    /// Services whose queues could not be looked at.
+    broken: Asks,
     /// Services that had a queue at the last look.
     served: HashSet<String>,
     /// Services whose queue is there, but whose tasks came back all the same: a binding is missing.
@@ -77,6 +80,7 @@ impl Resender {
             store,
             publisher,
             interval,
+            broken: Asks::new(interval),
             served: HashSet::new(),
             pauses: HashMap::new(),
             unmarked: Vec::new(),
@@ -107,18 +111,48 @@ impl Resender {
         }
         self.served = served.iter().cloned().collect();
         for service in served {
-            self.send_all_of(&service).await?;
+            match self.send_all_of(&service).await {
+                Ok(()) => {}
+                Err(ResendError::Transport(error)) => self.leave_alone(&service, &error).await?,
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 
-    async fn has_queue(&self, service: &str) -> Result<bool, TransportError> {
+    async fn has_queue(&mut self, service: &str) -> Result<bool, TransportError> {
         // A key may begin with anything; no queue has such a name.
         let Ok(service) = ServiceName::new(service) else {
             return Ok(false);
         };
+        if self.broken.are_put_off(service.as_str(), Instant::now()) {
+            return Ok(false);
+        }
         let queue = self.names.service_queue(&service);
-        Ok(self.transport.depth(&queue).await?.is_some())
+        match self.transport.depth(&queue).await {
+            Ok(depth) => {
+                self.broken.answered(service.as_str());
+                Ok(depth.is_some())
+            }
+            Err(error) => {
+                self.leave_alone(service.as_str(), &error).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Tries this service again later; the others do not wait for it.
+    async fn leave_alone(
+        &mut self,
+        service: &str,
+        error: &TransportError,
+    ) -> Result<(), TransportError> {
+        broker_answers(&*self.transport, &self.names).await?;
+        if self.broken.put_off(service, Instant::now()) {
+            let error = ErrorChain(error);
+            tracing::warn!(service, %error, "the queue of a service cannot be looked at; its tasks are sent again when it can");
+        }
+        Ok(())
     }
 
     /// The classes of these tasks for which their service has no queue. Whoever has to, is told.

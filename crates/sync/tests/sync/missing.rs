@@ -1,6 +1,8 @@
 //! Tasks whose messages are gone.
 
-use crate::support::{FaultyStore, SOON, World, batch, event, heartbeat, on_both_pairs, task};
+use crate::support::{
+    FaultyStore, PickyTransport, SOON, World, batch, event, heartbeat, on_both_pairs, task,
+};
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
 use counterfoil_testkit::eventually;
@@ -26,6 +28,7 @@ on_both_pairs!(
     what_somebody_has_taken_who_says_nothing_is_left_alone,
     what_passed_the_delay_levels_is_sent_again_whatever_others_wait_there_for,
     nothing_is_sent_again_while_its_service_is_paused_or_nobody_listens,
+    what_was_purged_is_sent_again_while_nobody_can_look_at_the_queue_of_another_service,
 );
 
 const TASK: &str = "demo.add";
@@ -257,5 +260,31 @@ async fn nothing_is_sent_again_while_its_service_is_paused_or_nobody_listens(
     left_alone(&world, "t2").await?;
     world.ask([Order::ResumeService { service }]).await?;
     sent_again(&world, "t2").await?;
+    Ok(daemon.stop().await?)
+}
+
+async fn what_was_purged_is_sent_again_while_nobody_can_look_at_the_queue_of_another_service(
+    world: World,
+) -> anyhow::Result<()> {
+    let mut world = with_bound(world);
+    let broker = PickyTransport::of(&mut world);
+    // The first that is looked at, in alphabetical order.
+    let broken = world.serve("broken").await?;
+    broker.refuse(Some(broken.clone()));
+    let daemon = world.daemon();
+    daemon.ready().await?;
+    let other = broken.clone();
+    let _worker = world.beats(move || Heartbeat {
+        hands: [other.as_str(), "demo"]
+            .map(|queue| (QueueName::new(queue).expect("a name"), NOTHING))
+            .into(),
+        interval_ms: 2000,
+        phase: Phase::Stopped,
+        ..heartbeat()
+    });
+    sent(&world, &["t1"]).await?;
+    purged(&world, 1).await?;
+    sent_again(&world, "t1").await?;
+    assert!(broker.times(broken.as_str()) > 0);
     Ok(daemon.stop().await?)
 }

@@ -1,6 +1,6 @@
 //! Tasks that no service owns.
 
-use crate::support::{FaultyStore, SOON, World, id, on_both_pairs, task};
+use crate::support::{FaultyStore, PickyTransport, SOON, World, id, on_both_pairs, task};
 use counterfoil_store::{Store, UnroutableFilter};
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::delay::delayed_key;
@@ -20,6 +20,7 @@ on_both_pairs!(
     a_service_whose_binding_is_missing_does_not_make_a_loop,
     a_class_of_a_service_that_has_none_runs_all_the_same,
     a_class_is_kept_when_its_queue_is_there,
+    tasks_are_sent_again_while_nobody_can_look_at_the_queue_of_another_service,
 );
 
 async fn a_task_that_nobody_owns_says_so_within_a_second_and_keeps_its_message(
@@ -222,5 +223,27 @@ async fn a_class_is_kept_when_its_queue_is_there(world: World) -> anyhow::Result
         let queue = world.names.class_queue(&service, class);
         world.ready(&queue, waiting).await?;
     }
+    Ok(daemon.stop().await?)
+}
+
+async fn tasks_are_sent_again_while_nobody_can_look_at_the_queue_of_another_service(
+    mut world: World,
+) -> anyhow::Result<()> {
+    let broker = PickyTransport::of(&mut world);
+    let daemon = world.daemon();
+    // The first of them is the first that is looked at.
+    for (id, name) in [("t1", "broken.task"), ("t2", "nobody.task")] {
+        let message = task(id, name);
+        world.publish(&world.names.tasks, name, message).await?;
+        world.row_in(id, TaskState::Unroutable).await?;
+    }
+    let queue = world.names.service_queue(&ServiceName::new("broken")?);
+    broker.refuse(Some(queue));
+    world.serve("broken").await?;
+    world.serve("nobody").await?;
+    world.row_in("t2", TaskState::Pending).await?;
+    world.row_in("t1", TaskState::Unroutable).await?;
+    broker.refuse(None);
+    world.row_in("t1", TaskState::Pending).await?;
     Ok(daemon.stop().await?)
 }

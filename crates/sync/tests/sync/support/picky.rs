@@ -9,7 +9,7 @@ use counterfoil_toolbox::transport::{
     Declare, DeclareError, Publisher, PublisherOptions, QueueDepth, ServerInfo, Transport,
     TransportError,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 /// Hands everything to another transport, except for what it was told to refuse.
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct PickyTransport {
     inner: Arc<dyn Transport>,
     refused: Mutex<Option<QueueName>>,
-    asked: Mutex<BTreeSet<String>>,
+    asked: Mutex<BTreeMap<String, usize>>,
 }
 
 impl PickyTransport {
@@ -39,7 +39,14 @@ impl PickyTransport {
 
     /// Names of the queues of which somebody asked how full they are.
     pub(crate) fn asked(&self) -> BTreeSet<String> {
-        self.asked.lock().expect("not poisoned").clone()
+        let asked = self.asked.lock().expect("not poisoned");
+        asked.keys().cloned().collect()
+    }
+
+    /// How often somebody asked how full this queue is.
+    pub(crate) fn times(&self, queue: &str) -> usize {
+        let asked = self.asked.lock().expect("not poisoned");
+        asked.get(queue).copied().unwrap_or_default()
     }
 }
 
@@ -59,7 +66,12 @@ impl Transport for PickyTransport {
     }
     async fn depth(&self, queue: &QueueName) -> Result<Option<QueueDepth>, TransportError> {
         let asked = queue.to_string();
-        self.asked.lock().expect("not poisoned").insert(asked);
+        *self
+            .asked
+            .lock()
+            .expect("not poisoned")
+            .entry(asked)
+            .or_default() += 1;
         let refused = self.refused.lock().expect("not poisoned").clone();
         if refused.as_ref() == Some(queue) {
             // As a queue whose node is down.
