@@ -130,7 +130,8 @@ impl Batch {
         id
     }
 
-    /// Adds that somebody asks what has become of a session, `at` a time of whoever hears it. The answer is found
+    /// Adds that somebody asks what has become of a session, and was heard `at` a time of the
+    /// [database's](crate::Store::clock) clock. The answer is found
     /// when it is [published](crate::Asking::unanswered), so it is as true as what was written before.
     pub fn inquire(&mut self, inquiry: &Inquiry, at: DateTime<Utc>) {
         let order = Order::SessionIs {

@@ -56,6 +56,7 @@ impl Committer {
     pub(crate) async fn write(&self, mut gathered: Gathered) -> Result<Gathered, Unwritten> {
         hit(Point::Buffered).await;
         self.judge(&mut gathered).await?;
+        self.hear(&mut gathered).await?;
         let batch = std::mem::take(&mut gathered.batch);
         if batch.is_empty() {
             return Ok(gathered);
@@ -87,6 +88,21 @@ impl Committer {
             Err(Denied::BadData(_) | Denied::TooSlow) => Known::new(),
         };
         gathered.judge(&known, &self.names);
+        Ok(())
+    }
+
+    /// Asks when questions in it are heard. This machine's clock may be another than the database's, by which they are
+    /// answered.
+    async fn hear(&self, gathered: &mut Gathered) -> Result<(), Unwritten> {
+        if !gathered.asks() {
+            return Ok(());
+        }
+        match self.insist(Slow::Again, || self.store.clock()).await {
+            Ok(now) => gathered.hear(now),
+            Err(Denied::Unwritten(unwritten)) => return Err(unwritten),
+            // Whoever asks goes on without an answer.
+            Err(Denied::BadData(_) | Denied::TooSlow) => {}
+        }
         Ok(())
     }
 

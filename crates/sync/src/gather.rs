@@ -3,6 +3,7 @@
 use crate::feeds::{Appetite, Feed};
 use crate::read::{Record, read};
 use crate::trust::{self, Known};
+use chrono::{DateTime, Utc};
 use counterfoil_store::Batch;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::topology::Names;
@@ -74,7 +75,7 @@ impl Gathered {
         let place = self.deliveries.len();
         self.deliveries.push(delivery);
         for record in records {
-            // Whether an event counts is asked when the batch is written.
+            // Whether an event counts, and when a question was heard, is asked when the batch is written.
             if record.event().is_none() {
                 record.add_to(&mut self.batch);
             }
@@ -102,6 +103,22 @@ impl Gathered {
                 item.record = Record::Parked(Box::new(parked));
             }
             item.record.add_to(&mut self.batch);
+        }
+    }
+
+    /// Whether somebody asks in it what has become of a session.
+    pub(crate) fn asks(&self) -> bool {
+        let mut records = self.items.iter().map(|item| &item.record);
+        records.any(|record| matches!(record, Record::Inquiry(..)))
+    }
+
+    /// Adds the questions to what is to be written, as heard `now` by the database's clock.
+    pub(crate) fn hear(&mut self, now: DateTime<Utc>) {
+        for item in &mut self.items {
+            if let Record::Inquiry(_, at) = &mut item.record {
+                *at = Some(now);
+                item.record.add_to(&mut self.batch);
+            }
         }
     }
 

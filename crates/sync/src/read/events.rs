@@ -1,7 +1,6 @@
 //! Batches of events, openings of sessions, and questions about them, which come the same way. What is wrong with one of them does not touch the others.
 
 use super::{CANARY, RESERVED, Record, marker, parked, parked_event};
-use chrono::Utc;
 use counterfoil_store::{CanaryPlace, MarkerPlace, StoredMessage};
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
@@ -29,7 +28,7 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
     }
     if Inquiry::is_one(&message.content.body) {
         out.push(match Inquiry::read(&message.content.body) {
-            Ok(inquiry) => Record::Inquiry(inquiry, Utc::now()),
+            Ok(inquiry) => Record::Inquiry(inquiry, None),
             Err(reason) => parked(queue, reason, None, message),
         });
         return;

@@ -38,8 +38,9 @@ pub(crate) enum Record {
     Event(Box<Event>),
     /// A session was opened, by this message.
     Opening(Box<(Opening, StoredMessage)>),
-    /// A worker asks what has become of a session, and was heard at this time.
-    Inquiry(Inquiry, DateTime<Utc>),
+    /// A worker asks what has become of a session, and was heard at this time of the database's clock, by which
+    /// answers come too late. `None`: nobody has looked yet.
+    Inquiry(Inquiry, Option<DateTime<Utc>>),
     /// A message died.
     Dead(Box<DeadLetter>),
     /// A message cannot be read.
@@ -53,13 +54,14 @@ pub(crate) enum Record {
 }
 
 impl Record {
-    /// Adds it to what one transaction writes.
+    /// Adds it to what one transaction writes. Questions are, once it is known when they were heard.
     pub(crate) fn add_to(&self, batch: &mut Batch) {
         match self {
             Self::Copy(copy) => batch.track(copy),
             Self::Event(event) => batch.event(event),
             Self::Opening(opening) => batch.open_session(&opening.0),
-            Self::Inquiry(inquiry, at) => batch.inquire(inquiry, *at),
+            Self::Inquiry(inquiry, Some(at)) => batch.inquire(inquiry, *at),
+            Self::Inquiry(_, None) => {}
             Self::Dead(dead) => batch.dead((**dead).clone()),
             Self::Parked(parked) => batch.park((**parked).clone()),
             Self::Worker(worker) => batch.worker((**worker).clone()),

@@ -1,9 +1,10 @@
 //! Sessions: opened by their senders, counted by the daemon, ended whatever happens.
 
 use crate::control::take;
-use crate::support::{SOON, World, batch, on_both_pairs, settled};
+use crate::support::{FaultyStore, SOON, World, batch, on_both_pairs, settled};
+use chrono::TimeDelta;
 use counterfoil_store::record::TaskRow;
-use counterfoil_store::{SessionRow, SubtaskRow};
+use counterfoil_store::{SessionRow, Store, SubtaskRow};
 use counterfoil_testkit::eventually;
 use counterfoil_toolbox::control::Order;
 use counterfoil_toolbox::event::{Event, FaultKind};
@@ -11,6 +12,7 @@ use counterfoil_toolbox::producer::{RawTask, SendOptions};
 use counterfoil_toolbox::session::{Inquiry, Session, SessionStatus, StartedSession};
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::{Producer, SessionId, TaskId, TaskName, TaskState};
+use std::sync::Arc;
 use std::time::Duration;
 
 on_both_pairs!(
@@ -20,6 +22,7 @@ on_both_pairs!(
     a_session_whose_subtasks_were_never_sent_times_out,
     nothing_times_out_whose_end_is_still_to_be_read,
     whoever_asks_after_a_session_is_told_how_it_stands_and_how_much_of_it_was_sent,
+    whoever_asks_is_told_though_the_clock_of_the_daemon_is_behind,
 );
 
 pub(crate) fn raw(name: &str) -> RawTask {
@@ -224,5 +227,24 @@ async fn whoever_asks_after_a_session_is_told_how_it_stands_and_how_much_of_it_w
         };
         assert_eq!(answer.order, wanted);
     }
+    Ok(daemon.stop().await?)
+}
+
+async fn whoever_asks_is_told_though_the_clock_of_the_daemon_is_behind(
+    world: World,
+) -> anyhow::Result<()> {
+    let store = FaultyStore::new(&world.store);
+    store.go_ahead(TimeDelta::hours(1));
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    let mut stream = world.stream();
+    let started = session(1);
+    let inquiry = Inquiry {
+        id: uuid::Uuid::now_v7(),
+        session_id: started.id().clone(),
+    };
+    let producer = Producer::new(world.transport.clone(), world.names.clone());
+    producer.inquire(&inquiry, started.finalizer()).await?;
+    let answer = take(&mut stream, 1).await?.remove(0);
+    assert_eq!(answer.id, inquiry.id);
     Ok(daemon.stop().await?)
 }

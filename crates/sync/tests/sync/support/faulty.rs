@@ -5,7 +5,7 @@ mod books;
 mod retention;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::{
     CanaryRow, ControlRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow,
     ServiceCount, StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
@@ -46,6 +46,8 @@ pub(crate) struct FaultyStore {
     pub(super) counting: Mutex<Duration>,
     /// When services were asked for.
     watches: Mutex<Vec<Instant>>,
+    /// How far its clock is ahead.
+    ahead: Mutex<TimeDelta>,
 }
 
 impl FaultyStore {
@@ -64,6 +66,7 @@ impl FaultyStore {
             counts: AtomicUsize::new(0),
             counting: Mutex::default(),
             watches: Mutex::default(),
+            ahead: Mutex::default(),
         })
     }
 
@@ -139,6 +142,11 @@ impl FaultyStore {
     /// When the leader began to look who consumes the queues of all services.
     pub(crate) fn watches(&self) -> Vec<Instant> {
         self.watches.lock().expect("not poisoned").clone()
+    }
+
+    /// Its clock is so far ahead from now on.
+    pub(crate) fn go_ahead(&self, time: TimeDelta) {
+        *self.ahead.lock().expect("not poisoned") = time;
     }
 
     pub(super) fn fault(&self, kind: FaultClass) -> StoreError {
@@ -361,7 +369,8 @@ impl Store for FaultyStore {
         self.inner.ping().await
     }
     async fn clock(&self) -> Result<DateTime<Utc>, StoreError> {
-        self.inner.clock().await
+        let ahead = *self.ahead.lock().expect("not poisoned");
+        Ok(self.inner.clock().await? + ahead)
     }
     async fn version(&self) -> Result<String, StoreError> {
         self.inner.version().await
