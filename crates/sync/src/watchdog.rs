@@ -83,6 +83,11 @@ impl Watchdog {
                     let error = ErrorChain(&error);
                     tracing::error!(session_id = %session, %error, "the time of a session is over, and it cannot be ended");
                 }
+                // It is the first to be tried again, and the others must not wait for it for ever.
+                Err(error) if error.is_slow() => {
+                    let error = ErrorChain(&error);
+                    tracing::warn!(session_id = %session, %error, "the time of a session is over, and to end it takes too long; it is tried again");
+                }
                 ended => ended?,
             }
         }

@@ -23,6 +23,7 @@ on_both_pairs!(
     nothing_times_out_whose_end_is_still_to_be_read,
     whoever_asks_after_a_session_is_told_how_it_stands_and_how_much_of_it_was_sent,
     whoever_asks_is_told_though_the_clock_of_the_daemon_is_behind,
+    a_session_that_takes_too_long_to_end_does_not_keep_younger_ones_open,
 );
 
 pub(crate) fn raw(name: &str) -> RawTask {
@@ -246,5 +247,35 @@ async fn whoever_asks_is_told_though_the_clock_of_the_daemon_is_behind(
     producer.inquire(&inquiry, started.finalizer()).await?;
     let answer = take(&mut stream, 1).await?.remove(0);
     assert_eq!(answer.id, inquiry.id);
+    Ok(daemon.stop().await?)
+}
+
+async fn a_session_that_takes_too_long_to_end_does_not_keep_younger_ones_open(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.session_interval = Duration::from_millis(50);
+    let store = FaultyStore::new(&world.store);
+    store.slow_above(1);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    let mut ids = Vec::new();
+    // Nothing of them is sent.
+    for subtasks in [3, 1] {
+        let session = session(subtasks);
+        let session = session.estimated(Duration::ZERO).buffer(Duration::ZERO);
+        let (key, opening) = (event_key("demo"), session.opening()?.write());
+        world
+            .publish(&world.names.events, key.as_str(), opening)
+            .await?;
+        let id = session.id().clone();
+        eventually("the session to be known", SOON, async || {
+            world.store.session(&id).await.map_err(Into::into)
+        })
+        .await?;
+        ids.push(id);
+    }
+    with_status(&world, &ids[1], SessionStatus::TimedOut).await?;
+    with_status(&world, &ids[0], SessionStatus::Ongoing).await?;
+    store.slow_above(usize::MAX);
+    with_status(&world, &ids[0], SessionStatus::TimedOut).await?;
     Ok(daemon.stop().await?)
 }
