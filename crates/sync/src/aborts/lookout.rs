@@ -9,6 +9,7 @@ use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Transport, TransportError};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,6 +21,10 @@ pub(super) struct Lookout {
     pub(super) strangers: Strangers,
     /// Services whose queues could not be looked at.
     broken: Asks,
+    /// Services without a queue, and of whom nothing is known.
+    missing: Asks,
+    /// Services that had a queue when they were last looked at.
+    served: BTreeSet<String>,
 }
 
 impl Lookout {
@@ -35,12 +40,28 @@ impl Lookout {
             names,
             strangers: Strangers::new(bound),
             broken: Asks::new(pause),
+            missing: Asks::new(pause),
+            served: BTreeSet::new(),
         }
     }
 
+    /// Whose queues are looked at now. A service has to be looked at again and again for it to be known that nobody
+    /// else is there, so none waits behind names that somebody invents: those of workers, and those that have a queue,
+    /// come first, and a few of the others after them.
+    pub(super) fn turn(&mut self, names: Vec<String>, workers: &Workers<'_>) -> Vec<ServiceName> {
+        let mut names = BTreeSet::from_iter(names);
+        names.retain(|name| ServiceName::new(name).is_ok());
+        let ours = workers.services();
+        let ours: BTreeSet<_> = ours.iter().map(ServiceName::as_str).collect();
+        let is_known = |name: &str| ours.contains(name) || self.served.contains(name);
+        let turn = self.missing.turn(&names, is_known, Instant::now());
+        let turn = turn.iter().map(|name| ServiceName::new(name));
+        turn.filter_map(Result::ok).collect()
+    }
+
     /// Looks at the queues of `service` if it has any. Most names without a queue are misspelt ones, which rows keep
-    /// for long: those cost one question. It is not noted that nobody consumes there, so who aborts a session of such
-    /// a name waits.
+    /// for long: those cost one question, more and more seldom. It is not noted that nobody consumes there, so who
+    /// aborts a session of such a name waits.
     pub(super) async fn watch(
         &mut self,
         service: &ServiceName,
@@ -51,8 +72,17 @@ impl Lookout {
         }
         let queue = self.names.service_queue(service);
         let depth = self.transport.depth(&queue).await;
-        if let Some(Some(_)) = self.answer(service, depth).await? {
-            self.consumers(service, workers).await?;
+        match self.answer(service, depth).await? {
+            Some(Some(_)) => {
+                self.missing.answered(service.as_str());
+                self.served.insert(service.to_string());
+                self.consumers(service, workers).await?;
+            }
+            Some(None) => {
+                self.served.remove(service.as_str());
+                self.missing.put_off(service.as_str(), Instant::now());
+            }
+            None => {}
         }
         Ok(())
     }

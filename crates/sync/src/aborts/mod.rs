@@ -153,10 +153,8 @@ impl Aborter {
     async fn watch(&mut self) -> Result<(), AbortError> {
         let rows = self.store.workers().await?;
         let workers = Workers::new(&self.names, &rows, self.store.clock().await?);
-        for name in self.store.services().await? {
-            let Ok(service) = ServiceName::new(&name) else {
-                continue;
-            };
+        let names = self.store.services().await?;
+        for service in self.lookout.turn(names, &workers) {
             self.lookout.watch(&service, &workers).await?;
         }
         Ok(())

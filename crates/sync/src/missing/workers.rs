@@ -49,7 +49,7 @@ impl<'a> Told<'a> {
 
     /// Services that workers of ours consume, or did within the last days. Who consumes any other is not
     /// known, so nothing can be said of what was in its queues.
-    pub(super) fn services(&self) -> BTreeSet<ServiceName> {
+    pub(crate) fn services(&self) -> BTreeSet<ServiceName> {
         let queues = self.tellers.iter().flat_map(|teller| teller.hands.keys());
         let services = queues.map(|queue| ServiceName::new(self.names.service_of(queue)));
         services.filter_map(Result::ok).collect()

@@ -5,6 +5,7 @@
 mod again;
 
 use crate::asks::{Asks, broker_answers};
+use crate::missing::workers::Told as Workers;
 use again::{again, class_of};
 use counterfoil_store::record::UnroutableTask;
 use counterfoil_store::{Store, StoreError, UnroutableFilter};
@@ -13,7 +14,7 @@ use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publisher, PublisherOptions, Transport, TransportError};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -42,6 +43,8 @@ pub(crate) struct Resender {
     interval: Duration,
     /// Services whose queues could not be looked at.
     broken: Asks,
+    /// Services without a queue, and without a worker of which anything is known.
+    missing: Asks,
     /// Services that had a queue at the last look.
     served: HashSet<String>,
     /// Services whose queue is there, but whose tasks came back all the same: a binding is missing.
@@ -81,6 +84,7 @@ impl Resender {
             publisher,
             interval,
             broken: Asks::new(interval),
+            missing: Asks::new(interval),
             served: HashSet::new(),
             pauses: HashMap::new(),
             unmarked: Vec::new(),
@@ -93,14 +97,14 @@ impl Resender {
     /// When broker or database do not answer; the next round does the rest.
     pub(crate) async fn round(&mut self) -> Result<(), ResendError> {
         self.mark().await?;
-        let services = self.store.unroutable_services().await?;
+        let services = BTreeSet::from_iter(self.store.unroutable_services().await?);
         let now = Instant::now();
         // Between its sending and its coming back a task is nobody's here: that does not end a pause.
         self.pauses.retain(|service, pause| {
             services.contains(service) || now < pause.until + pause.length
         });
         let mut served = Vec::new();
-        for service in services {
+        for service in self.turn(&services).await? {
             if self.has_queue(&service).await? {
                 served.push(service);
             }
@@ -120,9 +124,22 @@ impl Resender {
         Ok(())
     }
 
+    /// Whose queues are looked for now. Names can be invented, and much else waits for the end of a round.
+    async fn turn(&mut self, services: &BTreeSet<String>) -> Result<Vec<String>, StoreError> {
+        if services.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (rows, now) = (self.store.workers().await?, self.store.clock().await?);
+        let ours = Workers::new(&self.names, &rows, now).services();
+        let ours: BTreeSet<_> = ours.iter().map(ServiceName::as_str).collect();
+        let is_known = |name: &str| ours.contains(name) || self.served.contains(name);
+        Ok(self.missing.turn(services, is_known, Instant::now()))
+    }
+
     async fn has_queue(&mut self, service: &str) -> Result<bool, TransportError> {
         // A key may begin with anything; no queue has such a name.
         let Ok(service) = ServiceName::new(service) else {
+            self.missing.put_off(service, Instant::now());
             return Ok(false);
         };
         if self.broken.are_put_off(service.as_str(), Instant::now()) {
@@ -132,7 +149,13 @@ impl Resender {
         match self.transport.depth(&queue).await {
             Ok(depth) => {
                 self.broken.answered(service.as_str());
-                Ok(depth.is_some())
+                let has_queue = depth.is_some();
+                if has_queue {
+                    self.missing.answered(service.as_str());
+                } else {
+                    self.missing.put_off(service.as_str(), Instant::now());
+                }
+                Ok(has_queue)
             }
             Err(error) => {
                 self.leave_alone(service.as_str(), &error).await?;

@@ -1,7 +1,7 @@
 //! Aborted sessions end, and not before it is known what became of their subtasks.
 
 use crate::sessions::{done, raw, session, start, tell, with_status};
-use crate::support::{FaultyStore, PickyTransport, SOON, World, heartbeat, on_both_pairs};
+use crate::support::{FaultyStore, PickyTransport, SOON, World, heartbeat, on_both_pairs, task};
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::{Batch, Store};
@@ -28,6 +28,7 @@ on_both_pairs!(
     nor_what_he_may_run_of_a_service_that_is_paused,
     sessions_end_while_nobody_can_look_at_the_queues_of_another_service,
     a_service_without_a_queue_costs_one_question_and_its_aborted_session_ends,
+    and_one_more_and_more_seldom_while_nobody_aborts_one,
 );
 
 /// How long nobody else may have been seen at work.
@@ -272,5 +273,27 @@ async fn a_service_without_a_queue_costs_one_question_and_its_aborted_session_en
     assert_eq!(asked, BTreeSet::from(["mistyped".to_owned()]));
     abort(&world, &mistyped).await?;
     with_status(&world, &mistyped.id, SessionStatus::Aborted).await?;
+    Ok(daemon.stop().await?)
+}
+
+async fn and_one_more_and_more_seldom_while_nobody_aborts_one(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.lost_after = BOUND;
+    // Whoever sends such tasks again asks too.
+    world.settings.unroutable_interval = SOON;
+    let broker = PickyTransport::of(&mut world);
+    let store = FaultyStore::new(&world.store);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    let name = "mistyped.add";
+    let message = task("t1", name);
+    world.publish(&world.names.tasks, name, message).await?;
+    world.row_in("t1", TaskState::Unroutable).await?;
+    let before = store.watches().len();
+    eventually("looks without a question", SOON, async || {
+        let looks = store.watches().len() - before;
+        Ok((looks >= broker.times("mistyped") + 10).then_some(()))
+    })
+    .await?;
     Ok(daemon.stop().await?)
 }

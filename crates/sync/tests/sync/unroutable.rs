@@ -21,6 +21,7 @@ on_both_pairs!(
     a_class_of_a_service_that_has_none_runs_all_the_same,
     a_class_is_kept_when_its_queue_is_there,
     tasks_are_sent_again_while_nobody_can_look_at_the_queue_of_another_service,
+    a_name_without_a_queue_is_asked_after_more_and_more_seldom_and_served_when_it_has_one,
 );
 
 async fn a_task_that_nobody_owns_says_so_within_a_second_and_keeps_its_message(
@@ -244,6 +245,28 @@ async fn tasks_are_sent_again_while_nobody_can_look_at_the_queue_of_another_serv
     world.row_in("t2", TaskState::Pending).await?;
     world.row_in("t1", TaskState::Unroutable).await?;
     broker.refuse(None);
+    world.row_in("t1", TaskState::Pending).await?;
+    Ok(daemon.stop().await?)
+}
+
+async fn a_name_without_a_queue_is_asked_after_more_and_more_seldom_and_served_when_it_has_one(
+    mut world: World,
+) -> anyhow::Result<()> {
+    let broker = PickyTransport::of(&mut world);
+    let store = FaultyStore::new(&world.store);
+    let daemon = world.daemon_with(Arc::clone(&store) as Arc<dyn Store>);
+    let message = task("t1", "mistyped.task");
+    world
+        .publish(&world.names.tasks, "mistyped.task", message)
+        .await?;
+    world.row_in("t1", TaskState::Unroutable).await?;
+    let before = store.resends();
+    eventually("rounds without a question", SOON, async || {
+        let rounds = store.resends() - before;
+        Ok((rounds >= broker.times("mistyped") + 10).then_some(()))
+    })
+    .await?;
+    world.serve("mistyped").await?;
     world.row_in("t1", TaskState::Pending).await?;
     Ok(daemon.stop().await?)
 }

@@ -46,6 +46,8 @@ pub(crate) struct FaultyStore {
     pub(super) counting: Mutex<Duration>,
     /// When services were asked for.
     watches: Mutex<Vec<Instant>>,
+    /// How often it was asked for services with tasks that nobody owns.
+    resends: AtomicUsize,
     /// How far its clock is ahead.
     ahead: Mutex<TimeDelta>,
 }
@@ -66,6 +68,7 @@ impl FaultyStore {
             counts: AtomicUsize::new(0),
             counting: Mutex::default(),
             watches: Mutex::default(),
+            resends: AtomicUsize::new(0),
             ahead: Mutex::default(),
         })
     }
@@ -142,6 +145,11 @@ impl FaultyStore {
     /// When the leader began to look who consumes the queues of all services.
     pub(crate) fn watches(&self) -> Vec<Instant> {
         self.watches.lock().expect("not poisoned").clone()
+    }
+
+    /// How often the leader began to look for tasks that nobody owns.
+    pub(crate) fn resends(&self) -> usize {
+        self.resends.load(Ordering::SeqCst)
     }
 
     /// Its clock is so far ahead from now on.
@@ -304,6 +312,7 @@ impl Store for FaultyStore {
         self.inner.parked(filter).await
     }
     async fn unroutable_services(&self) -> Result<Vec<String>, StoreError> {
+        self.resends.fetch_add(1, Ordering::SeqCst);
         self.inner.unroutable_services().await
     }
     async fn unroutable(
