@@ -58,7 +58,7 @@ pub use outbox::{
     AppConnection, Outbox, OutboxMessage, OutboxState, OutboxWake, RefusedMessage, SendInError,
 };
 pub use owners::Owners;
-pub use retention::{Kept, KeptTasks, KnownIds, Removed, Retention};
+pub use retention::{Kept, KeptSessions, KeptTasks, KnownIds, OldSession, Removed, Retention};
 pub use schedule::{CatchUp, Firing, InvalidCatchUp, ScheduleRow, Schedules};
 pub use sessions::{AbortingSession, SessionFilter, SessionRow, Sessions, SubtaskRow, TimeOut};
 pub use set_aside::{DeadLetter, Parked};

@@ -25,6 +25,37 @@ pub enum Kept {
     BySaying,
 }
 
+/// Sessions that are kept equally long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSessions {
+    /// Those whose finalizers are of this type.
+    pub finalizer_type: String,
+    /// How long they are kept after their end, in whole seconds of the database's clock.
+    pub keep: Duration,
+}
+
+/// A session that has been over for as long as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldSession {
+    /// Its id.
+    pub id: SessionId,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// How many subtasks it lists.
+    pub total: i32,
+}
+
+impl OldSession {
+    /// The place after which the next page begins.
+    #[must_use]
+    pub fn place(&self) -> Cursor {
+        Cursor {
+            created_date: self.started_at,
+            id: self.id.to_string(),
+        }
+    }
+}
+
 /// What one step of removing did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Removed {
@@ -82,6 +113,18 @@ pub trait Retention: Send + Sync {
     /// partitioned.
     async fn drop_empty_months(&self) -> Result<usize, StoreError>;
 
+    /// Types of the finalizers of all sessions, in alphabetical order.
+    async fn finalizer_types(&self) -> Result<Vec<String>, StoreError>;
+
+    /// Sessions that have been over for as long as they are kept, in the order in which they began: at most so many,
+    /// up to 10,000. Those with finalizers of other types are kept for ever.
+    async fn old_sessions(
+        &self,
+        kept: &[KeptSessions],
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Vec<OldSession>, StoreError>;
+
     /// Removes those of these sessions that are over and of whose tasks no row is left, their lists of subtasks
     /// with them, in one transaction, and tells how many went.
     async fn remove_sessions(&self, ids: &[SessionId]) -> Result<usize, StoreError>;
@@ -132,6 +175,14 @@ pub(crate) fn page(rows: Vec<OldRow>, limit: i64) -> (Vec<TaskId>, Option<Cursor
 pub(crate) fn seconds(time: Duration) -> i64 {
     let longest = counterfoil_toolbox::retention::FOR_EVER;
     i64::try_from(time.min(longest).as_secs()).unwrap_or(i64::MAX)
+}
+
+/// How long sessions are kept as JSON, as `old_sessions.sql` takes it, and the least of it in seconds.
+pub(crate) fn rules(kept: &[KeptSessions]) -> (String, i64) {
+    let rule = |kept: &KeptSessions| serde_json::json!({"type": kept.finalizer_type, "seconds": seconds(kept.keep)});
+    let rules: serde_json::Value = kept.iter().map(rule).collect();
+    let least = kept.iter().map(|kept| seconds(kept.keep)).min();
+    (rules.to_string(), least.unwrap_or_default())
 }
 
 /// Implements [`Retention`] for a store that has what [`implement_store!`](crate::calls::implement_store) needs,
@@ -230,6 +281,37 @@ macro_rules! implement_retention {
 
             async fn drop_empty_months(&self) -> Result<usize, StoreError> {
                 self.drop_empty_months_now().await
+            }
+
+            async fn finalizer_types(&self) -> Result<Vec<String>, StoreError> {
+                let types = query_as::<_, (String,)>(self.sql.finalizer_types);
+                let types = self.all("list the types of finalizers", types).await?;
+                Ok(types.into_iter().map(|(name,)| name).collect())
+            }
+
+            async fn old_sessions(
+                &self,
+                kept: &[crate::retention::KeptSessions],
+                after: Option<&crate::filter::Cursor>,
+                limit: u32,
+            ) -> Result<Vec<crate::retention::OldSession>, StoreError> {
+                let (rules, least) = crate::retention::rules(kept);
+                let sessions = query_as::<_, (String, DateTime<Utc>, i32)>(self.sql.old_sessions)
+                    .bind(rules)
+                    .bind(least)
+                    .bind(after.map(|after| Self::time(after.created_date)))
+                    .bind(after.map(|after| after.id.as_str()))
+                    .bind(row_limit(limit));
+                let sessions = self.all("look for old sessions", sessions).await?;
+                let sessions = sessions.into_iter().filter_map(|(id, started_at, total)| {
+                    let id = SessionId::new(&id).ok()?;
+                    Some(crate::retention::OldSession {
+                        id,
+                        started_at,
+                        total,
+                    })
+                });
+                Ok(sessions.collect())
             }
 
             async fn remove_sessions(&self, ids: &[SessionId]) -> Result<usize, StoreError> {

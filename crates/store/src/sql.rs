@@ -48,6 +48,7 @@ pub(crate) struct Statements {
     pub(crate) family: &'static str,
     pub(crate) family_counts: &'static str,
     pub(crate) family_results: &'static str,
+    pub(crate) finalizer_types: &'static str,
     pub(crate) finish_session: &'static str,
     pub(crate) forget_deleted: &'static str,
     pub(crate) forget_sent: &'static str,
@@ -78,6 +79,7 @@ pub(crate) struct Statements {
     pub(crate) next_due: &'static str,
     pub(crate) old_of_retention: &'static str,
     pub(crate) old_of_type: &'static str,
+    pub(crate) old_sessions: &'static str,
     pub(crate) outbox_state: &'static str,
     pub(crate) overdue_sessions: &'static str,
     pub(crate) owners: &'static str,
@@ -146,12 +148,12 @@ macro_rules! statements {
             delete_results delete_schedule delete_stray_events delete_stray_logs
             delete_stray_results delete_subtasks delete_tasks deleted_task discard_finalizers discard_refused
             doubles due_outbox due_schedules enable_schedule end_control end_controls end_sessions family
-            family_counts family_results finish_session forget_deleted forget_sent handle_dead
+            family_counts family_results finalizer_types finish_session forget_deleted forget_sent handle_dead
             has_migrations history ids_without_row insert_canary insert_control insert_deleted
             insert_event insert_log insert_marker insert_outbox insert_outbox_at insert_schedule
             insert_session insert_subtasks living_namesake lock_sessions log lost_tasks
             mark_published mark_sent marker_seen missing_tasks move_schedule next_due
-            old_of_retention old_of_type outbox_state overdue_sessions owners parked probe
+            old_of_retention old_of_type old_sessions outbox_state overdue_sessions owners parked probe
             refuse_message refused_messages remove_old remove_sessions renew_leases result
             retentions retries retry_refused schedules seen_of_sessions services session_states sessions
             sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends subtask_rows

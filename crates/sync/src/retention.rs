@@ -2,8 +2,7 @@
 //! so that the mirror finds the database free. Sessions go after the last of their tasks.
 
 use crate::leader::Leading;
-use chrono::{DateTime, Utc};
-use counterfoil_store::{Cursor, Kept, KeptTasks, SessionFilter, SessionRow, Store, StoreError};
+use counterfoil_store::{Cursor, Kept, KeptSessions, KeptTasks, OldSession, Store, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::retention::RetentionRules;
@@ -148,24 +147,41 @@ impl Remover {
 
     /// Sessions are kept as long as their finalizers' type, and as long as a row of any of their tasks is there.
     async fn remove_sessions(&self, leading: &Leading) -> Result<usize, Ended> {
-        let (mut count, mut page) = (0, SessionFilter::default());
-        if !self.rules.remove_anything() {
+        let mut count = 0;
+        let kept = match self.rules.remove_anything() {
+            true => self.kept_sessions(leading).await?,
+            false => Vec::new(),
+        };
+        if kept.is_empty() {
             return Ok(count);
         }
-        page.limit = AT_ONCE;
-        let now = self.store.clock().await?;
+        let mut after: Option<Cursor> = None;
         loop {
-            let rows = self.paced(leading, self.store.sessions(&page)).await?;
-            for ids in over(&self.rules, now, &rows) {
+            let page = self.store.old_sessions(&kept, after.as_ref(), AT_ONCE);
+            let page = self.paced(leading, page).await?;
+            for ids in groups(&page) {
                 let removed = self.store.remove_sessions(&ids);
                 count += self.paced(leading, removed).await?;
             }
-            let last = rows.last().filter(|_| rows.len() >= AT_ONCE as usize);
+            let last = page.last().filter(|_| page.len() >= AT_ONCE as usize);
             let Some(last) = last else {
                 return Ok(count);
             };
-            page.after = Some(last.place());
+            after = Some(last.place());
         }
+    }
+
+    /// How long sessions are kept that are not for ever.
+    async fn kept_sessions(&self, leading: &Leading) -> Result<Vec<KeptSessions>, Ended> {
+        let types = self.paced(leading, self.store.finalizer_types()).await?;
+        let kept = types.into_iter().filter_map(|finalizer_type| {
+            let keep = self.rules.of(&finalizer_type)?;
+            Some(KeptSessions {
+                finalizer_type,
+                keep,
+            })
+        });
+        Ok(kept.collect())
     }
 
     /// Forgets what nobody asks for any more. What goes wrong with one kind is no matter of the others: all are
@@ -234,21 +250,16 @@ fn first_failure(before: Result<(), Ended>, done: Result<(), Ended>) -> Result<(
     }
 }
 
-/// Those of `rows` whose time is over, in groups that go together.
-fn over(rules: &RetentionRules, now: DateTime<Utc>, rows: &[SessionRow]) -> Vec<Vec<SessionId>> {
+/// These sessions in groups that go together.
+fn groups(sessions: &[OldSession]) -> Vec<Vec<SessionId>> {
     let (mut groups, mut room): (Vec<Vec<SessionId>>, i32) = (Vec::new(), 0);
-    for row in rows {
-        let (Some(keep), Some(end)) = (rules.of(&row.finalizer_type), row.finished_at) else {
-            continue;
-        };
-        if (now - end).to_std().is_ok_and(|since| since >= keep) {
-            room -= row.total;
-            match groups.last_mut().filter(|_| room >= 0) {
-                Some(group) => group.push(row.id.clone()),
-                None => {
-                    groups.push(vec![row.id.clone()]);
-                    room = SUBTASKS_AT_ONCE - row.total;
-                }
+    for session in sessions {
+        room = room.saturating_sub(session.total);
+        match groups.last_mut().filter(|_| room >= 0) {
+            Some(group) => group.push(session.id.clone()),
+            None => {
+                groups.push(vec![session.id.clone()]);
+                room = SUBTASKS_AT_ONCE.saturating_sub(session.total);
             }
         }
     }
@@ -258,62 +269,20 @@ fn over(rules: &RetentionRules, now: DateTime<Utc>, rows: &[SessionRow]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use counterfoil_toolbox::session::SessionStatus;
-
-    const DAY: Duration = Duration::from_secs(86_400);
-
-    fn row(days: Option<i64>, total: i32, finalizer: &str) -> SessionRow {
-        let now = DateTime::<Utc>::UNIX_EPOCH;
-        SessionRow {
-            id: SessionId::random(),
-            action: "harvest".to_owned(),
-            status: SessionStatus::Success,
-            policy: "complete".to_owned(),
-            timed_out: false,
-            aborted_by: None,
-            total,
-            succeeded: total,
-            failed: 0,
-            revoked: 0,
-            skipped: 0,
-            retried_counted: 0,
-            retried_uncounted: 0,
-            duration_ms: 0,
-            estimated_ms: None,
-            buffer_ms: None,
-            finalizer_id: "f".to_owned(),
-            finalizer_type: finalizer.to_owned(),
-            creator_id: None,
-            related_content_type: None,
-            related_object_id: None,
-            started_at: now,
-            finished_at: days.map(|days| now - chrono::TimeDelta::days(days)),
-            finalizer_discarded_at: None,
-            finalizer_discarded_by: None,
-            last_updated: now,
-        }
-    }
+    use chrono::{DateTime, Utc};
 
     #[test]
-    fn sessions_whose_time_is_over_go_in_groups_of_so_many_subtasks() {
-        let rules = RetentionRules {
-            default: Some(DAY * 30),
-            types: [("demo.keep".parse().expect("a pattern"), None)].into(),
-        };
-        let rows = [
-            row(Some(31), 6000, "demo.end"),
-            row(Some(29), 1, "demo.end"),
-            row(None, 1, "demo.end"),
-            row(Some(99), 1, "demo.keep"),
-            row(Some(30), 4000, "demo.end"),
-            row(Some(40), 1, "demo.end"),
-            row(Some(40), 20_000, "demo.end"),
-        ];
-        let groups = over(&rules, DateTime::UNIX_EPOCH, &rows);
-        let wanted: Vec<Vec<_>> = [vec![0_usize, 4], vec![5], vec![6]]
+    fn old_sessions_go_in_groups_of_so_many_subtasks() {
+        let sessions = [6000, 4000, 1, 20_000].map(|total| OldSession {
+            id: SessionId::random(),
+            started_at: DateTime::<Utc>::UNIX_EPOCH,
+            total,
+        });
+        let wanted: Vec<Vec<_>> = [vec![0_usize, 1], vec![2], vec![3]]
             .into_iter()
-            .map(|group| group.into_iter().map(|n| rows[n].id.clone()).collect())
+            .map(|group| group.into_iter().map(|n| sessions[n].id.clone()).collect())
             .collect();
-        assert_eq!(groups, wanted);
+        assert_eq!(groups(&sessions), wanted);
+        assert!(groups(&[]).is_empty());
     }
 }

@@ -116,6 +116,7 @@ macro_rules! store_suite {
             sessions::a_task_that_a_session_does_not_list_counts_for_nothing_there,
             sessions::a_session_without_subtasks_is_over_at_once_and_opened_once,
             sessions::a_session_goes_after_the_last_of_its_tasks,
+            sessions::old_sessions_are_found_by_how_long_those_of_their_finalizers_are_kept,
             sessions::a_session_of_any_number_of_subtasks_times_out,
             sessions::a_subtask_that_was_refused_and_runs_after_all_is_waited_for,
             sessions::a_retry_that_was_given_up_counts_whenever_it_is_heard_of,

@@ -44,6 +44,8 @@ pub(crate) struct FaultyStore {
     /// How often subtasks of a session were counted, and how long that takes.
     pub(super) counts: AtomicUsize,
     pub(super) counting: Mutex<Duration>,
+    /// How often sessions were listed.
+    pub(super) lists: AtomicUsize,
     /// When services were asked for.
     watches: Mutex<Vec<Instant>>,
     /// How often it was asked for services with tasks that nobody owns.
@@ -67,6 +69,7 @@ impl FaultyStore {
             keeps_controls: AtomicBool::new(false),
             counts: AtomicUsize::new(0),
             counting: Mutex::default(),
+            lists: AtomicUsize::new(0),
             watches: Mutex::default(),
             resends: AtomicUsize::new(0),
             ahead: Mutex::default(),

@@ -15,6 +15,11 @@ impl FaultyStore {
         self.counts.load(Ordering::SeqCst)
     }
 
+    /// How often it was asked for sessions, but for a single one.
+    pub(crate) fn lists(&self) -> usize {
+        self.lists.load(Ordering::SeqCst)
+    }
+
     /// Takes so long to answer that from now on.
     pub(crate) fn count_slowly(&self, time: Duration) {
         *self.counting.lock().expect("not poisoned") = time;
@@ -24,6 +29,8 @@ impl FaultyStore {
 #[async_trait]
 impl Sessions for FaultyStore {
     async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<SessionRow>, StoreError> {
+        let is_list = filter.id.is_none();
+        self.lists.fetch_add(is_list.into(), Ordering::SeqCst);
         self.inner.sessions(filter).await
     }
     async fn subtasks(

@@ -4,7 +4,8 @@ use super::stage::{Site, time_out, told};
 use crate::store_suite::samples::{copy_of, event, lineage};
 use crate::store_suite::site::StoreSite;
 use anyhow::{Context, ensure};
-use counterfoil_store::{Batch, ControlFilter, SubtaskRow, TimeOut};
+use chrono::{SecondsFormat, TimeDelta};
+use counterfoil_store::{Batch, ControlFilter, KeptSessions, SubtaskRow, TimeOut};
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Envelope;
@@ -207,6 +208,57 @@ pub async fn a_session_goes_after_the_last_of_its_tasks(site: &StoreSite) -> any
     ensure!(store.subtasks(&ids[0], None, 10).await?.is_empty());
     ensure!(open.row().await?.status == SessionStatus::Ongoing);
     ensure!(store.subtasks(&ids[1], None, 10).await?.len() == 1);
+    Ok(())
+}
+
+/// As if it had begun so many days ago, and had ended at once if at all.
+async fn age(session: &Site<'_>, days: i64) -> anyhow::Result<()> {
+    let at = session.site.store().clock().await? - TimeDelta::days(days);
+    let (id, at) = (
+        &session.opening.id,
+        at.to_rfc3339_opts(SecondsFormat::Micros, true),
+    );
+    let update = format!(
+        "UPDATE session SET started_at = '{at}',
+             finished_at = CASE WHEN finished_at IS NULL THEN NULL ELSE '{at}' END
+         WHERE id = '{id}'"
+    );
+    session.site.execute(&update).await
+}
+
+/// Those alone that are over for so long, by the type of their finalizers, page by page.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn old_sessions_are_found_by_how_long_those_of_their_finalizers_are_kept(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let mut ids = Vec::new();
+    for days in [31, 40, 29] {
+        let session = Site::opened(site, 2).await?;
+        session.all(TaskState::Success).await?;
+        age(&session, days).await?;
+        ids.push(session.opening.id.clone());
+    }
+    age(&Site::opened(site, 1).await?, 99).await?;
+    let store = site.store();
+    ensure!(store.finalizer_types().await? == ["demo.end"]);
+    let kept = |finalizer_type: &str, days: u64| KeptSessions {
+        finalizer_type: finalizer_type.to_owned(),
+        keep: Duration::from_secs(days * 86_400),
+    };
+    let both = [kept("demo.other", 1), kept("demo.end", 30)];
+    let old = store.old_sessions(&both, None, 10).await?;
+    ensure!(
+        old.iter().map(|it| &it.id).eq([&ids[1], &ids[0]]),
+        "{old:?}"
+    );
+    ensure!(old.iter().all(|it| it.total == 2));
+    ensure!(store.old_sessions(&both, None, 1).await? == old[..1]);
+    let after = old[0].place();
+    ensure!(store.old_sessions(&both, Some(&after), 10).await? == old[1..]);
+    ensure!(store.old_sessions(&both[..1], None, 10).await?.is_empty());
+    ensure!(store.old_sessions(&[], None, 10).await?.is_empty());
     Ok(())
 }
 

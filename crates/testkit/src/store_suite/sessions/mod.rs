@@ -11,6 +11,7 @@ pub use ends::{
     a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
     a_time_out_that_was_left_in_the_middle_is_one,
     an_aborted_session_is_over_when_its_subtasks_are,
+    old_sessions_are_found_by_how_long_those_of_their_finalizers_are_kept,
     subtasks_of_an_open_session_cannot_be_deleted, subtasks_that_were_never_sent_are_counted,
 };
 

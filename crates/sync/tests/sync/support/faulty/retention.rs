@@ -2,7 +2,10 @@
 
 use super::FaultyStore;
 use async_trait::async_trait;
-use counterfoil_store::{Cursor, FaultClass, KeptTasks, KnownIds, Removed, Retention, StoreError};
+use counterfoil_store::{
+    Cursor, FaultClass, KeptSessions, KeptTasks, KnownIds, OldSession, Removed, Retention,
+    StoreError,
+};
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,6 +45,17 @@ impl Retention for FaultyStore {
     }
     async fn drop_empty_months(&self) -> Result<usize, StoreError> {
         self.inner.drop_empty_months().await
+    }
+    async fn finalizer_types(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.finalizer_types().await
+    }
+    async fn old_sessions(
+        &self,
+        kept: &[KeptSessions],
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Vec<OldSession>, StoreError> {
+        self.inner.old_sessions(kept, after, limit).await
     }
     async fn remove_sessions(&self, ids: &[SessionId]) -> Result<usize, StoreError> {
         self.inner.remove_sessions(ids).await
