@@ -50,16 +50,17 @@ fn logs_from(config: &Config, level: LevelFilter) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Code::Configuration, error))
 }
 
-/// Connects to the broker, within `connect_timeout`.
+/// Connects to the broker, within `connect_timeout` for each of its URLs.
 pub(crate) async fn broker(settings: &BrokerSettings) -> Result<Arc<dyn Transport>, Failure> {
     let transport =
         AmqpTransport::new(settings).map_err(|error| Failure::new(Code::Configuration, error))?;
-    match tokio::time::timeout(settings.connect_timeout, transport.server()).await {
+    let deadline = settings.connect_timeout_of_all();
+    match tokio::time::timeout(deadline, transport.server()).await {
         Ok(Ok(_)) => Ok(transport),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(TransportError::Timeout {
             what: format!("a connection to {}", addresses(settings)),
-            after: settings.connect_timeout,
+            after: deadline,
         }
         .into()),
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use counterfoil_testkit::Broker;
+use counterfoil_testkit::{Broker, Flow, Proxy, Vhost};
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey, ServiceName};
@@ -145,6 +145,86 @@ async fn headers_too_large_for_a_frame_are_refused_before_they_cost_the_connecti
     assert!(matches!(error, PublishError::Invalid { .. }), "{error:?}");
     publisher.publish(task("export.a", "2")).await?;
     Ok(())
+}
+
+/// A transport of several URLs, which gives each of them half a second.
+fn transport_of(urls: &[&str]) -> anyhow::Result<Arc<AmqpTransport>> {
+    let settings = BrokerSettings {
+        urls: urls.iter().map(|url| (*url).to_owned().into()).collect(),
+        connect_timeout: Duration::from_millis(500),
+        ..BrokerSettings::default()
+    };
+    Ok(AmqpTransport::new(&settings)?)
+}
+
+/// The broker of `vhost`, behind a proxy of its own.
+async fn node_of(vhost: &Vhost) -> anyhow::Result<(Proxy, String)> {
+    let url = vhost.amqp_url();
+    let port = url
+        .rsplit(':')
+        .next()
+        .and_then(|rest| rest.split('/').next());
+    let proxy = Proxy::start(port.context("a port")?.parse()?).await?;
+    let through = proxy.through(&url)?;
+    Ok((proxy, through))
+}
+
+#[tokio::test]
+async fn a_node_that_is_down_or_silent_at_the_start_is_passed_over() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let (silent, through) = node_of(&vhost).await?;
+    silent.set(Flow::Stall);
+    let closed = "amqp://guest:guest@127.0.0.1:1/%2f";
+    for first in [closed, through.as_str()] {
+        let transport = transport_of(&[first, &vhost.amqp_url()])?;
+        let server = transport.server().await.context(first.to_owned())?;
+        assert_ne!(server.version, "unknown");
+        let queue = apply_all(&*transport, "export").await?;
+        let publisher = transport.publisher(PublisherOptions::default());
+        publisher.publish(task("export.a", "1")).await?;
+        let mut subscription =
+            Subscription::open(transport.clone(), SubscribeOptions::new(queue, 1));
+        let _ = subscription.next().await.context("a delivery")?.ack();
+        subscription.close().await;
+    }
+    assert!(silent.accepted() > 0, "it was tried");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_loses_a_node_goes_on_at_the_next_and_back_when_that_is_lost() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let ((one, first), (other, second)) = (node_of(&vhost).await?, node_of(&vhost).await?);
+    let transport = transport_of(&[&first, &second])?;
+    let queue = apply_all(&*transport, "export").await?;
+    let publisher = transport.publisher(PublisherOptions::default());
+    let mut subscription = Subscription::open(transport.clone(), SubscribeOptions::new(queue, 5));
+    let mut pass = async |body: &str| -> anyhow::Result<()> {
+        // What was under way when the connection broke may be lost; it is sent again.
+        counterfoil_testkit::eventually("a confirm", PATIENCE, async || {
+            Ok(publisher.publish(task("export.a", body)).await.ok())
+        })
+        .await?;
+        loop {
+            let delivery = tokio::time::timeout(PATIENCE, subscription.next()).await?;
+            let delivery = delivery.context("a delivery")?;
+            let came = delivery.content.body == *body.as_bytes();
+            let _ = delivery.ack();
+            if came {
+                return Ok(());
+            }
+        }
+    };
+    pass("at the first").await?;
+    assert_eq!(other.accepted(), 0, "the first one answers");
+    one.set(Flow::Refuse);
+    one.cut();
+    pass("at the second").await?;
+    assert!(other.accepted() >= 2, "publishing and consuming");
+    one.set(Flow::Pass);
+    other.set(Flow::Refuse);
+    other.cut();
+    pass("at the first again").await
 }
 
 /// Tests that kill, freeze or fill their broker.
@@ -292,6 +372,24 @@ mod own_nodes {
                 Ok(publisher.publish(task("export.c", "4")).await.ok())
             })
             .await?;
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn who_asks_what_he_may_publish_under_an_alarm_hears_of_the_alarm() -> anyhow::Result<()>
+    {
+        let node = RabbitNode::start().await?;
+        let transport = transport_of(&[&node.amqp_url("/")])?;
+        apply_all(&*transport, "export").await?;
+        node.control(&["set_vm_memory_high_watermark", "0.000001"])
+            .await?;
+        // The first question may be what the broker answers with the alarm; the second needs a channel.
+        let (tasks, key) = (names().tasks, RoutingKey::new("export.a")?);
+        for _ in 0..2 {
+            let asked = transport.may_publish(&tasks, &key).await;
+            let error = asked.expect_err("it reads nothing");
+            assert!(error.to_string().contains("disk alarm"), "{error}");
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Broker or database do not answer: exit code 69, within `connect_timeout`.
 
 use crate::program::{CANARY, Program};
-use counterfoil_testkit::patience;
+use counterfoil_testkit::{Broker, patience};
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -54,4 +54,27 @@ async fn a_broker_that_never_answers_is_given_up_after_connect_timeout() {
         let (least, most) = (Duration::from_secs(2), Duration::from_secs(2) + margin());
         assert!(ran.took >= least && ran.took < most, "{ran:?}");
     }
+}
+
+#[tokio::test]
+async fn of_several_urls_one_that_never_answers_is_passed_over() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let mut program = with_broker(silent.local_addr()?.port());
+    let silent = format!("amqp://guest:guest@{}/%2f", silent.local_addr()?);
+    let urls = format!("{silent},{}", vhost.amqp_url());
+    program.set("COUNTERFOIL_BROKER__URL", urls);
+    program.set("COUNTERFOIL_DATABASE__URL", "sqlite://x.db");
+    for args in [&["topology", "apply"][..], &["queues"], &["doctor"]] {
+        let ran = program.run(args).await;
+        assert!(!ran.stderr.contains("did not answer"), "{args:?} {ran:?}");
+        if args != ["doctor"] {
+            ran.ends_with(0);
+            continue;
+        }
+        // There is no database, and that is all.
+        assert!(ran.stdout.contains("answers"), "{ran:?}");
+        assert!(ran.stderr.contains("1 check failed: database"), "{ran:?}");
+    }
+    Ok(())
 }

@@ -12,14 +12,15 @@ use std::time::Duration;
 /// How to reach the broker, and what lives there. `[broker]`
 #[derive(Debug, Clone)]
 pub struct BrokerSettings {
-    /// AMQP URLs, with credentials, tried in turn. Default in development:
+    /// AMQP URLs, with credentials: one, or one for each node of a cluster. Each connection is made to the first
+    /// that lets it in, in this order, again whenever it was lost. Default in development:
     /// `amqp://127.0.0.1:5672/%2f`.
     pub urls: Vec<SecretString>,
     /// PEM file of the authorities that may vouch for the broker. `None`: those of the system.
     pub ca_file: Option<PathBuf>,
     /// Silence after which a connection is taken for dead is twice this. Default: 10 s.
     pub heartbeat: Duration,
-    /// Longest time for connecting and for any single question to the broker. Default: 5 s.
+    /// Longest time for connecting, to each URL, and for any single question to the broker. Default: 5 s.
     pub connect_timeout: Duration,
     /// Longest time until a published message is confirmed. Default: 10 s.
     pub confirm_timeout: Duration,
@@ -98,6 +99,13 @@ impl Default for BrokerSettings {
 }
 
 impl BrokerSettings {
+    /// Longest time until one of the URLs has let a connection in, or each had its `connect_timeout`.
+    #[must_use]
+    pub fn connect_timeout_of_all(&self) -> Duration {
+        let urls = u32::try_from(self.urls.len()).unwrap_or(u32::MAX);
+        self.connect_timeout.saturating_mul(urls.max(1))
+    }
+
     /// Names of all exchanges and queues.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub(super) async fn look(
             return (vec![failure.check("broker")], None);
         }
     };
-    let deadline = config.broker.connect_timeout * 2;
+    let deadline = config.broker.connect_timeout_of_all() * 2;
     let mut checks = match tokio::time::timeout(deadline, broker(&*transport)).await {
         Ok(checks) => checks,
         Err(_) => vec![broker_fault(&TransportError::Timeout {

@@ -92,7 +92,7 @@ impl Connections {
                 runtime: threads.handle().clone(),
             };
             // Each broker of the list may take its whole time before the next one is tried.
-            let all = deadline * u32::try_from(brokers.len()).unwrap_or(u32::MAX);
+            let all = settings.connect_timeout_of_all();
             let timeouts = Timeouts {
                 wait: Some(all + deadline),
                 create: Some(all + deadline),
@@ -120,6 +120,12 @@ impl Connections {
         &self,
     ) -> Result<(Channel, ConnectionStatus), TransportError> {
         self.channel(&self.publishing).await
+    }
+
+    /// Whether the broker has an alarm, and reads nothing more from the connection that publishes.
+    pub(super) async fn publishing_is_blocked(&self) -> bool {
+        let connection = self.publishing.get().await;
+        connection.is_ok_and(|connection| connection.status().blocked())
     }
 
     /// A new channel on the consuming connection.

@@ -18,34 +18,31 @@ const BEFORE_PROPERTIES: usize = 7 + 4 + 2;
 /// Largest greeting that is read; RabbitMQ's is about 500 bytes.
 const MAX_GREETING: usize = 16 * 1024;
 
-/// Asks the first broker that answers. Over TLS it is not asked: its version stays unknown.
+/// Asks all brokers of the list, and believes the first that answers: one that is silent holds up nobody. Over TLS
+/// none is asked, and the version stays unknown.
 pub(super) async fn read(connections: &Connections) -> Result<ServerInfo, TransportError> {
-    let unknown = || ServerInfo {
+    let unknown = ServerInfo {
         product: "RabbitMQ".to_owned(),
         version: "unknown".to_owned(),
     };
-    for broker in connections
-        .brokers()
-        .iter()
-        .filter(|b| b.uri.scheme == AMQPScheme::AMQP)
-    {
-        let greeting = connections.within("its version", greet(broker)).await?;
-        if let Ok(properties) = greeting {
-            let text = |name: &str| {
-                properties
-                    .inner()
-                    .get(name)
-                    .and_then(|v| v.as_long_string())
-                    .map(ToString::to_string)
-            };
-            let known = unknown();
-            return Ok(ServerInfo {
-                product: text("product").unwrap_or(known.product),
-                version: text("version").unwrap_or(known.version),
-            });
-        }
+    let asked = connections.brokers().iter();
+    let asked = asked.filter(|broker| broker.uri.scheme == AMQPScheme::AMQP);
+    let asked: Vec<_> = asked.map(|broker| Box::pin(greet(broker))).collect();
+    if asked.is_empty() {
+        return Ok(unknown);
     }
-    Ok(unknown())
+    let answer = futures::future::select_ok(asked);
+    let Ok((properties, _)) = connections.within("its version", answer).await? else {
+        return Ok(unknown);
+    };
+    let text = |name: &str| {
+        let value = properties.inner().get(name)?;
+        value.as_long_string().map(ToString::to_string)
+    };
+    Ok(ServerInfo {
+        product: text("product").unwrap_or(unknown.product),
+        version: text("version").unwrap_or(unknown.version),
+    })
 }
 
 async fn greet(broker: &Broker) -> std::io::Result<FieldTable> {

@@ -39,12 +39,13 @@ pub(super) async fn publish(
     key: &RoutingKey,
 ) -> Result<Rehearsed, TransportError> {
     let what = format!("the permission to publish to exchange {exchange}");
-    // Not on the connection that consumes: a broker with an alarm reads no more from one that publishes.
-    let (channel, status) = connections.publishing_channel().await?;
-    if status.blocked() {
-        let reason = "it has blocked publishers: memory or disk alarm".to_owned();
-        return Err(TransportError::Refused { what, reason });
-    }
+    // Not on the connection that consumes: a broker with an alarm reads no more from one that publishes, not even
+    // that it wants another channel.
+    let channel = match connections.publishing_channel().await {
+        Ok((channel, status)) if !status.blocked() => channel,
+        Ok(_) => return Err(blocked(what)),
+        Err(error) => return Err(or_blocked(error, connections, what).await),
+    };
     // Users who may speak for others are stopped by the first of these.
     let properties = BasicProperties::default()
         .with_expiration(REFUSED.into())
@@ -59,8 +60,27 @@ pub(super) async fn publish(
             .await?;
         written.await.map(drop)
     };
-    let answer = connections.within(&what, publishing).await?;
-    rehearsed(answer, &what, connections)
+    match connections.within(&what, publishing).await {
+        Ok(answer) => rehearsed(answer, &what, connections),
+        Err(error) => Err(or_blocked(error, connections, what).await),
+    }
+}
+
+/// Why the broker did not answer, if it is an alarm.
+async fn or_blocked(
+    error: TransportError,
+    connections: &Connections,
+    what: String,
+) -> TransportError {
+    match connections.publishing_is_blocked().await {
+        true => blocked(what),
+        false => error,
+    }
+}
+
+fn blocked(what: String) -> TransportError {
+    let reason = "it has blocked publishers: memory or disk alarm".to_owned();
+    TransportError::Refused { what, reason }
 }
 
 /// A consumer whose priority is a text. Should it be allowed, a message that came goes back with the channel.
