@@ -179,5 +179,6 @@ pub(crate) mod postgres {
         include_str!("../sql/postgres/insert_undated_event.sql");
     pub(crate) const LOCK_IDENTITY: &str = include_str!("../sql/postgres/lock_identity.sql");
     pub(crate) const PREPARE_MONTHS: &str = include_str!("../sql/postgres/prepare_months.sql");
+    pub(crate) const STILL_LEADS: &str = include_str!("../sql/postgres/still_leads.sql");
     pub(crate) const TRY_LEAD: &str = include_str!("../sql/postgres/try_lead.sql");
 }

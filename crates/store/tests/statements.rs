@@ -54,6 +54,7 @@ fn both_databases_have_the_same_statements_but_for_what_only_one_can_do() -> any
         "insert_undated_event",
         "lock_identity",
         "prepare_months",
+        "still_leads",
         "try_lead",
     ];
     let mut postgresql = statements("postgres")?;

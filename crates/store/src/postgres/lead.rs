@@ -2,15 +2,18 @@
 
 use crate::error::StoreError;
 use crate::pool::Limits;
-use crate::sql::postgres::TRY_LEAD;
+use crate::sql::postgres::{STILL_LEADS, TRY_LEAD};
 use crate::store::Lead;
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, query_as};
+use uuid::Uuid;
 
 /// A session that holds the lock. When it ends, by drop or by accident, the server frees the lock.
 #[derive(Debug)]
 pub(super) struct Leadership {
     connection: PgConnection,
+    /// What the session is marked with.
+    mark: String,
     limits: Limits,
 }
 
@@ -24,15 +27,21 @@ impl Leadership {
         const WHAT: &str = "become the leader";
         let configured = super::configure(&mut connection, limits.statement);
         limits.within(WHAT, configured).await?;
-        let taken = query_as::<_, (bool,)>(TRY_LEAD)
+        let mark = Uuid::now_v7().to_string();
+        let taken = query_as::<_, (bool, String)>(TRY_LEAD)
             .bind(name)
+            .bind(&mark)
             .fetch_one(&mut connection);
-        let (taken,) = limits.within(WHAT, taken).await?;
+        let (taken, _) = limits.within(WHAT, taken).await?;
         if !taken {
             limits.within(WHAT, connection.close()).await?;
             return Ok(None);
         }
-        Ok(Some(Self { connection, limits }))
+        Ok(Some(Self {
+            connection,
+            mark,
+            limits,
+        }))
     }
 }
 
@@ -40,9 +49,16 @@ impl Leadership {
 impl Lead for Leadership {
     async fn still_leads(&mut self) -> Result<bool, StoreError> {
         // The lock lives as long as the session.
-        let answer = self
-            .limits
-            .within("keep the leadership", self.connection.ping());
-        answer.await.map(|()| true)
+        let answer = query_as::<_, (bool,)>(STILL_LEADS)
+            .bind(&self.mark)
+            .fetch_one(&mut self.connection);
+        let (same,) = self.limits.within("keep the leadership", answer).await?;
+        if !same {
+            tracing::error!(
+                "the session that leads was given to somebody else: let the pooler before the database keep sessions \
+                 (PgBouncer: pool_mode = session), or go past it"
+            );
+        }
+        Ok(same)
     }
 }
