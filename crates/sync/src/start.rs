@@ -96,6 +96,10 @@ async fn look_at_broker(transport: &dyn Transport, names: &Names) -> Result<Answ
                     queue: queue.clone(),
                 });
             }
+            // The one queue that is on one node of a cluster only. If it is not the broker that is away, all others tell.
+            Err(error) if error.is_transient() && feed == Feed::Heartbeats => {
+                tracing::warn!(%queue, error = %ErrorChain(&error), "beginning without signs of life");
+            }
             Err(error) if error.is_transient() => {
                 tracing::warn!(error = %ErrorChain(&error), "waiting for the broker");
                 return Ok(Answer::Later);
