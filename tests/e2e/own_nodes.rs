@@ -1,6 +1,7 @@
 //! Servers and workers that die while thousands of tasks flow, and servers that are set up anew. Each
 //! test has servers of its own.
 
+mod cluster;
 mod delays;
 mod policies;
 
@@ -16,10 +17,10 @@ use std::time::Duration;
 const TASKS: usize = 5_000;
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Sends `TASKS` tasks; one that nobody confirmed is sent again, with the same id, once the broker is
+/// Sends so many tasks; one that nobody confirmed is sent again, with the same id, once the broker is
 /// there.
-async fn send_all(producer: Producer) -> anyhow::Result<()> {
-    for n in 0..TASKS {
+async fn send_all(producer: Producer, tasks: usize) -> anyhow::Result<()> {
+    for n in 0..tasks {
         let id = TaskId::random();
         let task = RawTask {
             name: TaskName::new("demo.add")?,
@@ -80,7 +81,7 @@ async fn restarts_of_broker_and_database_lose_none_of_5000_tasks() -> anyhow::Re
     let mut platform = Platform::init(&rabbit.amqp_url("/"), database.url())?;
     let mut processes = [platform.daemon()?, platform.worker()?, platform.worker()?];
     let store = platform.store().await?;
-    let sending = tokio::spawn(send_all(platform.producer()?));
+    let sending = tokio::spawn(send_all(platform.producer()?, TASKS));
 
     wait_for_successes(&*store, 500).await?;
     rabbit.kill9().await?;
@@ -107,7 +108,7 @@ async fn a_worker_killed_in_the_middle_loses_none_of_5000_tasks() -> anyhow::Res
     let (mut daemon, victim, mut survivor) =
         (platform.daemon()?, platform.worker()?, platform.worker()?);
     let store = platform.store().await?;
-    let sending = tokio::spawn(send_all(platform.producer()?));
+    let sending = tokio::spawn(send_all(platform.producer()?, TASKS));
 
     wait_for_successes(&*store, 1_000).await?;
     victim.kill9()?;

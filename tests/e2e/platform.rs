@@ -189,7 +189,7 @@ impl Platform {
     /// How to reach the broker.
     pub(crate) fn broker(&self) -> BrokerSettings {
         BrokerSettings {
-            urls: vec![self.amqp_url.clone().into()],
+            urls: self.amqp_url.split(',').map(Into::into).collect(),
             ..BrokerSettings::default()
         }
     }

@@ -64,8 +64,8 @@
 //! # }
 //! ```
 //!
-//! One that kills or freezes a server starts a `RabbitNode` or a `PostgresNode` of its own; one that
-//! disturbs the network puts a `Proxy` before it. Run
+//! One that kills or freezes a server starts a `RabbitNode` or a `PostgresNode` of its own, or a
+//! `RabbitCluster` of three; one that disturbs the network puts a `Proxy` before it. Run
 //! tests under `counterfoil-with-nodes -- cargo nextest run …`, so that they share two servers.
 
 #[cfg(feature = "functional")]
@@ -103,7 +103,7 @@ pub use database::{DATABASE_URL, Database};
 #[cfg(feature = "functional")]
 pub use functional::{SuiteReport, functional_suite};
 #[cfg(feature = "servers")]
-pub use node::{PostgresNode, PostgresOptions, RabbitNode, RabbitOptions};
+pub use node::{PostgresNode, PostgresOptions, RabbitCluster, RabbitNode, RabbitOptions};
 #[cfg(feature = "servers")]
 pub use proxy::{Flow, Proxy, Towards};
 pub use seeded::{Failure, Seeds, Settled, SettledTask, Trial, Trouble};

@@ -2,7 +2,9 @@
 //!
 //! Reading order: [`RabbitNode`] and [`PostgresNode`] are what tests use, both are made of a guard
 //! (the folder, and the watchdog that cleans up after this process), server processes and free ports.
+//! [`RabbitCluster`] is three of the former.
 
+mod cluster;
 mod postgres;
 mod rabbit;
 mod rabbit_settings;
@@ -13,6 +15,7 @@ mod ports;
 mod process;
 mod programs;
 
+pub use cluster::RabbitCluster;
 pub use postgres::{PostgresNode, PostgresOptions};
 pub use rabbit::RabbitNode;
 pub use rabbit_settings::RabbitOptions;

@@ -12,7 +12,7 @@ use super::guard::Guard;
 use super::ports::free_ports;
 use super::process::{Launch, ServerProcess};
 use super::programs::RabbitPrograms;
-use super::rabbit_settings::{NODE_NAME, RabbitOptions, RabbitPorts};
+use super::rabbit_settings::{NODE_NAME, RabbitOptions, RabbitPlace};
 use super::{START_ATTEMPTS, port_was_taken};
 use crate::wait::patience;
 
@@ -54,8 +54,9 @@ pub struct RabbitNode {
     // First, so that it is dropped first: it ends the processes below.
     guard: Guard,
     broker: Option<ServerProcess>,
-    port_mapper: ServerProcess,
-    ports: RabbitPorts,
+    /// `None`: that of the first node of its cluster.
+    port_mapper: Option<ServerProcess>,
+    place: RabbitPlace,
     options: RabbitOptions,
     programs: RabbitPrograms,
 }
@@ -74,54 +75,83 @@ impl RabbitNode {
     /// # Errors
     /// When RabbitMQ is not installed, or does not come up; the error carries the end of its log.
     pub async fn start_with(options: RabbitOptions) -> anyhow::Result<Self> {
+        Self::start_as(NODE_NAME, None, options).await
+    }
+
+    /// Starts another node of the cluster whose first node is `first`, and returns once it has joined and takes
+    /// connections.
+    pub(super) async fn join(
+        first: &Self,
+        name: &'static str,
+        options: RabbitOptions,
+    ) -> anyhow::Result<Self> {
+        Self::start_as(name, Some(first.place.epmd), options).await
+    }
+
+    async fn start_as(
+        name: &'static str,
+        epmd: Option<u16>,
+        options: RabbitOptions,
+    ) -> anyhow::Result<Self> {
         let programs = RabbitPrograms::find()?;
         for _ in 1..START_ATTEMPTS {
-            match Self::start_once(&options, &programs).await {
+            match Self::start_once(name, epmd, &options, &programs).await {
                 Err(error) if port_was_taken(&error) => {}
                 result => return result,
             }
         }
-        Self::start_once(&options, &programs).await
+        Self::start_once(name, epmd, &options, &programs).await
     }
 
     async fn start_once(
+        name: &'static str,
+        epmd: Option<u16>,
         options: &RabbitOptions,
         programs: &RabbitPrograms,
     ) -> anyhow::Result<Self> {
         let guard = Guard::start("rabbitmq")?;
-        let [amqp, management, epmd, distribution] = free_ports()?;
-        let ports = RabbitPorts {
+        let [amqp, management, own_epmd, distribution] = free_ports()?;
+        let place = RabbitPlace {
+            name,
             amqp,
             management,
-            epmd,
+            epmd: epmd.unwrap_or(own_epmd),
             distribution,
         };
-        options.write(guard.folder(), ports)?;
-        let mut port_mapper = ServerProcess::start(
-            &guard,
+        options.write(guard.folder(), place)?;
+        let mut node = Self {
+            guard,
+            broker: None,
+            port_mapper: None,
+            place,
+            options: options.clone(),
+            programs: programs.clone(),
+        };
+        if epmd.is_none() {
+            node.launch_port_mapper().await?;
+        }
+        node.launch().await?;
+        Ok(node)
+    }
+
+    async fn launch_port_mapper(&mut self) -> anyhow::Result<()> {
+        let epmd = self.place.epmd;
+        let port_mapper = ServerProcess::start(
+            &self.guard,
             Launch {
                 name: "epmd",
                 last_signal: "KILL",
-                program: &programs.port_mapper,
+                program: &self.programs.port_mapper,
                 args: vec!["-port".to_owned(), epmd.to_string()],
-                env: options.env(guard.folder(), ports),
+                env: self.options.env(self.guard.folder(), self.place),
                 run_as: None,
             },
         )?;
         // The Erlang machine looks for its port mapper once, at start.
-        port_mapper
+        self.port_mapper
+            .insert(port_mapper)
             .wait_until_up(START, async || is_open(epmd).await)
-            .await?;
-        let mut node = Self {
-            guard,
-            broker: None,
-            port_mapper,
-            ports,
-            options: options.clone(),
-            programs: programs.clone(),
-        };
-        node.launch().await?;
-        Ok(node)
+            .await
     }
 
     async fn launch(&mut self) -> anyhow::Result<()> {
@@ -132,12 +162,12 @@ impl RabbitNode {
                 last_signal: "KILL",
                 program: &self.programs.server,
                 args: Vec::new(),
-                env: self.options.env(self.guard.folder(), self.ports),
+                env: self.options.env(self.guard.folder(), self.place),
                 run_as: None,
             },
         )?;
         // RabbitMQ opens this port last, when everything else is in place.
-        let amqp = self.ports.amqp;
+        let amqp = self.place.amqp;
         self.broker
             .insert(broker)
             .wait_until_up(START, async || is_open(amqp).await)
@@ -157,19 +187,19 @@ impl RabbitNode {
     /// The URL of the server, without a vhost.
     #[must_use]
     pub fn amqp_server_url(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}", self.ports.amqp)
+        format!("amqp://guest:guest@127.0.0.1:{}", self.place.amqp)
     }
 
     /// The URL of the management API, for the user `guest`.
     #[must_use]
     pub fn management_url(&self) -> String {
-        format!("http://guest:guest@127.0.0.1:{}", self.ports.management)
+        format!("http://guest:guest@127.0.0.1:{}", self.place.management)
     }
 
     /// The port of AMQP, for a proxy in front of it.
     #[must_use]
     pub fn amqp_port(&self) -> u16 {
-        self.ports.amqp
+        self.place.amqp
     }
 
     /// Kills the broker as `kill -9` does, about 1 second after it was asked to. Its data stay for
@@ -238,9 +268,9 @@ impl RabbitNode {
     /// When it fails, with what it said.
     pub async fn control(&self, args: &[&str]) -> anyhow::Result<String> {
         let output = Command::new(&self.programs.control)
-            .args(["-q", "-n", NODE_NAME])
+            .args(["-q", "-n", self.place.name])
             .args(args)
-            .envs(self.options.env(self.guard.folder(), self.ports))
+            .envs(self.options.env(self.guard.folder(), self.place))
             .output()
             .await
             .with_context(|| format!("could not run {}", self.programs.control.display()))?;
@@ -261,7 +291,7 @@ impl RabbitNode {
         self.guard
             .folder()
             .join("log")
-            .join(format!("{NODE_NAME}.log"))
+            .join(format!("{}.log", self.place.name))
     }
 
     /// Where its configuration, data and logs are, until it is dropped.
@@ -270,12 +300,12 @@ impl RabbitNode {
         self.guard.folder()
     }
 
-    /// Ids of the processes that make up this node, the port mapper last.
+    /// Ids of the processes that make up this node, its own port mapper last.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
         self.broker
             .iter()
-            .chain([&self.port_mapper])
+            .chain(&self.port_mapper)
             .map(ServerProcess::id)
             .collect()
     }

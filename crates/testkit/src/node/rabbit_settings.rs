@@ -23,25 +23,27 @@ pub struct RabbitOptions {
     pub config_lines: Vec<String>,
 }
 
-/// The ports of one node, all on the loopback address.
+/// The name of one node and its ports, all on the loopback address.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RabbitPorts {
+pub(super) struct RabbitPlace {
+    /// Its Erlang name.
+    pub(super) name: &'static str,
     pub(super) amqp: u16,
     pub(super) management: u16,
-    /// The node's own port mapper, so that its name need not be unique on the machine.
+    /// The port mapper, of this node or this cluster alone, so that names need not be unique on the machine.
     pub(super) epmd: u16,
     pub(super) distribution: u16,
 }
 
-/// The Erlang name of every private node: each has a port mapper of its own.
+/// The Erlang name of a node that is alone, and of the first one of a cluster.
 pub(super) const NODE_NAME: &str = "counterfoil@localhost";
 
 const COOKIE: &str = "counterfoil-tests";
 
 impl RabbitOptions {
     /// Writes everything the node reads into `folder`.
-    pub(super) fn write(&self, folder: &Path, ports: RabbitPorts) -> std::io::Result<()> {
-        fs::write(folder.join("rabbitmq.conf"), self.rabbitmq_conf(ports))?;
+    pub(super) fn write(&self, folder: &Path, place: RabbitPlace) -> std::io::Result<()> {
+        fs::write(folder.join("rabbitmq.conf"), self.rabbitmq_conf(place))?;
         fs::write(folder.join("advanced.config"), self.advanced_config())?;
         fs::write(folder.join("enabled_plugins"), "[rabbitmq_management].\n")?;
         let cookie = folder.join(".erlang.cookie");
@@ -49,11 +51,11 @@ impl RabbitOptions {
         fs::set_permissions(cookie, fs::Permissions::from_mode(0o600))
     }
 
-    fn rabbitmq_conf(&self, ports: RabbitPorts) -> String {
+    fn rabbitmq_conf(&self, place: RabbitPlace) -> String {
         let mut lines = vec![
-            format!("listeners.tcp.1 = 127.0.0.1:{}", ports.amqp),
+            format!("listeners.tcp.1 = 127.0.0.1:{}", place.amqp),
             "management.tcp.ip = 127.0.0.1".to_owned(),
-            format!("management.tcp.port = {}", ports.management),
+            format!("management.tcp.port = {}", place.management),
             // Without its statistics database the management API answers from the queues' own
             // figures, a quarter of a second old; with it they are up to five seconds old.
             "management.disable_stats = true".to_owned(),
@@ -63,6 +65,13 @@ impl RabbitOptions {
             "vm_memory_high_watermark.absolute = 1GB".to_owned(),
             "disk_free_limit.absolute = 50MB".to_owned(),
         ];
+        if place.name != NODE_NAME {
+            // It joins the first node when it starts for the first time.
+            lines.push("cluster_formation.peer_discovery_backend = classic_config".to_owned());
+            lines.push(format!(
+                "cluster_formation.classic_config.nodes.1 = {NODE_NAME}"
+            ));
+        }
         lines.extend(self.config_lines.iter().cloned());
         lines.join("\n") + "\n"
     }
@@ -85,14 +94,14 @@ impl RabbitOptions {
     }
 
     /// The environment of the server, of `rabbitmqctl`, and of the port mapper.
-    pub(super) fn env(&self, folder: &Path, ports: RabbitPorts) -> Vec<(&'static str, String)> {
+    pub(super) fn env(&self, folder: &Path, place: RabbitPlace) -> Vec<(&'static str, String)> {
         let path = |name: &str| folder.join(name).display().to_string();
         vec![
             ("HOME", folder.display().to_string()),
-            ("ERL_EPMD_PORT", ports.epmd.to_string()),
+            ("ERL_EPMD_PORT", place.epmd.to_string()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
-            ("RABBITMQ_NODENAME", NODE_NAME.to_owned()),
-            ("RABBITMQ_DIST_PORT", ports.distribution.to_string()),
+            ("RABBITMQ_NODENAME", place.name.to_owned()),
+            ("RABBITMQ_DIST_PORT", place.distribution.to_string()),
             ("RABBITMQ_MNESIA_BASE", path("data")),
             ("RABBITMQ_LOG_BASE", path("log")),
             ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),
