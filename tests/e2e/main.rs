@@ -10,6 +10,7 @@ mod crashes;
 mod family;
 mod full;
 mod hostile;
+mod kubernetes;
 mod listener;
 mod missing;
 mod outbox;
