@@ -4,7 +4,7 @@ use crate::settings::Settings;
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_worker::{Context, TaskError, WorkerBuilder};
 use std::io::ErrorKind;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use abacus_tasks::{CountAll, CountWords};
@@ -40,15 +40,7 @@ async fn count_all(task: CountAll, cx: Context) -> Result<usize, TaskError> {
 }
 
 fn count_words(task: CountWords, cx: Context) -> Result<usize, TaskError> {
-    let document = Path::new(&task.document);
-    let mut parts = document.components();
-    if task.document.is_empty() || !parts.all(|part| matches!(part, Component::Normal(_))) {
-        // The next attempt would end like this one: no retry.
-        let why = format!("{:?} is no file of the folder", task.document);
-        return Err(TaskError::fail(why));
-    }
-    let folder = &cx.state::<Settings>().documents;
-    let text = match std::fs::read_to_string(folder.join(document)) {
+    let text = match std::fs::read_to_string(file(&task.document, &cx)?) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(TaskError::retry_after(error, ON_ITS_WAY));
         }
@@ -58,4 +50,16 @@ fn count_words(task: CountWords, cx: Context) -> Result<usize, TaskError> {
     let words = text.split_whitespace();
     let counts = |word: &&str| word.chars().count() >= task.at_least;
     Ok(words.filter(counts).count())
+}
+
+/// Where a document is. What leads out of the folder is refused, whoever asks for it.
+fn file(document: &str, cx: &Context) -> Result<PathBuf, TaskError> {
+    let path = Path::new(document);
+    let mut parts = path.components();
+    if document.is_empty() || !parts.all(|part| matches!(part, Component::Normal(_))) {
+        // The next attempt would end like this one: no retry.
+        let why = format!("{document:?} is no file of the folder");
+        return Err(TaskError::fail(why));
+    }
+    Ok(cx.state::<Settings>().documents.join(path))
 }
