@@ -89,3 +89,7 @@ pub(crate) enum Command {
     /// Needs neither network, broker nor configuration. What it writes builds as it is, and passes its tests.
     New(NewArgs),
 }
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -4,10 +4,12 @@
 //! could be shared, and cargo would wait for whoever builds here. The first time takes a minute or two, then seconds.
 //! Versions are those of this workspace, so nothing is downloaded.
 
+mod guide;
+
 use crate::program::Program;
 use anyhow::Context as _;
 use counterfoil_testkit::Broker;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// This repository.
@@ -39,25 +41,22 @@ fn succeed(command: &mut Command) -> anyhow::Result<String> {
     Ok(said)
 }
 
+/// Begins a worker, with the versions of this workspace.
+async fn begin(program: &Program, service: &str) -> anyhow::Result<PathBuf> {
+    let args = ["new", "worker", "--service", service];
+    let args = [&args[..], &["--counterfoil", CHECKOUT]].concat();
+    program.run(&args).await.ends_with(0);
+    let folder = program.folder().join("worker");
+    let lock = Path::new(CHECKOUT).join("Cargo.lock");
+    std::fs::copy(lock, folder.join("Cargo.lock"))?;
+    Ok(folder)
+}
+
 #[tokio::test]
 async fn a_new_worker_builds_without_a_warning_passes_its_tests_and_is_formatted()
 -> anyhow::Result<()> {
     let program = Program::new();
-    let args = [
-        "new",
-        "worker",
-        "--service",
-        "Export_v2",
-        "--counterfoil",
-        CHECKOUT,
-    ];
-    program.run(&args).await.ends_with(0);
-    let folder = program.folder().join("worker");
-    std::fs::copy(
-        Path::new(CHECKOUT).join("Cargo.lock"),
-        folder.join("Cargo.lock"),
-    )?;
-
+    let folder = begin(&program, "Export_v2").await?;
     let packages = [
         "--package",
         "export-v2-worker",
