@@ -1,5 +1,6 @@
 //! A real Celery producer and a real Celery worker, unmodified but for their settings.
 
+mod guide;
 mod worker;
 
 use crate::platform::{self, PATIENCE, Platform, wait_for_state};

@@ -9,6 +9,7 @@ mod control;
 mod crashes;
 mod family;
 mod full;
+mod guides;
 mod hostile;
 mod kubernetes;
 mod listener;
