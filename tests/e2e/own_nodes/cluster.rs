@@ -33,7 +33,7 @@ async fn a_cluster_that_loses_the_node_of_all_leaders_loses_none_of_2000_tasks()
     for queue in ["demo", "platform.fifo", "platform.events"] {
         assert_eq!(cluster.leader_of(queue, 1).await?, 0, "{queue}");
     }
-    cluster.node_mut(0).kill9()?;
+    cluster.node_mut(0).kill9().await?;
     let killed_at = Instant::now();
     let before = successes(&*store).await?;
     wait_for_successes(&*store, before + 1).await?;
