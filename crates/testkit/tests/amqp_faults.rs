@@ -228,6 +228,28 @@ async fn who_loses_a_node_goes_on_at_the_next_and_back_when_that_is_lost() -> an
 }
 
 /// Tests that kill, freeze or fill their broker.
+/// lapin answers for a channel's number that the broker closed once with the old error, for ever.
+#[tokio::test]
+async fn questions_are_answered_however_often_the_broker_says_no() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let few_channels = format!("{}?channel_max=9", vhost.amqp_url());
+    let transport = transport(&few_channels)?;
+    let queue = apply_all(&*transport, "export").await?;
+    let missing = QueueName::new("export~high")?;
+    for nth in 0..40 {
+        let depths = [&missing, &queue].map(|queue| transport.depth(queue));
+        for (depth, is_there) in futures::future::join_all(depths)
+            .await
+            .into_iter()
+            .zip([false, true])
+        {
+            let depth = depth.with_context(|| format!("question {nth}"))?;
+            anyhow::ensure!(depth.is_some() == is_there, "{depth:?}");
+        }
+    }
+    vhost.close().await
+}
+
 mod own_nodes {
     use super::*;
     use counterfoil_testkit::RabbitNode;
@@ -391,6 +413,46 @@ mod own_nodes {
             let error = asked.expect_err("it reads nothing");
             assert!(error.to_string().contains("disk alarm"), "{error}");
         }
+        Ok(())
+    }
+
+    /// Lets one process of the broker do nothing, as under load, or go on.
+    async fn hold(node: &RabbitNode, queue: &QueueName, how: &str) -> anyhow::Result<()> {
+        let hold = format!("sys:{how}('%2F_{queue}').");
+        node.control(&["eval", &hold]).await.map(drop)
+    }
+
+    #[tokio::test]
+    async fn a_consumer_that_the_broker_begins_too_late_takes_nothing() -> anyhow::Result<()> {
+        let node = RabbitNode::start().await?;
+        let transport = AmqpTransport::new(&BrokerSettings {
+            urls: vec![node.amqp_url("/").into()],
+            connect_timeout: Duration::from_secs(3),
+            ..BrokerSettings::default()
+        })?;
+        let queue = apply_all(&*transport, "export").await?;
+        hold(&node, &queue, "suspend").await?;
+        let options = SubscribeOptions::new(queue.clone(), 10);
+        let mut subscription = Subscription::open(transport.clone(), options);
+        let mut status = subscription.status();
+        for _ in 0..2 {
+            let down =
+                |status: &SubscriptionStatus| matches!(status, SubscriptionStatus::Down { .. });
+            tokio::time::timeout(PATIENCE, status.wait_for(down)).await??;
+            status.mark_unchanged();
+            tokio::time::timeout(PATIENCE, status.changed()).await??;
+        }
+        hold(&node, &queue, "resume").await?;
+        let publisher = transport.publisher(PublisherOptions::default());
+        for _ in 0..20 {
+            publisher.publish(task("export.a", "1")).await?;
+        }
+        for _ in 0..20 {
+            let next = tokio::time::timeout(PATIENCE, subscription.next()).await?;
+            let _ = next.context("a delivery")?.ack();
+        }
+        let depth = transport.depth(&queue).await?.context("the queue")?;
+        assert_eq!(depth.consumers, 1, "{depth:?}");
         Ok(())
     }
 }

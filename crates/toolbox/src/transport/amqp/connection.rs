@@ -269,14 +269,31 @@ impl Manager for Opener {
     async fn recycle(
         &self,
         connection: &mut Connection,
-        _: &Metrics,
+        metrics: &Metrics,
     ) -> RecycleResult<TransportError> {
-        if connection.status().connected() {
-            Ok(())
-        } else {
-            Err(RecycleError::message("the connection is gone"))
+        if !connection.status().connected() {
+            return Err(RecycleError::message("the connection is gone"));
+        }
+        // lapin counts channels up to this number, and begins again: of a number under which the broker closed a
+        // channel once, it says for ever that the broker refuses it. Channels that are open keep their connection.
+        let numbers = match connection.configuration().channel_max() {
+            0 => u16::MAX,
+            numbers => numbers,
+        };
+        match metrics.recycle_count < usize::from(numbers / 2) {
+            true => Ok(()),
+            false => Err(RecycleError::message("it has opened many channels")),
         }
     }
+}
+
+/// Closes a channel whose answer was not awaited to its end: what the broker still does for it, a consumer that it
+/// begins late for example, ends with the channel.
+pub(super) fn leave(channel: Channel) {
+    tokio::spawn(async move {
+        // The connection's end is the end of this too.
+        let _ = channel.close(200, "bye".into()).await;
+    });
 }
 
 /// Awaits `answer` for at most `after`.

@@ -1,6 +1,6 @@
 //! One consuming channel.
 
-use super::connection::within;
+use super::connection::{leave, within};
 use super::convert;
 use super::fault::{self, Answer};
 use crate::names::QueueName;
@@ -101,7 +101,11 @@ impl AmqpLink {
                 .basic_consume(queue, name.as_str().into(), options, arguments)
                 .await
         };
-        let started = within(self.deadline, "a new consumer", starting).await?;
+        let started = within(self.deadline, "a new consumer", starting).await;
+        if started.is_err() {
+            leave(self.channel.clone());
+        }
+        let started = started?;
         let stream = started.map_err(|error| self.error(&error, "consuming"))?;
         self.consumers.push(Consuming {
             tag: tag.to_owned(),
