@@ -1,7 +1,6 @@
 //! Servers and workers that die while thousands of tasks flow, and servers that are set up anew. Each
 //! test has servers of its own.
 
-mod cluster;
 mod delays;
 mod policies;
 
@@ -15,11 +14,11 @@ use counterfoil_toolbox::{Producer, TaskId, TaskState};
 use std::time::Duration;
 
 const TASKS: usize = 5_000;
-const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Sends so many tasks; one that nobody confirmed is sent again, with the same id, once the broker is
 /// there.
-async fn send_all(producer: Producer, tasks: usize) -> anyhow::Result<()> {
+pub(crate) async fn send_all(producer: Producer, tasks: usize) -> anyhow::Result<()> {
     for n in 0..tasks {
         let id = TaskId::random();
         let task = RawTask {
@@ -41,7 +40,7 @@ async fn send_all(producer: Producer, tasks: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn wait_for_successes(store: &dyn Store, at_least: i64) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_successes(store: &dyn Store, at_least: i64) -> anyhow::Result<()> {
     eventually("the first successes", PATIENCE, async || {
         let counts = store.counts_by_state(None).await?;
         let there = counts
@@ -54,7 +53,7 @@ async fn wait_for_successes(store: &dyn Store, at_least: i64) -> anyhow::Result<
 }
 
 /// Nothing is anywhere but in its row.
-async fn assert_nothing_is_set_aside(store: &dyn Store) -> anyhow::Result<()> {
+pub(crate) async fn assert_nothing_is_set_aside(store: &dyn Store) -> anyhow::Result<()> {
     let dead = store
         .dead(&DeadFilter {
             limit: 5,

@@ -1,4 +1,5 @@
 //! What takes minutes or a big table. Started by the scripts in `tests/scale`, never by `tests/run` alone.
 
+mod cluster;
 mod lease;
 mod retention;
