@@ -10,7 +10,7 @@ use std::time::Duration;
 on_both_pairs!(
     a_scheduled_task_becomes_a_row_with_its_arguments,
     a_delayed_task_keeps_its_time_and_loses_nothing_by_its_long_key,
-    a_retried_task_tells_of_the_retry_before,
+    a_copy_of_a_retry_leaves_telling_of_it_to_the_worker,
     an_unreadable_body_is_parked_and_the_next_task_is_mirrored,
     a_message_that_is_no_task_at_all_is_parked_as_it_came,
     a_copy_that_expired_before_it_was_read_is_mirrored_all_the_same,
@@ -48,7 +48,7 @@ async fn a_delayed_task_keeps_its_time_and_loses_nothing_by_its_long_key(
     Ok(daemon.stop().await?)
 }
 
-async fn a_retried_task_tells_of_the_retry_before(world: World) -> anyhow::Result<()> {
+async fn a_copy_of_a_retry_leaves_telling_of_it_to_the_worker(world: World) -> anyhow::Result<()> {
     let daemon = world.daemon();
     let mut envelope = Envelope::new(id("t1"), name("demo.add"));
     (envelope.retries, envelope.lineage.executions) = (2, 2);
@@ -62,7 +62,8 @@ async fn a_retried_task_tells_of_the_retry_before(world: World) -> anyhow::Resul
         .iter()
         .map(|line| (line.executions, line.kind))
         .collect();
-    assert_eq!(lines, [(1, TaskState::Retry), (2, TaskState::Pending)]);
+    // Whether the retry counts it alone knows.
+    assert_eq!(lines, [(2, TaskState::Pending)]);
     Ok(daemon.stop().await?)
 }
 

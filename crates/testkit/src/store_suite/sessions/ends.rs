@@ -218,12 +218,14 @@ async fn age(session: &Site<'_>, days: i64) -> anyhow::Result<()> {
         &session.opening.id,
         at.to_rfc3339_opts(SecondsFormat::Micros, true),
     );
-    let update = format!(
-        "UPDATE session SET started_at = '{at}',
-             finished_at = CASE WHEN finished_at IS NULL THEN NULL ELSE '{at}' END
-         WHERE id = '{id}'"
-    );
-    session.site.execute(&update).await
+    for (time, of) in [
+        ("started_at", ""),
+        ("finished_at", " AND finished_at IS NOT NULL"),
+    ] {
+        let update = format!("UPDATE session SET {time} = '{at}' WHERE id = '{id}'{of}");
+        session.site.execute(&update).await?;
+    }
+    Ok(())
 }
 
 /// Those alone that are over for so long, by the type of their finalizers, page by page.
