@@ -1,6 +1,7 @@
 //! The manifests of `deploy/kubernetes`: they run programs that there are, each with a whole configuration and no more
 //! secrets than it needs, and they leave them time to drain.
 
+use crate::secrets;
 use anyhow::Context as _;
 use counterfoil_toolbox::config::{Config, LoadOptions, Needs, Role};
 use std::collections::BTreeMap;
@@ -90,17 +91,7 @@ fn variables(file: &str) -> anyhow::Result<BTreeMap<String, String>> {
 
 /// The configuration that a program gets, with some secrets in its files.
 fn configuration(file: &str, role: Role) -> anyhow::Result<Config> {
-    let folder = tempfile::tempdir()?;
-    for (name, secret) in [
-        ("broker_url", "amqp://user:password@host:5672/%2f"),
-        (
-            "database_url",
-            "postgresql://user:password@host/counterfoil",
-        ),
-        ("id_secret", "a secret of thirty-two letters or more"),
-    ] {
-        std::fs::write(folder.path().join(name), secret)?;
-    }
+    let folder = secrets::in_files()?;
     let place = folder.path().display().to_string();
     let variables = variables(file)?.into_iter();
     let variables = variables.map(|(name, value)| (name, value.replace(SECRETS, &place)));

@@ -22,6 +22,7 @@ mod retention;
 mod roles;
 mod running;
 mod scale;
+mod secrets;
 mod sessions;
 mod setup;
 mod systemd;

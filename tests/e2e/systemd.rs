@@ -4,6 +4,7 @@
 mod alive;
 mod manager;
 
+use crate::secrets;
 use anyhow::Context as _;
 use counterfoil_toolbox::config::{Config, LoadOptions, Role, SyncSettings, WorkerSettings};
 use std::path::{Path, PathBuf};
@@ -104,17 +105,7 @@ fn systemd_takes_every_unit_and_finds_it_well_shut_off() -> anyhow::Result<()> {
 
 #[test]
 fn the_variables_of_each_unit_are_all_that_its_program_needs_in_production() -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    for (name, secret) in [
-        ("broker_url", "amqp://user:password@host:5672/%2f"),
-        (
-            "database_url",
-            "postgresql://user:password@host/counterfoil",
-        ),
-        ("id_secret", "a secret of thirty-two letters or more"),
-    ] {
-        std::fs::write(folder.path().join(name), secret)?;
-    }
+    let folder = secrets::in_files()?;
     let credentials = folder.path().display().to_string();
     for (path, role) in [
         (SYNC, Role::Daemon),

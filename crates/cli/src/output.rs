@@ -14,7 +14,7 @@ pub(crate) struct Output {
 }
 
 /// How many things one list shows.
-const MOST_SHOWN: usize = 10_000;
+pub(crate) const MOST_SHOWN: usize = 10_000;
 
 /// A column of a table: its head, and on which side its cells line up.
 pub(crate) type Column = (&'static str, CellAlignment);
@@ -84,7 +84,7 @@ impl Output {
         columns: &[Column],
         row: impl Fn(&T) -> Vec<String>,
     ) -> Result<(), Failure> {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let limit = usize::try_from(limit).map_or(MOST_SHOWN, |limit| limit.min(MOST_SHOWN));
         let shown = &items[..items.len().min(limit)];
         self.list(shown, columns, row)?;
         match shown.len() < items.len() {

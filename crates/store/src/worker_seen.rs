@@ -11,8 +11,8 @@ use counterfoil_toolbox::tokens::LimitReport;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How seldom a worker may give a sign of life.
-const LONGEST_INTERVAL: Duration = Duration::from_hours(1);
+/// How seldom a worker may give a sign of life, in milliseconds: an hour.
+pub(crate) const LONGEST_INTERVAL_MS: i64 = 3_600_000;
 
 /// A worker's announcement or heartbeat.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +104,8 @@ impl WorkerSeen {
 
     /// An hour at most, whatever it said: databases reckon with it.
     pub(crate) fn interval_ms(&self) -> i64 {
-        i64::try_from(self.interval.min(LONGEST_INTERVAL).as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(self.interval.as_millis())
+            .map_or(LONGEST_INTERVAL_MS, |ms| ms.min(LONGEST_INTERVAL_MS))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which services the broker is asked about, and when: a pure record.
+//! Which services the broker is asked about, and when.
 //!
 //! A queue whose node is down costs a time limit each time, and whoever may send tasks can invent names of services.
 //! So what is wrong with the queues of one service is no matter of the others, and nobody waits behind names that
@@ -58,6 +58,22 @@ impl Asks {
         before.is_none()
     }
 
+    /// The broker did not answer about it. A queue whose node is down looks like a broker that cannot be reached, so
+    /// the broker is asked for one that must be there; if it answers that, this is a matter of the one service, and is
+    /// put off. Whether it was answered before.
+    ///
+    /// # Errors
+    /// [`TransportError`]: it does not answer that either.
+    pub(crate) async fn not_answered(
+        &mut self,
+        service: &str,
+        transport: &dyn Transport,
+        names: &Names,
+    ) -> Result<bool, TransportError> {
+        transport.depth(&names.tracking_queue).await?;
+        Ok(self.put_off(service, Instant::now()))
+    }
+
     /// It was answered.
     pub(crate) fn answered(&mut self, service: &str) {
         self.pauses.remove(service);
@@ -84,18 +100,6 @@ impl Asks {
         self.last = last.or(self.last.take());
         turn
     }
-}
-
-/// Says whether it was a matter of one service that its queues could not be looked at: a queue whose node is down
-/// looks like a broker that cannot be reached, so the broker is asked for one that must be there.
-///
-/// # Errors
-/// [`TransportError`]: it does not answer that either.
-pub(crate) async fn broker_answers(
-    transport: &dyn Transport,
-    names: &Names,
-) -> Result<(), TransportError> {
-    transport.depth(&names.tracking_queue).await.map(drop)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Workers, as their last sign of life described them.
 
 use crate::json::JsonText;
+use crate::worker_seen::LONGEST_INTERVAL_MS;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_toolbox::heartbeat::Hand;
 use counterfoil_toolbox::names::QueueName;
@@ -58,7 +59,7 @@ impl WorkerRow {
     /// How soon after the last sign of life the next one was due: an hour at most.
     #[must_use]
     pub fn interval(&self) -> TimeDelta {
-        TimeDelta::milliseconds(self.interval_ms.clamp(0, 3_600_000))
+        TimeDelta::milliseconds(self.interval_ms.clamp(0, LONGEST_INTERVAL_MS))
     }
 
     /// How long it has been taken for gone at the database's time `now`, since so many signs of life in a row

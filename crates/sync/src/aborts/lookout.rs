@@ -2,7 +2,7 @@
 //! sessions wait, as those of a service that was never watched.
 
 use super::strangers::{Sight, Strangers};
-use crate::asks::{Asks, broker_answers};
+use crate::asks::Asks;
 use crate::missing::depth_of;
 use crate::missing::workers::Told as Workers;
 use counterfoil_toolbox::error::ErrorChain;
@@ -116,8 +116,12 @@ impl Lookout {
             Ok(answer) => return Ok(Some(answer)),
             Err(error) => error,
         };
-        broker_answers(&*self.transport, &self.names).await?;
-        if self.broken.put_off(service.as_str(), Instant::now()) {
+        let (name, transport) = (service.as_str(), &*self.transport);
+        if self
+            .broken
+            .not_answered(name, transport, &self.names)
+            .await?
+        {
             let error = ErrorChain(&error);
             tracing::warn!(%service, %error, "nobody can tell who consumes the queues of a service; aborted sessions with subtasks of it wait");
         }

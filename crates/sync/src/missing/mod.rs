@@ -19,7 +19,7 @@
 mod watch;
 pub(crate) mod workers;
 
-use crate::asks::{Asks, broker_answers};
+use crate::asks::Asks;
 use crate::leader::Leading;
 use crate::rescue::{Ended, SoundError, Sounding};
 use counterfoil_store::{ControlFilter, MissingTask, Store, StoreError};
@@ -231,9 +231,13 @@ impl Searcher {
         service: &ServiceName,
         error: &(dyn std::error::Error + Sync),
     ) -> Result<(), TransportError> {
-        broker_answers(&*self.transport, &self.names).await?;
-        self.watch.lost_sight_of(service.as_str());
-        if self.broken.put_off(service.as_str(), Instant::now()) {
+        let (name, transport) = (service.as_str(), &*self.transport);
+        let is_news = self
+            .broken
+            .not_answered(name, transport, &self.names)
+            .await?;
+        self.watch.lost_sight_of(name);
+        if is_news {
             let error = ErrorChain(error);
             tracing::warn!(%service, %error, "nobody can tell whether messages of tasks of a service are gone; none of it is sent again until that changes");
         }

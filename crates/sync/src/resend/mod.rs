@@ -4,7 +4,7 @@
 
 mod again;
 
-use crate::asks::{Asks, broker_answers};
+use crate::asks::Asks;
 use crate::missing::workers::Told as Workers;
 use again::{again, class_of};
 use counterfoil_store::record::UnroutableTask;
@@ -170,8 +170,12 @@ impl Resender {
         service: &str,
         error: &TransportError,
     ) -> Result<(), TransportError> {
-        broker_answers(&*self.transport, &self.names).await?;
-        if self.broken.put_off(service, Instant::now()) {
+        let transport = &*self.transport;
+        if self
+            .broken
+            .not_answered(service, transport, &self.names)
+            .await?
+        {
             let error = ErrorChain(error);
             tracing::warn!(service, %error, "the queue of a service cannot be looked at; its tasks are sent again when it can");
         }

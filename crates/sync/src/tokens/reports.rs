@@ -13,7 +13,8 @@ const GONE: i32 = 3;
 /// Those before what it had in hand is taken for returned.
 const FORGOTTEN: i32 = 6;
 
-/// Longest interval of signs of life that is believed.
+/// Shortest and longest interval of signs of life that is believed.
+const SHORTEST_INTERVAL: TimeDelta = TimeDelta::milliseconds(1);
 const LONGEST_INTERVAL: TimeDelta = TimeDelta::minutes(1);
 
 /// What is known of one limit.
@@ -97,7 +98,7 @@ struct Said {
 impl Said {
     /// `None`: it is gone, and so is all that it had in hand.
     fn by(worker: &WorkerRow, now: DateTime<Utc>) -> Option<Self> {
-        let interval = TimeDelta::milliseconds(worker.interval_ms.max(1)).min(LONGEST_INTERVAL);
+        let interval = worker.interval().clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL);
         let age = (now - worker.last_heartbeat).max(TimeDelta::zero());
         if worker.has_stopped() || age > interval * FORGOTTEN {
             return None;

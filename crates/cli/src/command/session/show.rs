@@ -2,7 +2,7 @@
 
 use crate::command::why::group::discarded;
 use crate::failure::Failure;
-use crate::output::{Output, numbers, words};
+use crate::output::{MOST_SHOWN, Output, numbers, words};
 use crate::text::{plain, short};
 use crate::when::shown;
 use chrono::{DateTime, Utc};
@@ -46,7 +46,7 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let session = super::find(store, &args.id).await?;
-    let limit = usize::try_from(args.limit.clamp(1, 10_000)).unwrap_or(usize::MAX);
+    let limit = usize::try_from(args.limit).map_or(MOST_SHOWN, |limit| limit.clamp(1, MOST_SHOWN));
     let one_more = args.limit.saturating_add(1);
     let mut subtasks = match args.unfinished {
         true => {

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::ids::SessionId;
+use std::collections::BTreeSet;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DeleteArgs {
@@ -57,28 +58,39 @@ impl Action for Delete<'_> {
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, Failure> {
         let ids: Vec<_> = tasks.iter().map(|task| task.task_id.clone()).collect();
         let deleted = self.store.delete_tasks(&ids, self.doer.name()).await?;
-        let mut outcomes = Vec::with_capacity(tasks.len());
-        for task in tasks {
-            outcomes.push(match deleted.contains(&task.task_id) {
-                true => Outcome::Done(None),
-                false => Outcome::Failed(self.why_not(task).await?),
-            });
-        }
-        Ok(outcomes)
+        let kept = tasks.iter().filter(|task| !deleted.contains(&task.task_id));
+        let open = self.open_sessions(kept).await?;
+        let outcomes = tasks.iter().map(|task| {
+            if deleted.contains(&task.task_id) {
+                return Outcome::Done(None);
+            }
+            let session = task.session_id.as_deref();
+            Outcome::Failed(match session.filter(|id| open.contains(*id)) {
+                Some(id) => format!("session {id} is not over, and its finalizer is told of it"),
+                None => "it changed meanwhile".to_owned(),
+            })
+        });
+        Ok(outcomes.collect())
     }
 }
 
 impl Delete<'_> {
-    /// Why the database kept a task that may be deleted by what its row said.
-    async fn why_not(&self, task: &TaskRow) -> Result<String, Failure> {
-        if let Some(Ok(id)) = task.session_id.as_deref().map(SessionId::new) {
-            let session = self.store.session(&id).await?;
+    /// Those of the sessions of these tasks that are not over: the database keeps their subtasks.
+    async fn open_sessions(
+        &self,
+        tasks: impl Iterator<Item = &TaskRow>,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let ids: BTreeSet<_> = tasks.filter_map(|task| task.session_id.clone()).collect();
+        let mut open = BTreeSet::new();
+        for id in ids {
+            let Ok(session) = SessionId::new(&id) else {
+                continue;
+            };
+            let session = self.store.session(&session).await?;
             if session.is_some_and(|session| session.status.is_open()) {
-                return Ok(format!(
-                    "session {id} is not over, and its finalizer is told of it"
-                ));
+                open.insert(id);
             }
         }
-        Ok("it changed meanwhile".to_owned())
+        Ok(open)
     }
 }

@@ -287,13 +287,23 @@ impl Manager for Opener {
     }
 }
 
-/// Closes a channel whose answer was not awaited to its end: what the broker still does for it, a consumer that it
-/// begins late for example, ends with the channel.
-pub(super) fn leave(channel: Channel) {
-    tokio::spawn(async move {
-        // The connection's end is the end of this too.
-        let _ = channel.close(200, "bye".into()).await;
-    });
+/// Awaits an answer on `channel` for at most `after`. One that does not come in time closes the channel: what the
+/// broker still does for it, a consumer that it begins late for example, ends with that.
+pub(super) async fn within_on<T>(
+    channel: &Channel,
+    after: Duration,
+    what: &str,
+    answer: impl Future<Output = T>,
+) -> Result<T, TransportError> {
+    let answered = within(after, what, answer).await;
+    if answered.is_err() {
+        let channel = channel.clone();
+        tokio::spawn(async move {
+            // The connection's end is the end of this too.
+            let _ = channel.close(200, "bye".into()).await;
+        });
+    }
+    answered
 }
 
 /// Awaits `answer` for at most `after`.

@@ -1,6 +1,6 @@
 //! One consuming channel.
 
-use super::connection::{leave, within};
+use super::connection::{within, within_on};
 use super::convert;
 use super::fault::{self, Answer};
 use crate::names::QueueName;
@@ -101,11 +101,7 @@ impl AmqpLink {
                 .basic_consume(queue, name.as_str().into(), options, arguments)
                 .await
         };
-        let started = within(self.deadline, "a new consumer", starting).await;
-        if started.is_err() {
-            leave(self.channel.clone());
-        }
-        let started = started?;
+        let started = within_on(&self.channel, self.deadline, "a new consumer", starting).await?;
         let stream = started.map_err(|error| self.error(&error, "consuming"))?;
         self.consumers.push(Consuming {
             tag: tag.to_owned(),

@@ -1,6 +1,6 @@
 //! Declaring, looking and deleting: each on a channel of its own, since a refusal closes it.
 
-use super::connection::{Connections, leave};
+use super::connection::{Connections, within_on};
 use super::convert;
 use super::fault::{self, Answer};
 use crate::message::Headers;
@@ -150,11 +150,8 @@ where
     F: Future<Output = lapin::Result<T>> + 'c,
 {
     let channel = connections.consuming_channel().await?;
-    let answer = connections.within(what, question(channel.clone())).await;
-    if answer.is_err() {
-        leave(channel.clone());
-    }
-    let answer = answer?;
+    let asked = question(channel.clone());
+    let answer = within_on(&channel, connections.deadline(), what, asked).await?;
     if channel.status().connected() {
         // Left open, it would count against the connection's limit of channels until it is dropped.
         // A late goodbye does not change the answer.

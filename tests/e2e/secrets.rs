@@ -1,0 +1,19 @@
+//! Secrets in files, as every set-up in production has them.
+
+use tempfile::TempDir;
+
+/// A folder with a file for each secret that a program may read, by the name that `deploy/` gives it.
+pub(crate) fn in_files() -> anyhow::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    for (name, secret) in [
+        ("broker_url", "amqp://user:password@host:5672/%2f"),
+        (
+            "database_url",
+            "postgresql://user:password@host/counterfoil",
+        ),
+        ("id_secret", "a secret of thirty-two letters or more"),
+    ] {
+        std::fs::write(folder.path().join(name), secret)?;
+    }
+    Ok(folder)
+}
