@@ -108,6 +108,17 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// Whether the broker was in the way, and nothing about the task: sent later, it may well go out. Not so a task that
+    /// a [full queue](Self::QueueFull) refused, or of which the platform will see that it is missing.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        let unavailable = matches!(
+            self,
+            Self::BrokerUnavailable { .. } | Self::Levels(_) | Self::Results(_)
+        );
+        unavailable || self.trouble().is_some()
+    }
+
     /// Trouble with the broker that the next task would have too.
     pub(super) fn trouble(&self) -> Option<PublishError> {
         match self {

@@ -55,6 +55,23 @@ pub enum SessionError {
         /// What the session is for.
         action: Box<str>,
     },
+    /// It is open, and the broker went away before all of its subtasks were sent, or confirmed. A retry of the task sends
+    /// all of them, also those that were sent: they may run twice, and count once. If nobody does, those that are missing
+    /// count as failed when the session's time is over. Only a worker's context says so; other senders find them in
+    /// [`StartedSession::unsent`].
+    #[error(
+        "session {id} was opened, but {unsent} of its {total} subtasks were not sent; a retry of this task sends all of them"
+    )]
+    Unsent {
+        /// Id of the session.
+        id: SessionId,
+        /// How many were not sent, or are not known to be.
+        unsent: usize,
+        /// How many it has.
+        total: usize,
+        /// What was in the way of the first of them.
+        source: SendError,
+    },
     /// It was aborted before all of its subtasks were sent. No more of them are. Only a worker's context says so;
     /// other senders go on, and none of what they send is run.
     #[error("session {id} was aborted before all of its subtasks were sent")]
@@ -88,7 +105,8 @@ pub struct StartedSession {
     pub finalizer: TaskId,
     /// Ids of its subtasks, in order.
     pub subtasks: Vec<TaskId>,
-    /// Subtasks that were not sent, or of which nobody knows. The session waits for them until its time
+    /// Subtasks that were not sent, or of which nobody knows. From a worker's context only such as sending them once more would not
+    /// mend: a full queue refused them, say. For all others that is an [error](SessionError::Unsent). The session waits for them until its time
     /// is over, then they count as failed. Sending one again under its id and
     /// [`SendOptions::session`](crate::producer::SendOptions::session) is safe.
     pub unsent: Vec<(TaskId, SendError)>,

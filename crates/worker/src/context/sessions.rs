@@ -4,6 +4,7 @@ use super::Context;
 use super::opened::patience;
 use crate::control::SessionEnd;
 use crate::opening::Sending;
+use counterfoil_toolbox::producer::SendError;
 use counterfoil_toolbox::session::{
     Answer, Inquiry, Session, SessionError, SessionStatus, StartedSession,
 };
@@ -74,8 +75,10 @@ impl Context {
     ///   as if it were open. Of sessions that it opens later it does not ask any more.
     ///
     /// # Errors
-    /// [`SessionError`]: this execution sent nothing of it, but for [`SessionError::Aborted`] and
-    /// [`SessionError::TimedOut`], after which some may be sent. An earlier execution may have sent some or all.
+    /// [`SessionError`]: this execution sent nothing of it, but for [`SessionError::Aborted`],
+    /// [`SessionError::TimedOut`] and [`SessionError::Unsent`], after which some may be sent. An earlier execution may
+    /// have sent some or all. With [`SessionError::Unsent`] the broker went away under way: hand the error on, so that
+    /// the task is retried and sends the rest.
     ///
     /// # Cancel safety
     /// Cancelled, the session may be open and some of its subtasks sent: then it times out.
@@ -140,7 +143,7 @@ impl Context {
                 SessionEnd::Aborted => self.aborted(sending),
                 SessionEnd::TimedOut => SessionError::TimedOut { id: id.clone() },
             }),
-            started = self.shared.senders.producer.start_session(session) => started,
+            started = self.shared.senders.producer.start_session(session) => all_sent(started?),
         }
     }
 
@@ -157,6 +160,20 @@ impl Context {
         self.held.look_again();
         error
     }
+}
+
+/// An error where some of it was not sent and may well be, if it is tried again.
+fn all_sent(mut started: StartedSession) -> Result<StartedSession, SessionError> {
+    let transient = |unsent: &(_, SendError)| unsent.1.is_transient();
+    let Some(first) = started.unsent.iter().position(transient) else {
+        return Ok(started);
+    };
+    Err(SessionError::Unsent {
+        id: started.id,
+        unsent: started.unsent.len(),
+        total: started.subtasks.len(),
+        source: started.unsent.swap_remove(first).1,
+    })
 }
 
 /// The handle of a session that has ended.

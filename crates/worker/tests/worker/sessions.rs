@@ -317,3 +317,31 @@ async fn a_task_that_a_queue_without_a_count_delivers_again_asks_before_it_opens
     assert_eq!(world.result_of(&opener).await, json!("SUCCESS"));
     assert!(world.openings().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_opener_whose_broker_goes_away_under_way_is_retried_and_sends_the_rest() {
+    let world = World::new().await;
+    let faults = world.broker.faults();
+    let handler = move |_: Act, cx: Context| {
+        let faults = faults.clone();
+        async move {
+            match cx.attempt() {
+                1 => faults.lose_confirms_of("export.other"),
+                _ => faults.clear(),
+            }
+            let other = raw("export.other", &json!({}));
+            let session = session(1).subtask_raw(other, SendOptions::new());
+            let started = cx.start_session(session).await.inspect_err(|error| {
+                let told = error.to_string();
+                assert!(told.contains("1 of its 2 subtasks"), "{told}");
+            })?;
+            Ok(json!([started.id, cx.attempt()]))
+        }
+    };
+    let _worker = world.start(|builder| builder.handle(handler));
+    let opener = world.send(act("")).await;
+    let result = world.result_of(&opener).await;
+    assert_eq!(result[1], json!(2));
+    let opened = world.opened();
+    assert!(opened.len() == 2 && opened[0] == opened[1], "{opened:?}");
+}

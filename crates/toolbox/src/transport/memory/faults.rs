@@ -21,6 +21,8 @@ pub struct Faults {
 pub(super) struct FaultState {
     nacks: usize,
     lost_confirms: usize,
+    /// Routing keys of messages that are never confirmed.
+    lost_confirms_of: BTreeSet<String>,
     /// Whose next acknowledgement is lost.
     lost_acks: BTreeSet<ClientId>,
     refused_until: Option<Instant>,
@@ -87,6 +89,13 @@ impl Faults {
         self.shared.with(|state| state.faults.lost_confirms = n);
     }
 
+    /// Stores messages with this routing key, but never confirms them, until that is [taken back](Self::clear).
+    pub fn lose_confirms_of(&self, routing_key: &str) {
+        let key = routing_key.to_owned();
+        self.shared
+            .with(|state| state.faults.lost_confirms_of.insert(key));
+    }
+
     /// Cannot be reached for this long: consumers lose their channels, publishers wait, everything
     /// else fails. Zero ends it.
     pub fn refuse_connections(&self, time: Duration) {
@@ -120,8 +129,8 @@ impl FaultState {
         hit.is_some_and(|it| self.lost_acks.remove(&it))
     }
 
-    pub(super) fn take_confirm(&mut self) -> bool {
-        take_one(&mut self.lost_confirms)
+    pub(super) fn take_confirm(&mut self, routing_key: &str) -> bool {
+        self.lost_confirms_of.contains(routing_key) || take_one(&mut self.lost_confirms)
     }
 }
 

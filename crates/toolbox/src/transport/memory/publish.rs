@@ -161,8 +161,9 @@ impl State {
         if self.faults.take_nack() {
             return Answer::Now(Err(PublishError::Nacked));
         }
+        let key = publication.routing_key.clone();
         let result = self.take_in(publication, mandatory);
-        if result.is_ok() && self.faults.take_confirm() {
+        if result.is_ok() && self.faults.take_confirm(key.as_str()) {
             return Answer::Never;
         }
         Answer::Now(result)
