@@ -2,8 +2,9 @@
 //! tasks the subtasks of one session, which shows what its counters cost.
 //!
 //! Before, some small sessions make every connection to the database know its statements, as those of a daemon do that
-//! has run for a minute: what is compared are rows, not beginnings. Counted from the daemon's start until every task
-//! has its result, and the session is over. Single times: between one look at the number of results and the next one
+//! has run for a minute: what is compared are rows, not beginnings. Counted from the daemon's start until it has written
+//! all of both queues: every task has its copy and its result, and the session is over. To wait for the results alone
+//! would compare runs that have written a fifth of the copies with runs that have written a third. Single times: between one look at the number of results and the next one
 //! that found more.
 
 use crate::mirrored::{Rows, daemon};
@@ -22,7 +23,7 @@ use counterfoil_toolbox::transport::{Publication, PublisherOptions, Transport};
 use counterfoil_toolbox::{Producer, SessionId, Task, TaskId, TaskState};
 use futures::StreamExt as _;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Events in one message, as workers send them when they have much to tell.
 const EVENTS: usize = 200;
@@ -32,6 +33,9 @@ const RUNNING: usize = 1000;
 
 /// Sends under way at a time.
 const UNDER_WAY: usize = 1000;
+
+/// How often the queue of copies is looked at, at the end.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Batches beforehand. A connection parses a statement when it first meets it, and a store has ten connections.
 const WARM_UP: usize = 80;
@@ -119,10 +123,29 @@ async fn measure(
         let succeeded = usize::try_from(row.succeeded)?;
         anyhow::ensure!(succeeded == ids.len(), "{row:?}");
     }
-    let report = Report::new(scenario, ids.len(), start.elapsed(), latencies);
+    while tracking_copies(&setting).await? > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
+    // It writes what it holds.
     running.stop().await?;
+    let report = Report::new(scenario, ids.len(), start.elapsed(), latencies);
+    let copies = rows.store.owners(ids).await?.len();
+    anyhow::ensure!(
+        copies == ids.len(),
+        "{copies} of {} tasks have their copies",
+        ids.len()
+    );
     setting.remove().await?;
     Ok(report)
+}
+
+/// How many the daemon has not taken yet.
+async fn tracking_copies(setting: &Setting) -> anyhow::Result<u32> {
+    let depth = setting
+        .transport
+        .depth(&setting.names.tracking_queue)
+        .await?;
+    Ok(depth.map_or(0, |depth| depth.ready))
 }
 
 /// Publishes that each task was started and, after a while, has succeeded.
