@@ -127,9 +127,9 @@ pub(super) async fn tasks_and_lines(
             .values()
             .map(|c| TaskValues::new(c, ids))
             .collect();
-        let changed = tasks(sql, &rows).fetch_one(&mut *tx).await?;
-        applied.tasks = changed.0.unsigned_abs();
-        touched.extend(subtasks(changed));
+        let changed = tasks(sql, &rows).fetch_all(&mut *tx).await?;
+        applied.tasks = changed.iter().map(|same| same.count.unsigned_abs()).sum();
+        touched.extend(changed.into_iter().flat_map(Changed::subtasks));
     }
     let (dated, undated): (Vec<_>, Vec<_>) = batch
         .lines
@@ -150,40 +150,36 @@ pub(super) async fn tasks_and_lines(
     Ok((applied, touched))
 }
 
-/// How many rows changed; of those that are subtasks sessions, ids, states, whether skipped, and whether they may
-/// have been retried.
-type Changed = (
-    i64,
-    Option<Vec<String>>,
-    Option<Vec<String>>,
-    Option<Vec<String>>,
-    Option<Vec<bool>>,
-    Option<Vec<bool>>,
-);
+/// Rows that changed and say the same of themselves, as far as it counts.
+#[derive(sqlx::FromRow)]
+struct Changed {
+    count: i64,
+    /// Of which they are subtasks, and of which there is something to count.
+    session_id: Option<String>,
+    state: Option<String>,
+    skipped: bool,
+    came_back: bool,
+    /// Those subtasks.
+    ids: Option<Vec<String>>,
+}
 
-/// A state that is none of ours is left to be looked up, which says what is wrong.
-fn subtasks(changed: Changed) -> impl Iterator<Item = Touched> {
-    let (_, sessions, ids, states, skipped, came_back) = changed;
-    let ids = sessions
-        .into_iter()
-        .flatten()
-        .zip(ids.into_iter().flatten());
-    let flags = skipped
-        .into_iter()
-        .flatten()
-        .zip(came_back.into_iter().flatten());
-    let rows = states.into_iter().flatten().zip(flags);
-    ids.zip(rows).map(
-        |((session_id, task_id), (state, (skipped, came_back)))| Touched {
-            session_id,
+impl Changed {
+    /// A state that is none of ours is left to be looked up, which says what is wrong.
+    fn subtasks(self) -> impl Iterator<Item = Touched> {
+        let state = self.state.and_then(|state| state.parse().ok());
+        let row = state.map(|state| Row {
+            state,
+            skipped: self.skipped,
+            came_back: self.came_back,
+        });
+        let session_id = self.session_id.unwrap_or_default();
+        let ids = self.ids.into_iter().flatten();
+        ids.map(move |task_id| Touched {
+            session_id: session_id.clone(),
             task_id,
-            row: state.parse().ok().map(|state| Row {
-                state,
-                skipped,
-                came_back,
-            }),
-        },
-    )
+            row,
+        })
+    }
 }
 
 fn tasks<'q>(

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 pub(crate) struct News {
     pub(crate) session_id: String,
     pub(crate) task_id: String,
-    /// Where the session's own row of it is. `None`: the session does not wait for it.
-    pub(crate) place: Option<String>,
+    /// `None`: the session does not wait for it.
+    pub(crate) listed: Option<Listed>,
     /// Whether the session is not over.
     pub(crate) open: bool,
     pub(crate) known_status: TaskState,
@@ -23,6 +23,15 @@ pub(crate) struct News {
     pub(crate) skipped: bool,
     /// Whether it may have been retried.
     pub(crate) came_back: bool,
+}
+
+/// The session's own row of a subtask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Listed {
+    /// Where it is.
+    At(String),
+    /// It says already what has become of the subtask.
+    Written,
 }
 
 /// How often a task was retried.
@@ -86,7 +95,7 @@ pub(crate) fn count(news: Vec<News>, retries: Vec<Retries>) -> Counted {
     let mut sessions = BTreeMap::<String, Counts>::new();
     let mut counted = Counted::default();
     for news in news {
-        let Some(place) = news.place else {
+        let Some(listed) = news.listed else {
             counted.strange.extend(news.stranger());
             continue;
         };
@@ -112,6 +121,9 @@ pub(crate) fn count(news: Vec<News>, retries: Vec<Retries>) -> Counted {
         counts.skipped += i32::from(now.1) - i32::from(known.1);
         counts.counted += retried - news.known_counted;
         counts.uncounted += free - news.known_uncounted;
+        let Listed::At(place) = listed else {
+            continue;
+        };
         counted.changes.push(SubtaskChange {
             place,
             session_id: news.session_id,
@@ -149,7 +161,7 @@ mod tests {
         News {
             session_id: "s".to_owned(),
             task_id: "t".to_owned(),
-            place: Some("(0,1)".to_owned()),
+            listed: Some(Listed::At("(0,1)".to_owned())),
             open: true,
             known_status: known,
             known_skipped: false,
@@ -241,9 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_already_is_counted_and_not_written_again() {
+        let written = News {
+            listed: Some(Listed::Written),
+            ..news(Pending, Success)
+        };
+        let counted = count(vec![written], Vec::new());
+        assert!(counted.changes.is_empty());
+        assert_eq!(counted.sessions[0].succeeded, 1);
+    }
+
+    #[test]
     fn who_is_not_listed_is_named_while_the_session_is_open_and_never_counted() {
         let stranger = News {
-            place: None,
+            listed: None,
             ..news(Pending, Success)
         };
         let late = News {

@@ -15,7 +15,7 @@ mod time_out;
 pub(crate) use change::{Ending, Opened};
 pub(crate) use count::{News, Retries, SubtaskChange, count};
 pub(crate) use end::{Complete, End, MOST_RESULT_BYTES, end_of};
-pub(crate) use news::{NthRow, Row, Touched, news};
+pub(crate) use news::{Before, Known, NthRow, Row, Touched, news, plain_ends};
 pub use rows::{AbortingSession, SessionFilter, SessionRow, SubtaskRow};
 pub(crate) use steps::{implement_sessions, session_steps};
 pub use time_out::TimeOut;

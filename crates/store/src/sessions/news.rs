@@ -1,10 +1,10 @@
 //! What a batch's subtasks have become, put together from what their rows say and what sessions know of them: pure.
 
-use super::count::News;
+use super::count::{Listed, News};
 use counterfoil_toolbox::TaskState;
 use serde::Serialize;
 use sqlx::FromRow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// A subtask whose row a batch has changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
@@ -35,11 +35,19 @@ pub(crate) struct NthRow {
     row: Row,
 }
 
-/// What its session has counted of the subtask at this place of a list.
+/// What its session had counted of the subtask at this place of a list.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct Known {
-    nth: i64,
-    place: String,
+    pub(crate) nth: i64,
+    #[sqlx(flatten)]
+    pub(crate) before: Before,
+}
+
+/// What a session had counted of a subtask.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct Before {
+    /// `None`: the first end that it was looked up with has been written there.
+    place: Option<String>,
     #[sqlx(try_from = "String")]
     status: TaskState,
     skipped: bool,
@@ -93,12 +101,32 @@ impl NthRow {
     }
 }
 
+/// Which of these have come to an end that their sessions may write as they look them up, if it is the first one: they go
+/// on, and nobody has retried the subtask.
+pub(crate) fn plain_ends(
+    touched: &[Touched],
+    sessions: &[Standing],
+    retried: &BTreeSet<String>,
+) -> Vec<Option<Row>> {
+    let going_on = sessions.iter().filter(|one| one.open && !one.written_off);
+    let going_on: BTreeSet<_> = going_on.map(|one| one.id.as_str()).collect();
+    let plain = touched.iter().map(|subtask| {
+        let row = subtask.row?;
+        let is_plain = row.state.is_terminal()
+            && !row.came_back
+            && !retried.contains(&subtask.task_id)
+            && going_on.contains(subtask.session_id.as_str());
+        is_plain.then_some(row)
+    });
+    plain.collect()
+}
+
 /// What there is to count. Where a session was written off, what is missing of it has failed, whatever its row says.
 /// A session that is unknown counts nothing.
 pub(crate) fn news(touched: Vec<Touched>, known: Vec<Known>, sessions: Vec<Standing>) -> Vec<News> {
     let sessions: HashMap<_, _> = sessions.iter().map(|one| (one.id.as_str(), one)).collect();
     let known = known.into_iter();
-    let mut known: HashMap<i64, Known> = known.map(|known| (known.nth, known)).collect();
+    let mut known: HashMap<i64, Before> = known.map(|known| (known.nth, known.before)).collect();
     let touched = (0..).zip(touched);
     let news = touched.filter_map(|(nth, touched)| {
         let session = sessions.get(touched.session_id.as_str())?;
@@ -107,7 +135,7 @@ pub(crate) fn news(touched: Vec<Touched>, known: Vec<Known>, sessions: Vec<Stand
     news.collect()
 }
 
-fn one(touched: Touched, known: Option<Known>, session: &Standing) -> News {
+fn one(touched: Touched, known: Option<Before>, session: &Standing) -> News {
     let known_status = known
         .as_ref()
         .map_or(TaskState::Pending, |known| known.status);
@@ -129,7 +157,7 @@ fn one(touched: Touched, known: Option<Known>, session: &Standing) -> News {
         known_skipped,
         known_counted: known.as_ref().map_or(0, |known| known.retried_counted),
         known_uncounted: known.as_ref().map_or(0, |known| known.retried_uncounted),
-        place: known.map(|known| known.place),
+        listed: known.map(|known| known.place.map_or(Listed::Written, Listed::At)),
         state,
         skipped: row.skipped,
         came_back: row.came_back,
@@ -150,14 +178,14 @@ mod tests {
     }
 
     fn known(nth: i64, status: TaskState) -> Known {
-        Known {
-            nth,
-            place: format!("(0,{nth})"),
+        let before = Before {
+            place: Some(format!("(0,{nth})")),
             status,
             skipped: false,
             retried_counted: 2,
             retried_uncounted: 1,
-        }
+        };
+        Known { nth, before }
     }
 
     fn session(written_off: bool) -> Standing {
@@ -177,7 +205,7 @@ mod tests {
             .map(|news| {
                 (
                     &*news.task_id,
-                    news.place.as_deref(),
+                    news.listed.clone(),
                     news.known_counted,
                     news.state,
                 )
@@ -185,7 +213,10 @@ mod tests {
             .collect();
         assert_eq!(
             seen,
-            [("a", None, 0, Success), ("b", Some("(0,1)"), 2, Started)]
+            [
+                ("a", None, 0, Success),
+                ("b", Some(Listed::At("(0,1)".to_owned())), 2, Started)
+            ]
         );
     }
 
@@ -198,18 +229,40 @@ mod tests {
             // A row that is gone, as retention leaves it, changes nothing.
             (None, Success, Success),
         ] {
-            let news = news(
-                vec![touched("a", row)],
-                vec![Known {
-                    skipped: true,
-                    ..known(0, was)
-                }],
-                vec![session(true)],
-            );
+            let mut known = known(0, was);
+            known.before.skipped = true;
+            let news = news(vec![touched("a", row)], vec![known], vec![session(true)]);
             assert_eq!(news[0].state, wanted, "{row:?} {was}");
             // Where there is no row it counts as it did before.
             assert_eq!(news[0].skipped, row.is_none(), "{row:?} {was}");
         }
+    }
+
+    #[test]
+    fn an_end_is_plain_while_its_session_goes_on_and_nobody_has_retried_the_subtask() {
+        let plain = |subtask: Touched, session: Standing, retried: &[&str]| {
+            let retried = retried.iter().map(|&id| id.to_owned()).collect();
+            plain_ends(&[subtask], &[session], &retried)[0].is_some()
+        };
+        let ended = || touched("a", Some(Success));
+        assert!(plain(ended(), session(false), &["b"]));
+        assert!(!plain(ended(), session(false), &["a"]));
+        assert!(!plain(ended(), session(true), &[]));
+        let over = Standing {
+            open: false,
+            ..session(false)
+        };
+        assert!(!plain(ended(), over, &[]));
+        let other = Standing {
+            id: "other".to_owned(),
+            ..session(false)
+        };
+        assert!(!plain(ended(), other, &[]));
+        assert!(!plain(touched("a", Some(Started)), session(false), &[]));
+        assert!(!plain(touched("a", None), session(false), &[]));
+        let mut back = ended();
+        back.row.as_mut().expect("it has one").came_back = true;
+        assert!(!plain(back, session(false), &[]));
     }
 
     #[test]

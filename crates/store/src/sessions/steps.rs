@@ -1,8 +1,8 @@
 //! What a transaction does about sessions, written once for both databases: lists go in as JSON texts.
 
 /// Declares `write_sessions`, the last step of a batch's transaction. The two lists that are long whenever a
-/// session is busy, and those that open one, go in as each database takes them fastest: `of_subtasks`, `changes_of` and
-/// `subtasks_of` are declared beside it.
+/// session is busy, and those that open one, go in as each database takes them fastest: `of_subtasks`, `known_of`,
+/// `changes_of` and `subtasks_of` are declared beside it.
 macro_rules! session_steps {
     ($db:ty) => {
         type Tx<'a> = &'a mut <$db as sqlx::Database>::Connection;
@@ -44,7 +44,7 @@ macro_rules! session_steps {
                 }
             }
             Touched::each_once(&mut touched);
-            let news = news_of(tx, sql, &ids, touched).await?;
+            let news = news_of(tx, sql, &ids, touched, &retried).await?;
             let back = news.iter();
             let back = back.filter(|news| news.came_back || retried.contains(&news.task_id));
             let back: Vec<_> = back.map(|news| news.task_id.as_str()).collect();
@@ -58,6 +58,8 @@ macro_rules! session_steps {
             if !counted.changes.is_empty() {
                 let changes = changes_of(sql, &counted.changes);
                 changes.execute(&mut *tx).await?;
+            }
+            if !counted.sessions.is_empty() {
                 let counts = query(sql.count_sessions)
                     .bind(json(&counted.sessions));
                 counts.execute(&mut *tx).await?;
@@ -65,12 +67,13 @@ macro_rules! session_steps {
             finish_sessions(tx, sql, &ids, applied).await
         }
 
-        /// What became of subtasks of the sessions `ids`.
+        /// What became of subtasks of the sessions `ids`. `retried`: those of whose retries the batch tells.
         async fn news_of(
             tx: Tx<'_>,
             sql: &Statements,
             ids: &str,
             touched: Vec<Touched>,
+            retried: &BTreeSet<String>,
         ) -> Result<Vec<News>, sqlx::Error> {
             if touched.is_empty() {
                 return Ok(Vec::new());
@@ -83,10 +86,10 @@ macro_rules! session_steps {
                 NthRow::add_to(rows, &mut unread);
                 touched.append(&mut unread);
             }
-            let known = query_as(sql.counted_subtasks);
-            let known = of_subtasks(known, &touched).fetch_all(&mut *tx).await?;
             let sessions = query_as(sql.session_states).bind(ids);
             let sessions = sessions.fetch_all(&mut *tx).await?;
+            let ends = plain_ends(&touched, &sessions, retried);
+            let known = known_of(tx, sql, &touched, &ends).await?;
             Ok(news(touched, known, sessions))
         }
 

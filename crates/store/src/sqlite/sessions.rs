@@ -4,8 +4,8 @@ use super::outbox::hand_over;
 use super::write::Written;
 use crate::batch::{Applied, Batch};
 use crate::sessions::{
-    Complete, End, Ending, MOST_RESULT_BYTES, News, NthRow, Retries, SubtaskChange, Touched, count,
-    end_of, news, session_steps,
+    Complete, End, Ending, Known, MOST_RESULT_BYTES, News, NthRow, Retries, Row, SubtaskChange,
+    Touched, count, end_of, news, plain_ends, session_steps,
 };
 use crate::sql::Statements;
 use counterfoil_toolbox::TaskState;
@@ -26,6 +26,17 @@ fn of_subtasks<'q, T>(
     subtasks: &[Touched],
 ) -> QueryAs<'q, sqlx::Sqlite, T, SqliteArguments> {
     statement.bind(json(&subtasks))
+}
+
+/// What sessions had counted of subtasks. No statement here writes and reads: all ends are written by [`changes_of`].
+async fn known_of(
+    tx: Tx<'_>,
+    sql: &Statements,
+    subtasks: &[Touched],
+    _: &[Option<Row>],
+) -> Result<Vec<Known>, sqlx::Error> {
+    let known = of_subtasks(query_as(sql.counted_subtasks), subtasks);
+    known.fetch_all(tx).await
 }
 
 fn subtasks_of<'q>(sql: &Statements, opening: &Opening) -> Written<'q> {
