@@ -112,11 +112,20 @@ impl SendError {
     /// a [full queue](Self::QueueFull) refused, or of which the platform will see that it is missing.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        let unavailable = matches!(
-            self,
-            Self::BrokerUnavailable { .. } | Self::Levels(_) | Self::Results(_)
-        );
-        unavailable || self.trouble().is_some()
+        match self {
+            Self::BrokerUnavailable { .. } => true,
+            Self::Levels(error) | Self::Results(DeclareError::Transport(error)) => {
+                error.is_transient()
+            }
+            Self::Unknown { .. } | Self::Refused { .. } => self.trouble().is_some(),
+            Self::Results(_)
+            | Self::Name(_)
+            | Self::Arguments { .. }
+            | Self::TooLarge { .. }
+            | Self::NoTime { .. }
+            | Self::Delay(_)
+            | Self::QueueFull { .. } => false,
+        }
     }
 
     /// Trouble with the broker that the next task would have too.

@@ -6,7 +6,7 @@ use super::guard::Guard;
 use crate::breaker::Ticket;
 use crate::error::ErrorChain;
 use crate::names::TaskName;
-use crate::transport::{DeclareError, PublishError};
+use crate::transport::PublishError;
 use std::sync::Arc;
 
 /// Leave to try once. Dropped without a word, it makes room for another probe.
@@ -79,22 +79,8 @@ impl Permit {
 
     /// Something could not be declared that the task needs.
     pub(super) fn failed_to_prepare(&mut self, error: &SendError) {
-        let is_away = match error {
-            SendError::Levels(error) | SendError::Results(DeclareError::Transport(error)) => {
-                error.is_transient()
-            }
-            SendError::Results(_)
-            | SendError::Name(_)
-            | SendError::Arguments { .. }
-            | SendError::NoTime { .. }
-            | SendError::TooLarge { .. }
-            | SendError::Delay(_)
-            | SendError::QueueFull { .. }
-            | SendError::BrokerUnavailable { .. }
-            | SendError::Unknown { .. }
-            | SendError::Refused { .. } => false,
-        };
-        if is_away {
+        let is_preparing = matches!(error, SendError::Levels(_) | SendError::Results(_));
+        if is_preparing && error.is_transient() {
             self.broker_failed(error);
         }
     }

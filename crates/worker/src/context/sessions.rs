@@ -78,7 +78,7 @@ impl Context {
     /// [`SessionError`]: this execution sent nothing of it, but for [`SessionError::Aborted`],
     /// [`SessionError::TimedOut`] and [`SessionError::Unsent`], after which some may be sent. An earlier execution may
     /// have sent some or all. With [`SessionError::Unsent`] the broker went away under way: hand the error on, so that
-    /// the task is retried and sends the rest.
+    /// the task is retried and sends all of it. A handler that goes on instead may open the same session once more.
     ///
     /// # Cancel safety
     /// Cancelled, the session may be open and some of its subtasks sent: then it times out.

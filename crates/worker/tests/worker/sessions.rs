@@ -319,7 +319,7 @@ async fn a_task_that_a_queue_without_a_count_delivers_again_asks_before_it_opens
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_opener_whose_broker_goes_away_under_way_is_retried_and_sends_the_rest() {
+async fn an_opener_whose_broker_goes_away_under_way_is_retried_and_sends_all_of_it() {
     let world = World::new().await;
     let faults = world.broker.faults();
     let handler = move |_: Act, cx: Context| {
