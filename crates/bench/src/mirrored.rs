@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use counterfoil_store::{Store, StoreOptions};
 use counterfoil_sync::Daemon;
-use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::SyncSettings;
+use counterfoil_toolbox::{TaskId, TaskState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,21 +63,36 @@ impl Rows {
         &self,
         state: Option<TaskState>,
         wanted: usize,
-        mut seen: impl FnMut(usize),
+        seen: impl FnMut(usize),
     ) -> anyhow::Result<()> {
-        let (mut last, mut since) = (0, tokio::time::Instant::now());
-        loop {
-            let there = self.count(state).await?;
-            seen(there);
-            if there >= wanted {
-                return Ok(());
-            }
-            if there != last {
-                (last, since) = (there, tokio::time::Instant::now());
-            }
-            anyhow::ensure!(since.elapsed() < STUCK, "stuck at {there} of {wanted} rows");
-            tokio::time::sleep(POLL).await;
+        wait_until(wanted, async || self.count(state).await, seen).await
+    }
+
+    /// Waits until the copy of each of these tasks has been written.
+    pub(crate) async fn wait_for_copies(&self, ids: &[TaskId]) -> anyhow::Result<()> {
+        let copies = async || Ok(self.store.owners(ids).await?.len());
+        wait_until(ids.len(), copies, |_| {}).await
+    }
+}
+
+/// Waits until `count` says `wanted`, calling `seen` with all that it says on the way.
+pub(crate) async fn wait_until(
+    wanted: usize,
+    count: impl AsyncFn() -> anyhow::Result<usize>,
+    mut seen: impl FnMut(usize),
+) -> anyhow::Result<()> {
+    let (mut last, mut since) = (0, tokio::time::Instant::now());
+    loop {
+        let there = count().await?;
+        seen(there);
+        if there >= wanted {
+            return Ok(());
         }
+        if there != last {
+            (last, since) = (there, tokio::time::Instant::now());
+        }
+        anyhow::ensure!(since.elapsed() < STUCK, "stuck at {there} of {wanted}");
+        tokio::time::sleep(POLL).await;
     }
 }
 

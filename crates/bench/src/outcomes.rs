@@ -7,7 +7,7 @@
 //! would compare runs that have written a fifth of the copies with runs that have written a third. Single times: between one look at the number of results and the next one
 //! that found more.
 
-use crate::mirrored::{Rows, daemon};
+use crate::mirrored::{Rows, daemon, wait_until};
 use crate::report::{Latencies, Report};
 use crate::setting::Setting;
 use crate::task::ExportProject;
@@ -23,7 +23,7 @@ use counterfoil_toolbox::transport::{Publication, PublisherOptions, Transport};
 use counterfoil_toolbox::{Producer, SessionId, Task, TaskId, TaskState};
 use futures::StreamExt as _;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Events in one message, as workers send them when they have much to tell.
 const EVENTS: usize = 200;
@@ -33,9 +33,6 @@ const RUNNING: usize = 1000;
 
 /// Sends under way at a time.
 const UNDER_WAY: usize = 1000;
-
-/// How often the queue of copies is looked at, at the end.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Batches beforehand. A connection parses a statement when it first meets it, and a store has ten connections.
 const WARM_UP: usize = 80;
@@ -123,29 +120,23 @@ async fn measure(
         let succeeded = usize::try_from(row.succeeded)?;
         anyhow::ensure!(succeeded == ids.len(), "{row:?}");
     }
-    while tracking_copies(&setting).await? > 0 {
-        tokio::time::sleep(LOOK).await;
-    }
-    // It writes what it holds.
-    running.stop().await?;
+    // Counting copies takes the database's time, so that is left until they are on their way into it.
+    let taken = async || Ok(ids.len().saturating_sub(tracking_copies(&setting).await?));
+    wait_until(ids.len(), taken, |_| {}).await?;
+    rows.wait_for_copies(ids).await?;
     let report = Report::new(scenario, ids.len(), start.elapsed(), latencies);
-    let copies = rows.store.owners(ids).await?.len();
-    anyhow::ensure!(
-        copies == ids.len(),
-        "{copies} of {} tasks have their copies",
-        ids.len()
-    );
+    running.stop().await?;
     setting.remove().await?;
     Ok(report)
 }
 
 /// How many the daemon has not taken yet.
-async fn tracking_copies(setting: &Setting) -> anyhow::Result<u32> {
+async fn tracking_copies(setting: &Setting) -> anyhow::Result<usize> {
     let depth = setting
         .transport
         .depth(&setting.names.tracking_queue)
         .await?;
-    Ok(depth.map_or(0, |depth| depth.ready))
+    Ok(usize::try_from(depth.map_or(0, |depth| depth.ready))?)
 }
 
 /// Publishes that each task was started and, after a while, has succeeded.
