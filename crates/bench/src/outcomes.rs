@@ -4,8 +4,8 @@
 //! Before, some small sessions make every connection to the database know its statements, as those of a daemon do that
 //! has run for a minute: what is compared are rows, not beginnings. Counted from the daemon's start until it has written
 //! all of both queues: every task has its copy and its result, and the session is over. To wait for the results alone
-//! would compare runs that have written a fifth of the copies with runs that have written a third. Single times: between one look at the number of results and the next one
-//! that found more.
+//! would compare runs that have written a fifth of the copies with runs that have written a third. Single times: between
+//! one look at the number of results and the next one that found more.
 
 use crate::mirrored::{Rows, daemon, wait_until};
 use crate::report::{Latencies, Report};

@@ -163,12 +163,9 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         OR LEAST(t.session_id, excluded.session_id) IS DISTINCT FROM t.session_id
     )
 RETURNING
-    task_id, CASE WHEN recount THEN session_id END AS session_id,
-    CASE WHEN recount AND session_id IS NOT NULL THEN state END AS state,
-    recount AND session_id IS NOT NULL AND state = 'SUCCESS' AND error_kind IS NOT DISTINCT FROM 'skipped' AS skipped,
-    recount AND session_id IS NOT NULL AND (
-        state = 'RETRY' OR executions > 0 OR tries > 0 OR deliveries > 0 OR rescue > 0 OR run > 0
-    ) AS came_back
+    task_id, CASE WHEN recount THEN session_id END AS session_id, state,
+    state = 'SUCCESS' AND error_kind IS NOT DISTINCT FROM 'skipped' AS skipped,
+    state = 'RETRY' OR executions > 0 OR tries > 0 OR deliveries > 0 OR rescue > 0 OR run > 0 AS came_back
 )
 -- How many rows changed; which of them are subtasks about which there is something to count, and what they say:
 -- those together that say the same, since a batch has hundreds of them.

@@ -156,7 +156,7 @@ struct Changed {
     count: i64,
     /// Of which they are subtasks, and of which there is something to count.
     session_id: Option<String>,
-    state: Option<String>,
+    state: String,
     skipped: bool,
     came_back: bool,
     /// Those subtasks.
@@ -166,8 +166,7 @@ struct Changed {
 impl Changed {
     /// A state that is none of ours is left to be looked up, which says what is wrong.
     fn subtasks(self) -> impl Iterator<Item = Touched> {
-        let state = self.state.and_then(|state| state.parse().ok());
-        let row = state.map(|state| Row {
+        let row = self.state.parse().ok().map(|state| Row {
             state,
             skipped: self.skipped,
             came_back: self.came_back,

@@ -105,9 +105,9 @@ pub struct StartedSession {
     pub finalizer: TaskId,
     /// Ids of its subtasks, in order.
     pub subtasks: Vec<TaskId>,
-    /// Subtasks that were not sent, or of which nobody knows. From a worker's context only such as sending them once more would not
-    /// mend: a full queue refused them, say. For all others that is an [error](SessionError::Unsent). The session waits for them until its time
-    /// is over, then they count as failed. Sending one again under its id and
+    /// Subtasks that were not sent, or of which nobody knows. From a worker's context only such as sending them once
+    /// more would not mend: a full queue refused them, say. For all others that is an [error](SessionError::Unsent).
+    /// The session waits for them until its time is over, then they count as failed. Sending one again under its id and
     /// [`SendOptions::session`](crate::producer::SendOptions::session) is safe.
     pub unsent: Vec<(TaskId, SendError)>,
 }

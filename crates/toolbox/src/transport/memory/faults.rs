@@ -3,7 +3,7 @@
 use super::broker::{Shared, State};
 use super::channel::Gone;
 use super::client::ClientId;
-use crate::names::QueueName;
+use crate::names::{QueueName, RoutingKey};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,8 +129,12 @@ impl FaultState {
         hit.is_some_and(|it| self.lost_acks.remove(&it))
     }
 
-    pub(super) fn take_confirm(&mut self, routing_key: &str) -> bool {
-        self.lost_confirms_of.contains(routing_key) || take_one(&mut self.lost_confirms)
+    pub(super) fn is_never_confirmed(&self, routing_key: &RoutingKey) -> bool {
+        self.lost_confirms_of.contains(routing_key.as_str())
+    }
+
+    pub(super) fn take_confirm(&mut self) -> bool {
+        take_one(&mut self.lost_confirms)
     }
 }
 

@@ -161,9 +161,9 @@ impl State {
         if self.faults.take_nack() {
             return Answer::Now(Err(PublishError::Nacked));
         }
-        let key = publication.routing_key.clone();
+        let is_never_confirmed = self.faults.is_never_confirmed(&publication.routing_key);
         let result = self.take_in(publication, mandatory);
-        if result.is_ok() && self.faults.take_confirm(key.as_str()) {
+        if result.is_ok() && (is_never_confirmed || self.faults.take_confirm()) {
             return Answer::Never;
         }
         Answer::Now(result)
