@@ -174,5 +174,27 @@ async fn the_books_balance_after_a_busy_run_and_name_what_somebody_took() -> any
     anyhow::ensure!(rerun.status.success());
     let (balanced, tasks, named) = site.audit()?;
     anyhow::ensure!(balanced, "{named:?} of {tasks}");
-    daemon.assert_running()
+    daemon.assert_running()?;
+
+    // With reports unread nothing is certain, and nobody is told to send a task a second time.
+    anyhow::ensure!(daemon.terminate().await? == 0);
+    site.send(&["demo.add", r#"{"x": 5, "y": 8}"#])?;
+    site.depth("demo", 4).await?;
+    site.steal("demo").await?;
+    site.steal("demo").await?;
+    let output = site.platform.cli(&["audit", "--json", "--wait", "0s"])?;
+    let answer: Value = serde_json::from_slice(&output.stdout)?;
+    let found = answer["findings"].as_array().context("a list")?;
+    let [unread, gone] = &found[..] else {
+        anyhow::bail!("{answer}");
+    };
+    let remedy = gone["remedy"].as_str().context("a remedy")?;
+    anyhow::ensure!(
+        unread["kind"] == "unread"
+            && gone["kind"] == "message_gone"
+            && gone["certain"] == false
+            && remedy.starts_with("do not send it again yet"),
+        "{answer}"
+    );
+    Ok(())
 }

@@ -6,6 +6,7 @@
 //! gives out its oldest message first, and what comes back stands in front again, so the oldest tasks are those
 //! whose messages somebody took; and when a queue is empty, all are.
 
+use super::finding::Finding;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::TaskState;
@@ -116,6 +117,15 @@ pub(super) struct Dead {
     pub(super) task_id: Option<String>,
 }
 
+/// Why the database does not have what a queue of the platform tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// So many messages wait in it.
+    Waits(u32),
+    /// A daemon takes its messages, and the last canary that it has written was sent then.
+    Held(DateTime<Utc>),
+}
+
 /// What one look found.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
@@ -123,72 +133,24 @@ pub(super) struct Facts {
     pub(super) queues: BTreeMap<String, Queue>,
     /// Messages in all delay levels together.
     pub(super) in_levels: u32,
-    /// Queues of the platform in which messages wait that the daemon has not read.
-    pub(super) unread: BTreeMap<String, u32>,
+    /// Queues of the platform with reports that the database does not have yet.
+    pub(super) unread: BTreeMap<String, Unread>,
     /// Ids without a row, and the tables that know them.
     pub(super) strays: BTreeMap<String, BTreeSet<String>>,
     /// Dead letters of each service, oldest first, and how many messages its dead queue has.
     pub(super) dead: BTreeMap<String, (Vec<Dead>, u32)>,
 }
 
-/// Something that does not balance.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Finding {
-    /// What kind of thing it is, for programs.
-    pub(super) kind: &'static str,
-    /// Public id of the task. Absent: it has no row.
-    pub(super) id: Option<String>,
-    /// The task, when there is one.
-    pub(super) task_id: Option<String>,
-    pub(super) service: Option<String>,
-    pub(super) what: String,
-    pub(super) remedy: String,
-}
-
-impl Finding {
-    /// Whether both are about the same thing: numbers in words may differ.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        (self.kind, &self.task_id, &self.service) == (other.kind, &other.task_id, &other.service)
-    }
-}
-
 /// Everything that does not balance. Empty: the books do.
 pub(super) fn balance(facts: &Facts) -> Vec<Finding> {
-    let mut findings: Vec<_> = facts.unread.iter().map(unread).collect();
-    findings.extend(facts.strays.iter().map(stray));
+    let mut findings: Vec<_> = facts.unread.iter().map(Finding::unread).collect();
+    findings.extend(facts.strays.iter().map(Finding::no_row));
     findings.extend(gone_from_queues(facts));
     findings.extend(gone_from_levels(facts));
     for (service, (letters, ready)) in &facts.dead {
         findings.extend(gone_from_dead(service, letters, *ready));
     }
     findings
-}
-
-fn unread((queue, ready): (&String, &u32)) -> Finding {
-    Finding {
-        kind: "unread",
-        id: None,
-        task_id: None,
-        service: Some(queue.clone()),
-        what: format!(
-            "{ready} messages wait in {queue}: the database does not know yet what they tell"
-        ),
-        remedy: "wait until counterfoil-sync has read them, or start it; then look again"
-            .to_owned(),
-    }
-}
-
-fn stray((task_id, places): (&String, &BTreeSet<String>)) -> Finding {
-    let places: Vec<&str> = places.iter().map(String::as_str).collect();
-    Finding {
-        kind: "no_row",
-        id: None,
-        task_id: Some(task_id.clone()),
-        service: None,
-        what: format!("it has no row, but is known to {}", places.join(", ")),
-        remedy: "its row went, and not by `counterfoil task delete`: restore it from a backup, or send the task again"
-            .to_owned(),
-    }
 }
 
 /// Whether somebody consumes who tells the platform nothing: what he holds cannot be known.
@@ -239,7 +201,7 @@ fn gone_from_queues(facts: &Facts) -> Vec<Finding> {
             tasks
                 .into_iter()
                 .take(missing)
-                .map(move |open| gone(open, &how))
+                .map(move |open| Finding::message_gone(open, &how))
         });
     named.collect()
 }
@@ -257,21 +219,6 @@ fn how_gone(service: &str, queue: Queue, tasks: usize, put_off: usize) -> String
         (0, put_off) => format!("{queues}, and at most {put_off} of those can have been put off"),
         (untold, put_off) => format!(
             "{queues}, workers can have at most {untold} of those, and at most {put_off} can have been put off"
-        ),
-    }
-}
-
-fn gone(open: &Open, how: &str) -> Finding {
-    Finding {
-        kind: "message_gone",
-        id: Some(open.id.clone()),
-        task_id: Some(open.task_id.clone()),
-        service: Some(open.service.clone()),
-        what: format!("it waits, but its message is gone: {how}"),
-        remedy: format!(
-            "find out who takes messages; the daemon sends it again once it is sure of it (`counterfoil why {id}`), \
-             `counterfoil task rerun --force {id}` at once",
-            id = open.id
         ),
     }
 }
@@ -294,25 +241,13 @@ fn gone_from_levels(facts: &Facts) -> Vec<Finding> {
             delayed.len()
         ),
     };
-    delayed.into_iter().map(|open| gone(open, &how)).collect()
+    let finding = |open| Finding::message_gone(open, &how);
+    delayed.into_iter().map(finding).collect()
 }
 
 fn gone_from_dead(service: &str, letters: &[Dead], ready: u32) -> Vec<Finding> {
     let missing = letters.len().saturating_sub(ready as usize);
-    let finding = |letter: &Dead| Finding {
-        kind: "dead_letter_gone",
-        id: None,
-        task_id: letter.task_id.clone(),
-        service: Some(service.to_owned()),
-        what: format!(
-            "it is dead, but its message is gone: the dead queue of {service} has {ready} messages for {} dead \
-             letters, and the oldest are given out first",
-            letters.len()
-        ),
-        remedy:
-            "`counterfoil dead discard --id ID` strikes it out; `counterfoil task rerun ID` runs it"
-                .to_owned(),
-    };
+    let finding = |letter| Finding::dead_letter_gone(letter, service, letters.len(), ready);
     letters.iter().take(missing).map(finding).collect()
 }
 

@@ -143,14 +143,15 @@ fn ids_without_a_row_lost_dead_letters_and_what_is_not_read_yet_are_named() {
     let mut facts = Facts::default();
     let places = BTreeSet::from(["dead".to_owned(), "outbox".to_owned()]);
     facts.strays.insert("gone".to_owned(), places);
-    facts.unread.insert("platform.fifo".to_owned(), 7);
+    let unread = Unread::Waits(7);
+    facts.unread.insert("platform.fifo".to_owned(), unread);
     let letter = |id: &str| Dead {
         task_id: Some(id.to_owned()),
     };
     let letters = vec![letter("first"), letter("second")];
     facts.dead.insert("demo".to_owned(), (letters, 1));
     let findings = balance(&facts);
-    let kinds: Vec<_> = findings.iter().map(|finding| finding.kind).collect();
+    let kinds: Vec<_> = findings.iter().map(|it| it.kind.as_str()).collect();
     assert_eq!(kinds, ["unread", "no_row", "dead_letter_gone"]);
     assert_eq!(named(&facts), ["gone", "first"]);
     assert!(findings[1].what.contains("dead, outbox"), "{findings:?}");

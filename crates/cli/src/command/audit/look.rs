@@ -1,11 +1,11 @@
 //! One look at database and broker.
 
-use super::balance::{Dead, Facts, Open, Place, Queue};
+use super::balance::{Dead, Facts, Open, Place, Queue, Unread};
 use super::tally::Tally;
 use crate::command::workers::is_alive;
 use crate::failure::Failure;
-use chrono::{DateTime, Utc};
-use counterfoil_store::record::{TaskRow, WorkerRow};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::record::{CanaryRow, TaskRow, WorkerRow};
 use counterfoil_store::{Cursor, DeadFilter, Store, TaskFilter};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::BrokerSettings;
@@ -19,6 +19,13 @@ const PAGE: u32 = 5000;
 
 /// So many messages may wait for a daemon that keeps up.
 const ON_THEIR_WAY: u32 = 500;
+
+/// A daemon through which no canary came for so long, or for three times its interval, has what it read in
+/// hand still.
+const SILENCE: TimeDelta = TimeDelta::minutes(5);
+
+/// How many canaries are looked through: as many as are sent within that time, and more.
+const CANARIES: u32 = 400;
 
 /// A worker has one consumer at each of its queues, and a second one beside it while all goes well.
 const CONSUMERS: u32 = 2;
@@ -39,6 +46,8 @@ pub(super) struct Look<'a> {
     pub(super) transport: &'a dyn Transport,
     pub(super) names: &'a Names,
     pub(super) broker: &'a BrokerSettings,
+    /// How often the daemon sends a canary.
+    pub(super) canary_interval: TimeDelta,
 }
 
 impl Look<'_> {
@@ -66,7 +75,7 @@ impl Look<'_> {
         self.open(&mut facts, &living_ids, now).await?;
         self.other_queues(&mut facts, &living).await?;
         self.strays(&mut facts).await?;
-        self.unread(&mut facts).await?;
+        self.unread(&mut facts, now).await?;
         let tally = Tally::new(self.store, &facts).await?;
         Ok((facts, tally))
     }
@@ -198,24 +207,52 @@ impl Look<'_> {
     }
 
     /// Last of all: what waits there by now may explain what was found before.
-    async fn unread(&self, facts: &mut Facts) -> Result<(), Failure> {
-        for queue in [
-            &self.names.tracking_queue,
-            &self.names.events_queue,
-            &self.names.deaths_queue,
-            &self.names.unroutable_queue,
-            &self.names.expired_queue,
-        ] {
-            let depth = self.transport.depth(queue).await?;
-            let behind = |depth: &QueueDepth| {
-                depth.ready > ON_THEIR_WAY || depth.ready > 0 && depth.consumers == 0
+    async fn unread(&self, facts: &mut Facts, now: DateTime<Utc>) -> Result<(), Failure> {
+        let canaries = self.store.canaries(CANARIES).await?;
+        let silence = SILENCE.max(self.canary_interval * 3);
+        let queues: [(_, Option<Seen>); 5] = [
+            (&self.names.tracking_queue, Some(|it| it.tracked_at)),
+            (&self.names.events_queue, Some(|it| it.event_at)),
+            (&self.names.unroutable_queue, Some(|it| it.unroutable_at)),
+            (&self.names.deaths_queue, None),
+            (&self.names.expired_queue, None),
+        ];
+        for (queue, seen) in queues {
+            let Some(depth) = self.transport.depth(queue).await? else {
+                continue;
             };
-            if let Some(depth) = depth.filter(behind) {
-                facts.unread.insert(queue.to_string(), depth.ready);
-            }
+            let written = seen.and_then(|seen| last_written(&canaries, seen));
+            let unread = unread(&depth, written, now - silence);
+            facts
+                .unread
+                .extend(unread.map(|unread| (queue.to_string(), unread)));
         }
         Ok(())
     }
+}
+
+/// When a canary came through some queue.
+type Seen = fn(&CanaryRow) -> Option<DateTime<Utc>>;
+
+/// When the last of these canaries was sent that came through, or the first one when none did. None: there is
+/// no canary.
+fn last_written(canaries: &[CanaryRow], seen: Seen) -> Option<DateTime<Utc>> {
+    let last = canaries.iter().find(|canary| seen(canary).is_some());
+    last.or(canaries.last()).map(|canary| canary.sent_at)
+}
+
+/// Whether the database lacks what a queue tells, of which a canary was `written` last.
+fn unread(
+    depth: &QueueDepth,
+    written: Option<DateTime<Utc>>,
+    silent_since: DateTime<Utc>,
+) -> Option<Unread> {
+    if depth.ready > ON_THEIR_WAY || depth.ready > 0 && depth.consumers == 0 {
+        return Some(Unread::Waits(depth.ready));
+    }
+    // Nobody who reads has nothing in hand.
+    let written = written.filter(|written| depth.consumers > 0 && *written < silent_since);
+    written.map(Unread::Held)
 }
 
 /// Messages of `queue` that these workers have and have said nothing of.
@@ -229,3 +266,7 @@ fn reads(worker: &WorkerRow, queue: &QueueName) -> bool {
     let queues: Vec<String> = serde_json::from_value(worker.queues.to_value()).unwrap_or_default();
     queues.iter().any(|name| name == queue.as_str())
 }
+
+#[cfg(test)]
+#[path = "look_tests.rs"]
+mod tests;

@@ -1,8 +1,10 @@
 //! `audit`: whether every task is accounted for.
 
 mod balance;
+mod finding;
 mod look;
 mod tally;
+mod verdict;
 
 use crate::args::Global;
 use crate::command::why::group;
@@ -10,18 +12,21 @@ use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
 use crate::text::plain;
-use balance::{Facts, Finding, balance, has_stranger};
+use balance::{Facts, has_stranger};
+use chrono::TimeDelta;
 use counterfoil_store::{SessionFilter, SessionRow};
 use counterfoil_toolbox::config::Needs;
+use finding::Finding;
 use look::Look;
 use serde::Serialize;
 use std::time::Duration;
 use tally::Tally;
+use verdict::{Found, LOOKS};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct AuditArgs {
     /// How long after the first look a second one is taken when something does not balance: what is on its
-    /// way at that moment is no fault. Only what both looks find counts
+    /// way at that moment is no fault. Only what both looks find counts, and that reports are unread
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "3s")]
     wait: Duration,
 }
@@ -52,6 +57,7 @@ pub(crate) async fn run(
         transport: &*transport,
         names: &names,
         broker: &config.broker,
+        canary_interval: TimeDelta::from_std(config.sync.canary_interval).unwrap_or(TimeDelta::MAX),
     };
     let found = audited(&look, args.wait).await;
     let filter = SessionFilter {
@@ -65,18 +71,20 @@ pub(crate) async fn run(
     tell(&facts, tally, &findings, &discarded?, output)
 }
 
-/// What does not balance, also at a second look.
+/// What does not balance, also at another look.
 async fn audited(look: &Look<'_>, wait: Duration) -> Result<(Facts, Tally, Vec<Finding>), Failure> {
-    let (facts, tally) = look.take().await?;
-    let first = balance(&facts);
-    if first.is_empty() || wait.is_zero() {
-        return Ok((facts, tally, first));
+    let (mut facts, mut tally) = look.take().await?;
+    let mut before = None;
+    let mut found = Found::at(&facts);
+    for _ in 1..LOOKS {
+        if wait.is_zero() || !found.wants_another(before.as_ref()) {
+            break;
+        }
+        tokio::time::sleep(wait).await;
+        (facts, tally) = look.take().await?;
+        before = Some(std::mem::replace(&mut found, Found::at(&facts)));
     }
-    tokio::time::sleep(wait).await;
-    let (facts, tally) = look.take().await?;
-    let mut findings = balance(&facts);
-    findings.retain(|finding| first.iter().any(|before| before.is_same(finding)));
-    Ok((facts, tally, findings))
+    Ok((facts, tally, found.verdict(before.as_ref())))
 }
 
 fn tell(
@@ -116,7 +124,7 @@ fn tell(
         }
         for finding in findings {
             let subject = finding.task_id.as_ref().or(finding.service.as_ref());
-            let subject = subject.map_or(finding.kind, String::as_str);
+            let subject = subject.map_or(finding.kind.as_str(), String::as_str);
             output.line(format_args!("{}: {}", plain(subject), plain(&finding.what)))?;
             output.line(format_args!("      {}", plain(&finding.remedy)))?;
         }
