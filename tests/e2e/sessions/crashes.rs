@@ -88,7 +88,7 @@ async fn a_session_whose_producer_was_killed_after_fifty_of_its_sends_ends() -> 
     ensure!(is_right, "{never_sent}: {row:#?}");
     let output = platform.cli(&["session", "show", row.id.as_str()])?;
     let text = String::from_utf8(output.stdout)?;
-    let told = format!("never sent   {never_sent} of 1500");
+    let told = format!("never seen   {never_sent} of 1500");
     ensure!(text.contains(&told), "{text}");
     Ok(())
 }

@@ -70,6 +70,15 @@ async fn only_the_chosen_ones_are_redriven_and_the_others_stay_as_they_were(
     };
     assert!(redriven(&["--since", "2100-01-01"]).await.is_empty());
     assert!(redriven(&["--reason", "rejected"]).await.is_empty());
+    for verb in ["list", "redrive"] {
+        let mistyped = ["dead", verb, "demo", "--reason", "bad_argument"];
+        let told = stage.program.run(&mistyped).await.ends_with(0).stderr;
+        assert!(
+            told.contains("nothing of demo died for bad_argument;"),
+            "{told}"
+        );
+        assert!(told.contains("bad_arguments"), "{told}");
+    }
     let chosen = redriven(&[
         "--reason",
         "bad_arguments",

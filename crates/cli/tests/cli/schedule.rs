@@ -52,6 +52,11 @@ async fn a_schedule_is_added_listed_run_paused_resumed_and_removed(
         "{row}"
     );
 
+    let shown = program.run(&["schedule", "show", "nightly"]).await;
+    let shown = shown.ends_with(0).stdout;
+    for fact in ["kwargs       {", "creator      ann", "jitter       5m"] {
+        assert!(shown.contains(fact), "{fact}: {shown}");
+    }
     let ran = program
         .run(&["schedule", "run", "nightly"])
         .await
@@ -84,7 +89,7 @@ async fn a_schedule_is_added_listed_run_paused_resumed_and_removed(
         .run(&["schedule", "remove", "nightly"])
         .await
         .ends_with(0);
-    for verb in ["remove", "run", "pause", "resume"] {
+    for verb in ["show", "remove", "run", "pause", "resume"] {
         let gone = program
             .run(&["schedule", verb, "nightly"])
             .await

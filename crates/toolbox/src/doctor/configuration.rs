@@ -2,9 +2,11 @@
 
 use super::Check;
 use crate::config::{Config, Profile, redact_url};
+use crate::retention::RetentionRules;
 use crate::task::longest_run;
 use crate::topology::QueueSettings;
 use secrecy::ExposeSecret;
+use std::time::Duration;
 
 /// Looks at a configuration that could be loaded.
 #[must_use]
@@ -49,14 +51,29 @@ pub fn configuration(config: &Config) -> Vec<Check> {
             "lower worker.time_limit, or raise consumer_timeout at the broker and broker.consumer_timeout here",
         ));
     }
-    checks.extend(
-        config
-            .sync
-            .retention
-            .types
-            .keys()
-            .filter_map(|rule| one_name(&rule.to_string())),
-    );
+    checks.extend(kept(&config.sync.retention));
+    checks
+}
+
+/// How long tasks are kept, where a rule says so.
+fn kept(rules: &RetentionRules) -> Vec<Check> {
+    if *rules == RetentionRules::default() {
+        return Vec::new();
+    }
+    let long = |keep: Option<Duration>| {
+        keep.map_or_else(
+            || "for ever".to_owned(),
+            |keep| humantime::format_duration(keep).to_string(),
+        )
+    };
+    let types = rules.types.iter();
+    let types = types.map(|(pattern, keep)| format!("{pattern}: {}", long(*keep)));
+    let all: Vec<_> = types
+        .chain([format!("all others: {}", long(rules.default))])
+        .collect();
+    let mut checks = vec![Check::ok("retention", all.join(", "))];
+    let names = rules.types.keys();
+    checks.extend(names.filter_map(|rule| one_name(&rule.to_string())));
     checks
 }
 
@@ -120,14 +137,18 @@ mod tests {
     }
 
     #[test]
-    fn a_retention_for_one_word_that_may_be_meant_for_a_service_warns() {
+    fn retention_is_told_and_warns_of_one_word_that_may_be_meant_for_a_service() {
         let load = |rule: &str| {
             let variable = format!("COUNTERFOIL_SYNC__RETENTION__{rule}");
             let options = LoadOptions::new(Role::Daemon).env([(variable, "30d".to_owned())]);
             configuration(&Config::load(options).expect("good"))
         };
-        assert_eq!(load("DEFAULT").len(), 1);
-        let warning = load("EXPORT").remove(1);
+        let default = load("DEFAULT");
+        assert_eq!(default.len(), 2);
+        assert_eq!(default[1].detail, "all others: 30days");
+        let mut checks = load("EXPORT");
+        assert_eq!(checks[1].detail, "export: 30days, all others: for ever");
+        let warning = checks.remove(2);
         assert_eq!(warning.outcome, Outcome::Warn);
         assert!(
             warning.detail.contains("sync.retention.export"),

@@ -1,6 +1,7 @@
 //! Which messages of a dead queue a command is about.
 
 use crate::failure::Failure;
+use crate::text::short;
 use crate::when::ago;
 use chrono::{DateTime, Utc};
 use counterfoil_store::record::DeadRecord;
@@ -8,6 +9,9 @@ use counterfoil_store::{DeadFilter, DeadLetter, Store};
 use counterfoil_toolbox::names::ServiceName;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
+
+/// So many dead letters, the newest, are looked through for reasons that there are.
+const REASONS_OF: u32 = 1000;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Choice {
@@ -66,6 +70,35 @@ impl Choice {
             ids.push(task.map_or_else(|| id.clone(), |task| task.task_id.to_string()));
         }
         Ok(ids)
+    }
+
+    /// Says so where nothing died for the reason that is asked for: it may be mistyped.
+    pub(super) async fn tell_if_no_reason(&self, store: &dyn Store) -> Result<(), Failure> {
+        let Some(reason) = &self.reason else {
+            return Ok(());
+        };
+        let filter = |reason, limit| DeadFilter {
+            service: Some(self.service.to_string()),
+            reason,
+            limit,
+            ..DeadFilter::default()
+        };
+        let of_it = store.dead(&filter(Some(reason.clone()), 1)).await?;
+        if of_it.is_empty() {
+            let others = store.dead(&filter(None, REASONS_OF)).await?;
+            let others: BTreeSet<_> = others.iter().map(|row| short(&row.reason)).collect();
+            let others: Vec<_> = others.into_iter().collect();
+            let others = match others.is_empty() {
+                true => String::new(),
+                false => format!("; reasons there are: {}", others.join(", ")),
+            };
+            eprintln!(
+                "nothing of {} died for {}{others}",
+                self.service,
+                short(reason)
+            );
+        }
+        Ok(())
     }
 
     /// What the platform knows of the messages that are chosen.

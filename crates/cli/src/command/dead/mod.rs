@@ -116,6 +116,7 @@ async fn list(
     }
     if dead.is_empty() {
         tell_if_unknown(choice, &*store).await?;
+        choice.tell_if_no_reason(&*store).await?;
     }
     store.close().await;
     let columns = [

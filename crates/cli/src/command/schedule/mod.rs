@@ -1,6 +1,7 @@
 //! `schedule`: tasks that are sent at fixed times.
 
 mod add;
+mod show;
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 pub(crate) enum ScheduleCommand {
     /// Which there are, and when they fire next
     List,
+    /// Show one, with the arguments of its task
+    Show(Name),
     /// Add one
     Add(Box<AddArgs>),
     /// Remove one; what it has sent stays
@@ -48,6 +51,7 @@ pub(crate) async fn run(
     let store = open::database(&config).await?;
     let done = match &command {
         ScheduleCommand::List | ScheduleCommand::Add(_) => list(&store, output).await,
+        ScheduleCommand::Show(name) => show::run(&store, &name.name, output).await,
         ScheduleCommand::Remove(name) => remove(&store, &name.name, output).await,
         ScheduleCommand::Run(name) => run_now(&store, &name.name, output).await,
         ScheduleCommand::Pause(name) => pause(&store, &name.name, output).await,
@@ -75,13 +79,18 @@ async fn list(store: &Arc<dyn Store>, output: &mut Output) -> Result<(), Failure
             row.time_zone.clone(),
             row.task.clone(),
             row.catch_up.to_string(),
-            match row.enabled {
-                true => time(row.next_at),
-                false => "paused".to_owned(),
-            },
+            next(row),
             time(row.last_at),
         ]
     })
+}
+
+/// When it fires next.
+fn next(row: &ScheduleRow) -> String {
+    match row.enabled {
+        true => time(row.next_at),
+        false => "paused".to_owned(),
+    }
 }
 
 fn time(at: Option<DateTime<Utc>>) -> String {

@@ -34,8 +34,8 @@ struct Whole<'a> {
     progress: i32,
     /// When its time is over; for one that is not.
     deadline: Option<DateTime<Utc>>,
-    /// Subtasks that were never sent, as far as is known.
-    never_sent: i64,
+    /// Subtasks of which the platform saw no message: most were not sent.
+    never_seen: i64,
     subtasks: &'a [SubtaskRow],
 }
 
@@ -60,14 +60,14 @@ pub(super) async fn run(
     subtasks.truncate(limit);
     let deadline = session.deadline(settings.session_estimate, settings.session_buffer);
     let deadline = session.status.is_open().then_some(deadline);
-    let never_sent = store.unsent_subtasks(&session.id).await?;
+    let never_seen = store.unsent_subtasks(&session.id).await?;
     if output.is_json() {
         return output.document(&Whole {
             session: &session,
             attempted: session.attempted(),
             progress: session.progress(),
             deadline,
-            never_sent,
+            never_seen,
             subtasks: &subtasks,
         });
     }
@@ -75,7 +75,7 @@ pub(super) async fn run(
         deadline,
         now: store.clock().await?,
     };
-    facts(&session, times, never_sent, output)?;
+    facts(&session, times, never_seen, output)?;
     if subtasks.is_empty() {
         return Ok(());
     }
@@ -127,7 +127,7 @@ impl Times {
 fn facts(
     session: &SessionRow,
     times: Times,
-    never_sent: i64,
+    never_seen: i64,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let about = match (&session.related_content_type, &session.related_object_id) {
@@ -140,7 +140,7 @@ fn facts(
     } else {
         ""
     };
-    let never_sent = (never_sent > 0).then(|| format!("{never_sent} of {}{so_far}", session.total));
+    let never_seen = (never_seen > 0).then(|| format!("{never_seen} of {}{so_far}", session.total));
     let facts = [
         ("id", Some(session.id.to_string())),
         ("action", Some(session.action.clone())),
@@ -168,7 +168,7 @@ fn facts(
             "revoked",
             Some(format!("{}, which count as failed", session.revoked)),
         ),
-        ("never sent", never_sent),
+        ("never seen", never_seen),
         (
             "retried",
             Some(format!(
@@ -198,7 +198,7 @@ fn row(session: &SessionRow, subtask: &SubtaskRow) -> Vec<String> {
         (None, _) if session.status.is_open() => "not sent yet".to_owned(),
         // Each had a row when the session ended.
         (None, _) => "removed".to_owned(),
-        (Some(_), true) if !subtask.was_sent => "never sent".to_owned(),
+        (Some(_), true) if !subtask.was_sent => "never seen".to_owned(),
         (Some(_), false) => "not part of it".to_owned(),
         (Some(state), true) if *state == *subtask.status.as_str() => String::new(),
         (Some(state), true) => state.clone(),
