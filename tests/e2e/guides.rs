@@ -1,5 +1,6 @@
 //! What guides show is what is compiled and run here, and what they count on is there.
 
+mod links;
 pub(crate) mod markdown;
 mod reliability;
 mod session;
