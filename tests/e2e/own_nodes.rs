@@ -41,15 +41,17 @@ pub(crate) async fn send_all(producer: Producer, tasks: usize) -> anyhow::Result
 }
 
 pub(crate) async fn wait_for_successes(store: &dyn Store, at_least: i64) -> anyhow::Result<()> {
-    eventually("the first successes", PATIENCE, async || {
+    let mut there = 0;
+    let many = eventually("so many successes", PATIENCE, async || {
         let counts = store.counts_by_state(None).await?;
-        let there = counts
+        there = counts
             .iter()
             .find(|c| c.state == TaskState::Success)
             .map_or(0, |c| c.tasks);
         Ok((there >= at_least).then_some(()))
-    })
-    .await
+    });
+    many.await
+        .map_err(|error| error.context(format!("{there} of {at_least}")))
 }
 
 /// Nothing is anywhere but in its row.

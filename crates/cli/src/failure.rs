@@ -212,6 +212,12 @@ impl From<StoreError> for Failure {
 
 /// What to do where waiting for the database does not help.
 fn database_remedy(error: &StoreError) -> Option<&'static str> {
+    if matches!(error, StoreError::Migrate { .. }) && chain(error).contains("permission denied") {
+        return Some(
+            "migrate as the owner of the schema; where deploy/postgres/roles.sql is used, run it again: it tells a \
+             database that was restored or made anew where the tables are",
+        );
+    }
     if matches!(error, StoreError::Migrate { .. }) && !error.is_transient() {
         return Some("use the version of counterfoil that migrated this database, or a newer one");
     }
@@ -223,7 +229,8 @@ fn database_remedy(error: &StoreError) -> Option<&'static str> {
         ),
         // invalid_catalog_name
         "3D000" => Some(
-            "mend the name in database.url, or make the database: `createdb NAME`, then `counterfoil init`",
+            "mend the name in database.url; restore the database if it was there before (docs/operate.md, Restore); \
+             a first one: `createdb NAME`, then `counterfoil init`",
         ),
         _ => None,
     }

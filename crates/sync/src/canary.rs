@@ -14,8 +14,9 @@ use counterfoil_toolbox::transport::{PublishError, Publisher, PublisherOptions, 
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// How many canaries are looked through for the last one: other daemons may have sent some.
-const LOOK_BACK: u32 = 20;
+/// How many canaries are looked through for the last one: other daemons may have sent some, and people (`doctor
+/// --probe`, `audit`).
+const LOOK_BACK: u32 = 200;
 
 /// Sends a canary at each round, and says what became of the one before.
 #[derive(Debug)]

@@ -74,7 +74,7 @@ async fn only_the_chosen_ones_are_redriven_and_the_others_stay_as_they_were(
         let mistyped = ["dead", verb, "demo", "--reason", "bad_argument"];
         let told = stage.program.run(&mistyped).await.ends_with(0).stderr;
         assert!(
-            told.contains("nothing of demo died for bad_argument;"),
+            told.contains("no dead letter of demo has the reason bad_argument;"),
             "{told}"
         );
         assert!(told.contains("bad_arguments"), "{told}");

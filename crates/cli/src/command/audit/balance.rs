@@ -14,6 +14,7 @@ use counterfoil_toolbox::delay::{addressee, without_delay};
 use counterfoil_toolbox::names::RoutingKey;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use uuid::Uuid;
 
 /// How exactly it is known when a delayed message leaves the levels for its queue.
 const LEAVES: TimeDelta = TimeDelta::seconds(10);
@@ -114,7 +115,17 @@ pub(super) struct Queue {
 /// A message in a dead queue, as the database has it, and its task.
 #[derive(Debug, Clone)]
 pub(super) struct Dead {
+    /// Id of the record.
+    pub(super) record: Uuid,
     pub(super) task_id: Option<String>,
+}
+
+impl Dead {
+    /// The id by which commands take it.
+    pub(super) fn id(&self) -> String {
+        let record = || self.record.to_string();
+        self.task_id.clone().unwrap_or_else(record)
+    }
 }
 
 /// Why the database does not have what a queue of the platform tells.
@@ -123,7 +134,7 @@ pub(super) enum Unread {
     /// So many messages wait in it.
     Waits(u32),
     /// A daemon takes its messages, and the last canary that it has written was sent then.
-    Held(DateTime<Utc>),
+    InHand(DateTime<Utc>),
 }
 
 /// What one look found.

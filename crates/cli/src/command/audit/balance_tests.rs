@@ -1,3 +1,4 @@
+use super::super::finding::Kind;
 use super::*;
 
 fn at(second: i64) -> DateTime<Utc> {
@@ -146,13 +147,16 @@ fn ids_without_a_row_lost_dead_letters_and_what_is_not_read_yet_are_named() {
     let unread = Unread::Waits(7);
     facts.unread.insert("platform.fifo".to_owned(), unread);
     let letter = |id: &str| Dead {
+        record: Uuid::nil(),
         task_id: Some(id.to_owned()),
     };
     let letters = vec![letter("first"), letter("second")];
     facts.dead.insert("demo".to_owned(), (letters, 1));
     let findings = balance(&facts);
-    let kinds: Vec<_> = findings.iter().map(|it| it.kind.as_str()).collect();
-    assert_eq!(kinds, ["unread", "no_row", "dead_letter_gone"]);
+    let kinds: Vec<_> = findings.iter().map(|it| it.kind).collect();
+    assert_eq!(kinds, [Kind::Unread, Kind::NoRow, Kind::DeadLetterGone]);
     assert_eq!(named(&facts), ["gone", "first"]);
     assert!(findings[1].what.contains("dead, outbox"), "{findings:?}");
+    let strike_out = "counterfoil dead discard demo --id first";
+    assert!(findings[2].remedy.contains(strike_out), "{findings:?}");
 }

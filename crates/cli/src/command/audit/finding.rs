@@ -1,6 +1,7 @@
 //! What does not balance, in words.
 
 use super::balance::{Dead, Open, Unread};
+use crate::when::shown;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -30,17 +31,6 @@ pub(super) enum Kind {
     DeadLetterGone,
 }
 
-impl Kind {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unread => "unread",
-            Self::NoRow => "no_row",
-            Self::MessageGone => "message_gone",
-            Self::DeadLetterGone => "dead_letter_gone",
-        }
-    }
-}
-
 impl Finding {
     pub(super) fn unread((queue, unread): (&String, &Unread)) -> Self {
         let (what, remedy) = match unread {
@@ -50,13 +40,14 @@ impl Finding {
                 ),
                 "wait until counterfoil-sync has read them, or start it; then look again",
             ),
-            Unread::Held(since) => (
+            Unread::InHand(since) => (
                 format!(
-                    "a counterfoil-sync reads {queue}, and no canary came through it since {since}: what it has in hand, \
-                     the database does not know"
+                    "a counterfoil-sync reads {queue}, and a canary did not come through; the last that did was sent at \
+                     {since}. What it has in hand, the database does not know",
+                    since = shown(*since)
                 ),
-                "see the log of counterfoil-sync; restart it if it hangs (what it has in hand goes back to its queue); \
-                 then look again",
+                "`counterfoil doctor` tells of missing bindings; else see the log of counterfoil-sync, and restart it if it \
+                 hangs (what it has in hand goes back to its queue); then look again",
             ),
         };
         Self {
@@ -115,11 +106,12 @@ impl Finding {
             service: Some(service.to_owned()),
             what: format!(
                 "it is dead, but its message is gone: the dead queue of {service} has {ready} messages for {letters} \
-                 dead letters, and the oldest are given out first"
+                 dead letters, and those at its head go first"
             ),
-            remedy:
-                "`counterfoil dead discard --id ID` strikes it out; `counterfoil task rerun ID` runs it"
-                    .to_owned(),
+            remedy: format!(
+                "`counterfoil task rerun {id}` runs it, `counterfoil dead discard {service} --id {id}` strikes it out",
+                id = letter.id()
+            ),
         }
     }
 

@@ -1,31 +1,22 @@
 //! One look at database and broker.
 
-use super::balance::{Dead, Facts, Open, Place, Queue, Unread};
+use super::balance::{Dead, Facts, Open, Place, Queue};
+use super::reports::Canaries;
 use super::tally::Tally;
 use crate::command::workers::is_alive;
 use crate::failure::Failure;
-use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_store::record::{CanaryRow, TaskRow, WorkerRow};
+use chrono::{DateTime, Utc};
+use counterfoil_store::record::{TaskRow, WorkerRow};
 use counterfoil_store::{Cursor, DeadFilter, Store, TaskFilter};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{QueueDepth, Transport};
+use counterfoil_toolbox::transport::Transport;
 use std::collections::{BTreeSet, HashSet};
 
 /// Rows, or ids, that are read at a time.
 const PAGE: u32 = 5000;
-
-/// So many messages may wait for a daemon that keeps up.
-const ON_THEIR_WAY: u32 = 500;
-
-/// A daemon through which no canary came for so long, or for three times its interval, has what it read in
-/// hand still.
-const SILENCE: TimeDelta = TimeDelta::minutes(5);
-
-/// How many canaries are looked through: as many as are sent within that time, and more.
-const CANARIES: u32 = 400;
 
 /// A worker has one consumer at each of its queues, and a second one beside it while all goes well.
 const CONSUMERS: u32 = 2;
@@ -46,14 +37,12 @@ pub(super) struct Look<'a> {
     pub(super) transport: &'a dyn Transport,
     pub(super) names: &'a Names,
     pub(super) broker: &'a BrokerSettings,
-    /// How often the daemon sends a canary.
-    pub(super) canary_interval: TimeDelta,
 }
 
 impl Look<'_> {
     /// Queues first, then the rows that were there before: what a worker takes in between is a message too
     /// many then, and none too few.
-    pub(super) async fn take(&self) -> Result<(Facts, Tally), Failure> {
+    pub(super) async fn take(&self, sent: &Canaries) -> Result<(Facts, Tally), Failure> {
         let now = self.store.clock().await?;
         let workers = self.store.workers().await?.into_iter();
         let living: Vec<_> = workers.filter(|worker| is_alive(worker, now)).collect();
@@ -75,7 +64,8 @@ impl Look<'_> {
         self.open(&mut facts, &living_ids, now).await?;
         self.other_queues(&mut facts, &living).await?;
         self.strays(&mut facts).await?;
-        self.unread(&mut facts, now).await?;
+        // Last of all: what waits by now may explain what was found before.
+        facts.unread = self.unread(sent, now).await?;
         let tally = Tally::new(self.store, &facts).await?;
         Ok((facts, tally))
     }
@@ -135,6 +125,7 @@ impl Look<'_> {
         let records = self.store.dead_records(&filter).await?.into_iter();
         Ok(records
             .map(|record| Dead {
+                record: record.id,
                 task_id: record.task_id,
             })
             .collect())
@@ -205,54 +196,6 @@ impl Look<'_> {
             }
         }
     }
-
-    /// Last of all: what waits there by now may explain what was found before.
-    async fn unread(&self, facts: &mut Facts, now: DateTime<Utc>) -> Result<(), Failure> {
-        let canaries = self.store.canaries(CANARIES).await?;
-        let silence = SILENCE.max(self.canary_interval * 3);
-        let queues: [(_, Option<Seen>); 5] = [
-            (&self.names.tracking_queue, Some(|it| it.tracked_at)),
-            (&self.names.events_queue, Some(|it| it.event_at)),
-            (&self.names.unroutable_queue, Some(|it| it.unroutable_at)),
-            (&self.names.deaths_queue, None),
-            (&self.names.expired_queue, None),
-        ];
-        for (queue, seen) in queues {
-            let Some(depth) = self.transport.depth(queue).await? else {
-                continue;
-            };
-            let written = seen.and_then(|seen| last_written(&canaries, seen));
-            let unread = unread(&depth, written, now - silence);
-            facts
-                .unread
-                .extend(unread.map(|unread| (queue.to_string(), unread)));
-        }
-        Ok(())
-    }
-}
-
-/// When a canary came through some queue.
-type Seen = fn(&CanaryRow) -> Option<DateTime<Utc>>;
-
-/// When the last of these canaries was sent that came through, or the first one when none did. None: there is
-/// no canary.
-fn last_written(canaries: &[CanaryRow], seen: Seen) -> Option<DateTime<Utc>> {
-    let last = canaries.iter().find(|canary| seen(canary).is_some());
-    last.or(canaries.last()).map(|canary| canary.sent_at)
-}
-
-/// Whether the database lacks what a queue tells, of which a canary was `written` last.
-fn unread(
-    depth: &QueueDepth,
-    written: Option<DateTime<Utc>>,
-    silent_since: DateTime<Utc>,
-) -> Option<Unread> {
-    if depth.ready > ON_THEIR_WAY || depth.ready > 0 && depth.consumers == 0 {
-        return Some(Unread::Waits(depth.ready));
-    }
-    // Nobody who reads has nothing in hand.
-    let written = written.filter(|written| depth.consumers > 0 && *written < silent_since);
-    written.map(Unread::Held)
 }
 
 /// Messages of `queue` that these workers have and have said nothing of.
@@ -266,7 +209,3 @@ fn reads(worker: &WorkerRow, queue: &QueueName) -> bool {
     let queues: Vec<String> = serde_json::from_value(worker.queues.to_value()).unwrap_or_default();
     queues.iter().any(|name| name == queue.as_str())
 }
-
-#[cfg(test)]
-#[path = "look_tests.rs"]
-mod tests;

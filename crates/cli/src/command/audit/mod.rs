@@ -3,6 +3,7 @@
 mod balance;
 mod finding;
 mod look;
+mod reports;
 mod tally;
 mod verdict;
 
@@ -13,20 +14,21 @@ use crate::open;
 use crate::output::Output;
 use crate::text::plain;
 use balance::{Facts, has_stranger};
-use chrono::TimeDelta;
 use counterfoil_store::{SessionFilter, SessionRow};
 use counterfoil_toolbox::config::Needs;
 use finding::Finding;
 use look::Look;
+use reports::Canaries;
 use serde::Serialize;
 use std::time::Duration;
 use tally::Tally;
-use verdict::{Found, LOOKS};
+use verdict::{Found, settled};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct AuditArgs {
     /// How long after the first look a second one is taken when something does not balance: what is on its
-    /// way at that moment is no fault. Only what both looks find counts, and that reports are unread
+    /// way at that moment is no fault. Only what both looks find counts. 0s: one look, which names what is on its
+    /// way, too
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "3s")]
     wait: Duration,
 }
@@ -57,7 +59,6 @@ pub(crate) async fn run(
         transport: &*transport,
         names: &names,
         broker: &config.broker,
-        canary_interval: TimeDelta::from_std(config.sync.canary_interval).unwrap_or(TimeDelta::MAX),
     };
     let found = audited(&look, args.wait).await;
     let filter = SessionFilter {
@@ -73,18 +74,20 @@ pub(crate) async fn run(
 
 /// What does not balance, also at another look.
 async fn audited(look: &Look<'_>, wait: Duration) -> Result<(Facts, Tally, Vec<Finding>), Failure> {
-    let (mut facts, mut tally) = look.take().await?;
-    let mut before = None;
-    let mut found = Found::at(&facts);
-    for _ in 1..LOOKS {
-        if wait.is_zero() || !found.wants_another(before.as_ref()) {
-            break;
-        }
-        tokio::time::sleep(wait).await;
-        (facts, tally) = look.take().await?;
-        before = Some(std::mem::replace(&mut found, Found::at(&facts)));
+    let (mut facts, mut tally) = look.take(&Canaries::default()).await?;
+    let first = Found::at(&facts);
+    if wait.is_zero() {
+        return Ok((facts, tally, first.alone()));
     }
-    Ok((facts, tally, found.verdict(before.as_ref())))
+    let findings = settled(first, async || {
+        let canaries = look.send_canaries().await?;
+        tokio::time::sleep(wait).await;
+        look.wait_for(&canaries).await?;
+        (facts, tally) = look.take(&canaries).await?;
+        Ok::<_, Failure>(Found::at(&facts))
+    });
+    let findings = findings.await?;
+    Ok((facts, tally, findings))
 }
 
 fn tell(
@@ -124,7 +127,7 @@ fn tell(
         }
         for finding in findings {
             let subject = finding.task_id.as_ref().or(finding.service.as_ref());
-            let subject = subject.map_or(finding.kind.as_str(), String::as_str);
+            let subject = subject.map_or("", String::as_str);
             output.line(format_args!("{}: {}", plain(subject), plain(&finding.what)))?;
             output.line(format_args!("      {}", plain(&finding.remedy)))?;
         }

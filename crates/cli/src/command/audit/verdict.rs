@@ -4,7 +4,7 @@ use super::balance::{Facts, balance};
 use super::finding::{Finding, Kind};
 
 /// The most looks that are taken. The third is for a daemon that was behind at the first.
-pub(super) const LOOKS: usize = 3;
+const LOOKS: usize = 3;
 
 /// What was found at a look.
 #[derive(Debug)]
@@ -22,17 +22,24 @@ impl Found {
         }
     }
 
+    /// What counts where no other look is taken.
+    pub(super) fn alone(self) -> Vec<Finding> {
+        self.verdict(None)
+    }
+
     /// Whether another look may say more, after the one `before` it.
-    pub(super) fn wants_another(&self, before: Option<&Self>) -> bool {
+    fn wants_another(&self, before: Option<&Self>) -> bool {
         !self.findings.is_empty() && before.is_none_or(|before| self.is_read && !before.is_read)
     }
 
-    /// What counts of it: what the look `before` it found too, and that reports are unread.
-    pub(super) fn verdict(mut self, before: Option<&Self>) -> Vec<Finding> {
+    /// What counts of it: what the look `before` it found too, and that reports are unread where that matters.
+    fn verdict(mut self, before: Option<&Self>) -> Vec<Finding> {
         if let Some(before) = before {
-            self.findings.retain(|finding| {
-                finding.kind == Kind::Unread || before.findings.iter().any(|it| it.is_same(finding))
-            });
+            let was_found = |it: &Finding| before.findings.iter().any(|other| other.is_same(it));
+            let remains = |it: &Finding| it.kind != Kind::Unread && was_found(it);
+            let any_remains = self.findings.iter().any(remains);
+            let counts = |it: &Finding| was_found(it) || it.kind == Kind::Unread && any_remains;
+            self.findings.retain(counts);
         }
         if self.is_read && before.is_none_or(|before| before.is_read) {
             return self.findings;
@@ -40,6 +47,21 @@ impl Found {
         let findings = self.findings.into_iter();
         findings.map(Finding::while_unread).collect()
     }
+}
+
+/// What counts after the first look and as many others as it takes.
+pub(super) async fn settled<E>(
+    first: Found,
+    mut look: impl AsyncFnMut() -> Result<Found, E>,
+) -> Result<Vec<Finding>, E> {
+    let (mut before, mut found) = (None, first);
+    for _ in 1..LOOKS {
+        if !found.wants_another(before.as_ref()) {
+            break;
+        }
+        before = Some(std::mem::replace(&mut found, look().await?));
+    }
+    Ok(found.verdict(before.as_ref()))
 }
 
 #[cfg(test)]

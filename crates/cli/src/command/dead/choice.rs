@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 /// So many dead letters, the newest, are looked through for reasons that there are.
-const REASONS_OF: u32 = 1000;
+const REASONS_OF: u32 = 100;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Choice {
@@ -72,7 +72,7 @@ impl Choice {
         Ok(ids)
     }
 
-    /// Says so where nothing died for the reason that is asked for: it may be mistyped.
+    /// Says so where nothing lies there for the reason that is asked for: it may be mistyped.
     pub(super) async fn tell_if_no_reason(&self, store: &dyn Store) -> Result<(), Failure> {
         let Some(reason) = &self.reason else {
             return Ok(());
@@ -93,7 +93,7 @@ impl Choice {
                 false => format!("; reasons there are: {}", others.join(", ")),
             };
             eprintln!(
-                "nothing of {} died for {}{others}",
+                "no dead letter of {} has the reason {}{others}",
                 self.service,
                 short(reason)
             );

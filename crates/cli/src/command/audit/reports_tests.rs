@@ -37,7 +37,10 @@ fn a_queue_is_unread_while_many_wait_or_nobody_reads_or_what_was_read_is_not_wri
         Some(Unread::Waits(501))
     );
     assert_eq!(unread(&depth(1, 0), fresh, since), Some(Unread::Waits(1)));
-    assert_eq!(unread(&depth(0, 1), old, since), Some(Unread::Held(at(1))));
+    assert_eq!(
+        unread(&depth(0, 1), old, since),
+        Some(Unread::InHand(at(1)))
+    );
     assert_eq!(
         unread(&depth(0, 0), old, since),
         None,
@@ -48,4 +51,20 @@ fn a_queue_is_unread_while_many_wait_or_nobody_reads_or_what_was_read_is_not_wri
         None,
         "no daemon ever ran"
     );
+}
+
+#[test]
+fn canaries_are_through_when_each_of_them_was_seen() {
+    let rows = [canary(30, true), canary(20, false)];
+    let sent = |ids: &[u128]| Canaries(ids.iter().copied().map(Uuid::from_u128).collect());
+    let are_through = |ids: &[u128]| sent(ids).are_through(&rows, |it| it.tracked_at);
+    assert!(are_through(&[]) && are_through(&[30]));
+    assert!(!are_through(&[20]) && !are_through(&[30, 20]) && !are_through(&[30, 99]));
+}
+
+#[test]
+fn how_seldom_canaries_are_sent_is_told_by_those_that_were() {
+    let rows = [canary(100, true), canary(99, true), canary(39, true)];
+    assert_eq!(longest_gap(&rows), TimeDelta::seconds(60));
+    assert_eq!(longest_gap(&rows[..1]), TimeDelta::zero());
 }
