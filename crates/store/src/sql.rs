@@ -80,6 +80,7 @@ pub(crate) struct Statements {
     pub(crate) old_of_retention: &'static str,
     pub(crate) old_of_type: &'static str,
     pub(crate) old_sessions: &'static str,
+    pub(crate) open_sessions: &'static str,
     pub(crate) outbox_state: &'static str,
     pub(crate) overdue_sessions: &'static str,
     pub(crate) owners: &'static str,
@@ -153,8 +154,8 @@ macro_rules! statements {
             insert_event insert_log insert_marker insert_outbox insert_outbox_at insert_schedule
             insert_session insert_subtasks living_namesake lock_sessions log lost_tasks
             mark_published mark_sent marker_seen missing_tasks move_schedule next_due
-            old_of_retention old_of_type old_sessions outbox_state overdue_sessions owners parked probe
-            refuse_message refused_messages remove_old remove_sessions renew_leases result
+            old_of_retention old_of_type old_sessions open_sessions outbox_state overdue_sessions
+            owners parked probe refuse_message refused_messages remove_old remove_sessions renew_leases result
             retentions retries retry_refused schedules seen_of_sessions services session_states sessions
             sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends subtask_rows
             subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions

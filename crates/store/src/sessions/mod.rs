@@ -64,6 +64,9 @@ pub trait Sessions: Send + Sync {
     /// How many of a session's subtasks were never sent, as far as is known.
     async fn unsent_subtasks(&self, session: &SessionId) -> Result<i64, StoreError>;
 
+    /// How many sessions are open.
+    async fn open_sessions(&self) -> Result<i64, StoreError>;
+
     /// Open sessions that are aborted, the oldest first: at most so many, up to 10,000.
     async fn aborting_sessions(&self, limit: u32) -> Result<Vec<AbortingSession>, StoreError>;
 

@@ -266,6 +266,12 @@ macro_rules! implement_sessions {
                 Ok(count.first().map_or(0, |(count,)| *count))
             }
 
+            async fn open_sessions(&self) -> Result<i64, StoreError> {
+                let count = query_as::<_, (i64,)>(self.sql.open_sessions);
+                let count = self.all("count the sessions that are open", count).await?;
+                Ok(count.first().map_or(0, |(count,)| *count))
+            }
+
             async fn aborting_sessions(
                 &self,
                 limit: u32,

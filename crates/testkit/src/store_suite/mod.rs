@@ -121,6 +121,7 @@ macro_rules! store_suite {
             sessions::a_subtask_that_was_refused_and_runs_after_all_is_waited_for,
             sessions::a_retry_that_was_given_up_counts_whenever_it_is_heard_of,
             sessions::an_aborted_session_is_over_when_its_subtasks_are,
+            sessions::sessions_are_counted_until_they_are_over,
             sessions::subtasks_that_were_never_sent_are_counted,
             sessions::a_session_whose_finalizer_cannot_be_read_ends_and_tells_so,
             sessions::a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,

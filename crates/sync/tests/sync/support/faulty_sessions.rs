@@ -55,6 +55,9 @@ impl Sessions for FaultyStore {
         tokio::time::sleep(time).await;
         self.inner.unsent_subtasks(session).await
     }
+    async fn open_sessions(&self) -> Result<i64, StoreError> {
+        self.inner.open_sessions().await
+    }
     async fn aborting_sessions(&self, limit: u32) -> Result<Vec<AbortingSession>, StoreError> {
         self.inner.aborting_sessions(limit).await
     }

@@ -94,6 +94,24 @@ async fn abort(session: &Site<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Also while they are aborted and wait for their subtasks.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn sessions_are_counted_until_they_are_over(site: &StoreSite) -> anyhow::Result<()> {
+    let store = site.store();
+    ensure!(store.open_sessions().await? == 0);
+    let (first, second) = (Site::opened(site, 1).await?, Site::opened(site, 1).await?);
+    ensure!(store.open_sessions().await? == 2);
+    abort(&first).await?;
+    ensure!(store.open_sessions().await? == 2);
+    first.all(TaskState::Revoked).await?;
+    ensure!(store.open_sessions().await? == 1);
+    second.all(TaskState::Success).await?;
+    ensure!(store.open_sessions().await? == 0);
+    Ok(())
+}
+
 /// Of those that are open: whatever no tracking copy and no worker tells of. Of those that are over: whatever
 /// only the platform itself has ended.
 ///

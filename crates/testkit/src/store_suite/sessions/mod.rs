@@ -12,7 +12,8 @@ pub use ends::{
     a_time_out_that_was_left_in_the_middle_is_one,
     an_aborted_session_is_over_when_its_subtasks_are,
     old_sessions_are_found_by_how_long_those_of_their_finalizers_are_kept,
-    subtasks_of_an_open_session_cannot_be_deleted, subtasks_that_were_never_sent_are_counted,
+    sessions_are_counted_until_they_are_over, subtasks_of_an_open_session_cannot_be_deleted,
+    subtasks_that_were_never_sent_are_counted,
 };
 
 pub use orders::every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer;

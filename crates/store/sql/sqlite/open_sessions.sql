@@ -1,0 +1,2 @@
+-- How many sessions are not over.
+SELECT count(*) FROM session WHERE status IN ('ONGOING', 'ABORTING')
