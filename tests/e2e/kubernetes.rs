@@ -3,7 +3,7 @@
 
 use crate::secrets;
 use anyhow::Context as _;
-use counterfoil_toolbox::config::{Config, LoadOptions, Needs, Role};
+use counterfoil_toolbox::config::{Config, LoadOptions, LogFormat, Needs, Role};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -198,7 +198,7 @@ fn each_program_gets_a_whole_configuration_and_only_the_secrets_that_it_needs() 
         let config = configuration(file, role)?;
         assert_eq!(config.broker.urls.len(), 1, "{file}");
         assert_eq!(config.broker.services.len(), 3, "{file}");
-        assert!(config.telemetry.json_logs, "{file}");
+        assert_eq!(config.telemetry.log_format, LogFormat::Json, "{file}");
         assert_eq!(config.database.is_some(), role != Role::Worker, "{file}");
         let volumes = pod(file)?["volumes"].clone();
         let names = volumes

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 const TOOLBOX: &str = "counterfoil-toolbox";
 const WORKER: &str = "counterfoil-worker";
@@ -37,6 +38,10 @@ fn owners() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("lapin", vec![TOOLBOX]),
         ("deadpool", vec![TOOLBOX]),
+        ("metrics-exporter-prometheus", vec![TOOLBOX]),
+        ("opentelemetry", vec![TOOLBOX]),
+        ("opentelemetry_sdk", vec![TOOLBOX]),
+        ("tracing-opentelemetry", vec![TOOLBOX]),
         ("sqlx", vec![STORE, TESTKIT]),
         (
             "anyhow",
@@ -104,6 +109,23 @@ fn the_store_is_built_without_a_broker_library() -> anyhow::Result<()> {
     anyhow::ensure!(
         !toolbox.features.contains(&"amqp".to_owned()) && !toolbox.uses_default_features
     );
+    Ok(())
+}
+
+/// Whoever exports no traces does not pay for it.
+#[test]
+fn nothing_is_built_with_opentelemetry_unless_its_feature_is_asked_for() -> anyhow::Result<()> {
+    let tree = |features: &[&str]| {
+        let tree = Command::new(env!("CARGO"))
+            .args(["tree", "--workspace", "--prefix=none", "--offline"])
+            .args(features)
+            .output()?;
+        let said = String::from_utf8_lossy(&tree.stderr);
+        anyhow::ensure!(tree.status.success(), "{said}");
+        Ok(String::from_utf8(tree.stdout)?.contains("\nopentelemetry"))
+    };
+    assert!(!tree(&[])?);
+    assert!(tree(&["--features=abacus-worker/otlp"])?);
     Ok(())
 }
 

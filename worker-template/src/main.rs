@@ -2,7 +2,7 @@
 
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
 use counterfoil_toolbox::start::{self, StartError, prepare_queues};
-use counterfoil_toolbox::telemetry::init_logs_with;
+use counterfoil_toolbox::telemetry::{init_logs_with, prometheus};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_worker::{Level, Worker, task_log};
@@ -34,6 +34,10 @@ async fn run() -> Result<i32, StartError> {
     let settings = Settings::load(|name| std::env::var_os(name)).map_err(StartError::setup)?;
     let names = config.broker.names()?;
     let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
+
+    // Before the worker is built: what is made earlier is not counted.
+    let metrics = prometheus::serve(&*transport, config.worker.metrics_bind.as_deref()).await;
+    let _metrics = metrics.map_err(StartError::setup)?;
 
     let worker = Worker::builder(transport.clone(), names, config.worker.clone())
         .broker(&config.broker)

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = outcome.and(flushed);
     // A name server that does not answer must not hold up the end.
     runtime.shutdown_background();
+    counterfoil_toolbox::telemetry::end();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use std::sync::Arc;
 use tracing::level_filters::LevelFilter;
 
-/// Reads the configuration and sets up logs: warnings, unless `RUST_LOG` asks for more.
+/// Reads the configuration and sets up logs: warnings, unless `COUNTERFOIL_LOG` or `RUST_LOG` asks for more.
 pub(crate) fn config(global: &Global, needs: Needs) -> Result<Config, Failure> {
     config_with(global, needs, [], LevelFilter::WARN)
 }
@@ -36,7 +36,7 @@ pub(crate) fn load(global: &Global, needs: Needs) -> Result<Config, ConfigError>
     Config::load(options(global, needs))
 }
 
-/// Sets up logs: warnings, unless `RUST_LOG` asks for more.
+/// Sets up logs: warnings, unless `COUNTERFOIL_LOG` or `RUST_LOG` asks for more.
 pub(crate) fn logs(config: &Config) -> Result<(), Failure> {
     logs_from(config, LevelFilter::WARN)
 }

@@ -7,7 +7,7 @@ use clap::Parser;
 use counterfoil_demo::{Playground, register};
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
 use counterfoil_toolbox::start::{self, StartError, asked_to_stop, prepare_queues};
-use counterfoil_toolbox::telemetry::init_logs_with;
+use counterfoil_toolbox::telemetry::{init_logs_with, prometheus};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_worker::{Exit, Level, Worker, task_log};
@@ -36,6 +36,8 @@ async fn run() -> Result<i32, StartError> {
     init_logs_with(&config.telemetry, task_log(Level::INFO))?;
     let names = config.broker.names()?;
     let transport = AmqpTransport::new(&config.broker).map_err(StartError::setup)?;
+    let metrics = prometheus::serve(&*transport, config.worker.metrics_bind.as_deref()).await;
+    let _metrics = metrics.map_err(StartError::setup)?;
     let playground = Playground::from_env().map_err(StartError::setup)?;
     let builder =
         Worker::builder(transport.clone(), names, config.worker.clone()).broker(&config.broker);

@@ -154,7 +154,10 @@ impl Committer {
             let mut batch = Batch::new();
             batch.park(parked.clone());
             match self.persist(&batch, Slow::Again).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    gathered.count_parked();
+                    return Ok(());
+                }
                 Err(Denied::Unwritten(unwritten)) => return Err(unwritten),
                 Err(Denied::TooSlow) => {}
                 Err(Denied::BadData(error)) => {
@@ -176,7 +179,9 @@ impl Committer {
         let applied = self.insist(slow, || self.store.apply(batch)).await?;
         hit(Point::Committed).await;
         self.health.committed();
-        let elapsed_ms = started.elapsed().as_millis();
+        let elapsed = started.elapsed();
+        self.health.metrics().wrote_in(elapsed);
+        let elapsed_ms = elapsed.as_millis();
         tracing::debug!(?applied, elapsed_ms, "batch written");
         tell_of_sessions(&applied);
         Ok(())

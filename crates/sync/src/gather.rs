@@ -1,6 +1,7 @@
 //! A batch while it gathers: messages from all queues, read and merged, not yet written.
 
 use crate::feeds::{Appetite, Feed};
+use crate::metrics::Content;
 use crate::read::{Record, read};
 use crate::trust::{self, Known};
 use chrono::{DateTime, Utc};
@@ -39,6 +40,10 @@ pub(crate) struct Gathered {
     hopeless: Vec<usize>,
     bytes: usize,
     since: Option<Instant>,
+    /// What is in it, for those who count.
+    content: Content,
+    /// When its oldest event happened.
+    oldest_event: Option<DateTime<Utc>>,
     /// A message in it was returned before: its queue hands out nothing else until it is settled.
     urgent: bool,
 }
@@ -58,6 +63,8 @@ pub(crate) struct Tally {
     pub(crate) messages: usize,
     /// Those whose channel was gone: they come again, and change nothing then.
     pub(crate) stale: usize,
+    /// What was in it.
+    pub(crate) content: Content,
 }
 
 impl Gathered {
@@ -72,9 +79,14 @@ impl Gathered {
         self.bytes += delivery.content.body.len() + OVERHEAD;
         let mut records = Vec::new();
         read(feed, &mut delivery, names, &mut records);
+        if let Some(at) = Feed::ALL.iter().position(|of| *of == feed) {
+            self.content.messages[at] += 1;
+        }
         let place = self.deliveries.len();
         self.deliveries.push(delivery);
         for record in records {
+            self.content.parked += u64::from(record.parked().is_some());
+            self.content.deaths += u64::from(matches!(record, Record::Dead(_)));
             // Whether an event counts, and when a question was heard, is asked when the batch is written.
             if record.event().is_none() {
                 record.add_to(&mut self.batch);
@@ -99,8 +111,16 @@ impl Gathered {
                 continue;
             };
             let queue = item.feed.queue(names).as_str();
-            if let Some(parked) = trust::objection(event, queue, known, &self.batch) {
-                item.record = Record::Parked(Box::new(parked));
+            match trust::objection(event, queue, known, &self.batch) {
+                Some(parked) => {
+                    self.content.parked += 1;
+                    item.record = Record::Parked(Box::new(parked));
+                }
+                None => {
+                    self.content.events += 1;
+                    let at = self.oldest_event.unwrap_or(event.at).min(event.at);
+                    self.oldest_event = Some(at);
+                }
             }
             item.record.add_to(&mut self.batch);
         }
@@ -154,6 +174,11 @@ impl Gathered {
         Some(last.map_or(since, |last| since.max(last + rhythm.wait)))
     }
 
+    /// One more of it is parked.
+    pub(crate) fn count_parked(&mut self) {
+        self.content.parked += 1;
+    }
+
     /// Notes a delivery of which the database keeps nothing.
     pub(crate) fn give_up(&mut self, delivery: usize) {
         self.hopeless.push(delivery);
@@ -162,7 +187,15 @@ impl Gathered {
     /// Tells the broker that everything in it is durable.
     pub(crate) fn settle(self) -> Tally {
         self.tell_of_parked();
-        let mut tally = Tally::default();
+        let lag = self.oldest_event.map(|at| Utc::now() - at);
+        let mut tally = Tally {
+            content: Content {
+                // A clock that is behind that of a worker shows no time at all.
+                lag: lag.map(|lag| lag.to_std().unwrap_or_default()),
+                ..self.content
+            },
+            ..Tally::default()
+        };
         for (place, delivery) in self.deliveries.into_iter().enumerate() {
             let settled = if self.hopeless.contains(&place) {
                 // Where its queue dead-letters: the end of the line, but not lost.

@@ -76,7 +76,8 @@ impl Leader {
         let leading = Leading(Mutex::new(guard));
         let store = || Arc::clone(&self.store);
         let controls = Controls::new(&self.transport, self.names.clone(), store());
-        let rescuer = Rescuer::new(&self.transport, self.names.clone(), store());
+        let (names, health) = (self.names.clone(), Arc::clone(&self.health));
+        let rescuer = Rescuer::new(&self.transport, names, store(), health);
         let names = self.names.clone();
         let watchdog = Watchdog::new(&self.transport, names, store(), &self.settings);
         let names = self.names.clone();

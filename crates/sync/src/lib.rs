@@ -21,6 +21,7 @@ mod gather;
 pub mod health;
 mod leader;
 mod meaning;
+mod metrics;
 mod missing;
 mod pump;
 mod read;

@@ -7,10 +7,11 @@ use clap::Parser;
 use counterfoil_store::{Store, StoreOptions};
 use counterfoil_sync::{Daemon, SyncError};
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+use counterfoil_toolbox::ensure_big_stack;
 use counterfoil_toolbox::start::systemd::{starting, stopping};
+use counterfoil_toolbox::telemetry::{self, prometheus};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
-use counterfoil_toolbox::{ensure_big_stack, telemetry};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -58,7 +59,9 @@ fn main() -> ExitCode {
     if let Err(error) = stack {
         tracing::warn!(%error, "the stack stays small: a hostile header could end this process");
     }
-    match run(&config) {
+    let ended = run(&config);
+    telemetry::end();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the daemon cannot go on");
@@ -94,6 +97,10 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         statement_timeout: database.statement_timeout,
         ..StoreOptions::new("")
     };
+    if config.sync.health_bind.is_some() {
+        // Before the daemon is made: what it counts is heard from then on.
+        prometheus::install()?;
+    }
     let starting = starting("opening the database");
     let store = counterfoil_store::open(&options)
         .await

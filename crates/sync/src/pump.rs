@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 /// How long a stopping daemon tries to write what it holds; then the broker keeps it.
 const FLUSH: Duration = Duration::from_secs(10);
@@ -174,7 +175,9 @@ impl Shift<'_> {
         let gathered = std::mem::take(&mut self.gathered);
         let committer = self.committer.clone();
         self.last = Some(Instant::now());
-        let writing = tokio::spawn(async move { committer.write(gathered).await });
+        let span = tracing::debug_span!("batch.write", count = gathered.len());
+        let writing = async move { committer.write(gathered).await };
+        let writing = tokio::spawn(writing.instrument(span));
         self.writing = Some(AbortOnDropHandle::new(writing));
     }
 

@@ -1,6 +1,15 @@
-//! Logs: where they go, and the one list of names for their fields.
+//! Logs, traces and metrics: where they go, and the lists of their names.
 
-use crate::config::TelemetrySettings;
+pub mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
+pub mod trace;
+
+pub use trace::TraceContext;
+
+use crate::config::{LogFormat, TelemetrySettings};
 use std::io::IsTerminal;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
@@ -49,6 +58,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("elapsed_ms", "how long it took"),
     ("away", "how long something was away"),
     ("delay", "how long until the next try"),
+    ("otel", "what only OpenTelemetry reads: otel.kind"),
 ];
 
 /// Crates whose finest logs hold the frames that they send, and with them passwords.
@@ -58,25 +68,42 @@ const TALKATIVE: [&str; 3] = ["lapin", "amq_protocol", "sqlx"];
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
-    /// `RUST_LOG` cannot be read.
+    /// `COUNTERFOIL_LOG` or `RUST_LOG` cannot be read.
     #[error(
-        "RUST_LOG is not a filter of logs; write for example \"info\" or \"warn,counterfoil_sync=debug\""
+        "{variable} is not a filter of logs; write for example \"info\" or \"warn,counterfoil_sync=debug\""
     )]
-    Filter(#[source] tracing_subscriber::filter::ParseError),
+    Filter {
+        /// Which of them.
+        variable: &'static str,
+        /// What is wrong with it.
+        source: tracing_subscriber::filter::ParseError,
+    },
     /// Something else takes the logs of this process already.
     #[error("logs were set up twice")]
     Twice(#[source] tracing_subscriber::util::TryInitError),
+    /// Traces cannot be sent.
+    #[error("traces cannot be sent by OTLP")]
+    Otlp(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Traces are to be sent, by a program that cannot do it.
+    #[error(
+        "telemetry.otlp_endpoint is set, but this program was built without traces; take the setting out, or build it with the feature \"otlp\""
+    )]
+    NoOtlp,
 }
 
-/// Writes logs to standard error from now on: what `RUST_LOG` asks for, `info` when it is not set.
+/// Writes logs to standard error from now on: what `COUNTERFOIL_LOG` asks for, else `RUST_LOG`, else
+/// `info`. With feature `otlp`, spans are exported if the settings or `OTEL_EXPORTER_OTLP_ENDPOINT` say
+/// where to; then [`end`] belongs at the end of `main`.
 ///
 /// # Errors
-/// [`TelemetryError`] when `RUST_LOG` makes no sense, or logs are taken already.
+/// [`TelemetryError`] when a variable makes no sense, or logs are taken already.
 pub fn init_logs(settings: &TelemetrySettings) -> Result<(), TelemetryError> {
+    refuse_traces(settings)?;
     init_logs_from(settings, LevelFilter::INFO)
 }
 
-/// Like [`init_logs`], with another level for when `RUST_LOG` is not set.
+/// Like [`init_logs`], with another level for when no variable is set. For commands, which share settings with
+/// others: one that was built without traces goes without.
 ///
 /// # Errors
 /// See [`init_logs`].
@@ -87,7 +114,7 @@ pub fn init_logs_from(
     init(settings, default, Identity::new())
 }
 
-/// Like [`init_logs`], and gives all that is logged to `layer` too, whatever `RUST_LOG` says.
+/// Like [`init_logs`], and gives all that is logged to `layer` too, whatever those variables say.
 ///
 /// # Errors
 /// See [`init_logs`].
@@ -95,7 +122,15 @@ pub fn init_logs_with(
     settings: &TelemetrySettings,
     layer: impl Layer<Registry> + Send + Sync,
 ) -> Result<(), TelemetryError> {
+    refuse_traces(settings)?;
     init(settings, LevelFilter::INFO, layer)
+}
+
+/// Sends what is left of traces, within 5 s. [`start::main`](crate::start::main) does it by itself; it does nothing
+/// where none are exported.
+pub fn end() {
+    #[cfg(feature = "otlp")]
+    otlp::end();
 }
 
 fn init(
@@ -103,28 +138,69 @@ fn init(
     default: LevelFilter,
     layer: impl Layer<Registry> + Send + Sync,
 ) -> Result<(), TelemetryError> {
-    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
-    let filter = filter(&wanted, default)?;
+    let (variable, wanted) = wanted();
+    let filter = filter(variable, &wanted, default)?;
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = if settings.json_logs {
-        lines.json().flatten_event(true).boxed()
-    } else {
-        lines.with_ansi(std::io::stderr().is_terminal()).boxed()
+    let colours = std::io::stderr().is_terminal();
+    let lines = match settings.log_format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Text => lines.with_ansi(colours).boxed(),
+        LogFormat::Pretty => lines.pretty().with_ansi(colours).boxed(),
     };
+    let traces = traces(settings)?;
+    // Lines come last: around their filter, a layer without one has it asked anew for all that is not logged.
     tracing_subscriber::registry()
         .with(layer)
+        .with(traces)
         .with(lines.with_filter(filter).with_filter(filter_fn(is_safe)))
         .try_init()
         .map_err(TelemetryError::Twice)
 }
 
-/// What `RUST_LOG` asks for. lapin is heard only by those who name it: it reports as errors what
+#[cfg(feature = "otlp")]
+fn traces<S>(settings: &TelemetrySettings) -> Result<Option<impl Layer<S>>, TelemetryError>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+{
+    otlp::layer(settings.otlp_endpoint.as_deref())
+}
+
+#[cfg(not(feature = "otlp"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature, it can fail")]
+fn traces(_: &TelemetrySettings) -> Result<Identity, TelemetryError> {
+    Ok(Identity::new())
+}
+
+/// Nobody should look for traces in vain.
+fn refuse_traces(settings: &TelemetrySettings) -> Result<(), TelemetryError> {
+    match &settings.otlp_endpoint {
+        Some(_) if cfg!(not(feature = "otlp")) => Err(TelemetryError::NoOtlp),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is asked for, and by which variable.
+fn wanted() -> (&'static str, String) {
+    let set = |name| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+        Some((name, value?))
+    };
+    set("COUNTERFOIL_LOG")
+        .or_else(|| set("RUST_LOG"))
+        .unwrap_or_default()
+}
+
+/// The filter that `wanted` asks for. lapin is heard only by those who name it: it reports as errors what
 /// our own code asked for, handles, and reports where it matters.
-fn filter(wanted: &str, default: LevelFilter) -> Result<EnvFilter, TelemetryError> {
+fn filter(
+    variable: &'static str,
+    wanted: &str,
+    default: LevelFilter,
+) -> Result<EnvFilter, TelemetryError> {
     let filter = EnvFilter::builder()
         .with_default_directive(default.into())
         .parse(wanted)
-        .map_err(TelemetryError::Filter)?;
+        .map_err(|source| TelemetryError::Filter { variable, source })?;
     if wanted.contains("lapin") {
         return Ok(filter);
     }
@@ -138,11 +214,13 @@ fn is_safe(metadata: &Metadata<'_>) -> bool {
 }
 
 fn is_talkative(target: &str) -> bool {
-    TALKATIVE.iter().any(|name| {
-        target
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
-    })
+    TALKATIVE.iter().any(|name| is_of(target, name))
+}
+
+/// Whether a target belongs to a crate, or to one whose name begins like it.
+fn is_of(target: &str, name: &str) -> bool {
+    let rest = target.strip_prefix(name);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '_']))
 }
 
 #[cfg(test)]
@@ -162,11 +240,12 @@ mod tests {
 
     #[test]
     fn lapin_is_heard_only_by_those_who_name_it() {
-        let heard = |wanted| filter(wanted, LevelFilter::INFO).expect(wanted).to_string();
+        let of = |wanted| filter("RUST_LOG", wanted, LevelFilter::INFO);
+        let heard = |wanted| of(wanted).expect(wanted).to_string();
         assert!(heard("trace").contains("lapin=off"));
         assert!(heard("").contains("info"), "{}", heard(""));
         assert!(!heard("lapin=debug").contains("off"));
-        assert!(filter("a=b=c", LevelFilter::INFO).is_err());
+        assert!(of("a=b=c").is_err());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::shared::Shared;
 use counterfoil_toolbox::event::{LogLine, Progress};
 use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
 use counterfoil_toolbox::state::Lineage;
+use counterfoil_toolbox::telemetry::TraceContext;
 use counterfoil_toolbox::{Task, TaskId, TaskName};
 use opened::Opened;
 use serde::Serialize;
@@ -345,7 +346,14 @@ impl Context {
     }
 
     fn as_child(&self, options: SendOptions) -> SendOptions {
-        options.child_of(self.task_id().clone(), self.root_id().clone())
+        let child = options.child_of(self.task_id().clone(), self.root_id().clone());
+        child.parent_trace(self.trace())
+    }
+
+    /// The trace that this task came with: its children get it, unless they are sent in a span of their own.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        TraceContext::of_headers(&self.held.envelope.extra)
     }
 }
 

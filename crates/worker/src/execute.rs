@@ -7,6 +7,7 @@
 use crate::give_back::give_back_unread;
 use crate::held::{Held, Unusable};
 use crate::intake::take_in;
+use crate::metrics::Up;
 use crate::outcome::{Ended, Facts, decide};
 use crate::panic;
 use crate::registry::Registered;
@@ -67,6 +68,8 @@ pub(crate) struct Execution {
     pub(crate) ran_for: Option<Duration>,
     /// Since when this worker has had the message.
     pub(crate) since: Instant,
+    /// It counts as in hand.
+    _in_hand: Up,
 }
 
 /// An execution that is repeated.
@@ -93,6 +96,7 @@ impl Execution {
         Self {
             live: shared.reporter.open(&held),
             tally: Tally::of(&held),
+            _in_hand: shared.metrics.hold(),
             shared,
             held,
             again: None,

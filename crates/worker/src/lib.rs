@@ -80,6 +80,7 @@ mod handler;
 mod heartbeat;
 mod held;
 mod hung;
+mod metrics;
 mod panic;
 mod registry;
 mod shared;

@@ -83,6 +83,19 @@ impl Ended {
         )
     }
 
+    /// One word for how a handler failed that was started, for its span.
+    pub(crate) fn failed_how(&self) -> Option<&'static str> {
+        if matches!(self, Self::Panicked(_)) {
+            Some("panic")
+        } else if matches!(self, Self::TimedOut(_)) {
+            Some("time_limit")
+        } else if matches!(self, Self::Unwritable(_)) {
+            Some("result_invalid")
+        } else {
+            self.is_failure().then_some("error")
+        }
+    }
+
     /// Whether a handler was started and did not succeed.
     fn is_failure(&self) -> bool {
         match self {

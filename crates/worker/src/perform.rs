@@ -7,6 +7,7 @@
 use crate::dead::bury;
 use crate::execute::{Execution, Next, Retry};
 use crate::held::Held;
+use crate::metrics::OfType;
 use crate::outcome::Outcome;
 use crate::publish::Sent;
 use crate::retry::{Due, SHORTEST, Tally, later, send_copy};
@@ -32,6 +33,7 @@ impl Execution {
             self.release(Held::hand_back);
             return Next::Over;
         }
+        self.metrics().note(&outcome);
         match outcome {
             Outcome::Done(output) => {
                 let mut event = self.event(TaskState::Success);
@@ -57,6 +59,11 @@ impl Execution {
             Outcome::LetGo => self.release(Held::hand_back),
         }
         Next::Over
+    }
+
+    fn metrics(&self) -> &OfType {
+        let registered = self.shared.registry.get(&self.held.envelope.name);
+        registered.map_or(self.shared.metrics.unknown(), |task| &task.metrics)
     }
 
     /// Why a message that goes on with the task must not be sent: somebody else goes on with it, or will.

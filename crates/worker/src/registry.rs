@@ -3,6 +3,7 @@
 use crate::error::BuildFault;
 use crate::gate::Gate;
 use crate::handler::Handler;
+use crate::metrics::OfType;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::task::{Ack, TaskOptions};
 use counterfoil_toolbox::{Task, TaskName};
@@ -19,6 +20,7 @@ pub(crate) struct Registered {
     pub(crate) options: TaskOptions,
     /// Its limits on this worker, if it has any.
     pub(crate) gate: Option<Gate>,
+    pub(crate) metrics: OfType,
     schema: Value,
 }
 
@@ -26,6 +28,7 @@ impl Registered {
     pub(crate) fn new<T: Task>(name: TaskName, handler: impl Handler + 'static) -> Self {
         let options = T::options();
         Self {
+            metrics: OfType::new(name.as_str()),
             name,
             handler: Box::new(handler),
             gate: Gate::of(&options, Instant::now()),

@@ -16,6 +16,7 @@ use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::LogLine;
 use counterfoil_toolbox::message::{Envelope, Payload};
+use counterfoil_toolbox::telemetry::trace::{Part, failed, join};
 use futures::FutureExt;
 use futures::future::CatchUnwind;
 use std::future::Future;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// How long a handler that has lost its token may take to leave.
 const LEAVE: Duration = Duration::from_secs(1);
@@ -72,15 +73,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         soft.clone(),
         limit.map(|limit| Instant::now() + limit),
     );
-    let span = span_of(&context, || {
-        tracing::info_span!(
-            "task.run",
-            task_id = %held.envelope.id,
-            task_name = %held.envelope.name,
-            queue = %held.queue,
-            attempt = context.attempt(),
-        )
-    });
+    let span = span(held, &context);
     let lost = slot.token.as_ref().map(Token::lost);
     if lost.as_ref().is_some_and(CancellationToken::is_cancelled) {
         // Others may run by it by now: one handler more must not even begin.
@@ -95,10 +88,12 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         Err(note) => return (Ended::Panicked(note), None),
     };
     let (began, _counted) = (Instant::now(), shared.counts.begin());
+    let (now, _running) = (Utc::now(), shared.metrics.run());
+    task.metrics.started(held, executions, now);
     // What was taken over was told before.
     if held.lease().is_none() {
         let (state, reporter) = (TaskState::Started, &shared.reporter);
-        reporter.entered(live, executions, state, Utc::now());
+        reporter.entered(live, executions, state, now);
     }
     let mut running = AssertUnwindSafe(running).catch_unwind();
     let watched = Watched {
@@ -116,16 +111,23 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         called_off,
     );
     let ended = match lost {
-        None => watching.instrument(span).await,
+        None => watching.instrument(span.clone()).await,
         Some(lost) => {
             let watching = watching.instrument(span.clone());
             match lost.run_until_cancelled(watching).await {
                 Some(ended) => ended,
-                None => leave(&mut running, &cancelled).instrument(span).await,
+                None => {
+                    let leaving = leave(&mut running, &cancelled);
+                    leaving.instrument(span.clone()).await
+                }
             }
         }
     };
     let took = began.elapsed();
+    task.metrics.ran_for(took);
+    if let Some(how) = ended.failed_how() {
+        failed(&span, how);
+    }
     if let Some(limit) = limits
         .hard
         .filter(|limit| took > *limit + LATE && ended.is_by_handler())
@@ -144,6 +146,22 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         let_go(running);
     }
     (ended, Some(took))
+}
+
+/// The span of an execution, in the trace that its message came with.
+fn span(held: &Held, context: &Context) -> Span {
+    let span = span_of(context, || {
+        tracing::info_span!(
+            "task.run",
+            task_id = %held.envelope.id,
+            task_name = %held.envelope.name,
+            queue = %held.queue,
+            attempt = context.attempt(),
+            otel.kind = tracing::field::Empty,
+        )
+    });
+    join(&span, Part::Runs, || context.trace());
+    span
 }
 
 /// Says that a handler came to its end after its time limit, and that this stands: what it did is done.

@@ -6,6 +6,7 @@ use crate::guard::Guard;
 use crate::held::Held;
 use crate::hung::Hung;
 use crate::layer::HandlerService;
+use crate::metrics::Metrics;
 use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
 use crate::slots::Slots;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     /// Every execution.
     pub(crate) executions: TaskTracker,
     pub(crate) counts: Counts,
+    pub(crate) metrics: Metrics,
     pub(crate) hung: Hung,
     /// How the worker ends though nobody asked it to.
     pub(crate) ending: SetOnce<Exit>,

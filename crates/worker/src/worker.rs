@@ -9,6 +9,7 @@ use crate::guard::Guard;
 use crate::heartbeat::{Pulse, beat};
 use crate::hung::Hung;
 use crate::layer::HandlerService;
+use crate::metrics::Metrics;
 use crate::queues::{Declarations, first_lost};
 use crate::registry::Registry;
 use crate::report::{Reporter, send_batches};
@@ -25,6 +26,7 @@ use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::task::longest_run;
+use counterfoil_toolbox::telemetry::metrics;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{PublisherOptions, Transport, spawn_beside};
 use counterfoil_toolbox::{Priority, ServiceName};
@@ -180,6 +182,13 @@ impl Worker {
         let interval = self.settings.heartbeat;
         let queues = self.queues.clone();
         tracing::info!(worker = %self.id, ?queues, "worker starts");
+        if self.settings.metrics_bind.is_some() && !metrics::are_served() {
+            let missing = "telemetry::prometheus::serve";
+            tracing::warn!(
+                missing,
+                "worker.metrics_bind is set, and the program does not serve metrics"
+            );
+        }
         let events = self.transport.publisher(PublisherOptions::mandatory());
         // A thread that handlers block cannot watch them.
         let is_apart = Handle::current().id() != handlers.id();
@@ -258,6 +267,7 @@ impl Worker {
             began: Instant::now(),
             executions: TaskTracker::new(),
             counts: Counts::default(),
+            metrics: Metrics::new(self.settings.concurrency),
             hung: Hung::new(self.settings.concurrency),
             ending: SetOnce::new(),
             given_back: Mutex::default(),

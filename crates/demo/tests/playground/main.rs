@@ -3,6 +3,8 @@
 mod export;
 mod family;
 mod ledger;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod program;
 mod scenario;
 mod stage;

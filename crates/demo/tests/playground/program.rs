@@ -16,13 +16,13 @@ use tokio::process::{Child, Command};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program, in a folder of its own.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     folder: TempDir,
 }
 
 impl Program {
-    fn start(url: &str, env: &[(&str, &str)]) -> Result<Self> {
+    pub(crate) fn start(url: &str, env: &[(&str, &str)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_counterfoil-demo-worker"));
         let inherited = std::env::vars().map(|(name, _)| name);
@@ -42,7 +42,7 @@ impl Program {
     }
 
     /// Sends SIGTERM.
-    async fn ask_to_stop(&self) -> Result<()> {
+    pub(crate) async fn ask_to_stop(&self) -> Result<()> {
         let pid = self.child.id().context("it runs")?.to_string();
         let sent = Command::new("kill").args(["-TERM", &pid]).status().await?;
         anyhow::ensure!(sent.success(), "kill: {sent}");
@@ -50,7 +50,7 @@ impl Program {
     }
 
     /// Waits for its end: status and what it said.
-    async fn end(self) -> Result<(ExitStatus, String)> {
+    pub(crate) async fn end(self) -> Result<(ExitStatus, String)> {
         let output = self.child.wait_with_output();
         let output = tokio::time::timeout(patience(PATIENCE), output).await??;
         Ok((output.status, String::from_utf8(output.stderr)?))
@@ -72,7 +72,7 @@ impl Program {
 }
 
 /// A producer, once the program has made the queues.
-async fn producer(vhost: &Vhost) -> Result<Producer> {
+pub(crate) async fn producer(vhost: &Vhost) -> Result<Producer> {
     eventually("the queues", PATIENCE, async || {
         let queues = vhost.queues().await?;
         let mut wanted = ["demo", "export", "harvest", "platform.fifo"].iter();

@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`.
+//! `/healthz`, `/readyz`, and `/metrics` where they are recorded.
 
 use super::{Health, Report};
 use crate::error::SyncError;
@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use counterfoil_toolbox::telemetry::prometheus;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,11 +31,9 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, stop: Canc
     let app = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
-        .with_state(health);
-    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = serving.await {
-        tracing::error!(%error, "health checks ended");
-    }
+        .with_state(health)
+        .merge(prometheus::routes());
+    prometheus::answer(listener, app, stop).await;
 }
 
 /// Whether the process should live: its loop goes round, whatever broker and database do.

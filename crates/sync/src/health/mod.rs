@@ -8,6 +8,7 @@ pub use report::{CanaryReport, DatabaseReport, FeedReport, Report};
 
 use crate::feeds::Feed;
 use crate::gather::Tally;
+use crate::metrics::Metrics;
 use chrono::{DateTime, Utc};
 use counterfoil_store::{OutboxState, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
@@ -21,6 +22,9 @@ use tokio::time::Instant;
 /// Silence of the loop after which it is taken for stuck. A batch is read in milliseconds.
 const STUCK: Duration = Duration::from_secs(30);
 
+/// How long messages may be in hand, or a write may fail, before the database is behind by that.
+const LATE: Duration = Duration::from_secs(1);
+
 /// How often a wait shows that it goes on.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -28,6 +32,7 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Health {
     facts: Mutex<Facts>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -101,6 +106,7 @@ impl Health {
                 canary: Canary::Unknown,
                 outbox: None,
             }),
+            metrics: Metrics::new(),
         }
     }
 
@@ -148,6 +154,7 @@ impl Health {
     pub(crate) fn holds(&self, messages: usize, oldest: Option<Instant>) {
         let mut facts = self.facts();
         (facts.in_hand, facts.oldest) = (messages, oldest);
+        self.metrics.holds(messages);
     }
 
     /// A transaction was committed.
@@ -158,6 +165,7 @@ impl Health {
 
     /// A batch was acknowledged.
     pub(crate) fn settled(&self, tally: Tally) {
+        self.metrics.settled(&tally.content);
         let mut facts = self.facts();
         facts.messages += u64::try_from(tally.messages).unwrap_or(u64::MAX);
         facts.redelivered += u64::try_from(tally.stale).unwrap_or(u64::MAX);
@@ -188,12 +196,16 @@ impl Health {
 
     pub(crate) fn backlog(&self, feed: Feed, ready: u32) {
         self.facts().backlog.insert(feed.as_str(), ready);
+        self.metrics.backlog(feed, ready);
     }
 
     pub(crate) fn leads(&self, leads: bool) {
         let mut facts = self.facts();
         facts.leads = leads;
+        self.metrics.leads(leads);
         if !leads {
+            self.metrics.outbox(None);
+            self.metrics.sessions(0);
             facts.canary = Canary::Unknown;
             facts.outbox = None;
         }
@@ -201,10 +213,52 @@ impl Health {
 
     pub(crate) fn outbox(&self, state: OutboxState) {
         self.facts().outbox = Some(state);
+        self.metrics.outbox(Some(state));
+    }
+
+    /// So many are open. Whoever leads now tells of it, if that is another daemon.
+    pub(crate) fn sessions(&self, open: i64) {
+        let facts = self.facts();
+        if facts.leads {
+            self.metrics.sessions(open);
+        }
     }
 
     pub(crate) fn canary(&self, canary: Canary) {
+        if let Canary::Missed { .. } = canary {
+            self.metrics.canary_missed();
+        }
         self.facts().canary = canary;
+    }
+
+    /// What is counted beside.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether this daemon leads.
+    pub(crate) fn is_leading(&self) -> bool {
+        self.facts().leads
+    }
+
+    /// Sets what is measured now and then: whether it does its work, and how far it is behind.
+    pub(crate) fn measure(&self) {
+        let report = self.report();
+        self.metrics.ready(report.ready);
+        let waiting = report
+            .broker
+            .values()
+            .any(|feed| feed.waiting.unwrap_or(0) > 0);
+        let facts = self.facts();
+        // What a database that fails has got is not in hand any more, and nothing new comes.
+        let failing = facts.database.as_ref().map(|(since, _)| *since);
+        let since = facts.oldest.into_iter().chain(failing).min();
+        match since.map(|since| since.elapsed()) {
+            // What was in hand when the last batch was written may be older by its own word.
+            Some(here) if here > LATE => self.metrics.lags(Some(here)),
+            None if !waiting => self.metrics.lags(None),
+            Some(_) | None => {}
+        }
     }
 
     /// Whether the loop goes round: an answer to "should this process be restarted?".

@@ -43,6 +43,12 @@ pub(crate) async fn run(
                     health.backlog(feed, depth.ready);
                 }
             }
+            if health.is_leading()
+                && let Ok(open) = store.open_sessions().await
+            {
+                health.sessions(open);
+            }
+            health.measure();
         };
         if stop.run_until_cancelled(look).await.is_none() {
             return;

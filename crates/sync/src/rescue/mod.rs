@@ -12,6 +12,7 @@ mod sounding;
 pub(crate) use ended::Ended;
 pub(crate) use sounding::{SoundError, Sounding};
 
+use crate::health::Health;
 use crate::leader::Leading;
 use counterfoil_store::record::LostTask;
 use counterfoil_store::{Batch, Store, StoreError};
@@ -45,6 +46,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub(crate) struct Rescuer {
     names: Names,
     store: Arc<dyn Store>,
+    health: Arc<Health>,
     publisher: Publisher,
     sounding: Sounding,
     ended: Ended,
@@ -65,13 +67,19 @@ enum RescueError {
 }
 
 impl Rescuer {
-    pub(crate) fn new(transport: &Arc<dyn Transport>, names: Names, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(
+        transport: &Arc<dyn Transport>,
+        names: Names,
+        store: Arc<dyn Store>,
+        health: Arc<Health>,
+    ) -> Self {
         // What no queue takes must not be taken for sent.
         let publisher = transport.publisher(PublisherOptions::mandatory());
         Self {
             sounding: Sounding::new(names.clone(), Arc::clone(&store), publisher.clone()),
             names,
             store,
+            health,
             publisher,
             ended: Ended::default(),
             unmarked: Vec::new(),
@@ -200,6 +208,7 @@ impl Rescuer {
     async fn mark(&mut self) -> Result<(), StoreError> {
         if !self.unmarked.is_empty() {
             self.store.mark_rescued(&self.unmarked).await?;
+            self.health.metrics().rescued(self.unmarked.len());
             self.unmarked.clear();
         }
         Ok(())

@@ -12,6 +12,7 @@ mod doubles;
 mod events;
 mod health;
 mod hostile;
+mod metrics;
 mod mirror;
 mod missing;
 mod outages;

@@ -31,6 +31,6 @@ pub use load::{Config, LoadOptions};
 pub use role::{Needs, Profile, Role};
 pub use secret::redact_url;
 pub use sections::{
-    BreakerSettings, BrokerSettings, DatabaseSettings, Declaring, QueueOverride, SyncSettings,
-    TelemetrySettings, WorkerSettings,
+    BreakerSettings, BrokerSettings, DatabaseSettings, Declaring, LogFormat, QueueOverride,
+    SyncSettings, TelemetrySettings, WorkerSettings,
 };

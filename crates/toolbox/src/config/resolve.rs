@@ -5,8 +5,8 @@ use super::read::Section;
 use super::role::{Needs, Profile};
 use super::secret::database_fault;
 use super::sections::{
-    BreakerSettings, BrokerSettings, DatabaseSettings, Declaring, QueueOverride, SyncSettings,
-    TelemetrySettings, WorkerSettings,
+    BreakerSettings, BrokerSettings, DatabaseSettings, Declaring, LogFormat, QueueOverride,
+    SyncSettings, TelemetrySettings, WorkerSettings,
 };
 use crate::names::ServiceName;
 use crate::retention::{BadPattern, RetentionRules};
@@ -166,6 +166,7 @@ pub(super) fn worker(mut s: Section<'_>) -> WorkerSettings {
             .unwrap_or(default.max_result_bytes),
         heartbeat: s.duration("heartbeat", SECOND).unwrap_or(default.heartbeat),
         lease: s.duration("lease", SECOND).unwrap_or(default.lease),
+        metrics_bind: s.text("metrics_bind"),
     };
     s.finish();
     settings
@@ -238,9 +239,15 @@ fn retention(s: Section<'_>) -> RetentionRules {
 }
 
 pub(super) fn telemetry(mut s: Section<'_>) -> TelemetrySettings {
-    let json = s.one_of("log_format", &[("text", false), ("json", true)]);
+    let formats = [
+        ("text", LogFormat::Text),
+        ("pretty", LogFormat::Pretty),
+        ("json", LogFormat::Json),
+    ];
+    let settings = TelemetrySettings {
+        log_format: s.one_of("log_format", &formats).unwrap_or_default(),
+        otlp_endpoint: s.text("otlp_endpoint"),
+    };
     s.finish();
-    TelemetrySettings {
-        json_logs: json.unwrap_or_default(),
-    }
+    settings
 }

@@ -221,6 +221,10 @@ pub struct WorkerSettings {
     /// [early](crate::task::Ack::Early) is begun elsewhere: at least three times `heartbeat`, at
     /// least 3 s, at most an hour. Default: 60 s.
     pub lease: Duration,
+    /// Where the worker serves its metrics at `/metrics`, `host:port`; its `main` has to
+    /// serve them (`telemetry::prometheus::serve` of the toolbox). Each worker of a
+    /// machine needs one of its own. `None`: nowhere.
+    pub metrics_bind: Option<String>,
 }
 
 impl Default for WorkerSettings {
@@ -235,6 +239,7 @@ impl Default for WorkerSettings {
             max_result_bytes: 1024 * 1024,
             heartbeat: Duration::from_secs(10),
             lease: Duration::from_secs(60),
+            metrics_bind: None,
         }
     }
 }
@@ -277,7 +282,8 @@ pub struct SyncSettings {
     /// Most messages that may wait in the tracking queue, or in the queue of events, while `/readyz`
     /// calls the daemon ready. Default: 100,000, some ten to thirty seconds of work.
     pub ready_backlog: u32,
-    /// Where `/healthz` and `/readyz` answer, `host:port`. `None`: nowhere.
+    /// Where `/healthz`, `/readyz` and, in `counterfoil-sync`, `/metrics` answer, `host:port`. `None`:
+    /// nowhere.
     pub health_bind: Option<String>,
 }
 
@@ -303,9 +309,25 @@ impl Default for SyncSettings {
     }
 }
 
-/// Logs. `[telemetry]`
+/// Logs and traces. `[telemetry]`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TelemetrySettings {
-    /// One JSON object per line instead of text for people. Default: no.
-    pub json_logs: bool,
+    /// How lines of the log look. Default: [`LogFormat::Text`].
+    pub log_format: LogFormat,
+    /// Collector that traces are sent to, over HTTP: `http://127.0.0.1:4318`. Only programs that were built
+    /// with feature `otlp` can; variables of OpenTelemetry's, such as `OTEL_EXPORTER_OTLP_ENDPOINT`, go
+    /// before it. `None`: no traces, unless those say so.
+    pub otlp_endpoint: Option<String>,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// A line of text for each.
+    #[default]
+    Text,
+    /// Several lines for each, for people who look on.
+    Pretty,
+    /// A JSON object on a line for each.
+    Json,
 }

@@ -1,6 +1,7 @@
 //! How a producer comes to be. None of it needs the broker.
 
 use super::guard::{Guard, WhileOpen};
+use super::metrics::Metrics;
 use super::replies::Replies;
 use super::send::{Inner, Producer};
 use crate::config::BreakerSettings;
@@ -77,6 +78,7 @@ impl ProducerBuilder {
                 transport: self.transport,
                 publisher,
                 guard,
+                metrics: Metrics::new(),
                 _listener: AbortOnDropHandle::new(listener),
                 reporter: OnceLock::new(),
                 names: self.names,

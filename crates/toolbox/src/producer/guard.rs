@@ -2,6 +2,7 @@
 
 use super::availability::{Availability, Trouble};
 use super::error::SendError;
+use super::metrics::BreakerMetrics;
 use super::permit::Permit;
 use crate::breaker::{Breaker, Ticket};
 use crate::config::BreakerSettings;
@@ -40,6 +41,7 @@ struct Watched {
     breaker: Breaker,
     /// `None`: the breaker is closed.
     outage: Option<Outage>,
+    metrics: BreakerMetrics,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +66,7 @@ impl Guard {
             watched: Mutex::new(Watched {
                 breaker,
                 outage: None,
+                metrics: BreakerMetrics::new(),
             }),
             while_open,
             availability: watch::Sender::new(Availability::Available),
@@ -151,6 +154,7 @@ impl Guard {
             since: known.map_or_else(Utc::now, |outage| outage.since),
             reason: why(),
         });
+        watched.metrics.opened();
         self.announce(&watched);
         if opened && self.while_open == WhileOpen::Refuse {
             self.publisher.withdraw();
@@ -162,6 +166,7 @@ impl Guard {
         let mut watched = self.watched();
         tell(&mut watched.breaker);
         if watched.breaker.is_closed() && watched.outage.take().is_some() {
+            watched.metrics.closed();
             self.announce(&watched);
         }
     }

@@ -21,6 +21,7 @@ mod builder;
 mod draft;
 mod error;
 mod guard;
+mod metrics;
 mod options;
 #[cfg(test)]
 mod outage_tests;

@@ -5,6 +5,7 @@ use crate::ids::{SessionId, TaskId};
 use crate::message::{Envelope, TimeLimits};
 use crate::priority::Priority;
 use crate::task::Task;
+use crate::telemetry::TraceContext;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub struct SendOptions {
     pub(crate) related: Option<(String, String)>,
     pub(crate) identifier: Option<String>,
     pub(crate) is_result: bool,
+    pub(crate) trace: Option<TraceContext>,
+    pub(crate) inherited_trace: Option<TraceContext>,
 }
 
 impl SendOptions {
@@ -159,6 +162,34 @@ impl SendOptions {
         self
     }
 
+    /// The trace that the task is part of, as its message says it. Default: that of the current span, when
+    /// traces are exported (feature `otlp`); else that of the parent.
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// The trace of the parent, for where no span is current. A worker's context does this by itself.
+    pub fn parent_trace(mut self, trace: Option<TraceContext>) -> Self {
+        self.inherited_trace = trace;
+        self
+    }
+
+    /// What a span of the sender belongs to, if that is not the current span.
+    pub(super) fn remote_trace(&self) -> Option<TraceContext> {
+        let inherited = || match TraceContext::current() {
+            Some(_) => None,
+            None => self.inherited_trace.clone(),
+        };
+        self.trace.clone().or_else(inherited)
+    }
+
+    /// What the message says.
+    pub(crate) fn trace_of_message(&self) -> Option<TraceContext> {
+        let said = self.trace.clone().or_else(TraceContext::current);
+        said.or_else(|| self.inherited_trace.clone())
+    }
+
     /// What of it does not follow from a place or a time: an execution that is repeated says the same again.
     pub(crate) fn lasting(&self) -> Value {
         // Whole, so that a new option has to be thought of here.
@@ -178,6 +209,8 @@ impl SendOptions {
             related,
             identifier,
             is_result,
+            trace: _,
+            inherited_trace: _,
         } = self;
         json!([
             unique_for,
@@ -233,6 +266,9 @@ impl SendOptions {
     /// Writes what was said into the envelope.
     pub(crate) fn fill(self, envelope: &mut Envelope, now: DateTime<Utc>) {
         envelope.eta = self.due(now);
+        if let Some(trace) = self.trace_of_message() {
+            trace.write_to(&mut envelope.extra);
+        }
         envelope.expires = self.expires;
         envelope.time_limits = self.time_limits;
         envelope.max_retries = self.max_retries;

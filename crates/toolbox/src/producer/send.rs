@@ -5,6 +5,7 @@ use super::builder::ProducerBuilder;
 use super::draft::Draft;
 use super::error::SendError;
 use super::guard::Guard;
+use super::metrics::Metrics;
 use super::options::SendOptions;
 use super::replies::{Replies, Waiting};
 use super::result::{RawHandle, TaskHandle};
@@ -13,6 +14,7 @@ use crate::delay::delayed_key;
 use crate::ids::TaskId;
 use crate::names::TaskName;
 use crate::task::Task;
+use crate::telemetry::trace::{self, Part};
 use crate::topology::{DelayLevels, Names};
 use crate::transport::{DeclareError, Publication, PublishError, Publisher, Transport};
 use chrono::Utc;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument as _, Span};
 
 /// Sends of one call to [`Producer::send_all`] that are under way at a time.
 pub(super) const UNDER_WAY: usize = 1000;
@@ -77,6 +80,7 @@ pub(super) struct Inner {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) publisher: Publisher,
     pub(super) guard: Arc<Guard>,
+    pub(super) metrics: Metrics,
     pub(super) _listener: AbortOnDropHandle<()>,
     /// For what the producer itself says of a task; opened when it first has to.
     pub(super) reporter: OnceLock<Publisher>,
@@ -173,10 +177,11 @@ impl Producer {
             let raw = RawTask::of(&task)?;
             let known = lock(trouble).clone();
             if let Some(source) = known {
-                return Err(SendError::Refused {
-                    task: raw.name,
-                    source,
-                });
+                let began = Instant::now();
+                let task = raw.name;
+                let refused = SendError::Refused { task, source };
+                self.inner.metrics.failed(&refused, began);
+                return Err(refused);
             }
             let sent = match self.begin(raw, options.clone()).await {
                 Ok(sending) => sending.confirmed().await,
@@ -219,7 +224,22 @@ impl Producer {
     /// # Cancel safety
     /// Cancelled, the task is not sent.
     pub async fn begin(&self, task: RawTask, options: SendOptions) -> Result<Sending, SendError> {
-        let deadline = Instant::now() + self.inner.publisher.confirm_timeout() * TIMEOUTS;
+        let began = Instant::now();
+        let span = span_of(&task.name);
+        trace::join(&span, Part::Sends, || options.remote_trace());
+        let beginning = self.hand_over(task, options, began, span.clone());
+        let begun = beginning.instrument(span.clone()).await;
+        begun.inspect_err(|error| trace::failed(&span, self.inner.metrics.failed(error, began)))
+    }
+
+    async fn hand_over(
+        &self,
+        task: RawTask,
+        options: SendOptions,
+        began: Instant,
+        span: Span,
+    ) -> Result<Sending, SendError> {
+        let deadline = began + self.inner.publisher.confirm_timeout() * TIMEOUTS;
         let mut permit = self.inner.guard.admit(&task.name)?;
         let name = task.name.clone();
         let prepared = tokio::select! {
@@ -258,6 +278,8 @@ impl Producer {
             publication,
             confirm,
             waiting,
+            began,
+            span,
         })
     }
 
@@ -319,6 +341,11 @@ impl Producer {
     pub fn names(&self) -> &Names {
         &self.inner.names
     }
+}
+
+/// Only for those who export traces, or ask for finer logs: others pay nothing for it.
+fn span_of(task: &TaskName) -> Span {
+    tracing::debug_span!("task.send", task_name = %task, otel.kind = tracing::field::Empty)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

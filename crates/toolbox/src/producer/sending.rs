@@ -13,12 +13,14 @@ use crate::message::{Content, sent_at};
 use crate::names::TaskName;
 use crate::sent::sending_id;
 use crate::state::{Lineage, TaskState};
+use crate::telemetry::trace::failed;
 use crate::topology::names::event_key;
 use crate::transport::{Confirm, Publication, PublishError, PublisherOptions};
 use chrono::Utc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 /// How often a task is offered to a queue that is full.
 const OFFERS: u32 = 5;
@@ -39,6 +41,9 @@ pub struct Sending {
     /// When trying again ends.
     pub(super) deadline: Instant,
     pub(super) waiting: Option<Waiting>,
+    /// When its sender began.
+    pub(super) began: Instant,
+    pub(super) span: Span,
 }
 
 impl Sending {
@@ -58,7 +63,17 @@ impl Sending {
     ///
     /// # Cancel safety
     /// Cancelled, the task may still be sent.
-    pub async fn confirmed(mut self) -> Result<RawHandle, SendError> {
+    pub async fn confirmed(self) -> Result<RawHandle, SendError> {
+        let (producer, began, span) = (self.producer.clone(), self.began, self.span.clone());
+        let ended = self.until_confirmed().instrument(span.clone()).await;
+        match &ended {
+            Ok(_) => producer.metrics.confirmed(began),
+            Err(error) => failed(&span, producer.metrics.failed(error, began)),
+        }
+        ended
+    }
+
+    async fn until_confirmed(mut self) -> Result<RawHandle, SendError> {
         let mut outcome = (&mut self.confirm).await;
         let backoff = Backoff::reconnect(Duration::from_secs(1));
         let (mut tries, mut nacks, mut doubtful) = (1, 0, false);

@@ -10,6 +10,7 @@ use crate::ids::{SessionId, TaskId};
 use crate::names::TaskName;
 use crate::producer::{RawTask, SendError, SendOptions};
 use crate::task::Task;
+use crate::telemetry::TraceContext;
 use serde_json::value::RawValue;
 use std::time::Duration;
 
@@ -190,6 +191,16 @@ impl Session {
         self
     }
 
+    /// Makes all of it part of a trace, for where no span is current. A worker's context does this by itself.
+    pub fn parent_trace(mut self, trace: Option<&TraceContext>) -> Self {
+        for part in &mut self.parts {
+            let options = std::mem::take(&mut part.options);
+            part.options = options.parent_trace(trace.cloned());
+        }
+        self.finalizer_options = self.finalizer_options.parent_trace(trace.cloned());
+        self
+    }
+
     /// What tells the platform of it: for those who send messages themselves.
     ///
     /// # Errors
@@ -239,6 +250,7 @@ fn finalizer(
         })
     };
     let ms = |time: Option<Duration>| Some(u64::try_from(time?.as_millis()).unwrap_or(u64::MAX));
+    let trace = options.trace_of_message();
     let (parent_id, root_id) = options.parent.unzip();
     Ok(Finalizer {
         args: json(task.args)?,
@@ -258,6 +270,8 @@ fn finalizer(
             .related
             .map(|(kind, id)| format!("{kind}:{id}").into()),
         identifier: options.identifier.map(Into::into),
+        traceparent: trace.as_ref().map(|trace| trace.traceparent().into()),
+        tracestate: trace.and_then(|trace| trace.tracestate().map(Into::into)),
     })
 }
 

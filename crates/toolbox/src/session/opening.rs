@@ -12,6 +12,7 @@ use crate::message::{Content, Envelope, TimeLimits, encode};
 use crate::names::{RoutingKey, TaskName};
 use crate::priority::Priority;
 use crate::retention::within_limits;
+use crate::telemetry::TraceContext;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, HashSet};
@@ -100,6 +101,12 @@ pub struct Finalizer {
     /// Name among the living tasks of its type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<Box<str>>,
+    /// Headers of the [trace](crate::telemetry::TraceContext) that the session was opened in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Box<str>>,
+    /// See `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<Box<str>>,
 }
 
 /// Why a message opens no session.
@@ -202,6 +209,11 @@ impl Finalizer {
         envelope.creator_id.clone_from(&self.creator);
         envelope.related.clone_from(&self.related);
         envelope.identifier.clone_from(&self.identifier);
+        let trace = self.traceparent.as_deref();
+        let trace = trace.and_then(|parent| TraceContext::new(parent, self.tracestate.as_deref()));
+        if let Some(trace) = trace {
+            trace.write_to(&mut envelope.extra);
+        }
         let content = encode(&envelope, self.args.get(), &self.kwargs_with(summary));
         (self.priority.route(&self.task), content)
     }

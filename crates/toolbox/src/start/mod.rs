@@ -9,7 +9,7 @@ pub use queues::prepare_queues;
 use crate::big_stack::ensure_big_stack;
 use crate::config::ConfigError;
 use crate::error::ErrorChain;
-use crate::telemetry::TelemetryError;
+use crate::telemetry::{self, TelemetryError};
 use crate::text::InvalidText;
 use crate::transport::TransportError;
 use std::future::Future;
@@ -24,7 +24,7 @@ pub enum StartError {
     /// The configuration is wrong or incomplete.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// `RUST_LOG` makes no sense.
+    /// Logs or traces cannot be set up.
     #[error(transparent)]
     Logs(#[from] TelemetryError),
     /// A configured name is not allowed.
@@ -87,6 +87,7 @@ where
         runtime.shutdown_background();
         ended
     });
+    telemetry::end();
     std::process::exit(ended.unwrap_or_else(|error| {
         eprintln!("error: {}", ErrorChain(&error));
         error.code()

@@ -88,7 +88,8 @@ impl Context {
         let claim = claim.ok_or_else(|| SessionError::EqualContent {
             action: session.action().into(),
         })?;
-        let mut session = session.child_of(opener, self.root_id());
+        let session = session.child_of(opener, self.root_id());
+        let mut session = session.parent_trace(self.trace().as_ref());
         for nth in 0.. {
             session = session.opened_by(opener, run, nth);
             match self.resume(&session).await? {

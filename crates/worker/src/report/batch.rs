@@ -1,6 +1,7 @@
 //! Batches of events, written as JSON while they gather.
 
 use crate::held::Held;
+use crate::metrics::{Unsent, Up};
 use counterfoil_toolbox::event::Event;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,11 +27,14 @@ pub(super) struct Batch {
     pub(super) finished: Vec<Arc<Held>>,
     /// All that was noted until then is in it, or in batches before it.
     pub(super) covers: Option<Instant>,
+    /// Its events count as not sent.
+    pub(super) unsent: Up,
 }
 
 impl Batch {
-    fn new(service: &Arc<str>) -> Self {
+    fn new(service: &Arc<str>, unsent: Up) -> Self {
         Self {
+            unsent,
             service: service.clone(),
             json: Vec::with_capacity(FIRST_BYTES),
             events: 0,
@@ -50,6 +54,7 @@ impl Batch {
             return None;
         }
         self.events += 1;
+        self.unsent.add();
         Some(self.json.len() - start)
     }
 
@@ -61,9 +66,19 @@ impl Batch {
 }
 
 /// Batches that wait to be sent, in order. The last of each service takes its next event.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batches {
     waiting: VecDeque<Batch>,
+    unsent: Unsent,
+}
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            unsent: Unsent::new(),
+        }
+    }
 }
 
 impl Batches {
@@ -115,7 +130,8 @@ impl Batches {
         {
             return (&mut self.waiting[at], bytes);
         }
-        self.waiting.push_back(Batch::new(service));
+        self.waiting
+            .push_back(Batch::new(service, self.unsent.hold(0)));
         let batch = self.waiting.back_mut().expect("pushed just now");
         let bytes = batch.write(event).expect("the first event always fits");
         (batch, bytes)

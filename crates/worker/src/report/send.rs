@@ -9,6 +9,7 @@ use super::apart::{Single, one_by_one, tell_instead};
 use super::batch::Batch;
 use crate::exit::Exit;
 use crate::held::Held;
+use crate::metrics::{Unsent, Up};
 use crate::publish::{Refused, Sent, until_answered};
 use crate::shared::Shared;
 use counterfoil_toolbox::failpoint::{Point, hit};
@@ -33,6 +34,8 @@ struct Parcel {
     service: Arc<str>,
     publication: Arc<Publication>,
     finished: Vec<Arc<Held>>,
+    /// Its events count as not sent.
+    _unsent: Up,
 }
 
 /// A service whose events the broker does not take.
@@ -49,6 +52,7 @@ struct Outbox<'a> {
     publisher: &'a Publisher,
     /// What is sent before anything else: what was refused, and what was taken apart.
     first: VecDeque<Parcel>,
+    unsent: Unsent,
     /// At most one per service.
     refusals: Vec<Refusal>,
     /// What is told of tasks whose own last event cannot be sent.
@@ -63,6 +67,7 @@ pub(crate) async fn send_batches(shared: &Arc<Shared>, publisher: &Publisher) {
         shared,
         publisher,
         first: VecDeque::new(),
+        unsent: Unsent::new(),
         refusals: Vec::new(),
         telling: JoinSet::new(),
     };
@@ -113,14 +118,20 @@ impl Outbox<'_> {
                 batch = self.shared.reporter.next(stays, before) => {
                     let mut batch = batch?;
                     let body = batch.take_body();
-                    let Batch { service, finished, .. } = batch;
-                    return Some(self.parcel(service, body, finished));
+                    let Batch { service, finished, unsent, .. } = batch;
+                    return Some(self.parcel(service, body, finished, unsent));
                 }
             }
         }
     }
 
-    fn parcel(&self, service: Arc<str>, body: Vec<u8>, finished: Vec<Arc<Held>>) -> Parcel {
+    fn parcel(
+        &self,
+        service: Arc<str>,
+        body: Vec<u8>,
+        finished: Vec<Arc<Held>>,
+        unsent: Up,
+    ) -> Parcel {
         let mut content = Content::json(body);
         content.properties.message_id = Some(Uuid::now_v7().to_string().into());
         let publication = Publication {
@@ -132,6 +143,7 @@ impl Outbox<'_> {
             service,
             publication: Arc::new(publication),
             finished,
+            _unsent: unsent,
         }
     }
 
@@ -197,7 +209,8 @@ impl Outbox<'_> {
         }
         for Single { json, finished } in singles {
             let body = format!("[{json}]").into_bytes();
-            let parcel = self.parcel(parcel.service.clone(), body, finished);
+            let (service, unsent) = (parcel.service.clone(), self.unsent.hold(1));
+            let parcel = self.parcel(service, body, finished, unsent);
             self.first.push_back(parcel);
         }
     }

@@ -11,6 +11,7 @@ mod running;
 
 mod checkpoints;
 mod limits;
+mod metrics;
 mod retries;
 mod time;
 
@@ -22,6 +23,7 @@ mod reconnecting;
 mod refusals;
 mod reports;
 mod task_log;
+mod traces;
 
 mod control;
 mod control_of_workers;

@@ -45,6 +45,8 @@ pub(super) fn opening(subtasks: usize) -> Opening {
             creator: Some("ana".into()),
             related: Some("project:17".into()),
             identifier: None,
+            traceparent: None,
+            tracestate: None,
         },
         subtasks: (0..subtasks)
             .map(|_| Subtask {
