@@ -1,6 +1,7 @@
 //! A real Celery producer and a real Celery worker, unmodified but for their settings.
 
 mod guide;
+mod traces;
 mod worker;
 
 use crate::platform::{self, PATIENCE, Platform, wait_for_state};
