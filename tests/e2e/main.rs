@@ -26,5 +26,6 @@ mod secrets;
 mod sessions;
 mod setup;
 mod systemd;
+mod telemetry;
 mod tokens;
 mod workspace;

@@ -16,7 +16,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A platform on the servers of all tests, and where it is.
-async fn platform() -> anyhow::Result<(Vhost, Database, Platform)> {
+pub(crate) async fn platform() -> anyhow::Result<(Vhost, Database, Platform)> {
     let (vhost, database) = (
         Broker::shared().await?.vhost().await?,
         Database::fresh().await?,
