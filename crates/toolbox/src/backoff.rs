@@ -42,7 +42,8 @@ impl Backoff {
         }
     }
 
-    /// Waits between tries to reach a server: jittered, from 100 ms up to `cap`.
+    /// Waits between tries to reach a server: by chance up to 200 ms before the first, up to twice as long before
+    /// each one after that, and up to `cap`.
     #[must_use]
     pub const fn reconnect(cap: Duration) -> Self {
         Self {

@@ -58,7 +58,7 @@ impl Delivery {
         self.untold = None;
     }
 
-    /// Splits the delivery into its content and what settles it.
+    /// What settles it.
     pub(crate) fn receipt(&self) -> &Receipt {
         &self.receipt
     }

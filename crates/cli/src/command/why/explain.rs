@@ -1,8 +1,9 @@
 //! From facts to plain words, and what to do: pure.
 
 use super::explanation::Explanation;
-use super::facts::{Facts, QueueState};
+use super::facts::{DeadFact, Facts, QueueState};
 use super::gone;
+use super::waiting::{tokens, waiting};
 use crate::when::shown;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::TaskRow;
@@ -40,7 +41,7 @@ pub(super) fn explain(facts: &Facts) -> Explanation {
 /// For an id that nobody has heard of.
 pub(super) fn unknown(id: &str, lag: &super::facts::Lag) -> Explanation {
     let explanation = Explanation::new("unknown", format!("no task has the id {id:?}"))
-        .detail("it was never sent, or its id is mistyped, or it was deleted")
+        .detail("it was never sent, or its id is mistyped, or it was deleted, or the database was restored as it was before")
         .remedy("see `counterfoil task list`; a sender whose send failed has sent nothing")
         .remedy("what cannot be read is listed by `counterfoil parked list`");
     match lag.note() {
@@ -111,87 +112,6 @@ fn pending(facts: &Facts) -> Explanation {
         .remedy("it is sent in its turn; if it stays so, `counterfoil doctor` tells what the outbox waits for");
     }
     waiting(facts)
-}
-
-/// It waits for a worker of its queue.
-fn waiting(facts: &Facts) -> Explanation {
-    let Facts { task, queue, .. } = facts;
-    let place = |answer: String| Explanation::new("waiting", answer);
-    if let Some(by) = &facts.paused_by {
-        return Explanation::new("paused", format!("its service is paused by {by}"))
-            .remedy(format!("counterfoil resume {}", service_of(&queue.name)));
-    }
-    match &queue.state {
-        QueueState::Unknown { .. } => place(format!("it waits in queue {}", queue.name)),
-        QueueState::Missing => Explanation::new("lost", format!("queue {} is gone", queue.name))
-            .detail(sent_again(facts))
-            .remedy("counterfoil topology apply"),
-        QueueState::There { ready, consumers } => in_queue(facts, *ready, *consumers),
-    }
-    .details_of(attempt(task))
-}
-
-pub(super) fn in_queue(facts: &Facts, ready: u32, consumers: u32) -> Explanation {
-    let queue = &facts.queue.name;
-    if ready == 0 && consumers == 0 {
-        return Explanation::new(
-            "lost",
-            format!("its message is not in queue {queue}, which is empty and has no consumer"),
-        )
-        .detail(sent_again(facts))
-        .remedy("start a worker of the service");
-    }
-    if ready == 0 {
-        return Explanation::new(
-            "waiting",
-            format!("queue {queue} is empty, so a worker has its message, or the delay levels do"),
-        )
-        .details_of(tokens(facts))
-        .detail("a type with limits (rate, concurrency) waits in the delay levels, unreported")
-        .detail(sent_again(facts));
-    }
-    let answer = format!("it waits in queue {queue}, one of {ready} messages");
-    if consumers == 0 {
-        let idle = facts.consumed_by.iter().find(|it| it.phase != "running");
-        return Explanation::new("waiting", format!("{answer}, and nobody consumes that"))
-            .details_of(
-                idle.map(|it| format!("worker {} is {}: it takes nothing", it.id, it.phase)),
-            )
-            .remedy("start a worker of the service: see `counterfoil workers`");
-    }
-    let ready_workers = facts.consumed_by.iter().filter(|it| it.phase == "running");
-    let (count, running) = ready_workers.fold((0, 0), |(n, sum), it| (n + 1, sum + it.running));
-    let explanation = Explanation::new("waiting", answer);
-    let explanation = match (count, facts.consumed_by.len()) {
-        (0, 0) => explanation.detail(format!(
-            "{consumers} consumers, of which no sign of life is heard: not workers of counterfoil"
-        )),
-        (0, _) => explanation
-            .detail("its workers are quiet or draining: they take nothing")
-            .remedy("start another worker"),
-        (count, _) => explanation.detail(format!(
-            "{count} workers consume it, and run {running} tasks now"
-        )),
-    };
-    let explanation = match facts.consumed_by.iter().any(|it| it.knows == Some(true)) {
-        false if facts.consumed_by.iter().any(|it| it.knows == Some(false)) => explanation.detail(
-            format!("none of them knows {}: the task will fail", facts.task.name),
-        ),
-        _ => explanation,
-    };
-    explanation.details_of(tokens(facts))
-}
-
-fn tokens(facts: &Facts) -> Option<String> {
-    let tokens = facts.tokens.as_ref()?;
-    let holders = match tokens.held_by.is_empty() {
-        true => "nobody".to_owned(),
-        false => tokens.held_by.join(", "),
-    };
-    Some(format!(
-        "at most {} of {} run at once over all workers; tokens were lately held by {holders}",
-        tokens.limit, facts.task.name
-    ))
 }
 
 fn received(facts: &Facts) -> Explanation {
@@ -324,41 +244,44 @@ fn failed(facts: &Facts) -> Explanation {
     let explanation =
         Explanation::new("failed", format!("it failed ({kind}): {why}")).details_of(attempt(task));
     match &facts.dead {
-        Some((service, reason)) => Explanation {
-            place: "dead",
-            ..explanation
-        }
-        .detail(format!(
-            "its message is in the dead queue of {service} ({reason})"
-        ))
-        .remedy(format!(
-            "counterfoil dead redrive {service} --id {}",
-            task.id
-        )),
+        Some(dead) => in_dead_queue(dead, task, explanation),
         None => explanation.remedy(format!("counterfoil task rerun {}", task.id)),
     }
 }
 
-/// When a missing message is sent again.
-fn sent_again(facts: &Facts) -> String {
-    let after = TimeDelta::from_std(facts.lost_after).unwrap_or(TimeDelta::MAX);
-    let heard = facts
-        .task
-        .last_updated
-        .max(facts.task.retry_at.unwrap_or(DateTime::<Utc>::MIN_UTC));
-    match heard.checked_add_signed(after) {
-        Some(at) if at > facts.now => format!(
-            "if its message is gone, the daemon sends it again not before {}",
-            shown(at)
-        ),
-        _ => format!(
-            "if its message is gone, the daemon sends it again once its queues have been seen empty, consumed by nobody else and with nothing unreported for {}",
-            span(after)
-        ),
+fn in_dead_queue(dead: &DeadFact, task: &TaskRow, explanation: Explanation) -> Explanation {
+    let DeadFact {
+        service,
+        reason,
+        ready,
+    } = dead;
+    let explanation = Explanation {
+        place: "dead",
+        ..explanation
+    };
+    match ready {
+        Some(0) => explanation
+            .detail(format!(
+                "its message was in the dead queue of {service} ({reason}), which is empty: somebody took it"
+            ))
+            .remedy(format!("counterfoil task rerun {} runs it", task.id))
+            .remedy(format!(
+                "counterfoil dead discard {service} --id {} strikes it out",
+                task.id
+            )),
+        Some(_) | None => explanation
+            .detail(format!(
+                "its message is in the dead queue of {service} ({reason})"
+            ))
+            .remedy(format!(
+                "counterfoil dead redrive {service} --id {}",
+                task.id
+            )),
     }
 }
 
-fn attempt(task: &TaskRow) -> Option<String> {
+/// How often it was sent again, and why.
+pub(super) fn attempt(task: &TaskRow) -> Option<String> {
     let rescues =
         (task.rescue > 0).then(|| format!("the platform has sent it again {} times", task.rescue));
     let why = task
@@ -389,12 +312,8 @@ fn worker_name(task: &TaskRow) -> String {
         .map_or("a worker".to_owned(), |id| format!("worker {id}"))
 }
 
-fn service_of(queue: &str) -> &str {
-    queue.split('~').next().unwrap_or(queue)
-}
-
 /// A span of time in the two largest units.
-fn span(time: TimeDelta) -> String {
+pub(super) fn span(time: TimeDelta) -> String {
     let seconds = u64::try_from(time.num_seconds()).unwrap_or(0);
     humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
 }

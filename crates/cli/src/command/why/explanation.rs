@@ -39,4 +39,9 @@ impl Explanation {
         self.details.extend(details);
         self
     }
+
+    pub(super) fn remedies_of(mut self, remedies: Option<String>) -> Self {
+        self.remedies.extend(remedies);
+        self
+    }
 }

@@ -21,8 +21,10 @@ pub(super) struct Facts {
     pub(super) consumed_by: Vec<WorkerFact>,
     /// The worker that the row names.
     pub(super) worker: Option<WorkerFact>,
-    /// In whose dead queue its message lies, and why.
-    pub(super) dead: Option<(String, String)>,
+    /// How many tasks wait for that queue and are due, itself among them: as far as was looked.
+    pub(super) due: usize,
+    /// In whose dead queue its message lies.
+    pub(super) dead: Option<DeadFact>,
     /// Reports about it that nobody believes yet.
     pub(super) parked: Vec<String>,
     /// How many may run at once over all workers, when its type is limited so.
@@ -58,6 +60,15 @@ pub(super) enum QueueState {
         ready: u32,
         consumers: u32,
     },
+}
+
+/// A dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DeadFact {
+    pub(super) service: String,
+    pub(super) reason: String,
+    /// Messages in the dead queue of the service, if the broker could be asked.
+    pub(super) ready: Option<u32>,
 }
 
 /// A worker, as its last sign of life told.

@@ -1,8 +1,8 @@
 //! Tasks that a worker had which is gone: who goes on.
 
-use super::explain::in_queue;
 use super::explanation::Explanation;
 use super::facts::{Facts, QueueState, WorkerFact};
+use super::waiting::in_queue;
 use crate::when::shown;
 
 /// The worker that has the task, when there are signs that it has it no more: nothing was heard of it for too

@@ -2,7 +2,7 @@
 
 use super::explain::{explain, unknown};
 use super::explanation::Explanation;
-use super::facts::{Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
+use super::facts::{DeadFact, Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
 use crate::command::sample::task_row;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::{ControlRow, TaskRow};
@@ -33,6 +33,7 @@ fn facts(state: TaskState) -> Facts {
         queue: queue(3, 2),
         consumed_by: vec![worker(true)],
         worker: None,
+        due: 1,
         dead: None,
         parked: Vec::new(),
         tokens: None,
@@ -118,6 +119,15 @@ fn a_task_that_waits_is_told_where_behind_whom_and_for_what() {
         &[
             "waiting: it waits in queue demo, one of 3",
             "1 workers consume it, and run 64",
+        ],
+    );
+    let text = told(TaskState::Pending, |facts| facts.due = 4);
+    holds(
+        &text,
+        &[
+            "waiting: it waits in queue demo, or its message is gone: there are 3 messages, and more tasks",
+            "1 workers consume it, and run 64",
+            "counterfoil audit names those",
         ],
     );
     let text = told(TaskState::Pending, |facts| {
@@ -263,23 +273,35 @@ fn a_retry_tells_its_number_its_time_and_the_last_error() {
 
 #[test]
 fn one_that_is_over_is_told_why_and_how_to_run_it_again() {
-    let failed = |dead: bool| {
+    let failed = |dead: Option<u32>| {
         told(TaskState::Failure, |facts| {
             facts.task.error_kind = Some("exhausted".to_owned());
             facts.task.error_message = Some("no route".to_owned());
-            facts.dead = dead.then(|| ("demo".to_owned(), "exhausted".to_owned()));
+            facts.dead = dead.map(|ready| DeadFact {
+                service: "demo".to_owned(),
+                reason: "exhausted".to_owned(),
+                ready: Some(ready),
+            });
         })
     };
     holds(
-        &failed(false),
+        &failed(None),
         &["failed: it failed (exhausted): no route", "task rerun pub1"],
     );
     holds(
-        &failed(true),
+        &failed(Some(1)),
         &[
             "dead: it failed",
             "dead queue of demo",
             "dead redrive demo --id pub1",
+        ],
+    );
+    holds(
+        &failed(Some(0)),
+        &[
+            "which is empty: somebody took it",
+            "task rerun pub1 runs it",
+            "dead discard demo --id pub1 strikes it out",
         ],
     );
     let text = told(TaskState::Revoked, |facts| {

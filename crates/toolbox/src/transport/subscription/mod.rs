@@ -202,8 +202,8 @@ impl Subscription {
         self.flow.send_replace(Flow::On);
     }
 
-    /// Ends consuming. Afterwards [`Self::try_next`] yields what had come and was not taken yet;
-    /// everything in hand can still be settled.
+    /// Ends consuming. Afterwards [`Self::try_next`] yields what had come and was not taken yet, and
+    /// [`Self::next`] waits for what never comes; everything in hand can still be settled.
     pub async fn cancel(&mut self) {
         self.stop.consuming.cancel();
         // An error means that the runner is gone, and then nothing comes any more either.

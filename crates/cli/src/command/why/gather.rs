@@ -1,0 +1,251 @@
+//! What is found out about a task, in database and broker.
+
+use super::facts::{DeadFact, Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
+use crate::command::workers::is_alive;
+use crate::failure::Failure;
+use chrono::{DateTime, Utc};
+use counterfoil_store::record::{TaskRow, WorkerRow};
+use counterfoil_store::{ControlFilter, DeadFilter, ParkedFilter, Store, TaskFilter};
+use counterfoil_toolbox::config::Config;
+use counterfoil_toolbox::delay::addressee;
+use counterfoil_toolbox::names::{QueueName, ServiceName};
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::{Priority, SessionId, TaskState};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Parked reports that are told of.
+const PARKED: u32 = 5;
+
+/// Tasks of a service, the newest, among which those are counted that wait.
+const DUE: u32 = 500;
+
+/// The broker, or why it cannot be asked.
+pub(super) type Asked = Result<Arc<dyn Transport>, String>;
+
+/// Asks the database and the broker.
+pub(super) async fn gather(
+    task: TaskRow,
+    config: &Config,
+    names: &Names,
+    store: &dyn Store,
+    broker: &Asked,
+    lag: Lag,
+) -> Result<Facts, Failure> {
+    let now = store.clock().await?;
+    let key = task.routing_key.as_deref().unwrap_or(&task.name);
+    let (service, class) = (addressee(key).to_owned(), Priority::of_key(key));
+    let queue = queue(names, &service, class, broker).await;
+    let workers = store.workers().await?;
+    let of_queue = |row: &&WorkerRow| lists(row, &queue.name) && is_alive(row, now);
+    let consumed_by = workers.iter().filter(of_queue);
+    let fact = |row: &WorkerRow| worker_fact(row, &task.name, now);
+    let named = workers
+        .iter()
+        .find(|row| Some(&row.id) == task.worker.as_ref());
+    let session = match task
+        .session_id
+        .as_deref()
+        .and_then(|id| SessionId::new(id).ok())
+    {
+        Some(id) => store.session(&id).await?,
+        None => None,
+    };
+    let dead = dead(&task, names, store, broker).await?;
+    let due = due(&service, class, store, now).await?;
+    let filter = ParkedFilter {
+        id: Some(task.task_id.to_string()),
+        limit: PARKED,
+        ..ParkedFilter::default()
+    };
+    let parked = store.parked(&filter).await?.into_iter();
+    let pauses = asked_about(store, &service).await?.into_iter();
+    let paused_by = pauses
+        .filter(|row| row.kind == "pause_service")
+        .map(|row| row.created_by.unwrap_or_else(|| "somebody".to_owned()))
+        .next();
+    let mut asked = asked_about(store, task.task_id.as_str()).await?;
+    if let Some(root) = task.root_id.as_deref() {
+        let family = asked_about(store, root).await?.into_iter();
+        asked.extend(family.filter(|row| row.kind == "revoke_family"));
+    }
+    let refused = store.refused_messages(Some(task.task_id.as_str()), 1);
+    let refusal = refused.await?.pop().map(|message| message.refusal);
+    Ok(Facts {
+        refusal,
+        consumed_by: consumed_by.map(fact).collect(),
+        worker: named.map(fact),
+        tokens: tokens(&workers, &task.name, now),
+        session: session.map(|row| (row.id.to_string(), row.status.to_string())),
+        dead,
+        due,
+        parked: parked.map(|row| row.reason).collect(),
+        is_unsent: !store
+            .unsent_tasks(std::slice::from_ref(&task.task_id))
+            .await?
+            .is_empty(),
+        lost_after: config.sync.lost_after,
+        task,
+        now,
+        asked,
+        paused_by,
+        queue,
+        lag,
+    })
+}
+
+async fn dead(
+    task: &TaskRow,
+    names: &Names,
+    store: &dyn Store,
+    broker: &Asked,
+) -> Result<Option<DeadFact>, Failure> {
+    let filter = DeadFilter {
+        id: Some(task.task_id.to_string()),
+        limit: 1,
+        ..DeadFilter::default()
+    };
+    let Some(row) = store.dead(&filter).await?.pop() else {
+        return Ok(None);
+    };
+    let ready = match ServiceName::new(&row.service) {
+        Ok(service) => depth(broker, &names.dead_queue(&service)).await.ok(),
+        Err(_) => None,
+    };
+    Ok(Some(DeadFact {
+        service: row.service,
+        reason: row.reason,
+        ready: ready.map(|depth| depth.map_or(0, |(ready, _)| ready)),
+    }))
+}
+
+/// How many of the newest tasks of a service wait for the queue of a class by now.
+async fn due(
+    service: &str,
+    class: Priority,
+    store: &dyn Store,
+    now: DateTime<Utc>,
+) -> Result<usize, Failure> {
+    let filter = TaskFilter {
+        service: Some(service.to_owned()),
+        state: Some(TaskState::Pending),
+        limit: DUE,
+        ..TaskFilter::default()
+    };
+    let tasks = store.tasks(&filter).await?;
+    let ids: Vec<_> = tasks.iter().map(|task| task.task_id.clone()).collect();
+    let unsent = store.unsent_tasks(&ids).await?;
+    let waits = |task: &&TaskRow| {
+        let key = task.routing_key.as_deref().unwrap_or(&task.name);
+        let is_due = task.retry_at.or(task.eta).is_none_or(|at| at <= now);
+        let is_sent = !task.held && !unsent.contains(&task.task_id);
+        is_due && is_sent && addressee(key) == service && Priority::of_key(key) == class
+    };
+    Ok(tasks.iter().filter(waits).count())
+}
+
+async fn asked_about(
+    store: &dyn Store,
+    subject: &str,
+) -> Result<Vec<counterfoil_store::record::ControlRow>, Failure> {
+    let filter = ControlFilter {
+        subject: Some(subject.to_owned()),
+        ..ControlFilter::default()
+    };
+    Ok(store.controls(&filter).await?)
+}
+
+async fn queue(names: &Names, service: &str, class: Priority, broker: &Asked) -> Queue {
+    let name = ServiceName::new(service).map(|service| names.class_queue(&service, class));
+    let Ok(name) = name else {
+        // A key may begin with anything; no queue has such a name.
+        return Queue {
+            name: service.to_owned(),
+            state: QueueState::Missing,
+        };
+    };
+    let state = match depth(broker, &name).await {
+        Ok(None) => QueueState::Missing,
+        Ok(Some((ready, consumers))) => QueueState::There { ready, consumers },
+        Err(reason) => QueueState::Unknown { reason },
+    };
+    Queue {
+        name: name.to_string(),
+        state,
+    }
+}
+
+/// What the daemon has not read yet.
+pub(super) async fn lag(names: &Names, broker: &Asked) -> Lag {
+    let tracking = depth(broker, &names.tracking_queue).await;
+    let events = depth(broker, &names.events_queue).await;
+    match (tracking, events) {
+        (Ok(tracking), Ok(events)) => {
+            let (tracking, events) = (tracking.unwrap_or_default(), events.unwrap_or_default());
+            Lag::Known {
+                tracking: tracking.0,
+                events: events.0,
+                daemons: tracking.1.min(events.1),
+            }
+        }
+        (Err(reason), _) | (_, Err(reason)) => Lag::Unknown { reason },
+    }
+}
+
+/// Messages that are ready, and consumers.
+async fn depth(broker: &Asked, queue: &QueueName) -> Result<Option<(u32, u32)>, String> {
+    let depth = broker.as_ref().map_err(Clone::clone)?.depth(queue).await;
+    let depth = depth.map_err(|error| error.to_string())?;
+    Ok(depth.map(|depth| (depth.ready, depth.consumers)))
+}
+
+fn lists(worker: &WorkerRow, queue: &str) -> bool {
+    let queues = worker.queues.to_value();
+    let queues = queues.as_array().map(Vec::as_slice).unwrap_or_default();
+    queues.iter().any(|name| name.as_str() == Some(queue))
+}
+
+fn worker_fact(worker: &WorkerRow, task: &str, now: DateTime<Utc>) -> WorkerFact {
+    let known = worker
+        .tasks
+        .as_ref()
+        .map(counterfoil_store::JsonText::to_value);
+    let knows = |known: &Value| {
+        let mut names = known.as_array()?.iter().map(|task| task["name"].as_str());
+        Some(names.any(|name| name == Some(task)))
+    };
+    WorkerFact {
+        id: worker.id.clone(),
+        age: now - worker.last_heartbeat,
+        interval: worker.interval(),
+        is_alive: is_alive(worker, now),
+        phase: worker.phase.clone(),
+        running: worker.running,
+        knows: known.as_ref().and_then(knows),
+    }
+}
+
+/// The tokens of a type, if it is run by tokens.
+fn tokens(workers: &[WorkerRow], task: &str, now: DateTime<Utc>) -> Option<Tokens> {
+    let living = workers.iter().filter(|row| is_alive(row, now));
+    let mut all: Option<Tokens> = None;
+    for row in living {
+        let report = &row.limits.to_value()[task];
+        let Some(limit) = report["limit"].as_u64() else {
+            continue;
+        };
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let tokens = all.get_or_insert(Tokens {
+            limit,
+            held_by: Vec::new(),
+        });
+        if report["tokens"]
+            .as_array()
+            .is_some_and(|held| !held.is_empty())
+        {
+            tokens.held_by.push(row.id.clone());
+        }
+    }
+    all
+}
