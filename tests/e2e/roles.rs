@@ -11,7 +11,7 @@ struct Site {
     /// Programs that connect as `counterfoil_sync`.
     platform: Platform,
     database: Database,
-    _vhost: Vhost,
+    vhost: Vhost,
     _node: PostgresNode,
 }
 
@@ -29,7 +29,7 @@ impl Site {
             // Again, as who may not change the schema: there is nothing to change.
             platform: Platform::init(&vhost.amqp_url(), &as_role(superuser, "counterfoil_sync")?)?,
             database,
-            _vhost: vhost,
+            vhost,
             _node: node,
         })
     }
@@ -94,6 +94,22 @@ fn as_role(url: &str, role: &str) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{role}@{place}"))
 }
 
+/// As after a restore without `--create`: where the tables are was said of the old database.
+fn a_database_that_was_made_anew_needs_the_roles_again(site: &Site) -> anyhow::Result<()> {
+    let superuser = site.database.url();
+    run(psql(superuser).args(["-c", "CREATE DATABASE restored"]))?;
+    let (server, _) = superuser.rsplit_once('/').context("a database")?;
+    let owner = as_role(&format!("{server}/restored"), "counterfoil_owner")?;
+    let init = Platform::init(&site.vhost.amqp_url(), &owner);
+    let said = format!("{:#}", init.err().context("the owner may not write there")?);
+    anyhow::ensure!(
+        said.contains("permission denied for schema public")
+            && said.contains("roles.sql is used, run it again"),
+        "{said}"
+    );
+    Ok(())
+}
+
 /// What nobody but the owner, or the server's superuser, may do.
 const NOBODYS: [&str; 12] = [
     "CREATE TABLE mine (n int)",
@@ -118,6 +134,7 @@ async fn each_role_of_the_database_may_do_its_own_work_and_nothing_else() -> any
     who_shows_tasks_reads_and_asks(&site)?;
     who_may_only_ask_cancels_tasks(&mut site).await?;
     who_writes_changes_no_table(&site)?;
+    a_database_that_was_made_anew_needs_the_roles_again(&site)?;
     Ok(())
 }
 

@@ -212,7 +212,8 @@ impl From<StoreError> for Failure {
 
 /// What to do where waiting for the database does not help.
 fn database_remedy(error: &StoreError) -> Option<&'static str> {
-    if matches!(error, StoreError::Migrate { .. }) && chain(error).contains("permission denied") {
+    // insufficient_privilege
+    if matches!(error, StoreError::Migrate { .. }) && error.code() == Some("42501") {
         return Some(
             "migrate as the owner of the schema; where deploy/postgres/roles.sql is used, run it again: it tells a \
              database that was restored or made anew where the tables are",

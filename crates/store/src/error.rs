@@ -1,6 +1,7 @@
 //! What can go wrong with the platform database, and what the caller should do about it.
 
 use counterfoil_toolbox::ids::TaskId;
+use sqlx::migrate::MigrateError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub enum StoreError {
         server: Arc<str>,
         /// Whether trying again may help.
         kind: FaultClass,
+        /// SQLSTATE, or SQLite's extended result code, when a statement failed.
+        code: Option<Box<str>>,
         /// The migration that failed, and why.
         source: BoxError,
     },
@@ -135,13 +138,12 @@ impl StoreError {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Database { code, .. } => code.as_deref(),
+            Self::Database { code, .. } | Self::Migrate { code, .. } => code.as_deref(),
             Self::BadUrl { .. }
             | Self::NoIdSecret { .. }
             | Self::OtherDatabase { .. }
             | Self::AlreadyScheduled { .. }
             | Self::Deadline { .. }
-            | Self::Migrate { .. }
             | Self::LockFile { .. } => None,
         }
     }
@@ -156,13 +158,39 @@ impl StoreError {
             operation,
             server: Arc::clone(server),
             kind: class_of(&source, classify),
-            code: source
-                .as_database_error()
-                .and_then(sqlx::error::DatabaseError::code)
-                .map(|code| code.as_ref().into()),
+            code: code_of(&source),
             source: source.into(),
         }
     }
+
+    /// Whatever made a statement fail tells of what class it is.
+    pub(crate) fn migration(
+        server: &Arc<str>,
+        classify: fn(&str) -> FaultClass,
+        source: MigrateError,
+    ) -> Self {
+        let failed = failed_statement(&source);
+        Self::Migrate {
+            server: Arc::clone(server),
+            kind: failed.map_or(FaultClass::Fatal, |error| class_of(error, classify)),
+            code: failed.and_then(code_of),
+            source: source.into(),
+        }
+    }
+}
+
+/// What a statement of a migration failed with.
+fn failed_statement(error: &MigrateError) -> Option<&sqlx::Error> {
+    if let MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) = error {
+        Some(error)
+    } else {
+        None
+    }
+}
+
+fn code_of(error: &sqlx::Error) -> Option<Box<str>> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.as_ref().into())
 }
 
 /// Class of an error of the driver; `classify` knows the codes of its database.
@@ -182,7 +210,9 @@ pub(crate) fn class_of(error: &sqlx::Error, classify: fn(&str) -> FaultClass) ->
         | E::BeginFailed => FaultClass::Transient,
         // Raised before anything is sent: a value does not fit its type on the wire.
         E::Encode(_) => FaultClass::BadData,
-        E::Migrate(error) => class_of_migration(error, classify),
+        E::Migrate(error) => {
+            failed_statement(error).map_or(FaultClass::Fatal, |error| class_of(error, classify))
+        }
         E::Configuration(_)
         | E::InvalidArgument(_)
         | E::RowNotFound
@@ -194,19 +224,6 @@ pub(crate) fn class_of(error: &sqlx::Error, classify: fn(&str) -> FaultClass) ->
         | E::AnyDriverError(_)
         | E::InvalidSavePointStatement => FaultClass::Fatal,
         _ => FaultClass::Fatal,
-    }
-}
-
-/// Class of an error while migrating: whatever made its statement fail.
-pub(crate) fn class_of_migration(
-    error: &sqlx::migrate::MigrateError,
-    classify: fn(&str) -> FaultClass,
-) -> FaultClass {
-    use sqlx::migrate::MigrateError as M;
-    if let M::Execute(error) | M::ExecuteMigration(error, _) = error {
-        class_of(error, classify)
-    } else {
-        FaultClass::Fatal
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn pending(
         return Err(StoreError::Migrate {
             server: Arc::clone(server),
             kind: FaultClass::Fatal,
+            code: None,
             source: error.into(),
         });
     }

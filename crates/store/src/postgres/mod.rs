@@ -16,7 +16,7 @@ use crate::calls::{
     UnroutableColumns, implement_store, row_limit,
 };
 use crate::control::{ControlFilter, ControlRow};
-use crate::error::{StoreError, class_of_migration, postgres_class};
+use crate::error::{StoreError, postgres_class};
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
 use crate::ids::IdKey;
 use crate::json::JsonText;
@@ -151,10 +151,8 @@ impl Postgres {
         // sqlx holds an advisory lock meanwhile, so others wait here.
         let done = migrator.run_direct(None, &mut connection, false);
         match tokio::time::timeout(MIGRATION, done).await {
-            Ok(done) => done.map_err(|error| StoreError::Migrate {
-                server: Arc::clone(&self.limits.server),
-                kind: class_of_migration(&error, postgres_class),
-                source: error.into(),
+            Ok(done) => done.map_err(|error| {
+                StoreError::migration(&self.limits.server, postgres_class, error)
             })?,
             Err(_) => {
                 return Err(StoreError::Deadline {

@@ -13,7 +13,7 @@ use crate::calls::{
     UnroutableColumns, implement_store, row_limit,
 };
 use crate::control::{ControlFilter, ControlRow};
-use crate::error::{StoreError, class_of_migration, sqlite_class};
+use crate::error::{StoreError, sqlite_class};
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
 use crate::ids::IdKey;
 use crate::json::JsonText;
@@ -165,11 +165,8 @@ impl Sqlite {
         let migrator = Self::migrator();
         let done = tokio::time::timeout(MIGRATION, migrator.run_direct(None, &mut *held, false));
         let done = match done.await {
-            Ok(done) => done.map_err(|error| StoreError::Migrate {
-                server: Arc::clone(&self.limits.server),
-                kind: class_of_migration(&error, sqlite_class),
-                source: error.into(),
-            }),
+            Ok(done) => done
+                .map_err(|error| StoreError::migration(&self.limits.server, sqlite_class, error)),
             Err(_) => Err(StoreError::Deadline {
                 operation: WHAT,
                 server: Arc::clone(&self.limits.server),
