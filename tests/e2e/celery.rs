@@ -4,7 +4,7 @@ mod guide;
 mod traces;
 mod worker;
 
-use crate::platform::{self, PATIENCE, Platform, wait_for_state};
+use crate::platform::{self, PATIENCE, Platform, Process, wait_for_state};
 use anyhow::Context as _;
 use counterfoil_store::{ParkedFilter, Store};
 use counterfoil_testkit::{Broker, Database, eventually};
@@ -12,7 +12,7 @@ use counterfoil_toolbox::{ServiceName, TaskState};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Python with Celery, in the folder of its programs.
 fn python(amqp_url: &str) -> anyhow::Result<Command> {
@@ -25,6 +25,24 @@ fn python(amqp_url: &str) -> anyhow::Result<Command> {
         // Nothing is to appear beside the sources.
         .env("PYTHONDONTWRITEBYTECODE", "1");
     Ok(command)
+}
+
+/// A Celery worker of this app, which notes in the file `results` what it ran. Its log goes to `folder`.
+fn celery_worker(
+    app: &str,
+    amqp_url: &str,
+    folder: &Path,
+    results: &Path,
+) -> anyhow::Result<Process> {
+    let mut command = python(amqp_url)?;
+    command
+        .args(["-m", "celery", "-A", app, "worker"])
+        .args(["--pool", "solo", "--concurrency", "1"])
+        .args(["--without-gossip", "--without-mingle"])
+        .args(["--without-heartbeat", "--loglevel", "info"])
+        .env("RESULTS", results)
+        .stdin(Stdio::null());
+    Process::start(command, folder.join("celery.log"))
 }
 
 /// Runs `celery/send.py` and returns the ids that it sent, by kind.

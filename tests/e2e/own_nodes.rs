@@ -43,15 +43,19 @@ pub(crate) async fn send_all(producer: Producer, tasks: usize) -> anyhow::Result
 pub(crate) async fn wait_for_successes(store: &dyn Store, at_least: i64) -> anyhow::Result<()> {
     let mut there = 0;
     let many = eventually("so many successes", PATIENCE, async || {
-        let counts = store.counts_by_state(None).await?;
-        there = counts
-            .iter()
-            .find(|c| c.state == TaskState::Success)
-            .map_or(0, |c| c.tasks);
+        there = successes(store).await?;
         Ok((there >= at_least).then_some(()))
     });
     many.await
         .map_err(|error| error.context(format!("{there} of {at_least}")))
+}
+
+/// How many tasks have succeeded.
+pub(crate) async fn successes(store: &dyn Store) -> anyhow::Result<i64> {
+    let counts = store.counts_by_state(None).await?;
+    let mut counts = counts.iter();
+    let there = counts.find(|count| count.state == TaskState::Success);
+    Ok(there.map_or(0, |count| count.tasks))
 }
 
 /// Nothing is anywhere but in its row.

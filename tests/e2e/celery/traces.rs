@@ -1,7 +1,7 @@
 //! Traces between Python and Rust, by the headers of OpenTelemetry's instrumentation of Celery.
 
-use super::python;
-use crate::platform::{self, PATIENCE, Platform, Process, wait_for_state};
+use super::{celery_worker, python};
+use crate::platform::{self, PATIENCE, Platform, wait_for_state};
 use anyhow::Context as _;
 use counterfoil_testkit::{Broker, Database, eventually};
 use counterfoil_toolbox::config::BrokerSettings;
@@ -9,7 +9,6 @@ use counterfoil_toolbox::producer::{RawTask, SendOptions};
 use counterfoil_toolbox::telemetry::TraceContext;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{Producer, ServiceName, TaskState};
-use std::process::Stdio;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -71,15 +70,7 @@ async fn what_rust_sends_in_a_trace_is_run_in_it_by_python() -> anyhow::Result<(
 
     let folder = tempfile::tempdir()?;
     let results = folder.path().join("results");
-    let mut command = python(&vhost.amqp_url())?;
-    command
-        .args(["-m", "celery", "-A", "traced", "worker"])
-        .args(["--pool", "solo", "--concurrency", "1"])
-        .args(["--without-gossip", "--without-mingle"])
-        .args(["--without-heartbeat", "--loglevel", "info"])
-        .env("RESULTS", &results)
-        .stdin(Stdio::null());
-    let mut worker = Process::start(command, folder.path().join("celery.log"))?;
+    let mut worker = celery_worker("traced", &vhost.amqp_url(), folder.path(), &results)?;
     let noted = eventually("Celery to run the task", PATIENCE, async || {
         worker.assert_running()?;
         let text = std::fs::read_to_string(&results).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A real Celery worker, which runs what our producers encode.
 
-use super::python;
-use crate::platform::{self, PATIENCE, Process};
+use super::celery_worker;
+use crate::platform::{self, PATIENCE};
 use anyhow::Context as _;
 use counterfoil_testkit::{Broker, Depth, eventually};
 use counterfoil_toolbox::config::BrokerSettings;
@@ -13,7 +13,6 @@ use counterfoil_toolbox::{Producer, ServiceName, TaskId, TaskName};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 /// What the worker notes of each task, by id.
@@ -127,15 +126,7 @@ async fn what_our_producers_and_retries_encode_is_what_a_celery_worker_runs() ->
 
     let folder = tempfile::tempdir()?;
     let results = folder.path().join("results");
-    let mut command = python(&vhost.amqp_url())?;
-    command
-        .args(["-m", "celery", "-A", "worker", "worker"])
-        .args(["--pool", "solo", "--concurrency", "1"])
-        .args(["--without-gossip", "--without-mingle"])
-        .args(["--without-heartbeat", "--loglevel", "info"])
-        .env("RESULTS", &results)
-        .stdin(Stdio::null());
-    let mut worker = Process::start(command, folder.path().join("celery.log"))?;
+    let mut worker = celery_worker("worker", &vhost.amqp_url(), folder.path(), &results)?;
     let ran = eventually("Celery to run every task", PATIENCE, async || {
         worker.assert_running()?;
         Ok(Some(noted(&results)?).filter(|ran| ran.len() >= wanted.len()))

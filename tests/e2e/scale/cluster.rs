@@ -1,9 +1,10 @@
 //! A cluster of three brokers, of which one is lost: the one that clients are connected to, and on which all queues
 //! have their leaders.
 
-use crate::own_nodes::{PATIENCE, assert_nothing_is_set_aside, send_all, wait_for_successes};
+use crate::own_nodes::{
+    PATIENCE, assert_nothing_is_set_aside, send_all, successes, wait_for_successes,
+};
 use crate::platform::{Platform, Process, wait_for_count};
-use counterfoil_store::Store;
 use counterfoil_testkit::{Database, PostgresNode, RabbitCluster, RabbitOptions, patience};
 use counterfoil_toolbox::TaskState;
 use std::time::{Duration, Instant};
@@ -62,11 +63,4 @@ async fn a_cluster_that_loses_the_node_of_all_leaders_loses_none_of_2000_tasks()
     assert_eq!(starts.len(), TASKS, "each began");
     assert!(pause < patience(PAUSE), "nothing happened for {pause:?}");
     Ok(())
-}
-
-async fn successes(store: &dyn Store) -> anyhow::Result<i64> {
-    let counts = store.counts_by_state(None).await?;
-    let mut counts = counts.iter();
-    let there = counts.find(|count| count.state == TaskState::Success);
-    Ok(there.map_or(0, |count| count.tasks))
 }
