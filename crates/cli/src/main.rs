@@ -5,6 +5,7 @@
 
 mod args;
 mod asking;
+mod canary;
 mod command;
 mod each;
 mod failure;

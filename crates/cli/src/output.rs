@@ -47,6 +47,11 @@ impl Output {
         Ok(writeln!(self.out, "{line}")?)
     }
 
+    /// What is called `name`, on a line of its own.
+    pub(crate) fn fact(&mut self, name: &str, fact: &str) -> Result<(), Failure> {
+        self.line(format_args!("{name:<12} {}", plain(fact)))
+    }
+
     /// One JSON document, on one line.
     pub(crate) fn document(&mut self, document: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(document)

@@ -8,7 +8,7 @@ use crate::merge::{
     Fill, ResultChange, StateColumns, TaskChange, change_from_event, result_from_event,
 };
 use crate::owners::Owners;
-use crate::record::{LostTask, UnroutableTask};
+use crate::record::{CanaryPlace, LostTask, UnroutableTask};
 use crate::sessions::{Ending, Opened};
 use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::text::{LINE, LONG, boxed};
@@ -352,17 +352,6 @@ impl LogRecord {
             happened_at: clamped(event.at),
         })
     }
-}
-
-/// Where a canary can be seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CanaryPlace {
-    /// In the tracking queue.
-    Tracking,
-    /// In the queue of tasks that no service owns.
-    Unroutable,
-    /// In the queue of events.
-    Events,
 }
 
 /// Where one batch saw a canary.

@@ -41,7 +41,7 @@ mod values;
 mod worker_seen;
 
 pub use asking::Asking;
-pub use batch::{Applied, Batch, CanaryPlace, MarkerPlace};
+pub use batch::{Applied, Batch, MarkerPlace};
 pub use books::{Books, DeletedTask, Stray};
 pub use control::{Cancelling, ControlFilter, HeldBack};
 pub use copy::{Seen, TrackingCopy};
@@ -58,6 +58,7 @@ pub use outbox::{
     AppConnection, Outbox, OutboxMessage, OutboxState, OutboxWake, RefusedMessage, SendInError,
 };
 pub use owners::Owners;
+pub use record::CanaryPlace;
 pub use retention::{Kept, KeptSessions, KeptTasks, KnownIds, OldSession, Removed, Retention};
 pub use schedule::{CatchUp, Firing, InvalidCatchUp, ScheduleRow, Schedules};
 pub use sessions::{AbortingSession, SessionFilter, SessionRow, Sessions, SubtaskRow, TimeOut};

@@ -5,8 +5,7 @@
 //! their absence tells. Any daemon may see them, so sightings go through the database.
 
 use crate::health::{Canary, Health};
-use counterfoil_store::record::CanaryRow;
-use counterfoil_store::{Store, StoreError};
+use counterfoil_store::{CanaryPlace, Store, StoreError};
 use counterfoil_toolbox::doctor::canary;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::topology::Names;
@@ -67,7 +66,7 @@ impl Canaries {
         let Some(row) = canaries.into_iter().find(|row| row.id == id) else {
             return Ok(());
         };
-        let missing = missing(&row);
+        let missing: Vec<_> = row.missing().map(CanaryPlace::as_str).collect();
         let sent_at = row.sent_at;
         self.health.canary(if missing.is_empty() {
             Canary::Seen { sent_at }
@@ -88,16 +87,4 @@ impl Canaries {
         self.publisher.publish(task).await?;
         self.publisher.publish(event).await
     }
-}
-
-fn missing(row: &CanaryRow) -> Vec<&'static str> {
-    let places = [
-        ("tracking", row.tracked_at),
-        ("unroutable", row.unroutable_at),
-        ("events", row.event_at),
-    ];
-    places
-        .into_iter()
-        .filter_map(|(place, seen)| seen.is_none().then_some(place))
-        .collect()
 }

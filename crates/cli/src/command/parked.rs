@@ -5,7 +5,7 @@ use crate::each::{Each, Mode, Outcome, Subject, Words};
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, numbers, words};
-use crate::text::{beginning, block, plain, short};
+use crate::text::{beginning, block, short};
 use crate::when::shown;
 use counterfoil_store::record::ParkedRow;
 use counterfoil_store::{Batch, ParkedFilter, Store};
@@ -255,7 +255,7 @@ fn show(row: &ParkedRow, output: &mut Output) -> Result<(), Failure> {
         ("bytes", row.body_bytes.to_string()),
     ];
     for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        output.line(format_args!("{name:<12} {}", plain(value)))?;
+        output.fact(name, value)?;
     }
     output.line(format_args!(
         "body\n{}",

@@ -1,9 +1,11 @@
 //! Rows as they are read. Serialized, their keys are the names of the columns.
 
+mod canary;
 mod messages;
 mod worker;
 
 pub use crate::control::ControlRow;
+pub use canary::{CanaryPlace, CanaryRow};
 pub(crate) use messages::MessageColumns;
 pub use messages::{DeadRecord, DeadRow, LostTask, ParkedRow, StoredTask, UnroutableTask};
 pub use worker::WorkerRow;
@@ -214,22 +216,6 @@ pub struct ResultRow {
     pub runtime_ms: Option<i64>,
     /// Who reported.
     pub worker: Option<String>,
-}
-
-/// When a canary was sent and where it was seen.
-#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
-pub struct CanaryRow {
-    /// Id of the canary.
-    #[sqlx(try_from = "String")]
-    pub id: Uuid,
-    /// When it was sent.
-    pub sent_at: DateTime<Utc>,
-    /// When it came through the tracking queue.
-    pub tracked_at: Option<DateTime<Utc>>,
-    /// When it came through the queue of unroutable tasks.
-    pub unroutable_at: Option<DateTime<Utc>>,
-    /// When it came through the queue of events.
-    pub event_at: Option<DateTime<Utc>>,
 }
 
 /// How many tasks are in one state.

@@ -6,15 +6,13 @@
 
 use super::balance::Unread;
 use super::look::Look;
+use crate::canary;
 use crate::failure::Failure;
 use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_store::CanaryPlace;
 use counterfoil_store::record::CanaryRow;
-use counterfoil_toolbox::doctor::canary;
-use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::{PublisherOptions, QueueDepth};
 use std::collections::{BTreeMap, HashSet};
-use std::time::Duration;
-use tokio::time::Instant;
 use uuid::Uuid;
 
 /// So many messages may wait for a daemon that keeps up.
@@ -33,24 +31,16 @@ const GAPS: usize = 50;
 /// How many canaries are sent: the broker gives them to all daemons in turn.
 const SENT: usize = 4;
 
-/// How long they may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-const POLL: Duration = Duration::from_millis(50);
-
-/// When a canary came through some queue.
-type Column = fn(&CanaryRow) -> Option<DateTime<Utc>>;
-
 /// Canaries that were sent from here.
 #[derive(Debug, Default)]
 pub(super) struct Canaries(HashSet<Uuid>);
 
 impl Canaries {
     /// Whether all of them came through some queue.
-    fn are_through(&self, rows: &[CanaryRow], seen: Column) -> bool {
+    fn are_through(&self, rows: &[CanaryRow], place: CanaryPlace) -> bool {
         let through = rows
             .iter()
-            .filter(|row| self.0.contains(&row.id) && seen(row).is_some());
+            .filter(|row| self.0.contains(&row.id) && row.seen_at(place).is_some());
         through.count() >= self.0.len()
     }
 }
@@ -65,33 +55,20 @@ impl Look<'_> {
         }
         let publisher = self.transport.publisher(PublisherOptions::default());
         while sent.0.len() < SENT {
-            let id = Uuid::now_v7();
-            if let Err(error) = self.store.canary_sent(id).await {
-                tracing::debug!(error = %ErrorChain(&error), "no canary is sent");
-                return Ok(sent);
-            }
-            for publication in canary(self.names, id) {
-                if let Err(error) = publisher.publish(publication).await {
-                    tracing::debug!(error = %ErrorChain(&error), "no canary is sent");
-                    return Ok(sent);
+            match canary::send(self.store, &publisher, self.names).await {
+                Ok(id) => sent.0.insert(id),
+                Err(error) => {
+                    tracing::debug!(%error, "no canary is sent");
+                    break;
                 }
-            }
-            sent.0.insert(id);
+            };
         }
         Ok(sent)
     }
 
     /// Waits until these canaries are in the database, and not for ever.
     pub(super) async fn wait_for(&self, sent: &Canaries) -> Result<(), Failure> {
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            let rows = self.store.canaries(LOOK_BACK).await?;
-            let all: [Column; 3] = [|it| it.tracked_at, |it| it.event_at, |it| it.unroutable_at];
-            if all.into_iter().all(|seen| sent.are_through(&rows, seen)) {
-                break;
-            }
-            tokio::time::sleep(POLL).await;
-        }
+        canary::wait_for(self.store, &sent.0).await?;
         Ok(())
     }
 
@@ -103,20 +80,20 @@ impl Look<'_> {
     ) -> Result<BTreeMap<String, Unread>, Failure> {
         let canaries = self.store.canaries(LOOK_BACK).await?;
         let silent_since = now - SILENCE.max(longest_gap(&canaries) * 3);
-        let queues: [(_, Option<Column>); 5] = [
-            (&self.names.tracking_queue, Some(|it| it.tracked_at)),
-            (&self.names.events_queue, Some(|it| it.event_at)),
-            (&self.names.unroutable_queue, Some(|it| it.unroutable_at)),
+        let queues: [(_, Option<CanaryPlace>); 5] = [
+            (&self.names.tracking_queue, Some(CanaryPlace::Tracking)),
+            (&self.names.events_queue, Some(CanaryPlace::Events)),
+            (&self.names.unroutable_queue, Some(CanaryPlace::Unroutable)),
             (&self.names.deaths_queue, None),
             (&self.names.expired_queue, None),
         ];
         let mut all = BTreeMap::new();
-        for (queue, seen) in queues {
+        for (queue, place) in queues {
             let Some(depth) = self.transport.depth(queue).await? else {
                 continue;
             };
-            let written = seen.and_then(|seen| last_written(&canaries, seen));
-            let are_late = seen.is_some_and(|seen| !sent.are_through(&canaries, seen));
+            let written = place.and_then(|place| last_written(&canaries, place));
+            let are_late = place.is_some_and(|place| !sent.are_through(&canaries, place));
             let unread = unread(&depth, written, if are_late { now } else { silent_since });
             all.extend(unread.map(|unread| (queue.to_string(), unread)));
         }
@@ -136,8 +113,10 @@ fn longest_gap(canaries: &[CanaryRow]) -> TimeDelta {
 
 /// When the last of these canaries was sent that came through, or the first one when none did. None: there is
 /// no canary.
-fn last_written(canaries: &[CanaryRow], seen: Column) -> Option<DateTime<Utc>> {
-    let last = canaries.iter().find(|canary| seen(canary).is_some());
+fn last_written(canaries: &[CanaryRow], place: CanaryPlace) -> Option<DateTime<Utc>> {
+    let last = canaries
+        .iter()
+        .find(|canary| canary.seen_at(place).is_some());
     last.or(canaries.last()).map(|canary| canary.sent_at)
 }
 

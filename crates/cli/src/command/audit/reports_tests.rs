@@ -22,9 +22,9 @@ fn depth(ready: u32, consumers: u32) -> QueueDepth {
 #[test]
 fn the_canary_that_came_through_last_tells_how_far_a_daemon_is_or_else_the_first_that_did_not() {
     let canaries = [canary(30, false), canary(20, true), canary(10, true)];
-    assert_eq!(last_written(&canaries, |it| it.tracked_at), Some(at(20)));
-    assert_eq!(last_written(&canaries, |it| it.event_at), Some(at(10)));
-    assert_eq!(last_written(&[], |it| it.tracked_at), None);
+    assert_eq!(last_written(&canaries, CanaryPlace::Tracking), Some(at(20)));
+    assert_eq!(last_written(&canaries, CanaryPlace::Events), Some(at(10)));
+    assert_eq!(last_written(&[], CanaryPlace::Tracking), None);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_queue_is_unread_while_many_wait_or_nobody_reads_or_what_was_read_is_not_wri
 fn canaries_are_through_when_each_of_them_was_seen() {
     let rows = [canary(30, true), canary(20, false)];
     let sent = |ids: &[u128]| Canaries(ids.iter().copied().map(Uuid::from_u128).collect());
-    let are_through = |ids: &[u128]| sent(ids).are_through(&rows, |it| it.tracked_at);
+    let are_through = |ids: &[u128]| sent(ids).are_through(&rows, CanaryPlace::Tracking);
     assert!(are_through(&[]) && are_through(&[30]));
     assert!(!are_through(&[20]) && !are_through(&[30, 20]) && !are_through(&[30, 99]));
 }

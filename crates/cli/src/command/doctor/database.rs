@@ -150,7 +150,7 @@ async fn daemon(store: &dyn Store) -> Result<Check, StoreError> {
     let canaries = store.canaries(2).await?;
     let arrived = canaries
         .iter()
-        .find(|c| c.tracked_at.is_some() && c.unroutable_at.is_some() && c.event_at.is_some());
+        .find(|canary| canary.missing().next().is_none());
     let now = store.clock().await?;
     Ok(match (arrived, canaries.first()) {
         (Some(canary), _) if now - canary.sent_at < TimeDelta::minutes(5) => Check::ok(

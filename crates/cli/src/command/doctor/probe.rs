@@ -1,29 +1,19 @@
 //! `--probe`: messages sent through, and what becomes of them.
 
+use crate::canary::{self, NotSent, PATIENCE};
 use crate::failure::Failure;
-use counterfoil_store::Store;
 use counterfoil_store::record::CanaryRow;
+use counterfoil_store::{CanaryPlace, Store};
 use counterfoil_toolbox::config::Config;
-use counterfoil_toolbox::doctor::{Check, broker_clock, broker_fault, canary, probe};
-use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::doctor::{Check, broker_clock, broker_fault, probe};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::transport::{PublisherOptions, QueueDepth, Transport};
-use std::time::Duration;
+use std::collections::HashSet;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 /// Name of the check that the database answers.
 const RESULTS: &str = "results";
-
-/// Longest until the daemon has written what it saw.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How often is looked whether it has.
-const POLL: Duration = Duration::from_millis(20);
-
-/// How many canaries are looked through: daemons send some, too.
-const LOOK_BACK: u32 = 20;
 
 pub(super) async fn look(
     config: &Config,
@@ -49,47 +39,36 @@ async fn recorded(transport: &AmqpTransport, names: &Names, store: &dyn Store) -
         }
         Err(error) => return broker_fault(&error),
     }
-    let id = Uuid::now_v7();
-    if let Err(error) = store.canary_sent(id).await {
-        return Failure::from(error).check(RESULTS);
-    }
     let publisher = transport.publisher(PublisherOptions::default());
-    for publication in canary(names, id) {
-        let exchange = publication.exchange.clone();
-        if let Err(error) = publisher.publish(publication).await {
-            let what = format!("nothing can be sent to {exchange}: {}", ErrorChain(&error));
+    let id = match canary::send(store, &publisher, names).await {
+        Ok(id) => id,
+        Err(NotSent::Database(error)) => return Failure::from(error).check(RESULTS),
+        Err(error @ NotSent::Broker { .. }) => {
             let remedy = "see what is said of exchanges and permissions above";
-            return Check::fail(RESULTS, what, remedy);
+            return Check::fail(RESULTS, error.to_string(), remedy);
         }
-    }
+    };
     let sent = Instant::now();
-    let mut missing = Vec::new();
-    while sent.elapsed() < PATIENCE {
-        let canaries = match store.canaries(LOOK_BACK).await {
-            Ok(canaries) => canaries,
-            Err(error) => return Failure::from(error).check(RESULTS),
-        };
-        let row = canaries.into_iter().find(|row| row.id == id);
-        missing = row.as_ref().map(not_seen).unwrap_or_default();
-        if row.is_some() && missing.is_empty() {
-            let took = sent.elapsed().as_millis();
-            let what = format!("what was sent and reported was in the database {took} ms later");
-            return Check::ok(RESULTS, what);
-        }
-        tokio::time::sleep(POLL).await;
+    let row = match canary::wait_for(store, &HashSet::from([id])).await {
+        Ok(mut rows) => rows.pop(),
+        Err(error) => return Failure::from(error).check(RESULTS),
+    };
+    let missing: Vec<_> = row.iter().flat_map(CanaryRow::missing).collect();
+    if row.is_some() && missing.is_empty() {
+        let took = sent.elapsed().as_millis();
+        let what = format!("what was sent and reported was in the database {took} ms later");
+        return Check::ok(RESULTS, what);
     }
     lost(&missing)
 }
 
-/// Where the daemon has not seen it yet.
-fn not_seen(row: &CanaryRow) -> Vec<&'static str> {
-    let places = [
-        ("the tracking queue", row.tracked_at),
-        ("the queue of tasks that no service owns", row.unroutable_at),
-        ("the queue of events", row.event_at),
-    ];
-    let not_seen = |(place, seen): (&'static str, Option<_>)| seen.is_none().then_some(place);
-    places.into_iter().filter_map(not_seen).collect()
+/// The way that a canary takes there.
+const fn way(place: CanaryPlace) -> &'static str {
+    match place {
+        CanaryPlace::Tracking => "the tracking queue",
+        CanaryPlace::Unroutable => "the queue of tasks that no service owns",
+        CanaryPlace::Events => "the queue of events",
+    }
 }
 
 fn nobody(names: &Names) -> Check {
@@ -101,9 +80,9 @@ fn nobody(names: &Names) -> Check {
     Check::fail(RESULTS, what, remedy)
 }
 
-fn lost(missing: &[&str]) -> Check {
+fn lost(missing: &[CanaryPlace]) -> Check {
     let seconds = PATIENCE.as_secs();
-    if missing.len() == 3 {
+    if missing.len() == CanaryPlace::ALL.len() {
         return Check::fail(
             RESULTS,
             format!(
@@ -112,7 +91,8 @@ fn lost(missing: &[&str]) -> Check {
             "see the log of counterfoil-sync: it is far behind, cannot write, or has another database.url than this",
         );
     }
-    let places = missing.join(" and ");
+    let ways: Vec<_> = missing.iter().map(|place| way(*place)).collect();
+    let places = ways.join(" and ");
     Check::fail(
         RESULTS,
         format!("a message did not come by {places} within {seconds} s: a binding is missing"),
@@ -126,14 +106,18 @@ mod tests {
 
     #[test]
     fn what_came_by_no_way_is_the_daemons_fault_and_by_some_a_missing_binding() {
-        let all = ["a", "b", "c"];
+        let all = CanaryPlace::ALL;
         assert!(
             lost(&all)
                 .remedy
                 .is_some_and(|it| it.contains("log of counterfoil-sync"))
         );
         let one = lost(&all[..1]);
-        assert!(one.detail.contains("did not come by a within"), "{one:?}");
+        assert!(
+            one.detail
+                .contains("did not come by the tracking queue within"),
+            "{one:?}"
+        );
         assert!(one.remedy.is_some_and(|it| it.contains("topology apply")));
     }
 }

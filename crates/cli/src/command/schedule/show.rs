@@ -3,7 +3,6 @@
 use super::{find, next, time};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::text::plain;
 use counterfoil_store::{ScheduleRow, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ pub(super) async fn run(
         return output.document(&row);
     }
     for (name, fact) in facts(&row) {
-        output.line(format!("{name:<12} {}", plain(&fact)))?;
+        output.fact(name, &fact)?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::command::why::group::discarded;
 use crate::failure::Failure;
 use crate::output::{MOST_SHOWN, Output, numbers, words};
-use crate::text::{plain, short};
+use crate::text::short;
 use crate::when::shown;
 use chrono::{DateTime, Utc};
 use counterfoil_store::{SessionRow, Store, SubtaskRow};
@@ -187,7 +187,7 @@ fn facts(
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {
-            output.line(format!("{name:<12} {}", plain(&fact)))?;
+            output.fact(name, &fact)?;
         }
     }
     Ok(())

@@ -21,7 +21,8 @@ pub(super) struct Facts {
     pub(super) consumed_by: Vec<WorkerFact>,
     /// The worker that the row names.
     pub(super) worker: Option<WorkerFact>,
-    /// How many tasks wait for that queue and are due, itself among them: as far as was looked.
+    /// How many tasks wait for that queue and are due, itself among them: as far as was looked, and while it is not
+    /// over.
     pub(super) due: usize,
     /// In whose dead queue its message lies.
     pub(super) dead: Option<DeadFact>,

@@ -53,7 +53,10 @@ pub(super) async fn gather(
         None => None,
     };
     let dead = dead(&task, names, store, broker).await?;
-    let due = due(&service, class, store, now).await?;
+    let due = match task.state.is_terminal() {
+        true => 0,
+        false => due(&service, class, store, now).await?,
+    };
     let filter = ParkedFilter {
         id: Some(task.task_id.to_string()),
         limit: PARKED,
