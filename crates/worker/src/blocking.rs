@@ -16,6 +16,26 @@ use tracing::Span;
 ///
 /// Dropping it does not end the code, for no thread can be ended from outside. A worker that drains
 /// does not wait for it; one that has too many which do not end, ends itself.
+///
+/// ```
+/// # use counterfoil_testkit::Perform;
+/// # use counterfoil_worker::{Context, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Hash { parts: u64 }
+/// # impl counterfoil_toolbox::Task for Hash { const NAME: &'static str = "files.hash"; type Output = u64; }
+/// async fn hash(task: Hash, cx: Context) -> Result<u64, TaskError> {
+///     // Both are at work at the same time, each on a thread of its own.
+///     let evens = cx.spawn_blocking(move || (0..task.parts).step_by(2).sum::<u64>());
+///     let odds = cx.spawn_blocking(move || (1..task.parts).step_by(2).sum::<u64>());
+///     Ok(evens.await + odds.await)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let done = Perform::new(Hash { parts: 10 }).by(|worker| worker.handle(hash)).await?;
+/// assert_eq!(done.output(), &45);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "its outcome is lost unless it is awaited"]
 pub struct Blocking<T: Send + 'static> {

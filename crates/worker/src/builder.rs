@@ -1,36 +1,50 @@
 //! Putting a worker together, and finding out what is wrong with it before it starts.
 
+mod checks;
+mod queues;
+
 use crate::context::Context;
 use crate::error::{BuildError, BuildFault};
 use crate::handler::{AsyncHandler, BlockingHandler, Handler};
 use crate::layer::{Call, HandlerService, Layer, Output, Service};
-use crate::queues::Declarations;
 use crate::registry::{Registered, Registry};
 use crate::states::States;
 use crate::stop::Stop;
 use crate::task_error::TaskError;
 use crate::worker::Worker;
-use counterfoil_toolbox::config::{BrokerSettings, Declaring, WorkerSettings};
-use counterfoil_toolbox::event::{LONGEST_LEASE, SHORTEST_LEASE};
+use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::ids::WorkerId;
-use counterfoil_toolbox::names::QueueName;
-use counterfoil_toolbox::task::{Ack, longest_run};
-use counterfoil_toolbox::tokens::MOST_TOKENS;
-use counterfoil_toolbox::topology::{self, Names};
+use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Transport;
-use counterfoil_toolbox::{Priority, ServiceName, Task, TaskName};
-use std::collections::BTreeSet;
+use counterfoil_toolbox::{ServiceName, Task, TaskName};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Signs of life in one lease, at least: one or two may be lost.
-const BEATS_PER_LEASE: u32 = 3;
-
-/// Largest result that a message of events can carry.
-const MAX_RESULT_BYTES: usize = 15 * 1024 * 1024;
-
 /// Gathers handlers and state; [`Self::build`] says what is wrong with them.
+///
+/// ```
+/// # use counterfoil_testkit::MemoryPlatform;
+/// # use counterfoil_worker::{Context, TaskError, Worker};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+/// # struct Pool;
+/// # use counterfoil_toolbox::config::WorkerSettings;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let platform = MemoryPlatform::new().await?;
+/// # let (transport, names) = (platform.transport(), platform.names().clone());
+/// let settings = WorkerSettings { concurrency: 8, ..WorkerSettings::default() };
+/// let worker = Worker::builder(transport, names, settings)
+///     .version(env!("CARGO_PKG_VERSION"))
+///     .state(Pool)
+///     .handle(resize)
+///     .build()?;
+/// assert_eq!(worker.queues(), ["image"]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is built until `build` is called"]
 pub struct WorkerBuilder {
@@ -75,6 +89,25 @@ impl WorkerBuilder {
     }
 
     /// Runs tasks of type `T`, sent under its own name, by an `async fn(T, Context)`.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use counterfoil_worker::{Context, TaskError, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let platform = MemoryPlatform::new().await?;
+    /// async fn resize(task: Resize, _cx: Context) -> Result<u32, TaskError> {
+    ///     Ok(task.width)
+    /// }
+    ///
+    /// let worker = platform.worker().handle(resize).build()?;
+    /// # let _worker = platform.start(platform.worker().handle(resize)).await?;
+    /// # assert_eq!(platform.producer().send(Resize { width: 7 }).await?.result(std::time::Duration::from_secs(60)).await?, 7);
+    /// # Ok(()) }
+    /// ```
     pub fn handle<T, F, Fut>(self, handler: F) -> Self
     where
         T: Task,
@@ -85,6 +118,22 @@ impl WorkerBuilder {
     }
 
     /// Runs tasks that are sent under `name`, whatever their service, as tasks of type `T`.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use counterfoil_worker::{Context, TaskError, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let platform = MemoryPlatform::new().await?;
+    /// // Python producers know it by another name, of another service.
+    /// let worker = platform.worker().handle(resize).handle_as("legacy.thumbnail", resize).build()?;
+    /// assert_eq!(worker.queues(), ["image", "legacy"]);
+    /// # Ok(()) }
+    /// ```
     pub fn handle_as<T, F, Fut>(self, name: &str, handler: F) -> Self
     where
         T: Task,
@@ -100,6 +149,26 @@ impl WorkerBuilder {
     /// but it keeps its place among the handlers that run until it returns: let it look at
     /// [`Context::cancelled`]. When half of the places are taken by handlers that do not return,
     /// the worker ends, to be started anew: see [`Exit::Hung`](crate::Exit::Hung).
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use counterfoil_worker::{Context, TaskError, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let platform = MemoryPlatform::new().await?;
+    /// fn resize(task: Resize, _cx: Context) -> Result<u32, TaskError> {
+    ///     let bytes = std::fs::read("Cargo.toml")?; // a plain `fn`: it may block
+    ///     Ok(u32::try_from(bytes.len())? * task.width)
+    /// }
+    ///
+    /// let worker = platform.start(platform.worker().handle_blocking(resize)).await?;
+    /// let mut sent = platform.producer().send(Resize { width: 0 }).await?;
+    /// assert_eq!(sent.result(std::time::Duration::from_secs(60)).await?, 0);
+    /// # Ok(()) }
+    /// ```
     pub fn handle_blocking<T, F>(self, handler: F) -> Self
     where
         T: Task,
@@ -119,6 +188,33 @@ impl WorkerBuilder {
 
     /// Puts `layer` around every handler: see [`layer`](crate::layer). One that is added later is
     /// around those that were added before. Time limits hold for handler and layers together.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError, Level};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// use counterfoil_worker::layer::{Answer, Call, Next, from_fn};
+    ///
+    /// async fn inner(call: Call, next: Next) -> Answer {
+    ///     call.cx().log(Level::INFO, "inner", serde_json::Value::Null);
+    ///     next.run(call).await
+    /// }
+    /// # async fn outer(call: Call, next: Next) -> Answer {
+    /// #     call.cx().log(Level::INFO, "outer", serde_json::Value::Null);
+    /// #     next.run(call).await
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Resize { width: 100 });
+    /// let done = done.by(|worker| worker.handle(resize).layer(from_fn(inner)).layer(from_fn(outer)));
+    /// let said: Vec<_> = done.await?.log().map(|line| line.message.to_string()).collect();
+    /// assert_eq!(said, ["outer", "inner"]);
+    /// # Ok(()) }
+    /// ```
     pub fn layer<L>(mut self, layer: L) -> Self
     where
         L: Layer<HandlerService>,
@@ -145,6 +241,25 @@ impl WorkerBuilder {
     /// A queue that is deleted while the worker runs is then declared again, with its bindings,
     /// unless its `declare` is `passive` or `off`. A worker that may not declare its queue, or was
     /// not told how, ends: see [`Exit::NoQueue`](crate::Exit::NoQueue).
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use counterfoil_worker::{Context, TaskError, Worker};
+    /// # use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let platform = MemoryPlatform::new().await?;
+    /// # let env = [("COUNTERFOIL_BROKER__QUEUES__IMAGE__PRIORITIES", "true")];
+    /// # let options = LoadOptions::new(Role::Worker).env(env);
+    /// let config = Config::load(options)?; // [broker.queues.image] priorities = true
+    /// let worker = platform.worker().broker(&config.broker).handle(resize).build()?;
+    /// assert_eq!(worker.queues(), ["image", "image~high", "image~low"]);
+    /// # Ok(()) }
+    /// ```
     pub fn broker(mut self, settings: &BrokerSettings) -> Self {
         self.broker = Some(settings.clone());
         self.consumer_timeout(settings.consumer_timeout)
@@ -153,13 +268,51 @@ impl WorkerBuilder {
     /// After how long the broker takes an unacknowledged message back. Default: 30 min, RabbitMQ's
     /// own. Time limits must stay below it by a tenth, at most two minutes; those that senders ask
     /// for are lowered to that, and a task without any gets it. Tasks that are acknowledged
-    /// [early](Ack::Early) are not bound by it.
+    /// [early](counterfoil_toolbox::Ack::Early) are not bound by it.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use counterfoil_worker::{Context, TaskError, Worker};
+    /// # use std::time::Duration;
+    /// # use counterfoil_toolbox::config::WorkerSettings;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let platform = MemoryPlatform::new().await?;
+    /// let settings = WorkerSettings { time_limit: Some(Duration::from_secs(60)), ..Default::default() };
+    /// let worker = platform.worker_with(settings).handle(resize);
+    /// let error = worker.consumer_timeout(Duration::from_secs(60)).build().expect_err("it is too short");
+    /// assert!(error.to_string().contains("at most 54s is possible"));
+    /// # Ok(()) }
+    /// ```
     pub fn consumer_timeout(mut self, timeout: Duration) -> Self {
         self.consumer_timeout = timeout;
         self
     }
 
     /// Makes the worker. It does nothing until it is run.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use counterfoil_worker::{Context, TaskError, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let platform = MemoryPlatform::new().await?;
+    /// let worker = platform.worker().state(1_u8).state(2_u8).handle(resize).handle(resize);
+    /// let error = worker.build().expect_err("it makes no sense");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the worker cannot be built: two values of type u8 as state; two handlers for task image.resize",
+    /// );
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`BuildError`] names everything that is wrong: two handlers for one name, invalid names,
@@ -168,9 +321,7 @@ impl WorkerBuilder {
         if self.registry.is_empty() {
             self.faults.push(BuildFault::NoHandlers);
         }
-        self.check_settings();
-        self.check_limits();
-        self.check_tokens();
+        self.check();
         let queues = self.queues();
         let queues = self.with_beside(queues);
         if !self.faults.is_empty() {
@@ -211,190 +362,5 @@ impl WorkerBuilder {
         });
         self.faults.extend(added.err());
         self
-    }
-
-    fn check_settings(&mut self) {
-        let settings = &self.settings;
-        let too_large = settings.max_result_bytes > MAX_RESULT_BYTES;
-        let rules = [
-            (
-                settings.concurrency == 0,
-                "concurrency",
-                "must be at least 1",
-            ),
-            (
-                settings.prefetch == Some(0),
-                "prefetch",
-                "must be at least 1",
-            ),
-            (
-                settings.heartbeat.is_zero(),
-                "heartbeat",
-                "must be longer than nothing",
-            ),
-            (
-                settings.time_limit.is_some_and(|limit| limit.is_zero()),
-                "time_limit",
-                "is 0s and must be longer than nothing; \"none\" is no limit",
-            ),
-            (
-                too_large,
-                "max_result_bytes",
-                "must be at most 15 MiB: results travel in messages",
-            ),
-        ];
-        let tasks = self.registry.sorted();
-        let any_early = tasks.iter().any(|task| task.options.ack == Ack::Early);
-        let beats = settings.heartbeat.saturating_mul(BEATS_PER_LEASE);
-        let shortest = beats.max(SHORTEST_LEASE);
-        let lease = (
-            any_early && !(shortest..=LONGEST_LEASE).contains(&settings.lease),
-            "lease",
-            "must be at least three times `heartbeat`, at least 3 s and at most an hour",
-        );
-        for (is_broken, setting, why) in rules.into_iter().chain([lease]) {
-            if is_broken {
-                self.faults.push(BuildFault::Setting { setting, why });
-            }
-        }
-    }
-
-    fn check_limits(&mut self) {
-        let longest = longest_run(self.consumer_timeout);
-        for task in self.registry.sorted() {
-            self.faults.extend(task.no_time());
-            if task.options.max_concurrency == Some(0) {
-                let name = task.name.to_string();
-                self.faults.push(BuildFault::NoConcurrency { name });
-            }
-            let is_late = task.options.ack == Ack::Late;
-            let of_worker = self.settings.time_limit.filter(|_| is_late);
-            let limit = task.options.time_limit.or(of_worker);
-            if let (Some(soft), Some(limit)) = (task.options.soft_time_limit, limit)
-                && soft >= limit
-            {
-                let name = task.name.to_string();
-                self.faults
-                    .push(BuildFault::SoftTimeLimit { name, soft, limit });
-            }
-            if let Some(limit) = limit.filter(|limit| is_late && *limit > longest) {
-                self.faults.push(BuildFault::TimeLimit {
-                    name: task.name.to_string(),
-                    whose: match task.options.time_limit {
-                        Some(_) => "in its options",
-                        None => "worker.time_limit",
-                    },
-                    limit,
-                    longest,
-                    consumer_timeout: self.consumer_timeout,
-                });
-            }
-        }
-    }
-
-    fn check_tokens(&mut self) {
-        for task in self.registry.sorted() {
-            let Some(limit) = task.options.max_concurrency_global else {
-                continue;
-            };
-            if !(1..=MOST_TOKENS).contains(&limit) {
-                let name = task.name.to_string();
-                self.faults.push(BuildFault::GlobalLimit { name, limit });
-            }
-            let time = task.options.time_limit;
-            let longest = longest_run(self.consumer_timeout);
-            if task.options.ack == Ack::Early && time.is_none_or(|time| time > longest) {
-                let name = task.name.to_string();
-                self.faults.push(BuildFault::LongToken { name, longest });
-            }
-            let queue = self.names.token_queue(&task.name);
-            self.faults.extend(queue.err().map(BuildFault::from));
-        }
-    }
-
-    /// The queues to consume: those of the settings, else those of the tasks' services.
-    fn queues(&mut self) -> Vec<QueueName> {
-        if !self.settings.queues.is_empty() {
-            let mut seen = BTreeSet::new();
-            for queue in &self.settings.queues {
-                if !seen.insert(queue) {
-                    let queue = queue.clone();
-                    self.faults.push(BuildFault::QueueTwice { queue });
-                }
-            }
-            return self.settings.queues.clone();
-        }
-        let mut services = BTreeSet::new();
-        for task in self.registry.sorted() {
-            match ServiceName::new(task.name.service()) {
-                Ok(service) => {
-                    services.insert(service);
-                }
-                Err(_) => self.faults.push(BuildFault::NoQueue {
-                    name: task.name.to_string(),
-                }),
-            }
-        }
-        let queue = |service| self.names.service_queue(service);
-        services.iter().map(queue).collect()
-    }
-
-    /// With the queues beside them: those of a service's classes beside its own, and those of delayed
-    /// tasks, which those have whose length is limited.
-    fn with_beside(&self, mut queues: Vec<QueueName>) -> Vec<QueueName> {
-        let Some(broker) = &self.broker else {
-            return queues;
-        };
-        let beside = |queue: &QueueName| {
-            let (names, class) = (&self.names, self.names.class_of(queue));
-            let service = ServiceName::new(names.service_of(queue)).ok()?;
-            if *queue != names.class_queue(&service, class) {
-                return None;
-            }
-            let mut settings = broker.service(&service);
-            // Whoever else declares its queues knows nothing of those for delayed tasks.
-            if broker.declaring(&service) == Declaring::Off {
-                settings.max_length = None;
-            }
-            let mut all = topology::work_queues(names, &service, &settings);
-            // A worker for one class has asked for no other.
-            all.retain(|queue| class == Priority::Normal || names.class_of(queue) == class);
-            Some(all)
-        };
-        let beside: Vec<_> = queues.iter().filter_map(beside).flatten().collect();
-        for queue in beside {
-            if !queues.contains(&queue) {
-                queues.push(queue);
-            }
-        }
-        queues
-    }
-
-    /// The services that it works for: first those of its queues, then those of its tasks.
-    fn services(&self, queues: &[QueueName]) -> Vec<ServiceName> {
-        let of_queues = queues.iter().map(|queue| self.names.service_of(queue));
-        let tasks = self.registry.sorted();
-        let of_tasks = tasks.iter().map(|task| task.name.service());
-        let mut services = Vec::new();
-        for service in of_queues.chain(of_tasks) {
-            match ServiceName::new(service) {
-                Ok(service) if !services.contains(&service) => services.push(service),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        services
-    }
-
-    /// What to declare again when a queue is gone.
-    fn declarations(&self, queues: &[QueueName]) -> Declarations {
-        let Some(broker) = &self.broker else {
-            return Declarations::new();
-        };
-        let items = |queue: &QueueName| {
-            let service = ServiceName::new(self.names.service_of(queue)).ok()?;
-            let items = || topology::service(&self.names, &service, &broker.service(&service));
-            (broker.declaring(&service) == Declaring::Active).then(|| (queue.clone(), items()))
-        };
-        queues.iter().filter_map(items).collect()
     }
 }

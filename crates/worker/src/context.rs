@@ -1,66 +1,60 @@
 //! What a handler can know and do beside its arguments.
+//!
+//! `told` is what it says of its task · `ending` how it learns that it has to end · `checkpoints` what it leaves for
+//! the next execution · `children` the tasks that it sends, `sessions` groups of them.
 
+mod told;
+
+mod checkpoints;
+mod ending;
+
+mod children;
 mod opened;
 mod sessions;
 
+pub use checkpoints::CheckpointError;
+pub use ending::WhyCancelled;
+
 use crate::blocking::Blocking;
 use crate::held::Held;
-use crate::outcome::cut;
 use crate::report::Live;
 use crate::shared::Shared;
-use counterfoil_toolbox::event::{LogLine, Progress};
-use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
 use counterfoil_toolbox::state::Lineage;
-use counterfoil_toolbox::telemetry::TraceContext;
-use counterfoil_toolbox::{Task, TaskId, TaskName};
+use counterfoil_toolbox::{TaskId, TaskName};
 use opened::Opened;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use std::any::type_name;
 use std::fmt;
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Level;
-
-/// Longest line of a log or of progress, in bytes.
-const MAX_LINE: usize = 16 * 1024;
-
-/// Largest fields of a log line, in bytes of JSON.
-const MAX_FIELDS: usize = 64 * 1024;
-
-/// Largest checkpoint, in bytes of JSON. Headers must fit one frame of 128 KiB, all of them together.
-const MAX_CHECKPOINT: usize = 32 * 1024;
-
-/// A checkpoint that cannot be kept, or cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CheckpointError {
-    /// It is no JSON, or not that of the type that was asked for.
-    #[error("the checkpoint cannot be written or read as JSON")]
-    Json(#[source] serde_json::Error),
-    /// Keep it elsewhere, and leave its name or key here.
-    #[error("the checkpoint takes {bytes} bytes; at most 32 KiB are kept")]
-    TooLarge {
-        /// Its size.
-        bytes: usize,
-    },
-}
-
-/// Why a handler is asked to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhyCancelled {
-    /// Somebody cancelled the task: it will not run again. After `worker.cancel_grace` the handler is
-    /// dropped. What it returns until then counts if it is a success; all else is REVOKED.
-    Revoked,
-    /// The worker stops: the task will run again elsewhere.
-    WorkerStops,
-    /// The time limit has passed.
-    TimeLimit,
-}
 
 /// The execution that a handler is part of. Cheap to clone.
+///
+/// ```
+/// # use counterfoil_testkit::Perform;
+/// # use counterfoil_worker::{Context, TaskError};
+/// # struct Pool { size: u32 }
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Import { rows: u32 }
+/// # impl counterfoil_toolbox::Task for Import { const NAME: &'static str = "parcels.import"; type Output = u32; }
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Announce { rows: u32 }
+/// # impl counterfoil_toolbox::Task for Announce { const NAME: &'static str = "parcels.announce"; type Output = (); }
+/// async fn import(task: Import, cx: Context) -> Result<u32, TaskError> {
+///     let pool = cx.state::<Pool>(); // what `WorkerBuilder::state` was given
+///     cx.progress(1, 2, format!("over {} connections", pool.size));
+///     cx.send(Announce { rows: task.rows }).await?; // a child of this task
+///     Ok(task.rows)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let register = |worker: counterfoil_worker::WorkerBuilder| worker.state(Pool { size: 8 }).handle(import);
+/// let done = Perform::new(Import { rows: 3 }).by(register).await?;
+/// assert_eq!(done.output(), &3);
+/// done.assert_scheduled(|child: &Announce| child.rows == 3);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Context {
     shared: Arc<Shared>,
@@ -99,6 +93,26 @@ impl Context {
 
     /// The value of type `T` that was given to the worker as state.
     ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Import { rows: u32 }
+    /// # impl counterfoil_toolbox::Task for Import { const NAME: &'static str = "parcels.import"; type Output = u32; }
+    /// struct Pool { size: u32 }
+    ///
+    /// async fn import(task: Import, cx: Context) -> Result<u32, TaskError> {
+    ///     Ok(task.rows / cx.state::<Pool>().size)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Import { rows: 16 });
+    /// let done = done.by(|worker| worker.state(Pool { size: 8 }).handle(import)).await?;
+    /// assert_eq!(done.output(), &2);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Panics
     /// When there is none. The panic ends this execution, not the worker.
     #[must_use]
@@ -113,6 +127,25 @@ impl Context {
     }
 
     /// The value of type `T` that was given to the worker as state, if there is one.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Import { rows: u32 }
+    /// # impl counterfoil_toolbox::Task for Import { const NAME: &'static str = "parcels.import"; type Output = u32; }
+    /// # struct Pool { size: u32 }
+    /// async fn import(task: Import, cx: Context) -> Result<u32, TaskError> {
+    ///     let size = cx.try_state::<Pool>().map_or(1, |pool| pool.size);
+    ///     Ok(task.rows / size)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Import { rows: 16 }).by(|worker| worker.handle(import)).await?;
+    /// assert_eq!(done.output(), &16);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn try_state<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.shared.states.get()
@@ -150,6 +183,24 @@ impl Context {
 
     /// How many times this task has been tried, this time included: 1 the first time. Retries,
     /// lost workers and rescues count.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Fetch { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Fetch { const NAME: &'static str = "harvest.fetch"; type Output = String; }
+    /// async fn fetch(task: Fetch, cx: Context) -> Result<String, TaskError> {
+    ///     let server = if cx.attempt() < 3 { "tiles" } else { "mirror" };
+    ///     Ok(format!("{server}/{}", task.page))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let third = Perform::new(Fetch { page: 7 }).attempt(3).by(|worker| worker.handle(fetch)).await?;
+    /// assert_eq!(third.output(), "mirror/7");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn attempt(&self) -> u32 {
         let lineage = self.lineage();
@@ -159,6 +210,26 @@ impl Context {
     }
 
     /// Which attempt this is, as events and the database name it.
+    ///
+    /// What must not happen twice outside has a key that attempts share, and runs that people ask for do not:
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Pay { order: u32 }
+    /// # impl counterfoil_toolbox::Task for Pay { const NAME: &'static str = "shop.pay"; type Output = String; }
+    /// async fn pay(_: Pay, cx: Context) -> Result<String, TaskError> {
+    ///     // Every attempt of one run pays under one key, so the bank refuses the second payment.
+    ///     Ok(format!("{}-{}", cx.task_id(), cx.lineage().run))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let again = Perform::new(Pay { order: 17 }).attempt(2).by(|worker| worker.handle(pay)).await?;
+    /// assert_eq!(again.output(), &format!("{}-0", again.id()));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn lineage(&self) -> Lineage {
         Lineage {
@@ -168,110 +239,26 @@ impl Context {
         }
     }
 
-    /// Fires when the worker wants this handler to end: it is draining and its patience is over,
-    /// the handler's time limit has passed, or somebody cancelled the task. [`Self::why_cancelled`]
-    /// tells which. Where nobody cancelled it, what is not done by then is done again elsewhere.
-    #[must_use]
-    pub fn cancelled(&self) -> &CancellationToken {
-        &self.cancelled
-    }
-
-    /// Fires when this execution's soft time limit has passed, and whenever [`Self::cancelled`] does:
-    /// time to clean up, or to stop half-way. Nothing is ended by it.
-    ///
-    /// ```
-    /// # use counterfoil_worker::{Context, TaskError};
-    /// # async fn harvest(cx: Context) -> Result<u32, TaskError> {
-    /// # let pages = 0..3; async fn fetch(_: u32) {}
-    /// let mut done = 0;
-    /// for page in pages {
-    ///     if cx.soft_time_limit().is_cancelled() {
-    ///         cx.checkpoint(&done)?; // the next attempt goes on from here
-    ///         return Err(TaskError::retry_uncounted("out of time", std::time::Duration::ZERO));
-    ///     }
-    ///     fetch(page).await;
-    ///     done += 1;
-    /// }
-    /// # Ok(done) }
-    /// ```
-    #[must_use]
-    pub fn soft_time_limit(&self) -> &CancellationToken {
-        &self.soft
-    }
-
-    /// Leaves something for the next execution of this task, which finds it as
-    /// [`Self::last_checkpoint`]. The latest counts.
-    ///
-    /// It travels with the message of a retry, and with a task whose handler leaves when a draining
-    /// worker [asks it to](Self::cancelled). A worker that dies, or a handler that has to be dropped,
-    /// leaves what the message had when it came: the checkpoint of the last retry.
-    ///
-    /// # Errors
-    /// [`CheckpointError`] when it cannot be written as JSON, or takes more than 32 KiB.
-    pub fn checkpoint(&self, state: &impl Serialize) -> Result<(), CheckpointError> {
-        let json = serde_json::to_string(state).map_err(CheckpointError::Json)?;
-        if json.len() > MAX_CHECKPOINT {
-            return Err(CheckpointError::TooLarge { bytes: json.len() });
-        }
-        self.held.set_checkpoint(json.into());
-        Ok(())
-    }
-
-    /// What an earlier execution of this task left, or this one. `None`: nothing.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Json`] when it is no `T`: perhaps an older version of the handler left it.
-    pub fn last_checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, CheckpointError> {
-        let json = self.held.checkpoint();
-        let state = json.map(|json| serde_json::from_str(&json));
-        state.transpose().map_err(CheckpointError::Json)
-    }
-
-    /// Why [`Self::cancelled`] fired; `None`: it has not.
-    #[must_use]
-    pub fn why_cancelled(&self) -> Option<WhyCancelled> {
-        if !self.cancelled.is_cancelled() {
-            None
-        } else if self.shared.control.revocation(&self.held).is_some() {
-            Some(WhyCancelled::Revoked)
-        } else if self.shared.stop.leaving().is_cancelled() {
-            Some(WhyCancelled::WorkerStops)
-        } else {
-            Some(WhyCancelled::TimeLimit)
-        }
-    }
-
-    /// Tells how far the task is. Only the latest matters: of many in a row, few are sent.
-    pub fn progress(&self, current: i64, total: impl Into<Option<i64>>, message: impl AsRef<str>) {
-        let message = Some(cut(message.as_ref(), MAX_LINE)).filter(|text| !text.is_empty());
-        let progress = Progress {
-            current,
-            total: total.into(),
-            message,
-        };
-        let (live, executions) = (self.live, self.executions);
-        self.shared.reporter.progress(live, executions, progress);
-    }
-
-    /// Writes a line into the task's log, which the database keeps. `fields` is a JSON object,
-    /// `null` for none. Lines are dropped, and counted, when far more are written than can be sent.
-    pub fn log(&self, level: Level, message: impl AsRef<str>, fields: Value) {
-        let line = LogLine {
-            level: level.as_str().to_ascii_lowercase().into(),
-            message: cut(message.as_ref(), MAX_LINE),
-            fields: log_fields(fields),
-        };
-        self.shared.reporter.log(self.live, self.executions, line);
-    }
-
     /// Runs code that blocks (files, long computations, libraries without `async`) on a thread where
     /// it harms nobody, and waits for what it returns. A panic of the code is one of the handler.
     ///
     /// ```
+    /// # use counterfoil_testkit::Perform;
     /// # use counterfoil_worker::{Context, TaskError};
-    /// # async fn read(cx: Context) -> Result<String, TaskError> {
-    /// let text = cx.spawn_blocking(|| std::fs::read_to_string("parcels.csv")).await?;
-    /// # Ok(text) }
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Count { file: String }
+    /// # impl counterfoil_toolbox::Task for Count { const NAME: &'static str = "text.count"; type Output = usize; }
+    /// async fn count(task: Count, cx: Context) -> Result<usize, TaskError> {
+    ///     let text = cx.spawn_blocking(|| std::fs::read_to_string(task.file)).await?;
+    ///     Ok(text.lines().count())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let task = Count { file: "Cargo.toml".to_owned() };
+    /// let done = Perform::new(task).by(|worker| worker.handle(count)).await?;
+    /// assert!(*done.output() > 10);
+    /// # Ok(()) }
     /// ```
     ///
     /// # Cancel safety
@@ -286,75 +273,6 @@ impl Context {
     ) -> Blocking<T> {
         Blocking::start(self.shared.clone(), self.held.clone(), work)
     }
-
-    /// Sends a task as a child of this one. `Ok`: the broker has stored it.
-    ///
-    /// It waits for a broker that is away, up to three times the confirm time-out (30 s), and has no
-    /// circuit breaker: nobody sits in front of a screen, the worker could get no other task meanwhile,
-    /// and an error at once would cost the task an attempt and all that the handler has done so far.
-    ///
-    /// An execution that is repeated, after a retry or because its worker was lost, sends its
-    /// children again, as other tasks with other ids. Nothing else would be safe: a second
-    /// execution may take another way, and its third child be another than the third of the first.
-    /// A handler that knows which child is the same says so by an id of its choice, which must
-    /// differ between the runs of the parent. The platform then keeps one row for it; like any
-    /// task, it may run more than once.
-    ///
-    /// ```
-    /// # use counterfoil_toolbox::{Task, producer::SendOptions};
-    /// # use counterfoil_worker::{Context, TaskError};
-    /// # async fn harvest<Page: Task>(cx: Context, number: u32, page: Page) -> Result<(), TaskError> {
-    /// let id = format!("{}.{}.page-{number}", cx.task_id(), cx.lineage().run);
-    /// cx.send_with(page, SendOptions::new().id(id.parse()?)).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// [`SendError`]; after [`SendError::Unknown`] the child may still run.
-    ///
-    /// # Cancel safety
-    /// Cancelled, the child may still be sent.
-    pub async fn send<T: Task>(&self, child: T) -> Result<TaskId, SendError> {
-        self.send_with(child, SendOptions::new()).await
-    }
-
-    /// Sends a task as a child of this one, with options.
-    ///
-    /// # Errors
-    /// See [`Self::send`].
-    pub async fn send_with<T: Task>(
-        &self,
-        child: T,
-        options: SendOptions,
-    ) -> Result<TaskId, SendError> {
-        let producer = &self.shared.senders.producer;
-        let sent = producer.send_with(child, self.as_child(options)).await?;
-        Ok(sent.id().clone())
-    }
-
-    /// Sends a task by name as a child of this one, its arguments as JSON text.
-    ///
-    /// # Errors
-    /// See [`Self::send`].
-    pub async fn send_raw(
-        &self,
-        child: RawTask,
-        options: SendOptions,
-    ) -> Result<TaskId, SendError> {
-        let producer = &self.shared.senders.producer;
-        producer.send_raw(child, self.as_child(options)).await
-    }
-
-    fn as_child(&self, options: SendOptions) -> SendOptions {
-        let child = options.child_of(self.task_id().clone(), self.root_id().clone());
-        child.parent_trace(self.trace())
-    }
-
-    /// The trace that this task came with: its children get it, unless they are sent in a span of their own.
-    #[must_use]
-    pub fn trace(&self) -> Option<TraceContext> {
-        TraceContext::of_headers(&self.held.envelope.extra)
-    }
 }
 
 impl fmt::Debug for Context {
@@ -364,21 +282,5 @@ impl fmt::Debug for Context {
             .field("task_name", self.task_name())
             .field("lineage", &self.lineage())
             .finish_non_exhaustive()
-    }
-}
-
-/// Fields as an object: anything else becomes the field `value`; too large ones are left out.
-fn log_fields(fields: Value) -> Map<String, Value> {
-    let fields = match fields {
-        Value::Null => return Map::new(),
-        Value::Object(fields) => fields,
-        value @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Map::from_iter([("value".to_owned(), value)])
-        }
-    };
-    match serde_json::to_string(&fields).map(|json| json.len()) {
-        Ok(..=MAX_FIELDS) => fields,
-        Ok(bytes) => Map::from_iter([("fields_too_large".to_owned(), bytes.into())]),
-        Err(error) => Map::from_iter([("fields_unwritable".to_owned(), error.to_string().into())]),
     }
 }

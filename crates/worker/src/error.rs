@@ -6,6 +6,19 @@ use counterfoil_toolbox::tokens::MOST_TOKENS;
 use std::time::Duration;
 
 /// A worker that cannot be built: everything that is wrong with it, at once.
+///
+/// ```
+/// # use counterfoil_testkit::MemoryPlatform;
+/// # use counterfoil_worker::{Context, TaskError, Worker};
+/// use counterfoil_worker::BuildFault;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let platform = MemoryPlatform::new().await?;
+/// let error = platform.worker().build().expect_err("there are no handlers");
+/// assert_eq!(error.faults, [BuildFault::NoHandlers]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the worker cannot be built: {}", list(.faults))]
 pub struct BuildError {

@@ -5,6 +5,24 @@ use counterfoil_toolbox::names::QueueName;
 use std::fmt;
 
 /// How a worker ended. In every case, what it did not finish and report is delivered again.
+///
+/// ```
+/// use counterfoil_worker::Exit;
+///
+/// fn is_worth_a_restart(exit: &Exit) -> bool {
+///     match exit {
+///         Exit::Hung { .. } => true, // a new process has its threads again
+///         Exit::NoQueue { queue } => {
+///             eprintln!("declare {queue} first");
+///             false
+///         }
+///         _ => false,
+///     }
+/// }
+///
+/// assert!(is_worth_a_restart(&Exit::Hung { tasks: Vec::new() }));
+/// assert!(!is_worth_a_restart(&Exit::Drained));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exit {
@@ -54,6 +72,14 @@ impl Exit {
     ///
     /// End the process with it (`std::process::exit`): returning from `main` would wait for
     /// blocking handlers that were given up.
+    ///
+    /// ```
+    /// use counterfoil_worker::Exit;
+    ///
+    /// let left = Vec::new();
+    /// assert_eq!(Exit::Stopped { left: left.clone() }.code(), 0); // what it gave back runs elsewhere
+    /// assert_eq!(Exit::Killed { left }.code(), 130);
+    /// ```
     #[must_use]
     pub fn code(&self) -> i32 {
         match self {

@@ -51,6 +51,41 @@ pub type Answer = Result<Output, TaskError>;
 pub struct Output(Option<Box<RawValue>>);
 
 /// Handlers, with the layers inside of yet another one around them.
+///
+/// Where an `async fn` and [`from_fn`] are not enough, a service of `tower` goes around it:
+///
+/// ```
+/// # use counterfoil_worker::TaskError;
+/// # use std::task::{Context, Poll};
+/// use counterfoil_worker::layer::{Call, HandlerService, Output, Service};
+///
+/// #[derive(Clone)]
+/// struct Told(HandlerService);
+///
+/// impl Service<Call> for Told {
+///     type Response = Output;
+///     type Error = TaskError;
+///     type Future = <HandlerService as Service<Call>>::Future;
+///     # fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TaskError>> { self.0.poll_ready(cx) }
+///
+///     fn call(&mut self, call: Call) -> Self::Future {
+///         call.cx().progress(0, None, "begun");
+///         self.0.call(call)
+///     }
+/// }
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # async fn resize(task: Resize, _: counterfoil_worker::Context) -> Result<u32, TaskError> { Ok(task.width) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let done = counterfoil_testkit::Perform::new(Resize { width: 9 });
+/// # let done = done.by(|worker| {
+/// worker.handle(resize).layer(tower_layer::layer_fn(Told))
+/// # }).await?;
+/// # assert!(done.progress().is_some());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct HandlerService(Option<Arc<dyn Around>>);
 
@@ -75,6 +110,29 @@ impl fmt::Debug for Call {
 
 impl Output {
     /// The JSON text. `null` when there is nothing to tell.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// use counterfoil_worker::layer::{Answer, Call, Next, from_fn};
+    ///
+    /// async fn checked(call: Call, next: Next) -> Answer {
+    ///     let output = next.run(call).await?;
+    ///     assert_eq!(output.json(), "100");
+    ///     Ok(output)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Resize { width: 100 });
+    /// let done = done.by(|worker| worker.handle(resize).layer(from_fn(checked))).await?;
+    /// assert_eq!(done.output(), &100);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn json(&self) -> &str {
         self.0.as_ref().map_or("null", |json| json.get())
@@ -164,6 +222,31 @@ where
 }
 
 /// A layer made of an `async fn(Call, Next) -> Answer`: see the [module](self).
+///
+/// ```
+/// # use counterfoil_testkit::{Outcome, Perform};
+/// # use counterfoil_worker::{Context, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+/// use counterfoil_worker::layer::{Answer, Call, Next, from_fn};
+///
+/// /// In front of every handler: what it refuses does not begin.
+/// async fn wanted_ones_only(call: Call, next: Next) -> Answer {
+///     if call.cx().creator().is_none() {
+///         return Err(TaskError::fail("nobody asked for it"));
+///     }
+///     next.run(call).await
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let done = Perform::new(Resize { width: 100 });
+/// let done = done.by(|worker| worker.handle(resize).layer(from_fn(wanted_ones_only))).await?;
+/// assert_eq!(done.fault().message, "nobody asked for it");
+/// # Ok(()) }
+/// ```
 pub fn from_fn<F, Fut>(function: F) -> FromFn<F>
 where
     F: Fn(Call, Next) -> Fut + Clone + Send + Sync + 'static,
@@ -189,6 +272,29 @@ pub struct Next(HandlerService);
 
 impl Next {
     /// Runs what is inside: other layers, then the handler.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// use counterfoil_worker::layer::{Answer, Call, Next, from_fn};
+    ///
+    /// /// Behind every handler: retries that it asked for become failures.
+    /// async fn once(call: Call, next: Next) -> Answer {
+    ///     next.run(call).await.map_err(|error| TaskError::fail(error.to_string()))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let failing = |_: Resize, _: Context| async { Err(TaskError::retry("no such file")) };
+    /// let done = Perform::new(Resize { width: 100 });
+    /// let done = done.by(|worker| worker.handle(failing).layer(from_fn(once))).await?;
+    /// assert!(matches!(done.outcome(), Outcome::Failed(fault) if fault.message == "no such file"));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// What the handler gave up with.

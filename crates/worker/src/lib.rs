@@ -1,9 +1,8 @@
 //! The counterfoil worker runtime: typed handlers over a broker.
 //!
-//! ```no_run
-//! use counterfoil_toolbox::{Task, config::{BrokerSettings, WorkerSettings}, transport::Transport};
+//! ```
+//! use counterfoil_toolbox::{Task, config::{BrokerSettings, WorkerSettings}};
 //! use counterfoil_worker::{Context, TaskError, Worker};
-//! use std::sync::Arc;
 //!
 //! #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 //! struct Resize { path: String, width: u32 }
@@ -19,11 +18,14 @@
 //!     Ok(image.len() as u64)
 //! }
 //!
-//! # async fn example(transport: Arc<dyn Transport>) -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> anyhow::Result<()> {
+//! # let transport = counterfoil_testkit::MemoryPlatform::new().await?.transport();
 //! let names = BrokerSettings::default().names()?;
 //! let worker = Worker::builder(transport, names, WorkerSettings::default())
 //!     .handle(resize)
 //!     .build()?;
+//! # worker.stopper().drain();
 //! let exit = worker.run().await; // until SIGTERM
 //! std::process::exit(exit.code());
 //! # }

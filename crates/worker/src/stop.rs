@@ -64,6 +64,25 @@ impl Drop for StopOnDrop {
 }
 
 /// Stops a worker from elsewhere. Cheap to clone; see [`Worker::stopper`](crate::Worker::stopper).
+///
+/// ```
+/// # use counterfoil_testkit::MemoryPlatform;
+/// # use counterfoil_worker::{Context, TaskError, Worker};
+/// # use counterfoil_worker::Exit;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let platform = MemoryPlatform::new().await?;
+/// let worker = platform.worker().handle(resize).build()?;
+/// let stopper = worker.stopper();
+/// let running = tokio::spawn(worker.run_until(std::future::pending()));
+/// stopper.drain();
+/// assert_eq!(running.await?, Exit::Drained);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Stopper(pub(crate) Stop);
 

@@ -57,6 +57,25 @@ pub(crate) enum Verdict {
 
 impl TaskError {
     /// Again, after the task's backoff, until its retries are used up. What `?` does.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Fetch { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Fetch { const NAME: &'static str = "harvest.fetch"; type Output = (); }
+    /// async fn fetch(task: Fetch, _: Context) -> Result<(), TaskError> {
+    ///     Err(TaskError::retry(format!("page {} is empty", task.page)))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Fetch { page: 7 }).by(|worker| worker.handle(fetch)).await?;
+    /// assert!(matches!(done.outcome(), Outcome::Retry { counted: true, .. }));
+    /// assert_eq!(done.fault().message, "page 7 is empty");
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn retry(cause: impl Into<BoxError>) -> Self {
         let (delay, counted) = (None, true);
@@ -64,6 +83,24 @@ impl TaskError {
     }
 
     /// Again, after `delay`, until the task's retries are used up.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Fetch { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Fetch { const NAME: &'static str = "harvest.fetch"; type Output = (); }
+    /// async fn fetch(_: Fetch, _: Context) -> Result<(), TaskError> {
+    ///     Err(TaskError::retry_after("503, with Retry-After: 30", Duration::from_secs(30)))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Fetch { page: 7 }).by(|worker| worker.handle(fetch)).await?;
+    /// assert!(matches!(done.outcome(), Outcome::Retry { after, counted: true, .. } if after.as_secs() == 30));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn retry_after(cause: impl Into<BoxError>, delay: Duration) -> Self {
         let (delay, counted) = (Some(delay), true);
@@ -74,6 +111,24 @@ impl TaskError {
     ///
     /// No limit ends such retries, so short delays are stretched: to 100 ms at least the first
     /// time, twice that the second time, and one second in the end.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Fetch { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Fetch { const NAME: &'static str = "harvest.fetch"; type Output = (); }
+    /// async fn fetch(_: Fetch, _: Context) -> Result<(), TaskError> {
+    ///     Err(TaskError::retry_uncounted("429, too many requests", Duration::from_secs(5)))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Fetch { page: 7 }).by(|worker| worker.handle(fetch)).await?;
+    /// assert!(matches!(done.outcome(), Outcome::Retry { counted: false, .. }));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn retry_uncounted(cause: impl Into<BoxError>, delay: Duration) -> Self {
         let (delay, counted) = (Some(delay), false);
@@ -81,12 +136,48 @@ impl TaskError {
     }
 
     /// No more attempts: the task fails now.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Fetch { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Fetch { const NAME: &'static str = "harvest.fetch"; type Output = (); }
+    /// async fn fetch(_: Fetch, _: Context) -> Result<(), TaskError> {
+    ///     Err(TaskError::fail("404, no such page")) // another attempt would end like this one
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Fetch { page: 7 }).by(|worker| worker.handle(fetch)).await?;
+    /// assert!(matches!(done.outcome(), Outcome::Failed(fault) if fault.message == "404, no such page"));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn fail(cause: impl Into<BoxError>) -> Self {
         Self::new(Verdict::Fail, cause)
     }
 
     /// No more attempts, and the message is kept in the dead queue, from which it can be sent again.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Fetch { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Fetch { const NAME: &'static str = "harvest.fetch"; type Output = (); }
+    /// async fn fetch(_: Fetch, _: Context) -> Result<(), TaskError> {
+    ///     Err(TaskError::reject("401, the key has expired")) // with a new key, people send it again
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Fetch { page: 7 }).by(|worker| worker.handle(fetch)).await?;
+    /// assert!(matches!(done.outcome(), Outcome::Dead(_)));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn reject(cause: impl Into<BoxError>) -> Self {
         Self::new(Verdict::Reject, cause)
@@ -94,12 +185,39 @@ impl TaskError {
 
     /// There is nothing to do. The task succeeds without a result; its session counts it as
     /// skipped.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Fetch { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Fetch { const NAME: &'static str = "harvest.fetch"; type Output = (); }
+    /// async fn fetch(_: Fetch, _: Context) -> Result<(), TaskError> {
+    ///     Err(TaskError::skip("304, not modified"))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Fetch { page: 7 }).by(|worker| worker.handle(fetch)).await?;
+    /// assert_eq!(done.outcome(), &Outcome::Skipped("304, not modified".to_owned()));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn skip(reason: impl Into<BoxError>) -> Self {
         Self::new(Verdict::Skip, reason)
     }
 
     /// Whether the execution failed: it did not merely put the task off, or find nothing to do.
+    ///
+    /// ```
+    /// use counterfoil_worker::TaskError;
+    /// use std::time::Duration;
+    ///
+    /// assert!(TaskError::retry("time-out").is_failure());
+    /// assert!(!TaskError::retry_uncounted("throttled", Duration::from_secs(5)).is_failure());
+    /// assert!(!TaskError::skip("not modified").is_failure());
+    /// ```
     #[must_use]
     pub fn is_failure(&self) -> bool {
         match self.verdict {

@@ -28,12 +28,26 @@ thread_local! {
 /// Lines belong to a task by their span, so they are found in code that a handler spawns, if that
 /// is instrumented with the current span.
 ///
-/// ```no_run
+/// ```
+/// # use counterfoil_testkit::Perform;
 /// # use counterfoil_toolbox::{config::TelemetrySettings, telemetry::init_logs_with};
+/// # use counterfoil_worker::{Context, TaskError};
 /// use counterfoil_worker::{Level, task_log};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Import { rows: u32 }
+/// # impl counterfoil_toolbox::Task for Import { const NAME: &'static str = "parcels.import"; type Output = u32; }
 ///
-/// # fn example(settings: &TelemetrySettings) -> Result<(), Box<dyn std::error::Error>> {
-/// init_logs_with(settings, task_log(Level::INFO))?;
+/// async fn import(task: Import, _: Context) -> Result<u32, TaskError> {
+///     tracing::info!(rows = task.rows, "read");
+///     Ok(task.rows)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// init_logs_with(&TelemetrySettings::default(), task_log(Level::INFO))?; // in `main`
+/// let done = Perform::new(Import { rows: 3 }).by(|worker| worker.handle(import)).await?;
+/// let line = done.log().find(|line| line.message == "read").expect("it is in the task's log");
+/// assert_eq!(line.fields["rows"], 3);
 /// # Ok(()) }
 /// ```
 #[must_use = "a layer does nothing until a subscriber has it"]

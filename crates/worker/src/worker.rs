@@ -39,6 +39,29 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Runs the tasks of one or several services. Made by [`Worker::builder`].
+///
+/// ```
+/// # use counterfoil_testkit::MemoryPlatform;
+/// # use counterfoil_worker::{Context, TaskError, Worker};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # use counterfoil_toolbox::config::WorkerSettings;
+/// async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> {
+///     Ok(task.width)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let platform = MemoryPlatform::new().await?;
+/// # let (transport, names) = (platform.transport(), platform.names().clone());
+/// let worker = Worker::builder(transport, names, WorkerSettings::default()).handle(resize).build()?;
+/// println!("{} consumes {:?}", worker.id(), worker.queues());
+/// # worker.stopper().drain();
+/// let exit = worker.run().await; // until SIGTERM
+/// assert_eq!(exit.code(), 0);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
@@ -121,6 +144,25 @@ impl Worker {
     }
 
     /// Runs until `signal` fires or a [`Stopper`] says so, then drains as [`Self::run`] does.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use counterfoil_worker::{Context, TaskError, Worker};
+    /// # use std::time::Duration;
+    /// # use counterfoil_worker::Exit;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let platform = MemoryPlatform::new().await?;
+    /// # let _declares = platform.start(platform.worker().handle(resize)).await?;
+    /// let worker = platform.worker().handle(resize).build()?;
+    /// let exit = worker.run_until(tokio::time::sleep(Duration::from_secs(3600))).await;
+    /// assert_eq!(exit, Exit::Drained);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Cancel safety
     /// Cancelled, it stops at once: handlers are dropped, and what they ran is delivered again.

@@ -74,6 +74,35 @@ impl Context {
     ///   limit, because no daemon runs, or the worker may not read what is asked of workers: its subtasks are sent again,
     ///   as if it were open. Of sessions that it opens later it does not ask any more.
     ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct HarvestAll { pages: u32 }
+    /// # impl counterfoil_toolbox::Task for HarvestAll { const NAME: &'static str = "harvest.all"; type Output = (); }
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Page { number: u32 }
+    /// # impl counterfoil_toolbox::Task for Page { const NAME: &'static str = "harvest.page"; type Output = (); }
+    /// # use counterfoil_toolbox::session::SessionSummary;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Publish { session: Option<SessionSummary> }
+    /// # impl counterfoil_toolbox::Task for Publish { const NAME: &'static str = "harvest.publish"; type Output = (); }
+    /// use counterfoil_toolbox::session::Session;
+    ///
+    /// async fn harvest_all(task: HarvestAll, cx: Context) -> Result<(), TaskError> {
+    ///     let session = Session::new("harvest", Publish { session: None })?;
+    ///     let session = session.subtasks((0..task.pages).map(|number| Page { number }))?;
+    ///     cx.start_session(session).await?; // an error: a retry, which opens the same session
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(HarvestAll { pages: 3 }).by(|worker| worker.handle(harvest_all)).await?;
+    /// assert_eq!(done.scheduled().all::<Page>().len(), 3); // `Publish` is sent when they are over
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`SessionError`]: this execution sent nothing of it, but for [`SessionError::Aborted`],
     /// [`SessionError::TimedOut`] and [`SessionError::Unsent`], after which some may be sent. An earlier execution may

@@ -13,6 +13,22 @@ use std::task::{self, Poll};
 /// attempt. Executions that only ask to be retried without being counted are none.
 ///
 /// The application sets Sentry up (`sentry::init`), and keeps its guard until the worker has ended.
+///
+/// ```
+/// # use counterfoil_testkit::MemoryPlatform;
+/// # use counterfoil_worker::{Context, TaskError, Worker};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+/// use counterfoil_worker::layer::SentryLayer;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let platform = MemoryPlatform::new().await?;
+/// let worker = platform.worker().handle(resize).layer(SentryLayer).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SentryLayer;
 
