@@ -7,6 +7,16 @@ use std::time::Duration;
 ///
 /// Full jitter spreads a crowd that failed together best:
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>.
+///
+/// ```
+/// use counterfoil_toolbox::Backoff;
+/// use std::time::Duration;
+///
+/// let backoff = Backoff { cap: Duration::from_secs(10), jitter: false, ..Backoff::default() };
+/// let waits = [0, 1, 2, 3, 4].map(|retry| backoff.random_wait(retry).as_secs());
+/// assert_eq!(waits, [1, 2, 4, 8, 10]);
+/// assert_eq!(Backoff::fixed(Duration::from_secs(5)).random_wait(9), Duration::from_secs(5));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
     /// Upper end of the first wait. Default: 1 s.
@@ -55,6 +65,14 @@ impl Backoff {
     }
 
     /// The wait before retry `n` (the first is 0). `chance` is a random number in `0.0..1.0`.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::Backoff;
+    /// use std::time::Duration;
+    ///
+    /// // With jitter, a wait is anything up to its upper end.
+    /// assert_eq!(Backoff::default().wait(3, 0.25), Duration::from_secs(2));
+    /// ```
     #[must_use]
     pub fn wait(&self, n: u32, chance: f64) -> Duration {
         let power = i32::try_from(n).unwrap_or(i32::MAX);

@@ -12,6 +12,19 @@ use std::fmt;
 pub struct BadArguments(String);
 
 /// The arguments that a task takes, in the order of its fields; read from its JSON Schema.
+///
+/// ```
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Add { x: i64, y: i64 }
+/// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+/// use counterfoil_toolbox::call::Signature;
+///
+/// let add = Signature::of::<Add>().bind::<Add>("[2]", r#"{"y": 3}"#)?;
+/// assert_eq!(add.x + add.y, 5);
+/// let error = Signature::of::<Add>().bind::<Add>("[2]", "{}").err().unwrap();
+/// assert!(error.to_string().ends_with("is missing the required argument `y`"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Signature {
     task: Box<str>,

@@ -33,6 +33,17 @@ pub enum InvalidDelay {
 
 /// `key` with the bits of `delay` in front, whole seconds, rounded up so that nothing comes early.
 ///
+/// ```
+/// use counterfoil_toolbox::delay::{delay_of, delayed_key, without_delay};
+/// use std::time::Duration;
+///
+/// let key = "demo.add".parse()?;
+/// let delayed = delayed_key(Duration::from_millis(2500), &key)?;
+/// assert_eq!(delay_of(delayed.as_str()), Some(Duration::from_secs(3)));
+/// assert_eq!(without_delay(&delayed), key);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`InvalidDelay`] when the delay is longer than [`MAX_DELAY`] or the key has no room for it.
 pub fn delayed_key(delay: Duration, key: &RoutingKey) -> Result<RoutingKey, InvalidDelay> {

@@ -3,6 +3,17 @@
 use std::fmt;
 
 /// An error with its causes, on one line: what failed, then why, then why that.
+///
+/// ```
+/// use counterfoil_toolbox::error::ErrorChain;
+/// use counterfoil_toolbox::producer::SendError;
+///
+/// let source = serde_json::from_str::<u32>("x").unwrap_err();
+/// let error = SendError::Arguments { task: "demo.add".parse()?, source };
+/// let line = ErrorChain(&error).to_string();
+/// assert!(line.starts_with("the arguments of demo.add cannot be written as JSON: expected value"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ErrorChain<'a>(pub &'a dyn std::error::Error);
 
 impl fmt::Display for ErrorChain<'_> {

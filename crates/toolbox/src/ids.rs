@@ -9,16 +9,44 @@ checked_text! {
     ///
     /// Any text of 1–155 bytes without control characters (155 is the width of Celery's
     /// `task_id` column), since other producers choose their own. Ours are UUID v7.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::TaskId;
+    ///
+    /// let theirs: TaskId = "invoice-17".parse()?;
+    /// assert_eq!(theirs.as_uuid(), None);
+    /// let (first, second) = (TaskId::random(), TaskId::random());
+    /// assert!(first < second); // by the time at which they were made
+    /// assert!(TaskId::new("").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     TaskId, "task id", check_id
 }
 
 checked_text! {
     /// Id of one running worker or daemon process: `<service>@<host>.<pid>.<random>`.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::ids::WorkerId;
+    ///
+    /// let ours = WorkerId::for_this_process("image");
+    /// assert!(ours.as_str().starts_with("image@") && ours.is_of_a_process());
+    /// assert!(!WorkerId::new("celery@host")?.is_of_a_process());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     WorkerId, "worker id", check_id
 }
 
 checked_text! {
     /// Id of one session, under the same rules as a [`TaskId`].
+    ///
+    /// ```
+    /// use counterfoil_toolbox::SessionId;
+    ///
+    /// let id: SessionId = "harvest-2026-11-28".parse()?;
+    /// assert_eq!(id.as_str(), "harvest-2026-11-28");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     SessionId, "session id", check_id
 }
 

@@ -10,6 +10,16 @@ checked_text! {
     /// Name of a task type, `export.project`. 1–155 bytes, no white space, no control characters.
     ///
     /// It is a routing key too: 155 bytes and the 56 of a delay's bits stay below AMQP's 255.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::TaskName;
+    ///
+    /// let name: TaskName = "export.project.csv".parse()?;
+    /// assert_eq!(name.service(), "export");
+    /// assert_eq!(name.routing_key(), "export.project.csv");
+    /// assert!(TaskName::new("export project").is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     TaskName, "task name", check_task_name
 }
 
@@ -19,16 +29,39 @@ checked_text! {
     /// 1–100 bytes of ASCII letters, digits, `_` and `-`. `~` sets a class of
     /// [priority](crate::Priority) apart (`export~high`) and is in no service's own name. `platform`
     /// belongs to the platform's own queues.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::ServiceName;
+    ///
+    /// assert_eq!(ServiceName::new("export")?.queue(), "export");
+    /// let refused = ServiceName::new("export.project").expect_err("a dot");
+    /// assert_eq!(refused.why, "only ASCII letters, digits, '_' and '-' are allowed");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ServiceName, "service name", check_service_name
 }
 
 checked_text! {
     /// Name of a queue: 1–255 bytes, never starting with `amq.`, which RabbitMQ keeps for itself.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::names::QueueName;
+    ///
+    /// assert!(QueueName::new("export.dead").is_ok());
+    /// assert!(QueueName::new("amq.gen-1").is_err());
+    /// ```
     QueueName, "queue name", check_broker_name
 }
 
 checked_text! {
     /// Name of an exchange: at most 255 bytes; empty is the default exchange.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::names::ExchangeName;
+    ///
+    /// assert_eq!(ExchangeName::default_exchange(), ExchangeName::new("")?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ExchangeName, "exchange name", check_exchange_name
 }
 

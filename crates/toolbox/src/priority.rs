@@ -12,6 +12,16 @@ use std::str::FromStr;
 
 /// The class of a task. It counts where the configuration has `broker.queues.<service>.priorities`;
 /// elsewhere all tasks of a service are of one class.
+///
+/// ```
+/// use counterfoil_toolbox::{Priority, TaskName};
+///
+/// let name = TaskName::new("export.project")?;
+/// assert_eq!(Priority::High.route(&name), "export~high.project"); // the name stays
+/// assert_eq!("low".parse(), Ok(Priority::Low));
+/// assert!("9".parse::<Priority>().is_err()); // no numbers, as Celery has
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
@@ -56,6 +66,13 @@ impl Priority {
     }
 
     /// The service and the class of a word: `export` and `High` of `export~high`.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::Priority;
+    ///
+    /// assert_eq!(Priority::split("export~high"), ("export", Priority::High));
+    /// assert_eq!(Priority::split("export~urgent"), ("export~urgent", Priority::Normal)); // no class of ours
+    /// ```
     #[must_use]
     pub fn split(word: &str) -> (&str, Self) {
         for class in [Self::High, Self::Low] {

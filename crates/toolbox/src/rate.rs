@@ -5,6 +5,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// So many in so much time, evenly spread: of `10/s`, two are at least 100 ms apart.
+///
+/// ```
+/// use counterfoil_toolbox::Rate;
+/// use std::time::Duration;
+///
+/// let rate: Rate = "100/m".parse()?; // as Celery writes it
+/// assert_eq!(rate, Rate::per_minute(100));
+/// assert_eq!(rate.interval(), Duration::from_millis(600));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,

@@ -67,6 +67,21 @@ impl std::str::FromStr for TypePattern {
 pub struct BadPattern;
 
 /// How long tasks are kept whose messages do not say. `[sync.retention]`
+///
+/// ```
+/// use counterfoil_toolbox::retention::RetentionRules;
+/// use std::time::Duration;
+///
+/// const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// let rules = RetentionRules {
+///     default: Some(90 * DAY),
+///     types: [("export.*".parse()?, Some(30 * DAY)), ("export.invoice".parse()?, None)].into(),
+/// };
+/// let kept = |name: &str| rules.of(name);
+/// assert_eq!((kept("demo.add"), kept("export.map")), (Some(90 * DAY), Some(30 * DAY)));
+/// assert_eq!(kept("export.invoice"), None); // for ever
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RetentionRules {
     /// Tasks without a rule. `None`, the default: for ever.

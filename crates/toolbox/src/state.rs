@@ -8,6 +8,15 @@ use std::fmt;
 use uuid::Uuid;
 
 /// State of a task: Celery's words, plus `UNROUTABLE`, `REJECTED` and `PROGRESS`.
+///
+/// ```
+/// use counterfoil_toolbox::TaskState;
+///
+/// assert!(TaskState::Started.may_become(TaskState::Retry));
+/// assert!(!TaskState::Success.may_become(TaskState::Retry));
+/// assert!(TaskState::Revoked.is_terminal() && !TaskState::Retry.is_terminal());
+/// assert_eq!(TaskState::Success.as_str(), "SUCCESS");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum TaskState {

@@ -38,6 +38,30 @@ pub trait Task: Serialize + DeserializeOwned + JsonSchema + Send + 'static {
 }
 
 /// How a task is retried and limited.
+///
+/// ```
+/// use counterfoil_toolbox::{Backoff, Rate, Task, TaskOptions};
+/// use std::time::Duration;
+///
+/// #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// struct Fetch { page: u32 }
+///
+/// impl Task for Fetch {
+///     const NAME: &'static str = "harvest.fetch";
+///     type Output = String;
+///
+///     fn options() -> TaskOptions {
+///         TaskOptions {
+///             max_retries: 5,
+///             backoff: Backoff { first: Duration::from_secs(10), ..Backoff::default() },
+///             time_limit: Some(Duration::from_secs(60)),
+///             rate_limit: Some(Rate::per_second(10)),
+///             ..TaskOptions::default()
+///         }
+///     }
+/// }
+/// # assert_eq!(Fetch::options().max_retries, 5);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskOptions {
     /// Counted retries after the first attempt. Default: 3.
@@ -96,6 +120,14 @@ pub struct TaskOptions {
 }
 
 /// When a worker acknowledges a message, and so who begins the task again when the worker dies.
+///
+/// ```
+/// use counterfoil_toolbox::{Ack, TaskOptions};
+///
+/// // For a task that runs for hours. It needs `counterfoil-sync`, and may have no time limit.
+/// let options = TaskOptions { ack: Ack::Early, ..TaskOptions::default() };
+/// assert_eq!(options.time_limit, None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ack {
     /// When the task is over and that is recorded: the broker begins it again, at once. It takes messages
@@ -134,6 +166,14 @@ impl Default for TaskOptions {
 
 /// How long a task may run at a broker that takes messages back after `consumer_timeout`. It looks
 /// once a minute, and the message may have been here for a minute before its task is run again.
+///
+/// ```
+/// use counterfoil_toolbox::task::longest_run;
+/// use std::time::Duration;
+///
+/// let of_rabbitmq = Duration::from_secs(30 * 60);
+/// assert_eq!(longest_run(of_rabbitmq), Duration::from_secs(28 * 60));
+/// ```
 #[must_use]
 pub fn longest_run(consumer_timeout: Duration) -> Duration {
     consumer_timeout - (consumer_timeout / 10).min(Duration::from_secs(120))

@@ -19,6 +19,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 /// Names of the fields of spans and log lines, with what they hold. They are public for ever.
+///
+/// ```
+/// use counterfoil_toolbox::telemetry::FIELDS;
+///
+/// let what = FIELDS.iter().find(|(name, _)| *name == "attempt").map(|(_, what)| *what);
+/// assert_eq!(what, Some("<rescue>.<retries>.<deliveries>"));
+/// ```
 pub const FIELDS: &[(&str, &str)] = &[
     ("task_id", "id of the task, on the wire"),
     ("task_name", "its type"),
@@ -94,6 +101,16 @@ pub enum TelemetryError {
 /// Writes logs to standard error from now on: what `COUNTERFOIL_LOG` asks for, else `RUST_LOG`, else
 /// `info`. With feature `otlp`, spans are exported if the settings or `OTEL_EXPORTER_OTLP_ENDPOINT` say
 /// where to; then [`end`] belongs at the end of `main`.
+///
+/// ```
+/// use counterfoil_toolbox::config::TelemetrySettings;
+/// use counterfoil_toolbox::telemetry::{TelemetryError, init_logs};
+///
+/// let settings = TelemetrySettings::default(); // or `config.telemetry`
+/// init_logs(&settings)?; // first of all in `main`
+/// assert!(matches!(init_logs(&settings), Err(TelemetryError::Twice(_))));
+/// # Ok::<(), TelemetryError>(())
+/// ```
 ///
 /// # Errors
 /// [`TelemetryError`] when a variable makes no sense, or logs are taken already.

@@ -1,6 +1,14 @@
 //! The one way to make a checked string type: private field, parsed once at the edge.
 
 /// Why a text is not a valid id or name.
+///
+/// ```
+/// use counterfoil_toolbox::TaskId;
+///
+/// let refused = TaskId::new("a\tb").expect_err("a tab");
+/// assert_eq!(refused.to_string(), r#"task id "a\tb" is not valid: it holds a control character"#);
+/// assert_eq!(refused.why, "it holds a control character");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {text:?} is not valid: {why}")]
 pub struct InvalidText {

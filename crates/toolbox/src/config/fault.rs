@@ -9,6 +9,15 @@ pub(super) const ENV_PREFIX: &str = "COUNTERFOIL";
 const NEAR: f64 = 0.6;
 
 /// A configuration that cannot be used, with every fault in it. Holds no secrets.
+///
+/// ```
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+///
+/// let env = [("COUNTERFOIL_WORKER__CONCURRENCY", "many"), ("COUNTERFOIL_WORKER__CONCURENCY", "8")];
+/// let error = Config::load(LoadOptions::new(Role::Worker).env(env)).unwrap_err();
+/// let fields: Vec<_> = error.faults.iter().map(|fault| &*fault.field).collect();
+/// assert_eq!(fields, ["worker.concurrency", "worker.concurency"]); // both of them, at once
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// What is wrong, in the order of sections; never empty.

@@ -36,6 +36,21 @@ pub struct Config {
 }
 
 /// Where to look for a configuration, and what it is for.
+///
+/// ```
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+///
+/// let options = LoadOptions::from_process(Role::Producer); // what a program does
+/// # let file = std::env::temp_dir().join(format!("counterfoil-{}.toml", std::process::id()));
+/// # std::fs::write(&file, "[worker]\nconcurrency = 8\n")?;
+/// # let options = LoadOptions::new(Role::Worker);
+/// let options = options.file(Some(file.clone())); // as its `--config` says
+/// let options = options.env([("COUNTERFOIL_WORKER__PREFETCH", "2")]);
+/// let config = Config::load(options)?;
+/// assert_eq!((config.worker.concurrency, config.worker.prefetch), (8, Some(2)));
+/// # std::fs::remove_file(&file)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct LoadOptions {
     role: Role,

@@ -31,6 +31,16 @@ impl Profile {
 }
 
 /// What a process is for.
+///
+/// ```
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+///
+/// let env = [("COUNTERFOIL_PROFILE", "production"), ("COUNTERFOIL_BROKER__URL", "amqp://broker")];
+/// let load = |role| Config::load(LoadOptions::new(role).env(env));
+/// assert!(load(Role::Worker).is_ok());
+/// let error = load(Role::Daemon).unwrap_err(); // it needs a database too
+/// assert_eq!(error.faults[0].field, "database.url");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Sends tasks.

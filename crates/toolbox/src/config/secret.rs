@@ -20,6 +20,12 @@ const SHOWN: [&str; 10] = [
 /// `url` for people: password and unknown parameters replaced, `amqp://user:***@host/vhost`.
 ///
 /// What does not look like a URL is not shown at all.
+///
+/// ```
+/// use counterfoil_toolbox::config::redact_url;
+///
+/// assert_eq!(redact_url("amqp://anna:secret@broker/%2f"), "amqp://anna:***@broker/%2f");
+/// ```
 #[must_use]
 pub fn redact_url(url: &str) -> String {
     if let Some(file) = url.strip_prefix("sqlite:") {

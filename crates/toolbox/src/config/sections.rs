@@ -10,6 +10,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// How to reach the broker, and what lives there. `[broker]`
+///
+/// ```
+/// use counterfoil_toolbox::config::BrokerSettings;
+///
+/// let settings = BrokerSettings { queue_prefix: "test-".to_owned(), ..BrokerSettings::default() };
+/// assert_eq!(settings.names()?.tracking_queue, "test-platform.fifo");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct BrokerSettings {
     /// AMQP URLs, with credentials: one, or one for each node of a cluster. Each connection is made to the first

@@ -9,6 +9,17 @@ use secrecy::ExposeSecret;
 use std::time::Duration;
 
 /// Looks at a configuration that could be loaded.
+///
+/// ```
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+/// use counterfoil_toolbox::doctor::{Outcome, configuration};
+///
+/// let env = [("COUNTERFOIL_PROFILE", "production"), ("COUNTERFOIL_BROKER__URL", "amqp://far.away")];
+/// let config = Config::load(LoadOptions::new(Role::Worker).env(env))?;
+/// let checks = configuration(&config);
+/// assert!(checks.iter().any(|it| it.name == "encryption" && it.outcome == Outcome::Warn));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn configuration(config: &Config) -> Vec<Check> {
     let file = config.file.as_ref().map_or_else(

@@ -29,6 +29,25 @@ pub use topology::topology;
 use serde::Serialize;
 
 /// One thing that was looked at.
+///
+/// ```
+/// use counterfoil_toolbox::config::BrokerSettings;
+/// use counterfoil_toolbox::doctor::{self, Outcome};
+/// use counterfoil_toolbox::topology::{self, QueueSettings};
+/// # use counterfoil_toolbox::transport::memory::MemoryBroker;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let transport = MemoryBroker::new();
+/// let items = topology::platform(&BrokerSettings::default().names()?, QueueSettings::default());
+/// let mut checks = doctor::broker(&transport).await;
+/// checks.extend(doctor::topology(&transport, items).await);
+/// for check in checks.iter().filter(|check| check.outcome > Outcome::Ok) {
+///     println!("{}: {} ({})", check.name, check.detail, check.remedy.as_deref().unwrap_or("-"));
+/// }
+/// # assert!(checks.iter().any(|check| check.name == "topology" && check.outcome == Outcome::Fail));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// What was looked at, `broker`.

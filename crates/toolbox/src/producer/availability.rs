@@ -6,6 +6,18 @@ use std::sync::Arc;
 
 /// Whether tasks can be sent, as far as the producer knows. See
 /// [`Producer::availability`](super::Producer::availability).
+///
+/// ```
+/// use counterfoil_toolbox::producer::Availability;
+///
+/// fn title(availability: &Availability) -> String {
+///     match availability {
+///         Availability::Available => "Export".to_owned(),
+///         Availability::Unavailable { since, reason } => format!("Since {since}: {reason}"),
+///     }
+/// }
+/// # assert_eq!(title(&Availability::Available), "Export");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Availability {
     /// Nothing speaks against it.

@@ -11,6 +11,26 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::task::AbortOnDropHandle;
 
 /// A producer to be, see [`Producer::builder`].
+///
+/// ```
+/// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Add { x: i64, y: i64 }
+/// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+/// use counterfoil_toolbox::config::BreakerSettings;
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let transport = Arc::new(broker);
+/// let breaker = BreakerSettings { reset_timeout: Duration::from_secs(1), ..Default::default() };
+/// let producer = Producer::builder(transport, names).breaker(breaker).build();
+/// producer.send(Add { x: 2, y: 3 }).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct ProducerBuilder {
@@ -38,6 +58,24 @@ impl ProducerBuilder {
 
     /// Its sends wait for a broker that is away, up to three times the confirm time-out, instead of
     /// being refused: for programs in which nobody waits for the answer.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let transport = Arc::new(broker.clone());
+    /// let producer = Producer::builder(transport, names).patient().build();
+    /// broker.faults().refuse_connections(Duration::from_secs(10));
+    /// producer.send(Add { x: 2, y: 3 }).await?; // ten seconds later
+    /// # Ok(()) }
+    /// ```
     pub fn patient(mut self) -> Self {
         self.while_open = WhileOpen::Wait;
         self
@@ -50,6 +88,30 @@ impl ProducerBuilder {
     }
 
     /// A producer whose handles can be asked for results. See [`Producer::listening`].
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+    /// use counterfoil_toolbox::producer::ResultError;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let transport = Arc::new(broker.clone());
+    /// let producer = Producer::builder(transport, names).listening("shop").await?;
+    /// let mut handle = producer.send(Add { x: 2, y: 3 }).await?;
+    /// match handle.result(Duration::from_secs(5)).await {
+    ///     Ok(sum) => println!("{sum}"),
+    ///     Err(ResultError::Timeout { id, .. }) => println!("{id} goes on; ask again later"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`DeclareError`] when the broker answers and does not let its queue be declared.

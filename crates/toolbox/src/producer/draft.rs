@@ -2,7 +2,7 @@
 
 use super::error::SendError;
 use super::options::SendOptions;
-use super::send::RawTask;
+use super::raw::RawTask;
 use crate::ids::{TaskId, hostname};
 use crate::message::{Content, Envelope, encode, names};
 use crate::names::{RoutingKey, TaskName};
@@ -33,6 +33,20 @@ fn bad_identifier(identifier: &str) -> Option<&'static str> {
 }
 
 /// A task that is not sent yet.
+///
+/// ```
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Export { project: String }
+/// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+/// use chrono::Utc;
+/// use counterfoil_toolbox::producer::{Draft, SendOptions};
+///
+/// let task = Export { project: "maps".to_owned() };
+/// let draft = Draft::of(&task, SendOptions::new(), Utc::now())?;
+/// assert_eq!(draft.task.service(), "export");
+/// assert_eq!((draft.routing_key.as_str(), draft.due), ("export.project", None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Draft {
     /// The task's id.

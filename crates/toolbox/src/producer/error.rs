@@ -10,6 +10,37 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
 
 /// A task that was not sent, or of which nobody knows whether it was.
+///
+/// Whether to try again:
+///
+/// ```
+/// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Add { x: i64, y: i64 }
+/// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+/// use counterfoil_toolbox::producer::{SendError, SendOptions};
+/// use counterfoil_toolbox::TaskId;
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+/// # broker.faults().refuse_connections(Duration::from_secs(20));
+/// let id = TaskId::random(); // one id for all tries: it is one task, though an earlier one had arrived
+/// loop {
+///     let options = SendOptions::new().id(id.clone());
+///     match producer.send_with(Add { x: 2, y: 3 }, options).await {
+///         Ok(_) => break,
+///         Err(SendError::QueueFull { .. }) => tokio::time::sleep(Duration::from_secs(60)).await,
+///         Err(error) if error.is_transient() => tokio::time::sleep(Duration::from_secs(5)).await,
+///         Err(error) => return Err(error.into()), // it would fail the next time too
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
@@ -110,6 +141,15 @@ pub enum SendError {
 impl SendError {
     /// Whether the broker was in the way, and nothing about the task: sent later, it may well go out. Not so a task that
     /// a [full queue](Self::QueueFull) refused, or of which the platform will see that it is missing.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::producer::SendError;
+    ///
+    /// let bytes = 17 * 1024 * 1024;
+    /// let too_large = SendError::TooLarge { task: "demo.add".parse()?, bytes };
+    /// assert!(!too_large.is_transient()); // put it into a store, and send its name
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -1,16 +1,22 @@
 //! Sending tasks.
 //!
-//! ```no_run
-//! # use counterfoil_toolbox::{Task, producer::Producer};
+//! ```
+//! # use counterfoil_toolbox::{Producer, Task, config::BrokerSettings, topology, transport::memory::MemoryBroker};
 //! # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 //! # struct Add { x: i64, y: i64 }
 //! # impl Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
-//! # async fn example(producer: Producer) -> Result<(), Box<dyn std::error::Error>> {
-//! let mut handle = producer.send(Add { x: 2, y: 3 }).await?;   // confirmed: stored and tracked
-//! let sum = handle.result(std::time::Duration::from_secs(5)).await?;
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+//! # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+//! # let transport = std::sync::Arc::new(broker.clone());
+//! let producer = Producer::new(transport, names.clone()); // one for the whole program
+//! let handle = producer.send(Add { x: 2, y: 3 }).await?; // confirmed: stored and tracked
+//! println!("counterfoil why {}", handle.id());
+//! # use counterfoil_toolbox::transport::Transport;
+//! # assert_eq!(broker.depth(&names.tracking_queue).await?.unwrap().ready, 1);
 //! # Ok(()) }
 //! ```
-
 //!
 //! A producer needs no broker to begin with: it connects in the background, and [`Producer::send`]
 //! answers at once with [`SendError::BrokerUnavailable`] while the broker is known to be away.
@@ -26,6 +32,7 @@ mod options;
 #[cfg(test)]
 mod outage_tests;
 mod permit;
+mod raw;
 mod replies;
 mod result;
 mod send;
@@ -39,6 +46,7 @@ pub use builder::ProducerBuilder;
 pub use draft::Draft;
 pub use error::SendError;
 pub use options::SendOptions;
+pub use raw::RawTask;
 pub use result::{RawHandle, ResultError, TaskHandle};
-pub use send::{Producer, RawTask};
+pub use send::Producer;
 pub use sending::Sending;

@@ -1,6 +1,6 @@
 //! What a sender can say about one task, beyond its arguments.
 
-use super::send::RawTask;
+use super::raw::RawTask;
 use crate::ids::{SessionId, TaskId};
 use crate::message::{Envelope, TimeLimits};
 use crate::priority::Priority;
@@ -18,6 +18,31 @@ const UNIQUE: Uuid = Uuid::from_u128(0x2b1c_7f5a_93de_4c0e_8d11_5e0a_6a54_77c3);
 const MAX_RETRIES: u32 = 1_000_000;
 
 /// Options of one send. `SendOptions::default()` says nothing.
+///
+/// ```
+/// # use counterfoil_toolbox::producer::Draft;
+/// # use chrono::Utc;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Export { project: u32 }
+/// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+/// use counterfoil_toolbox::Priority;
+/// use counterfoil_toolbox::producer::SendOptions;
+/// use std::time::Duration;
+///
+/// let now = Utc::now();
+/// let options = SendOptions::new()
+///     .priority(Priority::High)
+///     .countdown(Duration::from_secs(60))
+///     .expires(now + Duration::from_secs(3600))
+///     .max_retries(0)
+///     .creator("anna")
+///     .related("project", "17")
+///     .identifier("export of project 17");
+/// let draft = Draft::of(&Export { project: 17 }, options, now)?; // as `send_with` does
+/// assert_eq!(draft.routing_key, "export~high.project");
+/// assert_eq!(draft.due, Some(now + Duration::from_secs(60)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct SendOptions {
@@ -48,6 +73,20 @@ impl SendOptions {
 
     /// An id of the sender's choice. Sent again under the same id it is one task with one row,
     /// which may run again.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::{TaskId, producer::SendOptions};
+    ///
+    /// let id = TaskId::new("invoice-17")?; // whoever sends it once more sends the same task
+    /// let options = SendOptions::new().id(id.clone());
+    /// assert_eq!(Draft::of(&Export { project: 17 }, options, Utc::now())?.id, id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn id(mut self, id: TaskId) -> Self {
         self.id = Some(id);
         self
@@ -60,6 +99,25 @@ impl SendOptions {
     /// One task is one row and one result; a producer that sends it twice still sends two messages. A worker
     /// that has the first in hand settles the second with it; any other may run it once more. Whoever needs
     /// it to run once sends it through the platform's database, which keeps one message per id.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::producer::SendOptions;
+    /// use std::time::Duration;
+    ///
+    /// # let now = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    /// let day = SendOptions::new().unique_for(Duration::from_secs(24 * 60 * 60));
+    /// let first = Draft::of(&Export { project: 17 }, day.clone(), now)?;
+    /// let again = Draft::of(&Export { project: 17 }, day.clone(), now + Duration::from_secs(60))?;
+    /// let other = Draft::of(&Export { project: 18 }, day, now)?;
+    /// assert_eq!(first.id, again.id);
+    /// assert_ne!(first.id, other.id);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unique_for(mut self, window: Duration) -> Self {
         self.unique_for = Some(window);
         self
@@ -72,6 +130,22 @@ impl SendOptions {
     }
 
     /// Not before `time`. The task waits at the broker, to the second.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::producer::SendOptions;
+    /// use std::time::Duration;
+    ///
+    /// let now = Utc::now();
+    /// let options = SendOptions::new().eta(now + Duration::from_secs(60));
+    /// let options = options.countdown(Duration::from_secs(5)); // an `eta` goes before it
+    /// assert_eq!(Draft::of(&Export { project: 17 }, options, now)?.due, Some(now + Duration::from_secs(60)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn eta(mut self, time: DateTime<Utc>) -> Self {
         self.eta = Some(time);
         self
@@ -84,6 +158,21 @@ impl SendOptions {
     }
 
     /// Longest that one execution may take, instead of the task's own limit. Sending refuses zero.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::producer::{SendError, SendOptions};
+    /// use std::time::Duration;
+    ///
+    /// let never = SendOptions::new().time_limit(Duration::ZERO); // none is none, and not no limit
+    /// let refused = Draft::of(&Export { project: 17 }, never, Utc::now());
+    /// assert!(matches!(refused, Err(SendError::NoTime { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limits.hard = Some(limit);
         self
@@ -119,6 +208,22 @@ impl SendOptions {
     }
 
     /// Makes the task a child of `parent` in the family of `root`.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::{TaskId, producer::SendOptions};
+    ///
+    /// // Where there is no `Context` to do it: what a message of another system asked for, say.
+    /// let (parent, root) = (TaskId::new("import-17.part-3")?, TaskId::new("import-17")?);
+    /// let options = SendOptions::new().child_of(parent, root);
+    /// let draft = Draft::of(&Export { project: 17 }, options, Utc::now())?;
+    /// assert_eq!(draft.content.headers.text("parent_id"), Some("import-17.part-3"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn child_of(mut self, parent: TaskId, root: TaskId) -> Self {
         self.parent = Some((parent, root));
         self
@@ -151,6 +256,20 @@ impl SendOptions {
     }
 
     /// Name that is unique among the living tasks of this type.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::producer::SendOptions;
+    ///
+    /// let options = SendOptions::new().identifier("project 17"); // a second one is revoked while it lives
+    /// let draft = Draft::of(&Export { project: 17 }, options, Utc::now())?;
+    /// assert_eq!(draft.identifier(), Some("project 17"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn identifier(mut self, identifier: impl Into<String>) -> Self {
         self.identifier = Some(identifier.into());
         self
@@ -286,95 +405,5 @@ impl SendOptions {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::producer::Draft;
-    use crate::task::TaskOptions;
-
-    #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-    struct Kept;
-
-    impl Task for Kept {
-        const NAME: &'static str = "demo.kept";
-        type Output = ();
-
-        fn options() -> TaskOptions {
-            TaskOptions {
-                retention: Some(Duration::from_secs(86_400)),
-                priority: Priority::Low,
-                ..TaskOptions::default()
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_type_says_travels_with_its_tasks_unless_the_sender_says_otherwise() {
-        let said = |options: SendOptions| {
-            let mut envelope = Envelope::new(TaskId::random(), Kept::NAME.parse().expect("valid"));
-            let options = options.of_type::<Kept>();
-            let class = options.priority;
-            options.fill(&mut envelope, Utc::now());
-            (envelope.retention, class)
-        };
-        let day = Duration::from_secs(86_400);
-        assert_eq!(said(SendOptions::new()), (Some(day), Some(Priority::Low)));
-        let otherwise = SendOptions::new()
-            .retention(day * 9)
-            .priority(Priority::High);
-        assert_eq!(said(otherwise), (Some(day * 9), Some(Priority::High)));
-    }
-
-    #[test]
-    fn a_time_limit_of_nothing_is_refused_with_what_to_do_instead() {
-        let task = || RawTask {
-            name: Kept::NAME.parse().expect("valid"),
-            args: "[]".to_owned(),
-            kwargs: "{}".to_owned(),
-        };
-        let options = SendOptions::new;
-        for (options, limit) in [
-            (options().time_limit(Duration::ZERO), "its time limit is 0s"),
-            (
-                options().soft_time_limit(Duration::ZERO),
-                "its soft time limit is 0s",
-            ),
-        ] {
-            let error = Draft::new(task(), options, Utc::now()).expect_err(limit);
-            let text = error.to_string();
-            assert!(text.contains("demo.kept") && text.contains(limit), "{text}");
-            assert!(text.contains("leave it out"), "{text}");
-        }
-    }
-
-    #[test]
-    fn sends_of_one_window_are_one_task_unless_type_identifier_arguments_or_window_differ() {
-        let task = |name: &str, kwargs: &str| RawTask {
-            name: name.parse().expect("valid"),
-            args: "[]".to_owned(),
-            kwargs: kwargs.to_owned(),
-        };
-        let at = |seconds| DateTime::from_timestamp(seconds, 0).expect("a time");
-        let minute = SendOptions::new().unique_for(Duration::from_secs(60));
-        let named = minute.clone().identifier("i");
-        let (one, other) = (
-            task("demo.add", r#"{"x":1}"#),
-            task("demo.add", r#"{"x":2}"#),
-        );
-        assert_eq!(minute.id_of(&one, at(60)), minute.id_of(&one, at(119)));
-        assert_eq!(named.id_of(&one, at(60)), named.id_of(&other, at(119)));
-        let ids = [
-            minute.id_of(&one, at(60)),
-            minute.id_of(&one, at(120)),
-            minute.id_of(&other, at(60)),
-            minute.id_of(&task("demo.sub", r#"{"x":1}"#), at(60)),
-            named.id_of(&one, at(60)),
-            named.clone().identifier("j").id_of(&one, at(60)),
-            SendOptions::new().id_of(&one, at(60)),
-            SendOptions::new().id_of(&one, at(60)),
-        ];
-        let distinct: std::collections::HashSet<_> = ids.iter().collect();
-        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
-        let own = TaskId::new("mine").expect("valid");
-        assert_eq!(minute.id(own.clone()).id_of(&one, at(60)), own);
-    }
-}
+#[path = "options_tests.rs"]
+mod tests;

@@ -11,6 +11,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The result of a task could not be had.
+///
+/// ```
+/// use counterfoil_toolbox::producer::ResultError;
+///
+/// /// What to show to whoever waits.
+/// fn words(error: &ResultError) -> String {
+///     match error {
+///         ResultError::Timeout { .. } => "It takes a little longer.".to_owned(),
+///         ResultError::Failed { fault, .. } => format!("It failed: {}", fault.message),
+///         other => other.to_string(),
+///     }
+/// }
+/// # assert!(words(&ResultError::NotListening).contains("Producer::listening"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultError {
@@ -46,6 +60,28 @@ pub enum ResultError {
 }
 
 /// A task that was sent.
+///
+/// ```
+/// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Add { x: i64, y: i64 }
+/// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+/// use counterfoil_toolbox::producer::ResultError;
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+/// let mut handle = producer.send(Add { x: 2, y: 3 }).await?;
+/// println!("{}", handle.id());
+/// // Only producers that listen get results: see `Producer::listening`.
+/// let refused = handle.result(Duration::from_secs(5)).await;
+/// assert!(matches!(refused, Err(ResultError::NotListening)));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct TaskHandle<T> {
     raw: RawHandle,

@@ -7,8 +7,9 @@ use super::error::SendError;
 use super::guard::Guard;
 use super::metrics::Metrics;
 use super::options::SendOptions;
+use super::raw::RawTask;
 use super::replies::{Replies, Waiting};
-use super::result::{RawHandle, TaskHandle};
+use super::result::TaskHandle;
 use super::sending::Sending;
 use crate::delay::delayed_key;
 use crate::ids::TaskId;
@@ -35,41 +36,24 @@ const TIMEOUTS: u32 = 3;
 /// Below this, a delay is not worth the levels: it would be rounded up to a whole second.
 const SHORTEST_DELAY: Duration = Duration::from_millis(500);
 
-/// A task that is not known as a Rust type: from the command line, from JSON.
-#[derive(Debug, Clone)]
-pub struct RawTask {
-    /// Its name.
-    pub name: TaskName,
-    /// Arguments by position: a JSON array.
-    pub args: String,
-    /// Arguments by keyword: a JSON object.
-    pub kwargs: String,
-}
-
-impl RawTask {
-    /// A typed task as JSON text.
-    ///
-    /// # Errors
-    /// [`SendError`] when it cannot be written as JSON.
-    pub fn of<T: Task>(task: &T) -> Result<Self, SendError> {
-        let name = TaskName::new(T::NAME)?;
-        match serde_json::to_string(task) {
-            Ok(kwargs) => Ok(Self {
-                name,
-                args: "[]".to_owned(),
-                // A struct without fields may write itself as null.
-                kwargs: if kwargs == "null" {
-                    "{}".to_owned()
-                } else {
-                    kwargs
-                },
-            }),
-            Err(source) => Err(SendError::Arguments { task: name, source }),
-        }
-    }
-}
-
 /// Sends tasks. Cheap to clone; all clones share one channel in confirm mode.
+///
+/// ```
+/// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Add { x: i64, y: i64 }
+/// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let transport = Arc::new(broker);
+/// let producer = Producer::new(transport, names); // once, in `main`
+/// let another = producer.clone(); // for another thread; both share one channel
+/// another.send(Add { x: 2, y: 3 }).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Producer {
     pub(super) inner: Arc<Inner>,
@@ -122,6 +106,24 @@ impl Producer {
     /// cannot. It changes by itself when the broker goes away or comes back, also while nobody
     /// sends. Before the first connection has succeeded or failed it is
     /// [`Available`](Availability::Available).
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+    /// let mut availability = producer.availability();
+    /// assert!(availability.borrow().is_available()); // draw the button
+    ///
+    /// broker.faults().refuse_connections(Duration::from_secs(60));
+    /// availability.wait_for(|now| !now.is_available()).await?; // grey it
+    /// availability.wait_for(|now| now.is_available()).await?; // a minute later, by itself
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn availability(&self) -> watch::Receiver<Availability> {
         self.inner.guard.availability()
@@ -133,6 +135,29 @@ impl Producer {
     /// time-out (30 s) are over; a full queue is asked five times. While the broker is known to be
     /// in trouble nothing is tried, see [`SendError::BrokerUnavailable`].
     ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+    /// use counterfoil_toolbox::producer::SendError;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+    /// match producer.send(Add { x: 2, y: 3 }).await {
+    ///     Ok(handle) => println!("scheduled {}", handle.id()),
+    ///     Err(SendError::BrokerUnavailable { retry_in, .. }) => println!("not sent; again in {retry_in:?}"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # let waiting = counterfoil_toolbox::transport::Transport::depth(&broker, &names.tracking_queue).await?;
+    /// # assert_eq!(waiting.unwrap().ready, 1);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`SendError`]; after [`SendError::Unknown`] the task may still run.
     ///
@@ -143,6 +168,26 @@ impl Producer {
     }
 
     /// Sends a task with options.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+    /// use counterfoil_toolbox::producer::SendOptions;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+    /// let options = SendOptions::new().countdown(Duration::from_secs(3600)).creator("anna");
+    /// let handle = producer.send_with(Add { x: 2, y: 3 }, options).await?;
+    /// # assert!(handle.id().as_uuid().is_some());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`Self::send`].
@@ -163,6 +208,24 @@ impl Producer {
     /// Sends many tasks, with many confirms under way at a time. One outcome per task, in order.
     ///
     /// When the broker takes none of them any more, those that are left are refused at once.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+    /// let sums = (0..1000).map(|x| Add { x, y: 1 });
+    /// let outcomes = producer.send_all(sums).await;
+    /// let failed = outcomes.iter().filter(|outcome| outcome.is_err()).count();
+    /// assert_eq!((outcomes.len(), failed), (1000, 0));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Cancel safety
     /// Cancelled, some of the tasks may be sent.
@@ -196,27 +259,31 @@ impl Producer {
         tasks.map(send).buffered(UNDER_WAY).collect().await
     }
 
-    /// Sends a task by name, its arguments as JSON text.
-    ///
-    /// # Errors
-    /// See [`Self::send`].
-    pub async fn send_raw(&self, task: RawTask, options: SendOptions) -> Result<TaskId, SendError> {
-        Ok(self.send_raw_awaited(task, options).await?.id().clone())
-    }
-
-    /// Sends a task by name; the handle of a listening producer can be asked for its result.
-    ///
-    /// # Errors
-    /// See [`Self::send`].
-    pub async fn send_raw_awaited(
-        &self,
-        task: RawTask,
-        options: SendOptions,
-    ) -> Result<RawHandle, SendError> {
-        self.begin(task, options).await?.confirmed().await
-    }
-
     /// Hands a task over without waiting for its confirm: tasks leave in the order of these calls.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+    /// use counterfoil_toolbox::producer::{RawTask, SendOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+    /// let mut on_their_way = Vec::new();
+    /// for x in 0..3 {
+    ///     let task = RawTask::of(&Add { x, y: 1 })?;
+    ///     on_their_way.push(producer.begin(task, SendOptions::new()).await?);
+    /// }
+    /// for sending in on_their_way {
+    ///     sending.confirmed().await?; // only now it is sent
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// See [`Self::send`].

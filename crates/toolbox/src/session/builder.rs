@@ -15,6 +15,28 @@ use serde_json::value::RawValue;
 use std::time::Duration;
 
 /// A session before it is started: see [the module](super).
+///
+/// ```
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Harvest { page: u32 }
+/// # impl counterfoil_toolbox::Task for Harvest { const NAME: &'static str = "harvest.page"; type Output = u32; }
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Publish { session: Option<counterfoil_toolbox::session::SessionSummary> }
+/// # impl counterfoil_toolbox::Task for Publish { const NAME: &'static str = "harvest.publish"; type Output = (); }
+/// use counterfoil_toolbox::producer::SendOptions;
+/// use counterfoil_toolbox::session::{ErrorPolicy, Session};
+/// use std::time::Duration;
+///
+/// let session = Session::new("harvest", Publish { session: None })?
+///     .policy(ErrorPolicy::Fail)
+///     .estimated(Duration::from_secs(20))
+///     .buffer(Duration::from_secs(60))
+///     .finalizer_options(SendOptions::new().creator("anna"))
+///     .subtasks((0..3).map(|page| Harvest { page }))?
+///     .subtask_with(Harvest { page: 3 }, SendOptions::new().max_retries(0))?;
+/// assert_eq!(session.opening()?.subtasks.len(), 4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "a session does nothing until a producer or a context starts it"]
 pub struct Session {
@@ -79,6 +101,25 @@ impl Session {
     /// without one in an execution. But a handler that is executed again and skips the first, by a checkpoint, opens
     /// the second as the only one: without keys it would take that for the first, and send nothing of it if the first
     /// has ended. Choose what a repeated execution chooses again: no random number, and no time of day.
+    ///
+    /// ```
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Harvest { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Harvest { const NAME: &'static str = "harvest.page"; type Output = u32; }
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Publish { session: Option<counterfoil_toolbox::session::SessionSummary> }
+    /// # impl counterfoil_toolbox::Task for Publish { const NAME: &'static str = "harvest.publish"; type Output = (); }
+    /// use counterfoil_toolbox::session::Session;
+    ///
+    /// // A handler that does the same twice says which time it is.
+    /// let session = |key: &str| -> Result<Session, Box<dyn std::error::Error>> {
+    ///     let session = Session::new("harvest", Publish { session: None })?.key(key);
+    ///     Ok(session.subtask(Harvest { page: 7 })?)
+    /// };
+    /// assert_ne!(session("before")?.content_id(), session("after")?.content_id());
+    /// assert_eq!(session("after")?.content_id(), session("after")?.content_id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into().into());
         self

@@ -8,6 +8,33 @@ use crate::transport::PublishError;
 
 /// A session that was not started: nothing of it was sent, or not all of it, as the variants tell. What an earlier
 /// execution of the same task sent is sent.
+///
+/// ```
+/// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Harvest { page: u32 }
+/// # impl counterfoil_toolbox::Task for Harvest { const NAME: &'static str = "harvest.page"; type Output = u32; }
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Publish { session: Option<counterfoil_toolbox::session::SessionSummary> }
+/// # impl counterfoil_toolbox::Task for Publish { const NAME: &'static str = "harvest.publish"; type Output = (); }
+/// use counterfoil_toolbox::session::{Session, SessionError};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+/// let session = Session::new("harvest", Publish { session: None })?;
+/// match producer.start_session(session).await {
+///     Ok(started) => println!("{}", started.id),
+///     Err(SessionError::Send(error)) if error.is_transient() => eprintln!("later: {error}"),
+///     // It may be open; then it times out, and its finalizer runs.
+///     Err(error @ SessionError::NotOpened { .. }) => eprintln!("{error}"),
+///     Err(error) => return Err(error.into()),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -90,6 +117,33 @@ pub enum SessionError {
 }
 
 /// A session that the platform knows of.
+///
+/// ```
+/// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Harvest { page: u32 }
+/// # impl counterfoil_toolbox::Task for Harvest { const NAME: &'static str = "harvest.page"; type Output = u32; }
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Publish { session: Option<counterfoil_toolbox::session::SessionSummary> }
+/// # impl counterfoil_toolbox::Task for Publish { const NAME: &'static str = "harvest.publish"; type Output = (); }
+/// use counterfoil_toolbox::producer::{RawTask, SendOptions};
+/// use counterfoil_toolbox::session::Session;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+/// let pages = |page| Harvest { page };
+/// let session = Session::new("harvest", Publish { session: None })?.subtasks((0..3).map(pages))?;
+/// let started = producer.start_session(session).await?;
+/// for (id, error) in &started.unsent {
+///     eprintln!("{id}: {error}"); // it may be sent once more, under its id and with `SendOptions::session`
+/// }
+/// assert_eq!((started.subtasks.len(), started.unsent.len()), (3, 0));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct StartedSession {
     /// Id of the session.

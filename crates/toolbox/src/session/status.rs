@@ -4,6 +4,16 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Status of a session.
+///
+/// ```
+/// use counterfoil_toolbox::session::{ErrorPolicy, SessionStatus};
+///
+/// let ended = |failed, policy| SessionStatus::Ongoing.ended(false, failed, policy);
+/// assert_eq!(ended(0, ErrorPolicy::Fail), SessionStatus::Success);
+/// assert_eq!(ended(1, ErrorPolicy::Fail), SessionStatus::Failure);
+/// assert_eq!(ended(1, ErrorPolicy::Complete), SessionStatus::CompletedWithErrors);
+/// assert!(SessionStatus::Aborting.is_open()); // subtasks are still missing
+/// ```
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema, Default,
 )]

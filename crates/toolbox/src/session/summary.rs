@@ -7,6 +7,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// How a session ended: the argument `session` of its finalizer.
+///
+/// ```
+/// use counterfoil_toolbox::TaskState;
+/// use counterfoil_toolbox::session::SessionSummary;
+///
+/// #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// struct Publish {
+///     catalogue: String,
+///     session: Option<SessionSummary>, // filled in by the platform
+/// }
+///
+/// /// What its handler does with it.
+/// fn missing(task: &Publish) -> Vec<&str> {
+///     let subtasks = task.session.iter().flat_map(|session| &session.subtasks);
+///     subtasks.filter(|it| it.state != TaskState::Success).map(|it| &*it.id).collect()
+/// }
+/// # let session = Some(SessionSummary::default());
+/// # assert!(missing(&Publish { catalogue: String::new(), session }).is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, Default)]
 pub struct SessionSummary {
     /// Id of the session.

@@ -18,6 +18,19 @@ use std::future::Future;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A process that cannot start: somebody has to mend something.
+///
+/// ```
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+/// use counterfoil_toolbox::start::StartError;
+///
+/// fn set_up() -> Result<(), StartError> {
+///     let config = Config::load(LoadOptions::new(Role::Worker).env([("COUNTERFOIL_PROFILE", "staging")]))?;
+///     std::fs::metadata("certificates").map_err(StartError::setup)?;
+///     Ok(drop(config))
+/// }
+///
+/// assert_eq!(set_up().unwrap_err().code(), 78); // somebody has to mend something: no restart helps
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -74,6 +87,19 @@ impl StartError {
 ///
 /// Every thread gets a big stack, for which the process may replace itself by itself. An error is
 /// printed, with its causes. Blocking handlers that were given up do not hold up the end.
+///
+/// ```
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+/// use counterfoil_toolbox::start;
+///
+/// fn main() {
+///     start::main(|| async {
+///         let config = Config::load(LoadOptions::from_process(Role::Worker))?;
+///         println!("{} places", config.worker.concurrency); // a worker would run here
+///         Ok(0)
+///     })
+/// }
+/// ```
 pub fn main<F>(program: impl FnOnce() -> F) -> !
 where
     F: Future<Output = Result<i32, StartError>>,

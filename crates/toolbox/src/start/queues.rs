@@ -20,6 +20,21 @@ const PAUSE_CAP: Duration = Duration::from_secs(5);
 /// is declared, is an error with its remedy. A broker that is away is waited for, and systemd is asked to wait
 /// as long.
 ///
+/// ```
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+/// use counterfoil_toolbox::start::prepare_queues;
+/// # use counterfoil_toolbox::transport::{Transport, memory::MemoryBroker};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let transport = MemoryBroker::new();
+/// let config = Config::load(LoadOptions::new(Role::Worker))?; // in development
+/// let queues = ["image".parse()?]; // those of `Worker::queues`
+/// prepare_queues(&transport, &config, &queues).await?;
+/// assert!(transport.depth(&queues[0]).await?.is_some());
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// [`StartError`] when waiting does not help.
 ///

@@ -8,6 +8,17 @@ use crate::text::InvalidText;
 pub const DELAY_LEVELS: u32 = 28;
 
 /// Names of exchanges and queues. Fields are the ones that several crates publish to or read.
+///
+/// ```
+/// use counterfoil_toolbox::{Priority, ServiceName, topology::Names};
+///
+/// let names = Names::new("test-", "task_exchange", "platform.fifo")?;
+/// let export = ServiceName::new("export")?;
+/// assert_eq!(names.service_queue(&export), "test-export");
+/// assert_eq!(names.class_queue(&export, Priority::High), "test-export~high");
+/// assert_eq!(names.service_of(&names.class_queue(&export, Priority::High)), "export");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     prefix: String,

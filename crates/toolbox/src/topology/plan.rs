@@ -5,6 +5,27 @@ use crate::message::Headers;
 use crate::transport::{Declare, DeclareError, Transport, TransportError};
 
 /// What was found at the broker about one item.
+///
+/// ```
+/// # use counterfoil_toolbox::{ServiceName, config::BrokerSettings, transport::memory::MemoryBroker};
+/// use counterfoil_toolbox::topology::{self, QueueKind, ServiceSettings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let export = ServiceName::new("export")?;
+/// # let classic = ServiceSettings { kind: QueueKind::Classic, ..Default::default() };
+/// # topology::apply(&broker, topology::service(&names, &export, &classic)).await?;
+/// # let items = topology::service(&names, &export, &ServiceSettings::default());
+/// for finding in topology::plan(&broker, items).await? {
+///     if let Some(remedy) = finding.remedy() {
+///         println!("{}: {remedy}", finding.item); // "queue export: empty and delete the queue …"
+/// #       assert!(remedy.contains("delete the queue export"), "{remedy}");
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Finding {
     /// What was looked for.
@@ -73,6 +94,20 @@ fn replacement(item: &Item) -> String {
 /// A queue's arguments can only be compared by declaring it, which would create a missing one:
 /// so what is present is declared once more, which changes nothing.
 ///
+/// ```
+/// # use counterfoil_toolbox::{ServiceName, config::BrokerSettings, transport::memory::MemoryBroker};
+/// use counterfoil_toolbox::topology::{self, ItemState, ServiceSettings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// let items = topology::service(&names, &ServiceName::new("export")?, &ServiceSettings::default());
+/// let findings = topology::plan(&broker, items).await?;
+/// let missing = findings.iter().filter(|finding| finding.state == ItemState::Missing);
+/// assert_eq!(missing.count(), 2); // the queue and its dead queue; bindings cannot be asked for
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// [`TransportError`] when the broker cannot be asked.
 pub async fn plan(
@@ -140,6 +175,21 @@ async fn kind_differs(
 }
 
 /// Creates what is missing. Items that differ are reported, not touched, and the rest is applied.
+///
+/// ```
+/// # use counterfoil_toolbox::{ServiceName, config::BrokerSettings, transport::memory::MemoryBroker};
+/// use counterfoil_toolbox::topology::{self, QueueSettings, ServiceSettings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// let mut items = topology::platform(&names, QueueSettings::default());
+/// let export = ServiceName::new("export")?;
+/// items.extend(topology::service(&names, &export, &ServiceSettings::default()));
+/// let findings = topology::apply(&broker, items).await?; // safe to repeat
+/// assert_eq!(topology::not_applied(&findings), None);
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 /// [`TransportError`] when the broker cannot be asked.

@@ -71,6 +71,16 @@ impl ServiceSettings {
 }
 
 /// The queues in which tasks of a service wait for a worker, its own first.
+///
+/// ```
+/// use counterfoil_toolbox::{ServiceName, config::BrokerSettings, topology::{ServiceSettings, work_queues}};
+///
+/// let names = BrokerSettings::default().names()?;
+/// let limited = ServiceSettings { max_length: Some(1000), ..ServiceSettings::default() };
+/// let queues = work_queues(&names, &ServiceName::new("export")?, &limited);
+/// assert_eq!(queues, ["export", "export.late"]); // delayed tasks have their own
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn work_queues(
     names: &Names,

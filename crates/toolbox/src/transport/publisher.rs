@@ -88,6 +88,29 @@ impl Default for PublisherOptions {
 
 impl PublisherOptions {
     /// One message at a time, and those that no queue wants come back.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::message::{Content, Headers};
+    /// # use counterfoil_toolbox::names::ExchangeName;
+    /// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+    /// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # use counterfoil_toolbox::transport::PublishError;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = MemoryBroker::new();
+    /// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+    /// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+    /// # broker.declare(&item, Declare::Active).await?;
+    /// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+    /// let nowhere = Publication { routing_key: "nobody".parse()?, ..letter };
+    /// let publisher = broker.publisher(PublisherOptions::default());
+    /// assert_eq!(publisher.publish(nowhere.clone()).await, Ok(())); // confirmed, and gone
+    /// let publisher = broker.publisher(PublisherOptions::mandatory());
+    /// let refused = publisher.publish(nowhere).await;
+    /// assert!(matches!(refused, Err(PublishError::Unroutable { .. })));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn mandatory() -> Self {
         Self {
@@ -99,6 +122,27 @@ impl PublisherOptions {
 }
 
 /// A channel in confirm mode, shared by cloning. Ends when the last clone is dropped.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+/// let publisher = broker.publisher(PublisherOptions::default());
+/// let first = publisher.enqueue(letter.clone()).await?; // handed over: the order is fixed
+/// let second = publisher.enqueue(letter).await?;
+/// first.await?; // confirmed: stored
+/// second.await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Publisher {
     to_driver: mpsc::Sender<Outgoing>,

@@ -14,6 +14,21 @@ impl Session {
     /// execution that is repeated it is the same session, and no other; what differs from the one before is another
     /// session. A worker's context does this by itself, so the [id](Self::id) from before means nothing then. Ids
     /// that were chosen by the sender stay.
+    ///
+    /// ```
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Harvest { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Harvest { const NAME: &'static str = "harvest.page"; type Output = u32; }
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Publish { session: Option<counterfoil_toolbox::session::SessionSummary> }
+    /// # impl counterfoil_toolbox::Task for Publish { const NAME: &'static str = "harvest.publish"; type Output = (); }
+    /// use counterfoil_toolbox::{TaskId, session::Session};
+    ///
+    /// let opener = TaskId::new("nightly-17")?;
+    /// let open = || Session::new("harvest", Publish { session: None }).map(|it| it.opened_by(&opener, 1, 0));
+    /// assert_eq!(open()?.id(), open()?.id()); // without it they would be two
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn opened_by(mut self, opener: &TaskId, run: i32, nth: u32) -> Self {
         let of_opener = Uuid::new_v5(&OPENED, format!("{opener} {run} {nth}").as_bytes());
         let space = Uuid::new_v5(&of_opener, self.content_id().as_bytes());

@@ -33,6 +33,21 @@ use tokio::runtime::Handle;
 ///
 /// It has a thread of its own, on which it connects, publishes and acknowledges: heartbeats go on
 /// while every thread of the runtime around it is blocked.
+///
+/// ```
+/// use counterfoil_toolbox::Producer;
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+/// use counterfoil_toolbox::transport::amqp::AmqpTransport;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let options = LoadOptions::new(Role::Producer).env([("COUNTERFOIL_BROKER__URL", "amqp://shop:secret@127.0.0.1:1/orders")]);
+/// let config = Config::load(options)?; // broker.url = "amqp://shop:secret@…/orders"
+/// let transport = AmqpTransport::new(&config.broker)?; // no broker has to be there yet
+/// assert_eq!((transport.user(), transport.vhost()), ("shop", "orders"));
+/// let producer = Producer::new(transport, config.broker.names()?); // it connects from now on
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct AmqpTransport {
     connections: Connections,

@@ -10,6 +10,27 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Makes a [`MemoryBroker`](super::MemoryBroker) misbehave, for tests.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # use counterfoil_toolbox::transport::PublishError;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+/// let publisher = broker.publisher(PublisherOptions::default());
+/// broker.faults().nack_next(1);
+/// assert_eq!(publisher.publish(letter.clone()).await, Err(PublishError::Nacked));
+/// assert_eq!(publisher.publish(letter).await, Ok(()));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Faults {
     shared: Arc<Shared>,

@@ -45,6 +45,27 @@ use std::time::Duration;
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A broker in this process. Clones share it; it ends with its last clone, publisher and link.
+///
+/// ```
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Add { x: i64, y: i64 }
+/// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+/// use counterfoil_toolbox::config::BrokerSettings;
+/// use counterfoil_toolbox::topology::{self, QueueSettings};
+/// use counterfoil_toolbox::transport::{Transport, memory::MemoryBroker};
+/// use counterfoil_toolbox::Producer;
+/// use std::sync::Arc;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// topology::apply(&broker, topology::platform(&names, QueueSettings::default())).await?;
+/// let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+/// producer.send(Add { x: 2, y: 3 }).await?;
+/// let depth = broker.depth(&names.tracking_queue).await?.expect("it was declared");
+/// assert_eq!(depth.ready, 1); // the copy for the platform
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct MemoryBroker {
     shared: Arc<Shared>,
@@ -64,6 +85,29 @@ impl MemoryBroker {
 
     /// The same broker as a process of its own sees it, which can lose its connection, or be
     /// [killed](Self::hang_up), while others go on.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::message::{Content, Headers};
+    /// # use counterfoil_toolbox::names::ExchangeName;
+    /// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+    /// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let broker = MemoryBroker::new();
+    /// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+    /// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+    /// # broker.declare(&item, Declare::Active).await?;
+    /// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+    /// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+    /// let process = broker.connect();
+    /// let mut subscription = Subscription::open(Arc::new(process.clone()), SubscribeOptions::new(queue.clone(), 1));
+    /// let taken = subscription.next().await.expect("one waits");
+    /// process.hang_up(); // it was killed
+    /// assert_eq!(broker.depth(&queue).await?.unwrap().ready, 1); // so somebody else gets it
+    /// # drop(taken);
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn connect(&self) -> Self {
         Self {

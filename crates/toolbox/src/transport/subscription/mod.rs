@@ -92,6 +92,31 @@ pub enum SubscriptionStatus {
 }
 
 /// A consumer of one queue. It reconnects by itself until it is cancelled.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+/// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+/// let options = SubscribeOptions::new(queue, 10);
+/// let mut subscription = Subscription::open(Arc::new(broker), options);
+/// while let Some(delivery) = subscription.next().await {
+///     println!("{}", delivery.routing_key);
+///     let _ = delivery.ack(); // once its effect is durable
+/// #   break;
+/// }
+/// subscription.close().await; // acknowledgements have left
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Subscription {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
