@@ -14,6 +14,18 @@ const CONNECTIONS: u32 = 8;
 const BUSY: Duration = Duration::from_secs(60);
 
 /// An application beside the platform. Cheap to clone.
+///
+/// ```no_run
+/// use counterfoil_testkit::{Application, Database};
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// # let database = Database::fresh().await?;
+/// let shop = Application::connect(database.url()).await?;
+/// shop.execute("CREATE TABLE orders (id BIGINT PRIMARY KEY)").await?;
+/// let transaction = shop.begin().await?; // `transaction.connection()` goes to `Store::send_in`
+/// transaction.rollback().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Application(Pool);
 

@@ -14,6 +14,15 @@ use crate::node::PostgresNode;
 pub const DATABASE_URL: &str = "COUNTERFOIL_TEST_DATABASE_URL";
 
 /// An empty PostgreSQL database that belongs to one test. Dropping it deletes it.
+///
+/// ```no_run
+/// use counterfoil_testkit::Database;
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// let database = Database::fresh().await?; // deleted when it is dropped
+/// println!("{}", database.url());
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Database {
     /// Where databases are made and deleted.

@@ -12,6 +12,18 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Stands between a client and a server on this machine. Dropping it cuts all its connections.
+///
+/// ```no_run
+/// use counterfoil_testkit::{Broker, Proxy, RabbitNode, Towards};
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// let node = RabbitNode::start().await?;
+/// let proxy = Proxy::start(node.amqp_port()).await?;
+/// let url = proxy.through(&node.amqp_url("/"))?; // for the program that is tested
+/// proxy.cut_after(Towards::Server, 4096); // in the middle of what it sends
+/// proxy.cut(); // or now
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,

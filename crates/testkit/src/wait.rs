@@ -24,6 +24,21 @@ pub fn patience(deadline: Duration) -> Duration {
 /// For what only a server knows and does not announce, such as the depth of a queue. `what` completes
 /// the sentence "waited 5 s for …". The deadline is stretched by [`patience`].
 ///
+/// ```
+/// use counterfoil_testkit::eventually;
+/// use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// # let mut answers = [None, None, Some(7)].into_iter();
+/// # let mut depth = async || -> anyhow::Result<Option<u32>> { Ok(answers.next().flatten()) };
+/// let seven = eventually("seven messages", Duration::from_secs(5), async || {
+///     Ok(depth().await?.filter(|ready| *ready == 7))
+/// });
+/// assert_eq!(seven.await?, 7);
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 /// When `probe` fails, or has answered nothing when the deadline passes.
 pub async fn eventually<T>(

@@ -30,6 +30,18 @@ pub const AMQP_URL: &str = "COUNTERFOIL_TEST_AMQP_URL";
 pub const MANAGEMENT_URL: &str = "COUNTERFOIL_TEST_MANAGEMENT_URL";
 
 /// A RabbitMQ that tests may create vhosts on. Cheap to clone.
+///
+/// ```no_run
+/// use counterfoil_testkit::Broker;
+/// use counterfoil_toolbox::config::BrokerSettings;
+/// use counterfoil_toolbox::transport::amqp::AmqpTransport;
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// let vhost = Broker::shared().await?.vhost().await?; // of this test alone; dropped, it is deleted
+/// let urls = vec![vhost.amqp_url().into()];
+/// let transport = AmqpTransport::new(&BrokerSettings { urls, ..BrokerSettings::default() })?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Broker {
     /// Without a vhost.

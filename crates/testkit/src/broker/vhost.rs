@@ -18,6 +18,16 @@ const FIGURES_AGE: Duration = Duration::from_millis(300);
 const REST: Duration = Duration::from_secs(60);
 
 /// A vhost that belongs to one test. Dropping it deletes it, with its queues and [users](super::User).
+///
+/// ```no_run
+/// # async fn example() -> anyhow::Result<()> {
+/// # let vhost = counterfoil_testkit::Broker::shared().await?.vhost().await?;
+/// let queues = vhost.queues().await?; // what was declared
+/// let depth = vhost.depth("image").await?;
+/// vhost.close_connections().await?; // what does your program do about that?
+/// vhost.close().await?; // dropping it does the same, in silence
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Vhost {
     name: String,

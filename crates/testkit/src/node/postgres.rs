@@ -41,6 +41,17 @@ pub struct PostgresOptions {
 ///
 /// Starting takes about 2 seconds. The only user is `postgres`, without a password. Dropping the node
 /// ends the server and removes its data; the same happens when this process ends in any way.
+///
+/// ```no_run
+/// use counterfoil_testkit::{Database, PostgresNode};
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// let mut node = PostgresNode::start().await?;
+/// let database = Database::of(&node).await?;
+/// node.kill9()?;
+/// node.restart().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct PostgresNode {
     // First, so that it is dropped first: it ends the process below.

@@ -134,6 +134,23 @@ impl Seeds {
     }
 
     /// Only faults of these kinds; of none, there is no fault. Default: all of them ([`Trouble::ALL`]).
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Seeds;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// use counterfoil_testkit::Trouble;
+    ///
+    /// let killed = Seeds::new(5).only_faults([Trouble::Kill, Trouble::Replace]);
+    /// killed.run(async |trial| {
+    ///     trial.worker(|worker| worker.handle(resize)).await?;
+    ///     trial.send(Resize { width: 100 }).await?;
+    ///     Ok(()) // what is left is waited for, and counted, by itself
+    /// });
+    /// ```
     pub fn only_faults(mut self, kinds: impl IntoIterator<Item = Trouble>) -> Self {
         self.weather.kinds = kinds.into_iter().collect();
         self
@@ -179,6 +196,23 @@ impl Seeds {
 
     /// Runs `test` for every seed until one fails, and tells of that one, whatever the environment says: for tests
     /// of tests.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Seeds;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// let failure = Seeds::new(20).first_failure(async |trial| {
+    ///     trial.worker(|worker| worker.handle(resize)).await?;
+    ///     anyhow::ensure!(trial.seed() != 7, "seven is bad luck");
+    ///     Ok(())
+    /// });
+    /// let failure = failure.expect("seed 7 fails");
+    /// assert_eq!((failure.seed(), failure.why()), (7, "seven is bad luck"));
+    /// assert!(failure.needed_faults().is_empty()); // it fails without any, too
+    /// ```
     pub fn first_failure(
         &self,
         test: impl AsyncFn(Trial) -> anyhow::Result<()>,

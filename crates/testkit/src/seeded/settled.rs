@@ -6,6 +6,25 @@ use counterfoil_toolbox::{Task, TaskId, TaskName, TaskState};
 use serde_json::value::RawValue;
 
 /// What became of the tasks of a trial, in the order of their sending.
+///
+/// ```
+/// # use counterfoil_testkit::Seeds;
+/// # use counterfoil_worker::{Context, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+/// use counterfoil_toolbox::TaskState;
+///
+/// Seeds::new(5).run(async |trial| {
+///     trial.worker(|worker| worker.handle(resize)).await?;
+///     let id = trial.send(Resize { width: 100 }).await?;
+///     let settled = trial.settle().await?;
+///     assert_eq!(settled.count(TaskState::Success), settled.tasks().len());
+///     assert_eq!(settled.task(&id).expect("it was sent").output::<Resize>()?, 100);
+///     Ok(())
+/// });
+/// ```
 #[derive(Debug, Clone)]
 pub struct Settled {
     tasks: Vec<SettledTask>,

@@ -131,6 +131,23 @@ impl Trial {
 
     /// One of `0..end`, drawn from the seed; 0 when that is empty. For all that differs from seed to seed in the test
     /// itself: how many tasks, which of them fail, how long a handler takes.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Seeds;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// Seeds::new(5).run(async |trial| {
+    ///     trial.worker(|worker| worker.handle(resize)).await?;
+    ///     for n in 0..=trial.chance(3) {
+    ///         trial.note(format!("picture {n}")); // shown with a failure
+    ///         trial.send(Resize { width: 100 }).await?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn chance(&self, end: u64) -> u64 {
         lock(&self.inner.chance).below(end)
@@ -156,6 +173,25 @@ impl Trial {
 
     /// The same for a worker that `make` begins itself, on the transport that it is given: one with settings of its
     /// own, or with something of yours between it and the broker.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::config::WorkerSettings;
+    /// # use counterfoil_worker::Worker;
+    /// # use counterfoil_testkit::Seeds;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// Seeds::new(5).run(async |trial| {
+    ///     let names = trial.platform().names().clone();
+    ///     let slow = WorkerSettings { concurrency: 1, ..WorkerSettings::default() };
+    ///     let make = move |broker| Worker::builder(broker, names.clone(), slow.clone()).handle(resize);
+    ///     trial.worker_over(make).await?;
+    ///     trial.send(Resize { width: 100 }).await?;
+    ///     Ok(())
+    /// });
+    /// ```
     ///
     /// # Errors
     /// See [`Self::worker`].

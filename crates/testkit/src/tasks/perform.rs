@@ -82,6 +82,27 @@ impl<T: Task> Perform<T> {
     }
 
     /// Sent like this: by whom, with which time limits, under which id.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// use counterfoil_toolbox::producer::SendOptions;
+    ///
+    /// async fn resize(_: Resize, cx: Context) -> Result<u32, TaskError> {
+    ///     let by = cx.creator().ok_or_else(|| TaskError::fail("nobody asked for it"))?;
+    ///     Ok(u32::try_from(by.len())?)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let asked = Perform::new(Resize { width: 100 }).options(SendOptions::new().creator("anna"));
+    /// let asked = asked.by(|worker| worker.handle(resize)).await?;
+    /// assert_eq!(asked.output(), &4);
+    /// # Ok(()) }
+    /// ```
     pub fn options(mut self, options: SendOptions) -> Self {
         self.options = options;
         self
@@ -94,6 +115,27 @@ impl<T: Task> Perform<T> {
     }
 
     /// With what an earlier execution has left by [`Context::checkpoint`].
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct ResizeAll { widths: Vec<u32> }
+    /// # impl counterfoil_toolbox::Task for ResizeAll { const NAME: &'static str = "image.resize_all"; type Output = (); }
+    /// async fn resize_all(task: ResizeAll, cx: Context) -> Result<(), TaskError> {
+    ///     for done in cx.last_checkpoint()?.unwrap_or(0)..task.widths.len() {
+    ///         cx.log(counterfoil_worker::Level::INFO, format!("{}", task.widths[done]), serde_json::Value::Null);
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let second = Perform::new(ResizeAll { widths: vec![100, 200, 300] }).checkpoint(&2)?;
+    /// let second = second.by(|worker| worker.handle(resize_all)).await?;
+    /// assert_eq!(second.log().count(), 1);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// When it cannot be written as JSON.

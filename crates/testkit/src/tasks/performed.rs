@@ -12,6 +12,30 @@ use std::time::Duration;
 
 /// What became of a task by one execution. Its worker decides that, not the handler alone: an error may be a retry,
 /// or the end of the last one.
+///
+/// ```
+/// # use counterfoil_testkit::Perform;
+/// # use counterfoil_worker::{Context, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// use counterfoil_testkit::Outcome;
+///
+/// async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> {
+///     let full = || TaskError::retry("the disk is full");
+///     (task.width == 0).then_some(0).ok_or_else(full)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let empty = Perform::new(Resize { width: 0 }).by(|worker| worker.handle(resize)).await?;
+/// assert_eq!(empty.outcome(), &Outcome::Done(0));
+/// // After its three retries it is dead.
+/// let last = Perform::new(Resize { width: 1 }).attempt(4);
+/// let last = last.by(|worker| worker.handle(resize)).await?;
+/// assert!(matches!(last.outcome(), Outcome::Dead(_)));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome<O> {
@@ -38,6 +62,29 @@ pub enum Outcome<O> {
 }
 
 /// What came of one execution. Made by [`Perform`](crate::Perform).
+///
+/// ```
+/// # use counterfoil_testkit::Perform;
+/// # use std::time::Duration;
+/// # use counterfoil_worker::{Context, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// async fn resize(task: Resize, cx: Context) -> Result<u32, TaskError> {
+///     cx.progress(1, 2, "read");
+///     tokio::time::sleep(Duration::from_secs(60)).await;
+///     Ok(task.width)
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> anyhow::Result<()> {
+/// let done = Perform::new(Resize { width: 100 }).by(|worker| worker.handle(resize)).await?;
+/// assert_eq!(done.output(), &100);
+/// assert_eq!(done.progress().expect("it told").message.as_deref(), Some("read"));
+/// assert!(done.took() >= Duration::from_secs(60)); // by a clock that was paused
+/// assert!(done.scheduled().is_empty());
+/// # Ok(()) }
+/// ```
 pub struct Performed<T: Task> {
     pub(super) id: TaskId,
     pub(super) outcome: Outcome<T::Output>,

@@ -95,6 +95,26 @@ impl MemoryPlatform {
     }
 
     /// Ways to make its broker misbehave.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use std::time::Duration;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// use counterfoil_toolbox::producer::SendError;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let platform = MemoryPlatform::new().await?;
+    /// let mut availability = platform.producer().availability();
+    /// platform.faults().refuse_connections(Duration::from_secs(600));
+    /// availability.wait_for(|now| !now.is_available()).await?;
+    /// let refused = platform.producer().send(Resize { width: 100 }).await; // your code
+    /// assert!(matches!(refused, Err(SendError::BrokerUnavailable { .. })));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.broker.faults()
@@ -106,11 +126,52 @@ impl MemoryPlatform {
     }
 
     /// Begins a worker.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use std::time::Duration;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// use counterfoil_toolbox::config::WorkerSettings;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let platform = MemoryPlatform::new().await?;
+    /// let one_at_a_time = WorkerSettings { concurrency: 1, ..WorkerSettings::default() };
+    /// let worker = platform.start(platform.worker_with(one_at_a_time).handle(resize)).await?;
+    /// # worker.drain().await?;
+    /// # Ok(()) }
+    /// ```
     pub fn worker_with(&self, settings: WorkerSettings) -> WorkerBuilder {
         Worker::builder(self.transport(), self.names.clone(), settings)
     }
 
     /// Declares the queues of the worker's services, and starts it beside the test.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use std::time::Duration;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Resize { width: u32 }
+    /// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+    /// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+    /// use counterfoil_toolbox::producer::SendOptions;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let platform = MemoryPlatform::new().await?;
+    /// let worker = platform.start(platform.worker().handle(resize)).await?;
+    /// let later = SendOptions::new().countdown(Duration::from_secs(3600));
+    /// let mut task = platform.producer().send_with(Resize { width: 100 }, later).await?;
+    /// // The clock is paused, so the hour takes no time.
+    /// assert_eq!(task.result(Duration::from_secs(2 * 3600)).await?, 100);
+    /// worker.drain().await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// When the worker cannot be built: see [`WorkerBuilder::build`].
@@ -213,6 +274,24 @@ pub(crate) struct Taken {
 }
 
 /// A worker that runs beside the test. Dropped, it stops at once.
+///
+/// ```
+/// # use counterfoil_testkit::MemoryPlatform;
+/// # use std::time::Duration;
+/// # use counterfoil_worker::{Context, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # async fn resize(task: Resize, _: Context) -> Result<u32, TaskError> { Ok(task.width) }
+/// use counterfoil_worker::Exit;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let platform = MemoryPlatform::new().await?;
+/// let worker = platform.start(platform.worker().handle(resize)).await?;
+/// assert_eq!(worker.drain().await?, Exit::Drained);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropped, it stops at once"]
 pub struct TestWorker {

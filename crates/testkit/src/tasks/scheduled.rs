@@ -10,6 +10,26 @@ use std::fmt;
 use std::time::Duration;
 
 /// A task that was scheduled.
+///
+/// ```
+/// # use counterfoil_testkit::MemoryPlatform;
+/// # use counterfoil_toolbox::producer::SendOptions;
+/// # use std::time::Duration;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let platform = MemoryPlatform::new().await?;
+/// let options = SendOptions::new().countdown(Duration::from_secs(3600)).creator("anna");
+/// platform.producer().send_with(Resize { width: 100 }, options).await?; // your code
+///
+/// let task = platform.assert_scheduled(|task: &Resize| task.width == 100).await?;
+/// // A little may have passed since the time was reckoned.
+/// assert!(task.delay() > Some(Duration::from_secs(3590)));
+/// assert_eq!(task.envelope().creator_id.as_deref(), Some("anna"));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ScheduledTask {
     message: TaskMessage,
@@ -90,6 +110,28 @@ impl fmt::Display for ScheduledTask {
 }
 
 /// Tasks that were scheduled, in that order.
+///
+/// ```
+/// # use counterfoil_testkit::MemoryPlatform;
+/// # use counterfoil_toolbox::producer::SendOptions;
+/// # use std::time::Duration;
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let platform = MemoryPlatform::new().await?;
+/// for width in [100, 200] {
+///     platform.producer().send(Resize { width }).await?; // your code
+/// }
+///
+/// let scheduled = platform.scheduled().await?;
+/// scheduled.assert_scheduled(|task: &Resize| task.width == 200);
+/// scheduled.refute_scheduled(|task: &Resize| task.width == 300);
+/// let widths: Vec<_> = scheduled.all::<Resize>().iter().map(|task| task.width).collect();
+/// assert_eq!(widths, [100, 200]);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Scheduled(Vec<ScheduledTask>);
 
