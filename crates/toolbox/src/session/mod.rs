@@ -5,8 +5,8 @@
 //! When every subtask is over, or the session's time is, it sends the finalizer: once, with a
 //! [`SessionSummary`].
 //!
-//! ```no_run
-//! # use counterfoil_toolbox::{Task, producer::Producer};
+//! ```
+//! # use counterfoil_toolbox::{Producer, Task, config::BrokerSettings, topology, transport::memory::MemoryBroker};
 //! use counterfoil_toolbox::session::{Session, SessionSummary};
 //! # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 //! # struct Harvest { page: u32 }
@@ -20,13 +20,18 @@
 //! }
 //! # impl Task for Publish { const NAME: &'static str = "harvest.publish"; type Output = (); }
 //!
-//! # async fn example(producer: Producer) -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+//! # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+//! # let producer = Producer::new(std::sync::Arc::new(broker), names);
 //! let publish = Publish { catalogue: "maps".to_owned(), session: None };
 //! let session = Session::new("harvest", publish)?
 //!     .estimated(std::time::Duration::from_secs(20))
 //!     .subtasks((0..1000).map(|page| Harvest { page }))?;
 //! let started = producer.start_session(session).await?;
 //! println!("counterfoil session show {}", started.id);
+//! # assert_eq!((started.subtasks.len(), started.unsent.len()), (1000, 0));
 //! # Ok(()) }
 //! ```
 
