@@ -27,6 +27,7 @@ mod builder;
 mod draft;
 mod error;
 mod guard;
+mod hand_over;
 mod metrics;
 mod options;
 #[cfg(test)]
