@@ -106,7 +106,7 @@ impl Driver {
         while let Some(confirmation) = said {
             let confirmation = confirmation?;
             if let Some(oldest) = self.in_flight.pop_front() {
-                settle(oldest, confirmation);
+                self.settle(oldest, confirmation);
             }
             let next = self.in_flight.front_mut();
             said = next.and_then(|next| (&mut next.confirm).now_or_never());
@@ -124,7 +124,7 @@ impl Driver {
                 break;
             };
             match (&mut message.confirm).now_or_never() {
-                Some(Ok(confirmation)) => settle(message, confirmation),
+                Some(Ok(confirmation)) => self.settle(message, confirmation),
                 None => self.in_flight.push_back(message),
                 Some(Err(error)) => {
                     self.in_flight.push_back(message);
@@ -140,9 +140,9 @@ impl Driver {
     pub(super) fn channel_failed(&mut self, error: Option<&lapin::Error>) {
         let alone = self.in_flight.len() == 1;
         let after = self.confirm_timeout;
-        for mut lost in self.in_flight.drain(..) {
+        while let Some(mut lost) = self.in_flight.pop_front() {
             if let Some(Ok(confirmation)) = (&mut lost.confirm).now_or_never() {
-                settle(lost, confirmation);
+                self.settle(lost, confirmation);
                 continue;
             }
             let publication = &lost.outgoing.publication;
@@ -158,20 +158,25 @@ impl Driver {
             answer(lost.outgoing, Err(outcome));
         }
     }
-}
 
-/// Tells what the broker said of a message.
-fn settle(message: InFlight, confirmation: Confirmation) {
-    let publication = &message.outgoing.publication;
-    let outcome = match confirmation {
-        Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(PublishError::Unroutable {
-            exchange: publication.exchange.to_string(),
-            key: publication.routing_key.to_string(),
-        }),
-        Confirmation::Nack(None) => Err(PublishError::Nacked),
-        // The channel is in confirm mode, so this would be a fault of lapin: trust nothing.
-        Confirmation::NotRequested => Err(PublishError::Disconnected),
-    };
-    answer(message.outgoing, outcome);
+    /// Tells what the broker said of a message.
+    fn settle(&mut self, message: InFlight, confirmation: Confirmation) {
+        let publication = &message.outgoing.publication;
+        let outcome = match confirmation {
+            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
+                Err(PublishError::Unroutable {
+                    exchange: publication.exchange.to_string(),
+                    key: publication.routing_key.to_string(),
+                })
+            }
+            Confirmation::Nack(None) => {
+                self.turnover.refused();
+                Err(PublishError::Nacked)
+            }
+            // The channel is in confirm mode, so this would be a fault of lapin: trust nothing.
+            Confirmation::NotRequested => Err(PublishError::Disconnected),
+        };
+        answer(message.outgoing, outcome);
+    }
 }

@@ -5,6 +5,7 @@
 //! than a set.
 
 mod channel;
+mod turnover;
 
 use super::connection::Connections;
 use super::fault;
@@ -20,6 +21,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
+use turnover::{Due, Turnover};
 
 /// Messages that are written at once, at most. lapin wakes its thread and makes a system call for every
 /// write that is awaited alone.
@@ -52,6 +54,16 @@ struct Driver {
     /// Taken, not sent yet: at most a burst, that waits for a connection or the end of an alarm.
     waiting: VecDeque<Outgoing>,
     in_flight: VecDeque<InFlight>,
+    turnover: Turnover,
+}
+
+/// Why a channel is not published on any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// It broke, or nothing is left to do.
+    Over,
+    /// Another one may do better.
+    Turned,
 }
 
 /// Runs until the last handle is dropped or the transport is closed.
@@ -76,6 +88,7 @@ pub(super) async fn drive(
         end,
         waiting: VecDeque::with_capacity(BURST),
         in_flight: VecDeque::with_capacity(window),
+        turnover: Turnover::new(Instant::now()),
     };
     let ended = closed.run_until_cancelled(driver.run()).await;
     if ended.is_none() {
@@ -94,8 +107,17 @@ impl Driver {
                 Ok((channel, connection)) => {
                     let began = Instant::now();
                     self.connection = Some(connection);
-                    self.publish_on(&channel).await;
-                    self.end.tell(PublisherStatus::Connecting);
+                    self.turnover.begin(began);
+                    match self.publish_on(&channel).await {
+                        Ok(Left::Turned) => {
+                            tracing::debug!("a channel refuses messages: another one may do better")
+                        }
+                        Ok(Left::Over) => self.end.tell(PublisherStatus::Connecting),
+                        Err(broken) => {
+                            self.channel_failed(broken.as_ref());
+                            self.end.tell(PublisherStatus::Connecting);
+                        }
+                    }
                     // Dropped without a goodbye it would stay open as long as its connection.
                     let goodbye = channel.close(200, "bye".into());
                     let goodbye = connections.within("the end of a channel", goodbye);
@@ -230,8 +252,17 @@ impl Driver {
         }
     }
 
-    /// Publishes until the channel breaks or there is nothing left to do.
-    async fn publish_on(&mut self, channel: &Channel) {
+    /// What is due about the channel. Under an alarm, nothing: the broker would not read of a new one.
+    fn due(&mut self) -> Due {
+        if !self.turnover.is_suspect() || self.is_blocked() {
+            return Due::No;
+        }
+        self.turnover.due(Instant::now(), self.in_flight.len())
+    }
+
+    /// Publishes until there is nothing left to do, or the channel should make way for another. `Err`: it broke;
+    /// `None` in it: it fell silent.
+    async fn publish_on(&mut self, channel: &Channel) -> Result<Left, Option<lapin::Error>> {
         let mut tick = tokio::time::interval(TICK);
         // Nobody looks while nothing is under way, and what was missed then need not be made up.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -240,23 +271,23 @@ impl Driver {
         let looks = self.options.connect == Connect::Always;
         self.tell_whether_blocked();
         loop {
-            // Under an alarm the broker reads nothing more: a message would be neither sent nor not.
-            while !self.waiting.is_empty() && !self.is_blocked() {
-                if let Err(broken) = self.send_burst(channel).await {
-                    return self.channel_failed(broken.as_ref());
-                }
+            let due = self.due();
+            if due == Due::Yes {
+                return Ok(Left::Turned);
             }
-            let waits = !self.waiting.is_empty();
+            // Under an alarm the broker reads nothing more: a message would be neither sent nor not.
+            while due == Due::No && !self.waiting.is_empty() && !self.is_blocked() {
+                self.send_burst(channel).await?;
+            }
+            let waits = due == Due::Halt || !self.waiting.is_empty();
             let room = (self.window - self.in_flight.len()).min(BURST);
             tokio::select! {
                 biased;
                 confirmation = front(&mut self.in_flight), if !self.in_flight.is_empty() => {
-                    if let Err(error) = self.confirmed(confirmation) {
-                        return self.channel_failed(Some(&error));
-                    }
+                    self.confirmed(confirmation).map_err(Some)?;
                 }
                 count = self.end.outgoing.recv_many(&mut taken, room), if !waits && room > 0 => match count {
-                    0 if self.in_flight.is_empty() => return,
+                    0 if self.in_flight.is_empty() => return Ok(Left::Over),
                     0 => return self.drain().await,
                     _ => self.waiting.extend(taken.drain(..)),
                 },
@@ -266,17 +297,15 @@ impl Driver {
                     let is_alive = self.is_connected() && channel.status().connected();
                     // What is in flight hears of it by itself.
                     if looks && self.in_flight.is_empty() && !is_alive {
-                        return;
+                        return Ok(Left::Over);
                     }
                     if is_alive {
                         self.tell_whether_blocked();
                     }
                     if self.in_flight.front().is_some_and(|oldest| oldest.outgoing.deadline <= now) {
-                        return self.channel_failed(None);
+                        return Err(None);
                     }
-                    if let Err(error) = self.confirmed_out_of_turn() {
-                        return self.channel_failed(Some(&error));
-                    }
+                    self.confirmed_out_of_turn().map_err(Some)?;
                     if waits {
                         self.give_up_late_ones(now);
                     }
@@ -286,17 +315,14 @@ impl Driver {
     }
 
     /// Every handle is gone, but some answers are still awaited.
-    async fn drain(&mut self) {
+    async fn drain(&mut self) -> Result<Left, Option<lapin::Error>> {
         while let Some(oldest) = self.in_flight.front_mut() {
             match tokio::time::timeout_at(oldest.outgoing.deadline, &mut oldest.confirm).await {
-                Ok(confirmation) => {
-                    if let Err(error) = self.confirmed(confirmation) {
-                        return self.channel_failed(Some(&error));
-                    }
-                }
-                Err(_) => return self.channel_failed(None),
+                Ok(confirmation) => self.confirmed(confirmation).map_err(Some)?,
+                Err(_) => return Err(None),
             }
         }
+        Ok(Left::Over)
     }
 }
 
