@@ -99,7 +99,8 @@ fn queues(names: &Names, settings: QueueSettings) -> Vec<Item> {
         kept(&names.platform_dead_queue, NO_DELIVERY_LIMIT, None),
         Item::Queue(Queue {
             name: names.heartbeats_queue.clone(),
-            kind: QueueKind::Classic,
+            // A classic queue would be gone with its node, and so would be all judgement about workers.
+            kind: QueueKind::Quorum,
             arguments: heartbeat,
         }),
         Item::Queue(Queue {
