@@ -145,7 +145,6 @@ fn every_manifest_is_of_some_kind_has_a_name_and_no_namespace() -> anyhow::Resul
 #[test]
 fn what_is_run_asked_and_written_to_is_there() -> anyhow::Result<()> {
     let image = text("deploy/Dockerfile")?;
-    let routes = text("crates/sync/src/health/http.rs")?;
     for (file, program, _) in PROGRAMS {
         let (pod, container) = (pod(file)?, container(file)?);
         assert_eq!(container["command"][0].as_str(), Some(program), "{file}");
@@ -175,18 +174,42 @@ fn what_is_run_asked_and_written_to_is_there() -> anyhow::Result<()> {
         let place = |mount: &&Yaml| mount["mountPath"].as_str() == Some(SECRETS);
         assert_eq!(mounts.iter().filter(place).count(), 1, "{file}");
     }
-    let daemon = container("sync.yaml")?;
-    let bound = configuration("sync.yaml", Role::Daemon)?.sync.health_bind;
-    let port = daemon["ports"][0]["containerPort"].as_i64();
-    assert_eq!(bound, port.map(|port| format!("0.0.0.0:{port}")));
-    for probe in ["livenessProbe", "readinessProbe"] {
-        let asked = &daemon[probe]["httpGet"];
-        assert_eq!(asked["port"], daemon["ports"][0]["name"], "{probe}");
-        let path = string(&asked["path"])?;
-        assert!(routes.contains(&format!(".route(\"{path}\"")), "{path}");
-        // Nobody else answers.
-        assert!(container("worker.yaml")?[probe].is_badvalue());
+    Ok(())
+}
+
+#[test]
+fn every_probe_asks_what_the_program_answers() -> anyhow::Result<()> {
+    let daemon = configuration("sync.yaml", Role::Daemon)?.sync.health_bind;
+    let worker = configuration("worker.yaml", Role::Worker)?
+        .worker
+        .metrics_bind;
+    let (liveness, readiness) = ("livenessProbe", "readinessProbe");
+    for (file, bound, answers, probes) in [
+        (
+            "sync.yaml",
+            daemon,
+            "crates/sync/src/health/http.rs",
+            &[liveness, readiness][..],
+        ),
+        (
+            "worker.yaml",
+            worker,
+            "crates/toolbox/src/telemetry/prometheus.rs",
+            &[liveness],
+        ),
+    ] {
+        let (container, routes) = (container(file)?, text(answers)?);
+        let port = container["ports"][0]["containerPort"].as_i64();
+        assert_eq!(bound, port.map(|port| format!("0.0.0.0:{port}")), "{file}");
+        for probe in probes {
+            let asked = &container[*probe]["httpGet"];
+            assert_eq!(asked["port"], container["ports"][0]["name"], "{probe}");
+            let path = string(&asked["path"])?;
+            assert!(routes.contains(&format!(".route(\"{path}\"")), "{path}");
+        }
     }
+    // Nothing is routed to a worker.
+    assert!(container("worker.yaml")?[readiness].is_badvalue());
     Ok(())
 }
 

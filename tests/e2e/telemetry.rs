@@ -10,6 +10,7 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::producer::{RawTask, SendOptions};
 use counterfoil_toolbox::telemetry::metrics::{METRICS, Metric, Process as Of};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -110,16 +111,22 @@ async fn address(process: &mut Process, what: &str) -> anyhow::Result<String> {
     .await
 }
 
-async fn scrape(address: &str) -> anyhow::Result<Exposed> {
+/// Head and body of what is answered.
+async fn get(address: &str, path: &str) -> anyhow::Result<(String, String)> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     let (head, body) = answer.split_once("\r\n\r\n").context("an answer")?;
     anyhow::ensure!(head.contains(" 200 "), "{head}");
+    Ok((head.to_owned(), body.to_owned()))
+}
+
+async fn scrape(address: &str) -> anyhow::Result<Exposed> {
+    let (head, body) = get(address, "/metrics").await?;
     anyhow::ensure!(head.contains("text/plain; version=0.0.4"), "{head}");
-    Exposed::read(body.to_owned())
+    Exposed::read(body)
 }
 
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -177,6 +184,34 @@ async fn run_some(platform: &Platform) -> anyhow::Result<()> {
     wait_for_state(&*store, added.as_str(), TaskState::Success, PATIENCE).await?;
     wait_for_state(&*store, strange.as_str(), TaskState::Failure, PATIENCE).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_answers_probes_of_liveness_while_its_handlers_block_every_thread()
+-> anyhow::Result<()> {
+    let (vhost, database, mut platform) = platform().await?;
+    let mut worker = platform.worker_with(&[("COUNTERFOIL_WORKER__METRICS_BIND", ANY_PORT)])?;
+    let of_worker = address(&mut worker, "metrics are served").await?;
+    let producer = platform.producer()?;
+    // More than there are threads.
+    for _ in 0..16 {
+        send(&producer, "demo.block", r#"{"seconds": 3}"#).await?;
+    }
+    let blocked = async || {
+        let running = scrape(&of_worker)
+            .await?
+            .value("counterfoil_worker_running");
+        Ok((running >= Some(2.0)).then_some(()))
+    };
+    eventually("handlers to block", PATIENCE, blocked).await?;
+    let alive = tokio::time::timeout(Duration::from_secs(2), get(&of_worker, "/healthz"));
+    assert_eq!(alive.await??.1, "alive\n");
+    let running = scrape(&of_worker)
+        .await?
+        .value("counterfoil_worker_running");
+    assert!(running >= Some(1.0), "they still block: {running:?}");
+    drop((worker, database));
+    vhost.close().await
 }
 
 #[tokio::test]

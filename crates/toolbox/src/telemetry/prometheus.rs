@@ -107,6 +107,9 @@ fn render(handle: &PrometheusHandle) -> impl IntoResponse + use<> {
 /// Records the metrics of this process and serves them at `bind`, where `transport` works: handlers that
 /// block their threads do not hold it up. Call it before the worker is built. `None`: does nothing.
 ///
+/// `GET /healthz` answers there as well, `alive`: that the threads which talk to the broker go round. Whether the
+/// broker is there it does not say, since no restart mends that.
+///
 /// # Errors
 /// [`MetricsError`] when the address is taken or none, or something else records.
 pub async fn serve(
@@ -131,7 +134,8 @@ pub async fn serve(
         address = address.map(tracing::field::display),
         "metrics are served"
     );
-    let serving = answer(listener, routes(), CancellationToken::new());
+    let routes = routes().route("/healthz", get(|| async { "alive\n" }));
+    let serving = answer(listener, routes, CancellationToken::new());
     Ok(Some(Serving {
         _task: AbortOnDropHandle::new(spawn_beside(transport, serving)),
         address,
