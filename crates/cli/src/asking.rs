@@ -16,13 +16,15 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Who asks, as far as the system tells: the person behind `sudo`, if there is one.
 pub(crate) fn who() -> Option<String> {
     let name = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
-    ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(name)
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(name);
+    // Units and containers often set none of them.
+    named.or_else(|| whoami::username().ok())
 }
 
 /// Who does it, for the history of the tasks and whoever looks at what holds.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Doer {
-    /// Who does this, for all to see [default: $USER]
+    /// Who does this, for all to see [default: the user who runs this]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }

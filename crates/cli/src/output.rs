@@ -103,7 +103,7 @@ impl Output {
         // Behind what it is about, also where both go to one place.
         self.flush()?;
         match limit < MOST_SHOWN {
-            true => eprintln!("there are more than these {limit}: --limit shows them"),
+            true => eprintln!("there are more than these {limit}: a higher --limit shows more"),
             false => eprintln!("there are more than these {limit}, the most that one list shows"),
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Points in time as people type them.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 
 const FORMS: &str =
     "write 2026-01-31T12:00:00Z, \"2026-01-31 12:00\" (UTC), 2026-01-31, or a duration such as 10m";
@@ -15,9 +15,9 @@ pub(crate) fn ago(text: &str) -> Result<DateTime<Utc>, String> {
     point(text, Utc::now(), -1)
 }
 
-/// A point in time for people: to the second, in UTC.
+/// A point in time for people: to the second, in UTC, and as commands read it.
 pub(crate) fn shown(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%d %H:%M:%S").to_string()
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn point(text: &str, now: DateTime<Utc>, direction: i32) -> Result<DateTime<Utc>, String> {
@@ -47,6 +47,13 @@ fn point(text: &str, now: DateTime<Utc>, direction: i32) -> Result<DateTime<Utc>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_shown_can_be_typed_again_and_names_its_zone() {
+        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
+        assert_eq!(shown(now), "2027-01-15T08:00:00Z");
+        assert_eq!(ago(&shown(now)), Ok(now));
+    }
 
     #[test]
     fn times_are_read_in_every_form_that_is_advertised() {

@@ -1,6 +1,7 @@
 //! What can go wrong with the platform database, and what the caller should do about it.
 
 use counterfoil_toolbox::ids::TaskId;
+use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,7 +160,7 @@ impl StoreError {
             server: Arc::clone(server),
             kind: class_of(&source, classify),
             code: code_of(&source),
-            source: source.into(),
+            source: said(source),
         }
     }
 
@@ -174,7 +175,7 @@ impl StoreError {
             server: Arc::clone(server),
             kind: failed.map_or(FaultClass::Fatal, |error| class_of(error, classify)),
             code: failed.and_then(code_of),
-            source: source.into(),
+            source: said_of_migration(source),
         }
     }
 }
@@ -185,6 +186,33 @@ fn failed_statement(error: &MigrateError) -> Option<&sqlx::Error> {
         Some(error)
     } else {
         None
+    }
+}
+
+fn said(error: sqlx::Error) -> BoxError {
+    match error.as_database_error() {
+        Some(refusal) => words(refusal).into(),
+        None => error.into(),
+    }
+}
+
+fn said_of_migration(error: MigrateError) -> BoxError {
+    let refusal = failed_statement(&error).and_then(sqlx::Error::as_database_error);
+    let Some(words) = refusal.map(words) else {
+        return error.into();
+    };
+    if let MigrateError::ExecuteMigration(_, version) = error {
+        return format!("migration {version}: {words}").into();
+    }
+    words.into()
+}
+
+/// The database's own words and code. The driver's text for PostgreSQL ends with a line of PostgreSQL's source,
+/// which is taken for one of the statement.
+fn words(refusal: &dyn DatabaseError) -> String {
+    match refusal.code() {
+        Some(code) => format!("{} ({code})", refusal.message()),
+        None => refusal.message().to_owned(),
     }
 }
 

@@ -27,6 +27,9 @@ const FATAL_PATIENCE: Duration = Duration::from_secs(60);
 /// Longest pause between two tries.
 const RETRY_CAP: Duration = Duration::from_secs(2);
 
+/// How seldom the log repeats that the database does not take a batch.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
+
 /// What writing needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Committer {
@@ -196,10 +199,16 @@ impl Committer {
         let started = Instant::now();
         let backoff = Backoff::reconnect(RETRY_CAP);
         let mut tries = 0;
+        let mut told_at: Option<Instant> = None;
         loop {
             let error = match self.give_up.run_until_cancelled(ask()).await {
                 None => return Err(Denied::Unwritten(Unwritten::GivenUp)),
-                Some(Ok(answer)) => return Ok(answer),
+                Some(Ok(answer)) => {
+                    if told_at.is_some() {
+                        tracing::info!(tries, "the database answers again");
+                    }
+                    return Ok(answer);
+                }
                 Some(Err(error)) => error,
             };
             let (patience, unwritten): (_, fn(StoreError) -> Unwritten) = match error.class() {
@@ -208,7 +217,10 @@ impl Committer {
                 FaultClass::Fatal => (FATAL_PATIENCE, Unwritten::Refused),
             };
             self.health.database_failed(&error);
-            tracing::warn!(error = %ErrorChain(&error), tries, "batch not written, trying again");
+            if told_at.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+                tracing::warn!(error = %ErrorChain(&error), tries, "batch not written, trying again");
+                told_at = Some(Instant::now());
+            }
             if slow == Slow::Denied && error.is_slow() {
                 return Err(Denied::TooSlow);
             }

@@ -43,7 +43,7 @@ async fn a_dead_message_is_run_again_as_a_new_run_of_its_task(stage: Stage) -> a
     );
     stage.listed(1).await?;
 
-    let redrive = &["dead", "redrive", "demo", "--by", "ann"];
+    let redrive = &["dead", "redrive", "demo", "--all", "--by", "ann"];
     let ran = stage.program.run(redrive).await.ends_with(0);
     assert!(
         ran.stdout
@@ -134,7 +134,7 @@ async fn what_was_redriven_before_is_only_taken_out(stage: Stage) -> anyhow::Res
     stage.listed(1).await?;
     let ran = stage
         .program
-        .run(&["dead", "redrive", "demo"])
+        .run(&["dead", "redrive", "demo", "--all"])
         .await
         .ends_with(0);
     assert!(ran.stdout.contains("run 1 was sent before"), "{ran:?}");
@@ -155,7 +155,7 @@ async fn what_was_redriven_before_is_only_taken_out(stage: Stage) -> anyhow::Res
     stage.is(id, 1, TaskState::Pending).await?;
     let ran = stage
         .program
-        .run(&["dead", "redrive", "demo"])
+        .run(&["dead", "redrive", "demo", "--all"])
         .await
         .ends_with(0);
     assert!(ran.stdout.contains("run 1 was sent before"), "{ran:?}");
@@ -170,7 +170,7 @@ async fn what_was_redriven_before_is_only_taken_out(stage: Stage) -> anyhow::Res
     assert!(alone.is_some());
     let ran = stage
         .program
-        .run(&["dead", "discard", "demo"])
+        .run(&["dead", "discard", "demo", "--all"])
         .await
         .ends_with(1);
     assert!(

@@ -222,7 +222,7 @@ async fn records_without_a_message_are_told_and_can_be_forgotten(
     let _ = stage.take("demo.dead").await?.ack();
     let ran = stage
         .program
-        .run(&["dead", "redrive", "demo"])
+        .run(&["dead", "redrive", "demo", "--all"])
         .await
         .ends_with(1);
     assert!(
@@ -235,6 +235,14 @@ async fn records_without_a_message_are_told_and_can_be_forgotten(
             .contains("1 of 1 dead message could not be redriven"),
         "{ran:?}"
     );
+    for verb in ["redrive", "discard"] {
+        let ran = stage
+            .program
+            .run(&["dead", verb, "demo"])
+            .await
+            .ends_with(2);
+        assert!(ran.stderr.contains("--all means everything"), "{ran:?}");
+    }
     stage.listed(1).await?;
     stage
         .program
@@ -244,13 +252,13 @@ async fn records_without_a_message_are_told_and_can_be_forgotten(
     stage.listed(1).await?;
     stage
         .program
-        .run(&["dead", "discard", "demo"])
+        .run(&["dead", "discard", "demo", "--all"])
         .await
         .ends_with(0);
     stage.listed(0).await?;
     let ran = stage
         .program
-        .run(&["dead", "redrive", "nobody"])
+        .run(&["dead", "redrive", "nobody", "--all"])
         .await
         .ends_with(78);
     assert!(

@@ -21,7 +21,7 @@ on_sqlite!(
     a_session_shows_its_subtasks_up_to_the_limit_and_keeps_them_while_it_is_open,
 );
 
-const MORE: &str = "there are more than these 2: --limit shows them\n";
+const MORE: &str = "there are more than these 2: a higher --limit shows more\n";
 
 /// A session of one subtask.
 fn session(id: &SessionId) -> anyhow::Result<Opening> {
@@ -160,7 +160,7 @@ async fn a_session_shows_its_subtasks_up_to_the_limit_and_keeps_them_while_it_is
         (&["--limit", "3"], ""),
         (
             &["--unfinished", "--limit", "1"],
-            "there are more than these 1: --limit shows them\n",
+            "there are more than these 1: a higher --limit shows more\n",
         ),
         (&["--unfinished", "--limit", "2"], ""),
     ] {

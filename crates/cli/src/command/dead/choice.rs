@@ -46,6 +46,18 @@ pub(super) struct Chosen {
 }
 
 impl Choice {
+    /// Whether nothing but the service is chosen.
+    pub(super) fn is_everything(&self) -> bool {
+        let Self {
+            service: _,
+            id,
+            reason,
+            name,
+            since,
+        } = self;
+        id.is_empty() && reason.is_none() && name.is_none() && since.is_none()
+    }
+
     /// The filters for the database, one per id.
     pub(super) fn filters(&self, ids: &[String], limit: u32) -> Vec<DeadFilter> {
         let filter = |id: Option<&String>| DeadFilter {

@@ -38,13 +38,13 @@ pub(crate) enum DeadCommand {
     },
     /// Run them again, each as a new run of its task
     ///
-    /// Without a choice, all that lie in the dead queue. A new run begins without retries behind it,
+    /// Say which, or --all. A new run begins without retries behind it,
     /// with the same message; `expires` and `eta` are kept while they lie ahead. A message that names
     /// no task is sent to the queue of the service as it is.
     Redrive(Deal),
     /// Throw them away; the rows of their tasks stay
     ///
-    /// Without a choice, all that lie in the dead queue.
+    /// Say which, or --all.
     Discard(Deal),
 }
 
@@ -52,6 +52,9 @@ pub(crate) enum DeadCommand {
 pub(crate) struct Deal {
     #[command(flatten)]
     choice: Choice,
+    /// All that lie in the dead queue of the service
+    #[arg(long)]
+    all: bool,
     /// At most so many, the oldest first
     #[arg(long)]
     limit: Option<usize>,
@@ -60,6 +63,22 @@ pub(crate) struct Deal {
     dry_run: bool,
     #[command(flatten)]
     doer: Doer,
+}
+
+impl Deal {
+    /// A service alone is quickly typed; what is done to its dead cannot be taken back.
+    fn ensure_chosen(&self) -> Result<(), Failure> {
+        let is_chosen = self.all || self.dry_run || self.limit.is_some();
+        if is_chosen || !self.choice.is_everything() {
+            return Ok(());
+        }
+        let message = format!(
+            "this would take everything that lies in the dead queue of {}",
+            self.choice.service
+        );
+        let remedy = "choose by --id, --reason, --name, --since or --limit; --all means everything; --dry-run shows it";
+        Err(Failure::usage(message).remedy(remedy))
+    }
 }
 
 pub(crate) async fn run(
@@ -75,6 +94,7 @@ pub(crate) async fn run(
 }
 
 async fn act(what: What, deal: Deal, global: &Global, output: &mut Output) -> Result<(), Failure> {
+    deal.ensure_chosen()?;
     let config = open::config(global, Needs::BOTH)?;
     let platform = Platform::open(&config).await?;
     let how = (

@@ -1,6 +1,7 @@
 //! What `doctor` asks the database.
 
 use crate::failure::Failure;
+use crate::when::shown;
 use chrono::TimeDelta;
 use counterfoil_store::{Batch, CanaryPlace, Store, StoreError};
 use counterfoil_toolbox::TaskState;
@@ -161,9 +162,10 @@ async fn daemon(store: &dyn Store) -> Result<Check, StoreError> {
             "daemon",
             format!(
                 "the last canary left at {} and did not come through, or that is long ago",
-                canary.sent_at
+                shown(canary.sent_at)
             ),
-            "start counterfoil-sync, or see its log",
+            "start counterfoil-sync; where it runs, its log and GET /readyz say what it waits for; one that stands still \
+             has to be restarted",
         ),
         (None, None) => Check::warn(
             "daemon",

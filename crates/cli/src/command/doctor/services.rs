@@ -72,7 +72,10 @@ async fn looked_at(
             consumers: 0,
         }) = transport.depth(queue).await?
         {
-            let (what, remedy) = (nobody(queue, ready), "start counterfoil-sync");
+            let (what, remedy) = (
+                nobody(queue, ready),
+                "start counterfoil-sync; where it runs, see its log",
+            );
             checks.push(match ready {
                 0 => Check::warn("consumers", what, remedy),
                 _ => {

@@ -48,6 +48,12 @@ pub(super) async fn run(
     };
     let result = fields.remove("task_result").unwrap_or_default();
     fields.remove("asked");
+    let parts = ["run", "rescue", "executions", "deliveries", "tries"];
+    for part in parts {
+        fields.remove(part);
+    }
+    let attempt = format!("{} of run {}", task.attempt(), task.run);
+    fields.insert("attempt".to_owned(), Value::from(attempt));
     fields
         .iter()
         .try_for_each(|(name, value)| field(name, value, output))?;

@@ -30,9 +30,9 @@ fn one_that_runs_is_told_where_and_who_goes_on_if_its_worker_is_gone() {
     holds(&silent, &["running: it runs on worker demo@h.1 since 20"]);
     holds(
         &with(true, true),
-        &["its lease holds until 2027-01-15 08:01:00"],
+        &["its lease holds until 2027-01-15T08:01:00Z"],
     );
-    let gone = "worker_gone: it ran on worker demo@h.1, which is not heard of any more since 2027-01-15 07:59:53";
+    let gone = "worker_gone: it ran on worker demo@h.1, which is not heard of any more since 2027-01-15T07:59:53Z";
     holds(
         &with(false, false),
         &[
@@ -45,7 +45,7 @@ fn one_that_runs_is_told_where_and_who_goes_on_if_its_worker_is_gone() {
         &with(false, true),
         &[
             gone,
-            "the daemon sends it again soon after its lease ends, at 2027-01-15 08:01:00",
+            "the daemon sends it again soon after its lease ends, at 2027-01-15T08:01:00Z",
         ],
     );
 }
@@ -69,7 +69,7 @@ fn a_worker_that_is_late_or_that_the_broker_misses_is_not_just_said_to_run_it() 
     holds(
         &with(|facts| facts.queue = queue(1, 0)),
         &[
-            "worker_gone: it ran on worker demo@h.1, of which the broker has no consumer any more; it was last heard of at 2027-01-15 07:59:53",
+            "worker_gone: it ran on worker demo@h.1, of which the broker has no consumer any more; it was last heard of at 2027-01-15T07:59:53Z",
             "the broker has its message again: it waits in queue demo, one of 1",
         ],
     );

@@ -194,7 +194,7 @@ fn one_whose_message_is_gone_is_told_when_it_is_sent_again() {
         &text,
         &[
             "lost: its message is not in queue demo",
-            "not before 2027-01-15 08:05:00",
+            "not before 2027-01-15T08:05:00Z",
         ],
     );
     holds(&told(TaskState::Pending, empty), &["seen empty", "for 6m"]);
@@ -234,7 +234,7 @@ fn one_that_is_held_delayed_or_nobodys_is_told_until_when() {
     });
     holds(
         &text,
-        &["delayed: it is not due before 2027-01-15 08:05:00, in 5m"],
+        &["delayed: it is not due before 2027-01-15T08:05:00Z, in 5m"],
     );
     let text = told(TaskState::Unroutable, |facts| {
         facts.queue.state = QueueState::Missing

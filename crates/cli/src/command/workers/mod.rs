@@ -58,6 +58,7 @@ async fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
             worker,
         })
         .collect();
+    tell_if_nobody_is_heard_of(&lines, now);
     let columns = [
         words("WORKER"),
         words("SERVICE"),
@@ -74,11 +75,35 @@ async fn list(global: &Global, output: &mut Output) -> Result<(), Failure> {
     output.list(&lines, &columns, |line| row(line, now))
 }
 
+/// Where all fell silent, they need not be gone: perhaps nobody writes down what they say.
+fn tell_if_nobody_is_heard_of(lines: &[Line], now: DateTime<Utc>) {
+    let silent = lines.iter().filter(|line| !line.worker.has_stopped());
+    let Some(last) = silent.map(|line| line.worker.last_heartbeat).max() else {
+        return;
+    };
+    if lines.iter().all(|line| !line.alive) {
+        let since = (now - last).num_seconds().max(0);
+        eprintln!(
+            "warning: no worker was heard of for {since} s: either all are gone, or counterfoil-sync does not write \
+             down what they say; `counterfoil doctor` tells which"
+        );
+    }
+}
+
+/// What it is about, as far as it said so itself.
+fn phase(Line { worker, alive }: &Line) -> String {
+    match *alive || worker.has_stopped() {
+        true => worker.phase.clone(),
+        false => "gone".to_owned(),
+    }
+}
+
 pub(crate) fn is_alive(worker: &WorkerRow, now: DateTime<Utc>) -> bool {
     !worker.has_stopped() && worker.gone_for(now) < TimeDelta::zero()
 }
 
-fn row(Line { worker, alive }: &Line, now: DateTime<Utc>) -> Vec<String> {
+fn row(line: &Line, now: DateTime<Utc>) -> Vec<String> {
+    let Line { worker, alive } = line;
     let tasks = worker
         .tasks
         .as_ref()
@@ -90,7 +115,7 @@ fn row(Line { worker, alive }: &Line, now: DateTime<Utc>) -> Vec<String> {
         worker.id.clone(),
         worker.service.clone(),
         worker.version.clone().unwrap_or_default(),
-        worker.phase.clone(),
+        phase(line),
         yes_or_no(*alive),
         yes_or_no(worker.follows_control),
         paused.join(", "),

@@ -44,6 +44,9 @@ use std::time::Duration;
 /// Longest that a message waits for its confirm unless its publisher says otherwise.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What the broker calls itself, see [`ServerInfo::product`].
+pub(crate) const PRODUCT: &str = "memory";
+
 /// A broker in this process. Clones share it; it ends with its last clone, publisher and link.
 ///
 /// ```
@@ -192,7 +195,7 @@ impl Transport for MemoryBroker {
     async fn server(&self) -> Result<ServerInfo, TransportError> {
         self.ensure_reachable()?;
         Ok(ServerInfo {
-            product: "memory".to_owned(),
+            product: PRODUCT.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }
