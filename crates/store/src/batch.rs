@@ -319,6 +319,8 @@ pub struct Applied {
     pub unreadable_finalizers: Vec<SessionId>,
     /// Tasks that call themselves subtasks of open sessions which do not list them. They count for nothing there.
     pub strange_subtasks: Vec<(SessionId, TaskId)>,
+    /// Canaries that somebody sent who has another database.
+    pub foreign_canaries: Vec<Uuid>,
     /// Positions of messages that were to be thrown away and are not refused any more: somebody else dealt with
     /// them. If there are some, nothing of the batch was written.
     pub not_discarded: Vec<i64>,

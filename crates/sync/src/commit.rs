@@ -187,6 +187,7 @@ impl Committer {
         let elapsed_ms = elapsed.as_millis();
         tracing::debug!(?applied, elapsed_ms, "batch written");
         tell_of_sessions(&applied);
+        self.health.foreign_canaries(&applied.foreign_canaries);
         Ok(())
     }
 
@@ -203,12 +204,7 @@ impl Committer {
         loop {
             let error = match self.give_up.run_until_cancelled(ask()).await {
                 None => return Err(Denied::Unwritten(Unwritten::GivenUp)),
-                Some(Ok(answer)) => {
-                    if told_at.is_some() {
-                        tracing::info!(tries, "the database answers again");
-                    }
-                    return Ok(answer);
-                }
+                Some(Ok(answer)) => return Ok(answer),
                 Some(Err(error)) => error,
             };
             let (patience, unwritten): (_, fn(StoreError) -> Unwritten) = match error.class() {

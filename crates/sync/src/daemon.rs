@@ -55,7 +55,10 @@ impl Daemon {
             transport,
             names,
             store,
-            health: Arc::new(Health::new(settings.ready_backlog)),
+            health: Arc::new(Health::new(
+                settings.ready_backlog,
+                settings.canary_interval,
+            )),
             settings,
             queue_settings: QueueSettings::default(),
         }

@@ -2,11 +2,12 @@
 
 use super::write::{Written, column};
 use crate::batch::{CanarySight, MarkerSight};
+use crate::record::foreign;
 use crate::sql::Statements;
 use crate::worker_seen::WorkerSeen;
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use sqlx::postgres::PgBindIterExt;
-use sqlx::query;
+use sqlx::{PgConnection, query, query_scalar};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -34,12 +35,20 @@ pub(super) fn workers<'q>(sql: &Statements, rows: &'q [&'q WorkerSeen]) -> Writt
         .bind(column!(rows, |row| row.heard_until))
 }
 
-pub(super) fn canaries<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, CanarySight>) -> Written<'q> {
-    query(sql.update_canary)
+/// Notes where canaries were seen. Returns those of other databases.
+pub(super) async fn canaries(
+    tx: &mut PgConnection,
+    sql: &Statements,
+    rows: &BTreeMap<Uuid, CanarySight>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let known: Vec<String> = query_scalar(sql.update_canary)
         .bind(column!(rows, |row| row.0.to_string()))
         .bind(column!(rows, |row| row.1.tracking))
         .bind(column!(rows, |row| row.1.unroutable))
         .bind(column!(rows, |row| row.1.events))
+        .fetch_all(tx)
+        .await?;
+    Ok(foreign(rows, &known))
 }
 
 pub(super) fn markers<'q>(sql: &Statements, rows: &'q BTreeMap<Uuid, MarkerSight>) -> Written<'q> {

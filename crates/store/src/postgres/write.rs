@@ -89,7 +89,7 @@ pub(super) async fn batch(
         }
     }
     if !batch.canaries.is_empty() {
-        canaries(sql, &batch.canaries).execute(&mut *tx).await?;
+        applied.foreign_canaries = canaries(&mut tx, sql, &batch.canaries).await?;
     }
     if !batch.markers.is_empty() {
         markers(sql, &batch.markers).execute(&mut *tx).await?;

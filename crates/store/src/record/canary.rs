@@ -1,8 +1,10 @@
 //! Messages that are sent only to see whether every queue of the platform is read.
 
+use crate::batch::CanarySight;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// Where a canary can be seen.
@@ -63,4 +65,14 @@ impl CanaryRow {
         let all = CanaryPlace::ALL.into_iter();
         all.filter(|place| self.seen_at(*place).is_none())
     }
+}
+
+/// Those of `seen` that came as events and are not `known`: each canary has a row before it is sent, so somebody with
+/// another database sent them. As a task alone come the probes of `doctor --probe`, which have none.
+pub(crate) fn foreign(seen: &BTreeMap<Uuid, CanarySight>, known: &[String]) -> Vec<Uuid> {
+    let is_known = |id: &Uuid| known.iter().any(|known| *known == id.to_string());
+    let foreign = seen
+        .iter()
+        .filter(|(id, sight)| sight.events && !is_known(id));
+    foreign.map(|(id, _)| *id).collect()
 }

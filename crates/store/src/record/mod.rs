@@ -5,6 +5,7 @@ mod messages;
 mod worker;
 
 pub use crate::control::ControlRow;
+pub(crate) use canary::foreign;
 pub use canary::{CanaryPlace, CanaryRow};
 pub(crate) use messages::MessageColumns;
 pub use messages::{DeadRecord, DeadRow, LostTask, ParkedRow, StoredTask, UnroutableTask};

@@ -7,6 +7,7 @@ use crate::control::{Asked, HeldBack};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
+use crate::record::foreign;
 use crate::sessions::Touched;
 use crate::set_aside::{DeadLetter, Handled, Parked};
 use crate::sql::Statements;
@@ -15,7 +16,7 @@ use crate::time::to_text;
 use crate::values::TaskValues;
 use crate::worker_seen::WorkerSeen;
 use counterfoil_toolbox::failpoint::{Point, hit};
-use sqlx::{Connection, SqliteConnection, query, query_as};
+use sqlx::{Connection, SqliteConnection, query, query_as, query_scalar};
 use uuid::Uuid;
 
 type Done = Result<u64, sqlx::Error>;
@@ -71,9 +72,11 @@ pub(super) async fn batch(
             renewed.execute(&mut *tx).await?;
         }
     }
+    let mut known = Vec::new();
     for (id, sight) in &batch.canaries {
-        canary(&mut tx, sql, *id, *sight).await?;
+        known.extend(canary(&mut tx, sql, *id, *sight).await?);
     }
+    applied.foreign_canaries = foreign(&batch.canaries, &known);
     for (id, sight) in &batch.markers {
         let seen = query(sql.update_marker).bind(id.to_string());
         let seen = seen.bind(sight.tracking).bind(sight.events);
@@ -314,13 +317,19 @@ async fn worker(tx: &mut SqliteConnection, sql: &Statements, seen: &WorkerSeen) 
     Ok(done.execute(tx).await?.rows_affected())
 }
 
-async fn canary(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, sight: CanarySight) -> Done {
-    let done = query(sql.update_canary)
+/// Returns the id if there is such a canary.
+async fn canary(
+    tx: &mut SqliteConnection,
+    sql: &Statements,
+    id: Uuid,
+    sight: CanarySight,
+) -> Result<Option<String>, sqlx::Error> {
+    let seen = query_scalar(sql.update_canary)
         .bind(id.to_string())
         .bind(sight.tracking)
         .bind(sight.unroutable)
         .bind(sight.events);
-    Ok(done.execute(tx).await?.rows_affected())
+    seen.fetch_optional(tx).await
 }
 
 async fn control(tx: &mut SqliteConnection, sql: &Statements, id: Uuid, asked: &Asked) -> Done {

@@ -1,5 +1,6 @@
 //! How the daemon is doing: facts that its parts note down, and the report made of them.
 
+mod foreign;
 pub(crate) mod http;
 pub(crate) mod monitor;
 mod report;
@@ -13,11 +14,13 @@ use chrono::{DateTime, Utc};
 use counterfoil_store::{OutboxState, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::SubscriptionStatus;
+use foreign::{Foreign, tells};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// Silence of the loop after which it is taken for stuck. A batch is read in milliseconds.
 const STUCK: Duration = Duration::from_secs(30);
@@ -54,6 +57,7 @@ struct Facts {
     leads: bool,
     canary: Canary,
     outbox: Option<OutboxState>,
+    foreign: Foreign,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +89,7 @@ pub(crate) enum Canary {
 
 impl Health {
     /// Not ready while more than `ready_backlog` messages wait in one of the queues.
-    pub(crate) fn new(ready_backlog: u32) -> Self {
+    pub(crate) fn new(ready_backlog: u32, canary_interval: Duration) -> Self {
         let now = Instant::now();
         Self {
             facts: Mutex::new(Facts {
@@ -105,6 +109,7 @@ impl Health {
                 leads: false,
                 canary: Canary::Unknown,
                 outbox: None,
+                foreign: Foreign::new(canary_interval),
             }),
             metrics: Metrics::new(),
         }
@@ -187,6 +192,18 @@ impl Health {
             .take()
             .map_or_else(Instant::now, |(since, _)| since);
         facts.database = Some((since, ErrorChain(error).to_string()));
+    }
+
+    /// Canaries came by that somebody sent who has another database.
+    pub(crate) fn foreign_canaries(&self, canaries: &[Uuid]) {
+        let mut facts = self.facts();
+        let running = facts.started.elapsed();
+        let is_telling = canaries.iter().any(|id| tells(id, Utc::now(), running));
+        if is_telling && facts.foreign.seen(Instant::now()) {
+            tracing::error!(
+                "another counterfoil-sync reads the queues of this broker for another database, so each writes down a part of what happens: end it, or give both the same database.url"
+            );
+        }
     }
 
     /// Whether the database failed when it was last asked.

@@ -7,6 +7,7 @@ use counterfoil_toolbox::transport::SubscriptionStatus;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long messages may be in hand unwritten before the daemon counts as not ready.
 const LATE: Duration = Duration::from_secs(30);
@@ -176,6 +177,10 @@ fn problems(
     }
     if facts.oldest.is_some_and(|at| at.elapsed() >= LATE) {
         problems.push(format!("{} messages wait to be written", facts.in_hand));
+    }
+    if facts.foreign.is_there(Instant::now()) {
+        problems
+            .push("another counterfoil-sync reads these queues for another database".to_owned());
     }
     if !canary.missing.is_empty() {
         let missing = canary.missing.join(", ");

@@ -4,7 +4,7 @@ use super::*;
 use counterfoil_store::StoreError;
 
 fn running() -> (Health, watch::Sender<SubscriptionStatus>) {
-    let health = Health::new(100);
+    let health = Health::new(100, Duration::from_secs(60));
     let (status, told) = watch::channel(SubscriptionStatus::Consuming);
     health.watch(vec![(Feed::Tracking, told)]);
     health.database_answered();
@@ -19,7 +19,10 @@ fn away() -> StoreError {
 
 #[tokio::test]
 async fn a_daemon_that_consumes_and_writes_is_ready() {
-    assert!(!Health::new(100).report().ready, "it has not begun");
+    assert!(
+        !Health::new(100, Duration::from_secs(60)).report().ready,
+        "it has not begun"
+    );
     let (health, _status) = running();
     let report = health.report();
     assert!(report.ready && report.alive, "{:?}", report.problems);

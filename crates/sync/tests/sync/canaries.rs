@@ -1,12 +1,17 @@
 //! Canaries come through, or somebody hears of it.
 
-use crate::support::{World, on_both_pairs};
+use crate::support::{SOON, World, on_both_pairs, task};
+use counterfoil_testkit::eventually;
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::doctor::canary;
 use counterfoil_toolbox::topology::{Destination, Item};
 use std::time::Duration;
+use uuid::{NoContext, Timestamp, Uuid};
 
 on_both_pairs!(
     a_canary_is_seen_everywhere_and_leaves_no_row,
     a_missing_binding_shows_by_the_canary_that_did_not_come_through,
+    a_daemon_that_reads_for_another_database_is_noticed,
 );
 
 async fn a_canary_is_seen_everywhere_and_leaves_no_row(mut world: World) -> anyhow::Result<()> {
@@ -53,5 +58,38 @@ async fn a_missing_binding_shows_by_the_canary_that_did_not_come_through(
         "{:?}",
         report.problems
     );
+    Ok(daemon.stop().await?)
+}
+
+/// Only canaries that were sent since the daemon began tell: a database that was restored does not know older ones.
+async fn a_daemon_that_reads_for_another_database_is_noticed(
+    mut world: World,
+) -> anyhow::Result<()> {
+    world.settings.canary_interval = Duration::from_secs(1);
+    let of_another = async |id: Uuid| {
+        for sent in canary(&world.names, id) {
+            let key = sent.routing_key.as_str();
+            world.publish(&sent.exchange, key, sent.content).await?;
+        }
+        anyhow::Ok(())
+    };
+    let long_ago = Timestamp::from_unix(NoContext, 1_700_000_000, 0);
+    of_another(Uuid::new_v7(long_ago)).await?;
+    let daemon = world.daemon();
+    daemon.ready().await?;
+    world
+        .publish(&world.names.tasks, "demo.add", task("t1", "demo.add"))
+        .await?;
+    world.row_in("t1", TaskState::Pending).await?;
+    daemon.ready().await?;
+
+    let noticed = eventually("the other to be noticed", SOON, async || {
+        of_another(Uuid::now_v7()).await?;
+        let report = daemon.health.report();
+        let mut problems = report.problems.iter();
+        let is_told = problems.any(|problem| problem.contains("for another database"));
+        Ok(is_told.then_some(report))
+    });
+    assert!(!noticed.await?.ready);
     Ok(daemon.stop().await?)
 }

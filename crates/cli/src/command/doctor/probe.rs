@@ -95,8 +95,12 @@ fn lost(missing: &[CanaryPlace]) -> Check {
     let places = ways.join(" and ");
     Check::fail(
         RESULTS,
-        format!("a message did not come by {places} within {seconds} s: a binding is missing"),
-        "run `counterfoil topology apply`, which sets every binding that is missing",
+        format!(
+            "a message did not come by {places} within {seconds} s: a binding is missing, or another \
+             counterfoil-sync took it for another database"
+        ),
+        "run `counterfoil topology apply`, which sets every binding that is missing; end every counterfoil-sync that has \
+         another database.url",
     )
 }
 
