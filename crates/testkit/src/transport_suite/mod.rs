@@ -77,6 +77,7 @@ macro_rules! transport_suite_tests {
                 a_missing_exchange_is_refused_and_the_publisher_is_usable_afterwards,
                 an_internal_exchange_refuses_publishers,
                 a_full_quorum_queue_refuses_until_it_has_room_again,
+                a_queue_that_stays_full_costs_those_of_others_nothing,
                 a_full_classic_queue_refuses_although_the_other_queue_took_its_copy,
                 headers_of_every_type_survive_a_round_trip,
                 properties_survive_a_round_trip,

@@ -8,6 +8,7 @@ use counterfoil_toolbox::message::{Content, HeaderValue, Headers, Properties};
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::topology::{ExchangeKind, Item, QueueKind};
 use counterfoil_toolbox::transport::{Publication, PublishError, Publisher, PublisherOptions};
+use std::time::Duration;
 
 pub async fn a_thousand_pipelined_messages_are_confirmed_and_keep_their_order(
     stage: Stage,
@@ -88,6 +89,38 @@ pub async fn an_internal_exchange_refuses_publishers(stage: Stage) -> anyhow::Re
     Ok(())
 }
 
+const ROUNDS: usize = 400;
+
+/// A publisher takes another channel after a second of refusals. Nobody else's messages may suffer.
+pub async fn a_queue_that_stays_full_costs_those_of_others_nothing(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let arguments = [
+        ("x-max-length", 1_i64.into()),
+        ("x-overflow", "reject-publish".into()),
+    ];
+    let full = stage.queue("full", QueueKind::Quorum, &arguments).await?;
+    let free = stage.queue("free", QueueKind::Quorum, &[]).await?;
+    stage.fill(&full, &["1", "2"]).await?;
+    let publisher = stage.publisher();
+    let mut refused = 0;
+    // Two seconds and more.
+    for _ in 0..ROUNDS {
+        let both = futures::future::join(
+            publisher.publish(to_queue(&full, "too many")),
+            publisher.publish(to_queue(&free, "fine")),
+        );
+        let (of_full, of_free) = both.await;
+        of_free?;
+        refused += usize::from(of_full == Err(PublishError::Nacked));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ensure!(refused > ROUNDS / 2, "{refused} of {ROUNDS}");
+    stage.drain(&free, ROUNDS).await?;
+    ensure!(stage.ready(&free).await? == 0, "one came twice");
+    Ok(())
+}
+
 async fn refusal(publisher: &Publisher, message: Publication) -> anyhow::Result<String> {
     let wanted = message.exchange.to_string();
     match publisher.publish(message).await {
@@ -116,15 +149,16 @@ pub async fn a_full_quorum_queue_refuses_until_it_has_room_again(
     let received = stage.drain(&queue, 6).await?;
     ensure!(received[5].body() == "5");
     // Room is announced, not asked for: the first try may still be refused.
-    let accepted = crate::eventually(
-        "room in the queue",
-        std::time::Duration::from_secs(10),
-        async || match publisher.publish(to_queue(&queue, "again")).await {
-            Ok(()) => Ok(Some(())),
-            Err(PublishError::Nacked) => Ok(None),
-            Err(error) => Err(error.into()),
-        },
-    );
+    let accepted =
+        crate::eventually(
+            "room in the queue",
+            Duration::from_secs(10),
+            async || match publisher.publish(to_queue(&queue, "again")).await {
+                Ok(()) => Ok(Some(())),
+                Err(PublishError::Nacked) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+        );
     accepted.await?;
     ensure!(stage.drain(&queue, 1).await?[0].body() == "again");
     Ok(())

@@ -171,7 +171,7 @@ impl Driver {
                 })
             }
             Confirmation::Nack(None) => {
-                self.turnover.refused();
+                self.turnover.refused(Instant::now());
                 Err(PublishError::Nacked)
             }
             // The channel is in confirm mode, so this would be a fault of lapin: trust nothing.
