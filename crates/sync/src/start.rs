@@ -96,7 +96,7 @@ async fn look_at_broker(transport: &dyn Transport, names: &Names) -> Result<Answ
                     queue: queue.clone(),
                 });
             }
-            // The one queue that is on one node of a cluster only. If it is not the broker that is away, all others tell.
+            // Its queue has no majority, perhaps. All else goes on without; if the broker is away, the others tell.
             Err(error) if error.is_transient() && feed == Feed::Heartbeats => {
                 tracing::warn!(%queue, error = %ErrorChain(&error), "beginning without signs of life");
             }

@@ -78,7 +78,7 @@ fn queues(names: &Names, settings: QueueSettings) -> Vec<Item> {
         }))
     };
     let limit = PLATFORM_DELIVERY_LIMIT;
-    let mut heartbeat = Headers::new();
+    let mut heartbeat = delivery_limit(limit);
     heartbeat.push("x-message-ttl", HEARTBEAT_TTL_MS);
     let mut stream = Headers::new();
     stream.push("x-max-age", "7D");
