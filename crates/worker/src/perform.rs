@@ -185,9 +185,10 @@ impl Execution {
 
     /// To the dead queue, then FAILURE.
     pub(crate) async fn die(&self, fault: TaskFault) {
-        let Some(content) = self.held.content() else {
+        let Some(mut content) = self.held.content() else {
             return self.forget();
         };
+        self.tally.write_to(&mut content.headers, &self.held);
         let stop = self.until();
         match bury(&self.shared, &self.held.queue, content, &fault, stop).await {
             Sent::Confirmed => self.fail(TaskState::Failure, fault),

@@ -7,8 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::{InvalidDelay, delayed_key, without_delay};
 use counterfoil_toolbox::error::ErrorChain;
-use counterfoil_toolbox::message::names::PASSES;
-use counterfoil_toolbox::message::{Content, Envelope, Payload, encode_again};
+use counterfoil_toolbox::message::names::{DELIVERIES_BEFORE, EXECUTIONS, PASSES};
+use counterfoil_toolbox::message::{Content, Envelope, Headers, Payload, encode_again};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publication, TransportError};
@@ -37,6 +37,16 @@ impl Tally {
             retries: held.envelope.retries,
             executions: held.envelope.lineage.executions,
         }
+    }
+
+    /// Writes it where a message says what is behind it: retries within a worker are not in its own.
+    pub(crate) fn write_to(self, headers: &mut Headers, held: &Held) {
+        if self == Self::of(held) {
+            return;
+        }
+        headers.set("retries", self.retries);
+        headers.set(EXECUTIONS, self.executions);
+        headers.set(DELIVERIES_BEFORE, held.lineage(self.executions).deliveries);
     }
 
     /// After one more.

@@ -4,7 +4,7 @@ use crate::tasks::{Act, Patient, act, patient};
 use crate::world::{World, in_time};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{EventKind, FaultKind};
-use counterfoil_toolbox::message::{HeaderValue, names};
+use counterfoil_toolbox::message::{HeaderValue, TaskMessage, names};
 use counterfoil_worker::{Context, Exit, TaskError};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -145,6 +145,8 @@ async fn a_task_whose_retries_are_used_up_is_dead() {
     assert!(world.is_empty_after(worker, "demo").await);
     let dead = world.take_from("demo.dead").await;
     assert_eq!(dead.headers.text(names::REASON), Some("exhausted"));
+    let envelope = TaskMessage::decode(&dead).expect("a task").envelope;
+    assert_eq!((envelope.retries, envelope.lineage.retries()), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]
