@@ -40,16 +40,21 @@ async fn count_all(task: CountAll, cx: Context) -> Result<usize, TaskError> {
 }
 
 fn count_words(task: CountWords, cx: Context) -> Result<usize, TaskError> {
-    let text = match std::fs::read_to_string(file(&task.document, &cx)?) {
+    let path = file(&task.document, &cx)?;
+    let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(TaskError::retry_after(error, ON_ITS_WAY));
+            let why = format!("{}: {error}", path.display());
+            return Err(TaskError::retry_after(why, ON_ITS_WAY));
         }
         // Any other error means: again, with the task's backoff, up to `max_retries` times.
         read => read?,
     };
     let words = text.split_whitespace();
     let counts = |word: &&str| word.chars().count() >= task.at_least;
-    Ok(words.filter(counts).count())
+    let count = words.filter(counts).count();
+    // Into the program's log, and into the task's own: `counterfoil task log ID`.
+    tracing::info!(count, "words are counted");
+    Ok(count)
 }
 
 /// Where a document is. What leads out of the folder is refused, whoever asks for it.
