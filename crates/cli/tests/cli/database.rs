@@ -118,7 +118,8 @@ async fn looking_at_a_file_that_is_not_there_does_not_make_it() {
     let program = Program::new();
     let ran = program.run(&["task", "list"]).await.ends_with(69);
     assert!(
-        ran.stderr.contains("there is no database counterfoil.db"),
+        ran.stderr
+            .contains("counterfoil.db\nremedy: go to the folder"),
         "{ran:?}"
     );
     assert_eq!(

@@ -229,7 +229,7 @@ pub struct WorkerSettings {
     /// [early](crate::task::Ack::Early) is begun elsewhere: at least three times `heartbeat`, at
     /// least 3 s, at most an hour. Default: 60 s.
     pub lease: Duration,
-    /// Where the worker serves its metrics at `/metrics`, `host:port`; its `main` has to
+    /// Where the worker serves its metrics at `/metrics`, and `/healthz`, `host:port`; its `main` has to
     /// serve them (`telemetry::prometheus::serve` of the toolbox). Each worker of a
     /// machine needs one of its own. `None`: nowhere.
     pub metrics_bind: Option<String>,

@@ -53,7 +53,7 @@ pub(crate) struct Deal {
     #[command(flatten)]
     choice: Choice,
     /// All that lie in the dead queue of the service
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["id", "reason", "name", "since", "limit"])]
     all: bool,
     /// At most so many, the oldest first
     #[arg(long)]
@@ -114,6 +114,7 @@ async fn act_alone(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let Deal { choice, doer, .. } = deal;
+    tell_if_unknown(&choice, &*platform.store).await?;
     // Before anything is looked up: what others take out meanwhile would seem to be missing.
     let _alone = platform.alone_with(&choice.service).await?;
     let dealing = Dealing::new(platform, how, choice, doer.or_user(), output).await?;

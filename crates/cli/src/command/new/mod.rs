@@ -39,6 +39,8 @@ struct Written<'a> {
     worker: &'a str,
     tasks: &'a str,
     files: usize,
+    #[serde(skip)]
+    is_by_version: bool,
 }
 
 pub(crate) fn run(args: &NewArgs, output: &mut Output) -> Result<(), Failure> {
@@ -55,6 +57,7 @@ pub(crate) fn run(args: &NewArgs, output: &mut Output) -> Result<(), Failure> {
         worker: names.worker(),
         tasks: names.tasks(),
         files: files.len(),
+        is_by_version: args.counterfoil.is_none(),
     };
     if output.is_json() {
         return output.document(&written);
@@ -68,6 +71,7 @@ fn report(written: &Written<'_>, path: &Path, output: &mut Output) -> Result<(),
         worker,
         tasks,
         files,
+        is_by_version,
         ..
     } = written;
     output.line(format_args!(
@@ -82,7 +86,16 @@ fn report(written: &Written<'_>, path: &Path, output: &mut Output) -> Result<(),
     output.line("  cargo run    # RabbitMQ has to be at 127.0.0.1:5672")?;
     output.line(format_args!(
         "  counterfoil send {service}.count_words {SAMPLE} --wait    # from another terminal"
-    ))
+    ))?;
+    output.flush()?;
+    if *is_by_version {
+        eprintln!(
+            "its Cargo.toml names counterfoil's crates by version {}; where cargo finds none of that, write it anew with \
+             --counterfoil CHECKOUT",
+            env!("CARGO_PKG_VERSION")
+        );
+    }
+    Ok(())
 }
 
 /// The service, or why it is none and what would be one.

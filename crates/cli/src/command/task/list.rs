@@ -36,6 +36,11 @@ pub(super) async fn run(
         }
     });
     walk.await?;
+    if rows.is_empty() && args.filter.is_empty() {
+        eprintln!(
+            "no task was mirrored yet; where some were sent, `counterfoil doctor` tells whether counterfoil-sync runs"
+        );
+    }
     let columns = [
         words("CREATED"),
         words("ID"),

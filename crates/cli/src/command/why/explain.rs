@@ -274,9 +274,18 @@ fn in_dead_queue(dead: &DeadFact, task: &TaskRow, explanation: Explanation) -> E
                 "its message is in the dead queue of {service} ({reason})"
             ))
             .remedy(format!(
-                "counterfoil dead redrive {service} --id {}",
+                "{}: counterfoil dead redrive {service} --id {}",
+                before_redrive(reason),
                 task.id
             )),
+    }
+}
+
+/// What has to be done first, or it dies of the same once more.
+fn before_redrive(reason: &str) -> &'static str {
+    match reason {
+        "unknown_task" | "bad_arguments" => "once a worker that can take it is deployed",
+        _ => "once what it died of is mended",
     }
 }
 

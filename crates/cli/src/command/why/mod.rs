@@ -50,17 +50,17 @@ async fn answer(
     let task = match find(store, id).await {
         Ok(task) => task,
         Err(failure) => {
-            let failure = failure.remedy(
-                "see `counterfoil task list`; the daemon must run for tasks to be mirrored",
-            );
             let Some(id) = id.text() else {
-                return Err(failure);
+                return Err(failure.remedy(
+                    "see `counterfoil task list`; the daemon must run for tasks to be mirrored",
+                ));
             };
             if let Some(explanation) = group::explained(id, config, store, &lag).await? {
                 return tell(&explanation, output);
             }
             tell(&unknown(id, &lag), output)?;
-            return Err(failure);
+            // All that there is to say of it has been said.
+            return Err(Failure::failed("nothing is known of this id"));
         }
     };
     let facts = gather(task, config, names, store, broker, lag).await?;
