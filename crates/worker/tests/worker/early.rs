@@ -91,10 +91,16 @@ async fn a_worker_that_stops_sends_what_it_could_not_finish(world: World) {
         drain_timeout: Duration::from_millis(100),
         ..one_in_hand()
     };
-    let never = Arc::new(Semaphore::new(0));
-    let first = world.start_with(settings, |builder| builder.handle(deaf(&never)));
+    let begun = Arc::new(Semaphore::new(0));
+    let begins = begun.clone();
+    let handler = move |_: Long, _: Context| {
+        begins.add_permits(1);
+        std::future::pending::<Result<Value, TaskError>>()
+    };
+    let first = world.start_with(settings, |builder| builder.handle(handler));
     let id = world.send(long()).await;
-    world.told_of(&id, TaskState::Started).await;
+    // STARTED is told before: a handler begins once the broker is done with its message.
+    let _begun = begun.acquire().await.expect("it stays open");
     let left = vec![id.clone()];
     assert_eq!(first.drain().await, Exit::Stopped { left });
     let retry = world.told_of(&id, TaskState::Retry).await;
