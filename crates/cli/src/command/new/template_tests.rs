@@ -93,7 +93,7 @@ fn dependencies_of_a_new_worker_are_those_that_the_template_is_tried_with() {
         assert_eq!(version_in(line), wanted, "{name}");
         count += 1;
     }
-    assert_eq!(count, 9);
+    assert_eq!(count, 10);
     for setting in ["edition = ", "rust-version = ", "resolver = "] {
         let said = |text: &str| {
             let line = text.lines().find(|line| line.starts_with(setting));
