@@ -86,7 +86,7 @@ pub(crate) fn names(settings: &BrokerSettings) -> Result<Names, Failure> {
 pub(crate) async fn database(config: &Config) -> Result<Arc<dyn Store>, Failure> {
     let settings = config.require_database()?;
     if let Some(file) = settings.missing_file() {
-        let file = std::path::absolute(&file).unwrap_or_else(|_| file.to_path_buf());
+        let file = std::path::absolute(&file).unwrap_or(file);
         let error = anyhow::anyhow!("there is no database {}", file.display());
         return Err(Failure::new(Code::Unavailable, error).remedy(
             "go to the folder of the one that there is, or name it in database.url; for a first one run `counterfoil init`",

@@ -21,8 +21,8 @@ const OLD: TimeDelta = TimeDelta::hours(1);
 pub(super) struct Foreign {
     /// Canaries that are closer together are taken for those of one command.
     apart: Duration,
-    first: Option<Instant>,
-    last: Option<Instant>,
+    /// When the first and the last of those came that are no further apart than [`GONE`].
+    seen: Option<(Instant, Instant)>,
 }
 
 impl Foreign {
@@ -30,25 +30,23 @@ impl Foreign {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             apart: interval / 2,
-            first: None,
-            last: None,
+            seen: None,
         }
     }
 
     /// A canary of another database came. Whether it is the one that tells of somebody new.
     pub(super) fn seen(&mut self, now: Instant) -> bool {
         let was_there = self.is_there(now);
-        if self.last.is_none_or(|last| now - last >= GONE) {
-            self.first = Some(now);
-        }
-        self.last = Some(now);
+        let series = self.seen.filter(|(_, last)| now - *last < GONE);
+        let first = series.map_or(now, |(first, _)| first);
+        self.seen = Some((first, now));
         !was_there && self.is_there(now)
     }
 
     /// Whether somebody is there.
     pub(super) fn is_there(&self, now: Instant) -> bool {
-        let seen = self.first.zip(self.last);
-        seen.is_some_and(|(first, last)| last - first >= self.apart && now - last < GONE)
+        self.seen
+            .is_some_and(|(first, last)| last - first >= self.apart && now - last < GONE)
     }
 }
 

@@ -196,6 +196,10 @@ impl Health {
 
     /// Canaries came by that somebody sent who has another database.
     pub(crate) fn foreign_canaries(&self, canaries: &[Uuid]) {
+        // As after nearly every batch.
+        if canaries.is_empty() {
+            return;
+        }
         let mut facts = self.facts();
         let running = facts.started.elapsed();
         let is_telling = canaries.iter().any(|id| tells(id, Utc::now(), running));

@@ -2,7 +2,7 @@
 
 use super::awaiting::next;
 use super::stage::Stage;
-use super::values::{exchange, message};
+use super::values::{exchange, message, refusing_above};
 use anyhow::{Context as _, ensure};
 use counterfoil_toolbox::message::{Content, HeaderValue, Headers, Properties};
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
@@ -95,16 +95,13 @@ const ROUNDS: usize = 400;
 pub async fn a_queue_that_stays_full_costs_those_of_others_nothing(
     stage: Stage,
 ) -> anyhow::Result<()> {
-    let arguments = [
-        ("x-max-length", 1_i64.into()),
-        ("x-overflow", "reject-publish".into()),
-    ];
+    let arguments = refusing_above(1);
     let full = stage.queue("full", QueueKind::Quorum, &arguments).await?;
     let free = stage.queue("free", QueueKind::Quorum, &[]).await?;
     stage.fill(&full, &["1", "2"]).await?;
     let publisher = stage.publisher();
     let mut refused = 0;
-    // Two seconds and more.
+    // Pauses, so that these last for two seconds: the channel is changed meanwhile.
     for _ in 0..ROUNDS {
         let both = futures::future::join(
             publisher.publish(to_queue(&full, "too many")),
@@ -132,10 +129,7 @@ async fn refusal(publisher: &Publisher, message: Publication) -> anyhow::Result<
 pub async fn a_full_quorum_queue_refuses_until_it_has_room_again(
     stage: Stage,
 ) -> anyhow::Result<()> {
-    let arguments = [
-        ("x-max-length", 5_i64.into()),
-        ("x-overflow", "reject-publish".into()),
-    ];
+    let arguments = refusing_above(5);
     let queue = stage.queue("q", QueueKind::Quorum, &arguments).await?;
     let publisher = stage.publisher();
     // The limit is soft: the queue notices when it is over it.
@@ -167,10 +161,7 @@ pub async fn a_full_quorum_queue_refuses_until_it_has_room_again(
 pub async fn a_full_classic_queue_refuses_although_the_other_queue_took_its_copy(
     stage: Stage,
 ) -> anyhow::Result<()> {
-    let arguments = [
-        ("x-max-length", 2_i64.into()),
-        ("x-overflow", "reject-publish".into()),
-    ];
+    let arguments = refusing_above(2);
     let full = stage.queue("full", QueueKind::Classic, &arguments).await?;
     let other = stage.queue("other", QueueKind::Quorum, &[]).await?;
     let source = stage.exchange("x", ExchangeKind::Fanout).await?;

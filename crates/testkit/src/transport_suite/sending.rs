@@ -2,6 +2,7 @@
 
 use super::awaiting::next;
 use super::stage::Stage;
+use super::values::refusing_above;
 use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::delay::without_delay;
@@ -47,10 +48,7 @@ pub async fn a_task_that_its_full_queue_refuses_is_reported_as_rejected(
     stage: Stage,
 ) -> anyhow::Result<()> {
     stage.platform().await?;
-    let limited = [
-        ("x-max-length", ROOM.into()),
-        ("x-overflow", "reject-publish".into()),
-    ];
+    let limited = refusing_above(ROOM);
     let queue = stage.queue("full", QueueKind::Quorum, &limited).await?;
     stage
         .bind_queue(&stage.names.work, &queue, "full.#")

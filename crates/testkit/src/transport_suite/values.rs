@@ -13,6 +13,14 @@ pub(super) fn message(exchange: &ExchangeName, key: &str, body: &str) -> Publica
     }
 }
 
+/// Arguments of a queue that refuses what comes when `most` messages wait in it.
+pub(super) fn refusing_above(most: i64) -> [(&'static str, HeaderValue); 2] {
+    [
+        ("x-max-length", most.into()),
+        ("x-overflow", "reject-publish".into()),
+    ]
+}
+
 pub(super) fn exchange(name: &str, kind: ExchangeKind) -> Exchange {
     Exchange {
         name: ExchangeName::new(name).expect("names of the suite are short"),

@@ -15,7 +15,7 @@ use counterfoil_toolbox::ServiceName;
 use names::NewNames;
 use serde::Serialize;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The tasks to type next send this one.
 const SAMPLE: &str = r#"'{"document": "welcome.txt"}'"#;
@@ -39,8 +39,6 @@ struct Written<'a> {
     worker: &'a str,
     tasks: &'a str,
     files: usize,
-    #[serde(skip)]
-    is_by_version: bool,
 }
 
 pub(crate) fn run(args: &NewArgs, output: &mut Output) -> Result<(), Failure> {
@@ -57,38 +55,36 @@ pub(crate) fn run(args: &NewArgs, output: &mut Output) -> Result<(), Failure> {
         worker: names.worker(),
         tasks: names.tasks(),
         files: files.len(),
-        is_by_version: args.counterfoil.is_none(),
     };
     if output.is_json() {
         return output.document(&written);
     }
-    report(&written, &args.path, output)
+    report(&written, args, output)
 }
 
-fn report(written: &Written<'_>, path: &Path, output: &mut Output) -> Result<(), Failure> {
+fn report(written: &Written<'_>, args: &NewArgs, output: &mut Output) -> Result<(), Failure> {
     let Written {
         service,
         worker,
         tasks,
         files,
-        is_by_version,
         ..
     } = written;
     output.line(format_args!(
         "{}: {files} files: {worker} runs the tasks of the service {service}, which are in {tasks}",
-        path.display()
+        args.path.display()
     ))?;
     output.line("next:")?;
     output.line(format_args!(
         "  cd {} && cargo test --workspace",
-        quoted(path.display())
+        quoted(args.path.display())
     ))?;
     output.line("  cargo run    # RabbitMQ has to be at 127.0.0.1:5672")?;
     output.line(format_args!(
         "  counterfoil send {service}.count_words {SAMPLE} --wait    # from another terminal"
     ))?;
     output.flush()?;
-    if *is_by_version {
+    if args.counterfoil.is_none() {
         eprintln!(
             "its Cargo.toml names counterfoil's crates by version {}; where cargo finds none of that, write it anew with \
              --counterfoil CHECKOUT",

@@ -7,8 +7,9 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, words};
+use crate::when::shown;
 use add::AddArgs;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use counterfoil_store::{ScheduleRow, Store};
 use counterfoil_sync::schedule::{Calendar, InvalidSchedule, task_now};
 use counterfoil_toolbox::config::Needs;
@@ -94,9 +95,7 @@ fn next(row: &ScheduleRow) -> String {
 }
 
 fn time(at: Option<DateTime<Utc>>) -> String {
-    at.map_or_else(String::new, |at| {
-        at.to_rfc3339_opts(SecondsFormat::Secs, true)
-    })
+    at.map_or_else(String::new, shown)
 }
 
 async fn remove(store: &Arc<dyn Store>, name: &str, output: &mut Output) -> Result<(), Failure> {

@@ -108,14 +108,14 @@ impl Driver {
                     let began = Instant::now();
                     self.connection = Some(connection);
                     self.turnover.begin(began);
-                    match self.publish_on(&channel).await {
-                        Ok(Left::Turned) => {
+                    let left = self.publish_on(&channel).await.unwrap_or_else(|broken| {
+                        self.channel_failed(broken.as_ref());
+                        Left::Over
+                    });
+                    match left {
+                        Left::Over => self.end.tell(PublisherStatus::Connecting),
+                        Left::Turned => {
                             tracing::debug!("a channel refuses messages: another one may do better")
-                        }
-                        Ok(Left::Over) => self.end.tell(PublisherStatus::Connecting),
-                        Err(broken) => {
-                            self.channel_failed(broken.as_ref());
-                            self.end.tell(PublisherStatus::Connecting);
                         }
                     }
                     // Dropped without a goodbye it would stay open as long as its connection.
