@@ -4,10 +4,13 @@ use super::stage::Stage;
 use crate::failure::{Code, Failure};
 use counterfoil_demo::export::ExportFolder;
 use counterfoil_demo::{Playground, register};
+use counterfoil_store::Store;
 use counterfoil_sync::{Daemon, SyncError};
+use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_worker::{Exit, Stopper, Worker};
 use std::future::Future;
 use std::panic::PanicHookInfo;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,8 +21,16 @@ const LEAVE: Duration = Duration::from_secs(60);
 /// How long each may take to drop what it has.
 const DISMISS: Duration = Duration::from_secs(10);
 
+/// How long the worker's last words may take to the database. They may get lost: its silence says the same.
+const HEARD: Duration = Duration::from_secs(5);
+
+/// How often the database is asked for them.
+const ASK: Duration = Duration::from_millis(20);
+
 /// The worker and the daemon at work.
 pub(super) struct Cast {
+    store: Arc<dyn Store>,
+    worker_id: WorkerId,
     worker: JoinHandle<Exit>,
     stop_worker: Stopper,
     daemon: JoinHandle<Result<(), SyncError>>,
@@ -52,6 +63,8 @@ impl Cast {
         );
         let (stop_daemon, stopped) = oneshot::channel::<()>();
         Ok(Self {
+            store: stage.store.clone(),
+            worker_id: worker.id().clone(),
             stop_worker: worker.stopper(),
             worker: tokio::spawn(worker.run_until(std::future::pending())),
             daemon: tokio::spawn(daemon.run_until(async {
@@ -87,6 +100,7 @@ impl Cast {
             )));
         }
         // Last: it mirrors what the worker said at its end.
+        let _ = tokio::time::timeout(HEARD, self.hears_the_worker_stop()).await;
         if let Some(stop_daemon) = self.stop_daemon.take() {
             let _ = stop_daemon.send(());
         }
@@ -96,6 +110,17 @@ impl Cast {
             other => Err(Failure::failed(format!(
                 "the daemon did not end well: {other:?}"
             ))),
+        }
+    }
+
+    async fn hears_the_worker_stop(&self) {
+        let id = self.worker_id.to_string();
+        loop {
+            let rows = self.store.workers().await.unwrap_or_default();
+            if rows.iter().any(|row| row.id == id && row.has_stopped()) {
+                return;
+            }
+            tokio::time::sleep(ASK).await;
         }
     }
 
