@@ -229,7 +229,41 @@ async fn who_loses_a_node_goes_on_at_the_next_and_back_when_that_is_lost() -> an
     pass("at the first again").await
 }
 
-/// Tests that kill, freeze or fill their broker.
+/// A refusal makes a channel due to be changed, and a confirm that is late puts that off: of what comes meanwhile no
+/// more may be under way than the publisher may have, which is one where messages may come back.
+#[tokio::test]
+async fn a_late_confirm_after_a_refusal_ends_no_publisher() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let (node, url) = node_of(&vhost).await?;
+    let transport = transport(&url)?;
+    apply_all(&*transport, "export").await?;
+    let settings = ServiceSettings {
+        max_length: Some(1),
+        ..ServiceSettings::default()
+    };
+    let full = topology::service(&names(), &ServiceName::new("full")?, &settings);
+    topology::apply(&*transport, full).await?;
+    let publisher = transport.publisher(PublisherOptions::mandatory());
+    let refused = counterfoil_testkit::eventually("a refusal", PATIENCE, async || {
+        let answer = publisher.publish(task("full.a", "x")).await;
+        Ok((answer == Err(PublishError::Nacked)).then_some(()))
+    });
+    refused.await?;
+    node.set(Flow::Stall);
+    let mut under_way = Vec::new();
+    for body in ["1", "2", "3"] {
+        under_way.push(publisher.enqueue(task("export.a", body)).await?);
+    }
+    // The channel is due a second after the refusal, and answers are waited for half a second longer.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    node.set(Flow::Pass);
+    for answer in under_way {
+        answer.await?;
+    }
+    publisher.publish(task("export.a", "4")).await?;
+    vhost.close().await
+}
+
 /// lapin answers for a channel's number that the broker closed once with the old error, for ever.
 #[tokio::test]
 async fn questions_are_answered_however_often_the_broker_says_no() -> anyhow::Result<()> {

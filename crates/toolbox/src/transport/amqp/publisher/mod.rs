@@ -189,7 +189,7 @@ impl Driver {
         }
     }
 
-    /// Tells those that have waited until their deadline.
+    /// Tells those that have waited until their deadline. Takes one to look at, whether or not there is room for it.
     fn give_up_late_ones(&mut self, now: Instant) {
         loop {
             if self.waiting.is_empty() {
@@ -260,6 +260,11 @@ impl Driver {
         self.turnover.due(Instant::now(), self.in_flight.len())
     }
 
+    /// How many more messages may be under way.
+    fn room(&self) -> usize {
+        self.window.saturating_sub(self.in_flight.len())
+    }
+
     /// Publishes until there is nothing left to do, or the channel should make way for another. `Err`: it broke;
     /// `None` in it: it fell silent.
     async fn publish_on(&mut self, channel: &Channel) -> Result<Left, Option<lapin::Error>> {
@@ -276,11 +281,15 @@ impl Driver {
                 return Ok(Left::Turned);
             }
             // Under an alarm the broker reads nothing more: a message would be neither sent nor not.
-            while due == Due::No && !self.waiting.is_empty() && !self.is_blocked() {
+            while due == Due::No
+                && !self.waiting.is_empty()
+                && self.room() > 0
+                && !self.is_blocked()
+            {
                 self.send_burst(channel).await?;
             }
             let waits = due == Due::Halt || !self.waiting.is_empty();
-            let room = (self.window - self.in_flight.len()).min(BURST);
+            let room = self.room().min(BURST);
             tokio::select! {
                 biased;
                 confirmation = front(&mut self.in_flight), if !self.in_flight.is_empty() => {
