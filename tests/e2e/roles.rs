@@ -103,7 +103,7 @@ fn a_database_that_was_made_anew_needs_the_roles_again(site: &Site) -> anyhow::R
     let init = Platform::init(&site.vhost.amqp_url(), &owner);
     let said = format!("{:#}", init.err().context("the owner may not write there")?);
     anyhow::ensure!(
-        said.contains("permission denied for schema public")
+        said.contains("permission denied for schema public (42501)")
             && said.contains("roles.sql is used, run it again"),
         "{said}"
     );

@@ -1,9 +1,13 @@
 //! Services that anybody has heard of.
 
 use crate::failure::Failure;
+use crate::text::plain;
 use counterfoil_store::Store;
 use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::names::ServiceName;
+
+/// Names that are less alike than this are not taken for each other.
+const NEAR: f64 = 0.7;
 
 /// Says so when nobody has heard of this service: a name that is mistyped does no harm, and nothing else.
 /// `then` tells what that means.
@@ -20,11 +24,36 @@ pub(crate) async fn warn_if_unknown(
     known.sort();
     known.dedup();
     if !known.iter().any(|known| known == service) {
-        let known = match known.is_empty() {
-            true => "none are known".to_owned(),
-            false => format!("those known are {}", known.join(", ")),
+        let known = match (meant(service, &known), known.is_empty()) {
+            (Some(meant), _) => format!("did you mean {meant}?"),
+            (None, true) => "none are known".to_owned(),
+            (None, false) => format!("those known are {}", known.join(", ")),
         };
+        let known = plain(&known);
         eprintln!("warning: nobody has heard of a service {service}; {known}{then}");
     }
     Ok(())
+}
+
+/// The known name that was probably meant.
+pub(crate) fn meant<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    let likeness = |other: &str| strsim::normalized_damerau_levenshtein(name, other);
+    let known = known.iter().map(|known| (likeness(known), known.as_str()));
+    let near = known.filter(|(likeness, _)| *likeness >= NEAR);
+    near.max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_finger_is_recognized_and_another_word_is_not() {
+        let known = ["export.project", "export.parcel", "demo.add"].map(str::to_owned);
+        assert_eq!(meant("exprot.project", &known), Some("export.project"));
+        assert_eq!(meant("demo.ad", &known), Some("demo.add"));
+        assert_eq!(meant("mail.send", &known), None);
+        assert_eq!(meant("demo.add", &[]), None);
+    }
 }

@@ -1,9 +1,16 @@
 //! Points in time as people type them.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use std::time::Duration;
 
 const FORMS: &str =
     "write 2026-01-31T12:00:00Z, \"2026-01-31 12:00\" (UTC), 2026-01-31, or a duration such as 10m";
+
+/// A length of time, with its units.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "write a number and its unit: 500ms, 10s, 5m, 2h, 1d or 1h30m".to_owned())
+}
 
 /// A point in time; a duration counts from now on.
 pub(crate) fn ahead(text: &str) -> Result<DateTime<Utc>, String> {

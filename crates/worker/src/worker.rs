@@ -213,7 +213,9 @@ impl Worker {
             tracing::error!(reason = %exit, "the worker cannot go on: draining");
         }
         let drained = drain(running, patience).await;
-        shared.ending.get().cloned().unwrap_or(drained)
+        let exit = shared.ending.get().cloned().unwrap_or(drained);
+        tracing::info!(worker = %shared.id, reason = %exit, "worker has ended");
+        exit
     }
 
     /// Starts everything that goes on in the background.

@@ -10,11 +10,15 @@ use cancelling::{
     what_nobody_has_heard_of_is_kept_from_starting_when_that_is_wanted,
 };
 use counterfoil_store::{Batch, ControlFilter, WorkerSeen};
+use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::heartbeat::Phase;
 use serde_json::Value;
 use site::Site;
 use std::time::Duration;
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 macro_rules! on_both_databases {
     ($($test:ident),+ $(,)?) => {
@@ -38,6 +42,7 @@ macro_rules! on_both_databases {
 }
 
 on_both_databases!(
+    workers_that_all_fell_silent_are_gone_or_nobody_writes_down_what_they_say,
     cancelling_says_what_it_means_for_each_task,
     what_nobody_has_heard_of_is_kept_from_starting_when_that_is_wanted,
     a_retry_is_cancelled_before_it_is_started_again,
@@ -113,7 +118,7 @@ async fn a_service_is_paused_once_and_resumed_once(site: Site) -> anyhow::Result
     let ran = site.program.run(&["resume", "demo"]).await.ends_with(0);
     assert_eq!(ran.stdout.trim(), "service demo is not paused");
     let typo = site.program.run(&["pause", "dmeo"]).await.ends_with(0);
-    assert!(typo.stderr.contains("those known are demo"), "{typo:?}");
+    assert!(typo.stderr.contains("did you mean demo?"), "{typo:?}");
     site.program
         .run(&["pause", "no.service"])
         .await
@@ -209,6 +214,37 @@ async fn a_worker_is_found_by_how_its_id_begins_unless_it_is_gone(
         list.stdout.contains("quiet") && list.stdout.contains("CONTROL"),
         "{list:?}"
     );
+    Ok(())
+}
+
+async fn workers_that_all_fell_silent_are_gone_or_nobody_writes_down_what_they_say(
+    site: Site,
+) -> anyhow::Result<()> {
+    let mut batch = Batch::new();
+    batch.worker(worker("left@h.1.aa", Phase::Stopped));
+    site.store.apply(&batch).await?;
+    let ran = site.program.run(&["workers"]).await.ends_with(0);
+    assert_eq!(ran.stderr, "", "whoever said that it ends is no riddle");
+    let mut batch = Batch::new();
+    batch.worker(WorkerSeen {
+        interval: Duration::from_millis(1),
+        ..worker("silent@h.1.bb", Phase::Running)
+    });
+    site.store.apply(&batch).await?;
+    let silent = "warning: no worker was heard of for";
+    let ran = eventually("its silence to be noticed", PATIENCE, async || {
+        let ran = site.program.run(&["workers"]).await.ends_with(0);
+        Ok((!ran.stderr.is_empty()).then_some(ran))
+    });
+    let ran = ran.await?;
+    assert!(ran.stderr.starts_with(silent), "{ran:?}");
+    let line = ran.stdout.lines().find(|line| line.contains("silent@"));
+    assert!(line.is_some_and(|line| line.contains("gone")), "{ran:?}");
+    let mut batch = Batch::new();
+    batch.worker(worker("lives@h.1.cc", Phase::Running));
+    site.store.apply(&batch).await?;
+    let ran = site.program.run(&["workers"]).await.ends_with(0);
+    assert_eq!(ran.stderr, "", "somebody is heard of");
     Ok(())
 }
 

@@ -144,7 +144,7 @@ async fn a_schedule_for_a_service_that_nobody_knows_is_added_with_a_warning(
     };
     assert_eq!(add("good", "demo.add").await, "");
     let warned = add("mistyped", "dmeo.add").await;
-    let known = "warning: nobody has heard of a service dmeo; those known are demo";
+    let known = "warning: nobody has heard of a service dmeo; did you mean demo?";
     assert!(warned.contains(known), "{warned}");
     assert_eq!(stage.store.schedules(None).await?.len(), 2);
     Ok(())

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use std::process::Stdio;
 use tokio::io::AsyncReadExt;
 
+/// What every sender hears where no worker is.
+const NOBODY: &str = "no worker consumes the queue demo at the moment";
+
 async fn ready(vhost: &Vhost) -> Program {
     let mut program = Program::new();
     program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
@@ -65,7 +68,8 @@ async fn standard_output_is_the_id_alone_and_the_task_is_queued_and_tracked() ->
             .starts_with("warning: no schema of demo.add is known, so its arguments were not checked: there is no database"),
         "{ran:?}"
     );
-    assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+    assert_eq!(ran.stderr.lines().last(), Some(NOBODY), "{ran:?}");
+    assert_eq!(ran.stderr.lines().count(), 2, "{ran:?}");
     for queue in ["demo", "platform.fifo"] {
         let mut messages = messages(&vhost, queue).await?;
         assert_eq!(messages.len(), 1, "{queue}");
@@ -193,12 +197,16 @@ async fn arguments_that_do_not_fit_the_catalogue_are_refused_all_at_once() -> an
         .run(&["send", "demo.add", r#"{"x": 1}"#, "--unvalidated"])
         .await
         .ends_with(0);
-    assert_eq!(good.stderr, "");
+    assert_eq!(good.stderr.trim_end(), NOBODY);
     let good = program
         .run(&["send", "demo.add", r#"{"x": 1, "y": 2}"#])
         .await
         .ends_with(0);
-    assert_eq!(good.stderr, "", "a known task needs no warning");
+    assert_eq!(
+        good.stderr.trim_end(),
+        NOBODY,
+        "a known task needs no other warning"
+    );
     let unknown = program
         .run(&["send", "demo.other", "{}"])
         .await
@@ -207,6 +215,10 @@ async fn arguments_that_do_not_fit_the_catalogue_are_refused_all_at_once() -> an
         unknown.stderr.contains("warning: no schema of demo.other"),
         "{unknown:?}"
     );
+    assert!(!unknown.stderr.contains("did you mean"), "{unknown:?}");
+    let slip = program.run(&["send", "dmeo.add", "{}"]).await.ends_with(0);
+    assert!(slip.stderr.contains("did you mean demo.add?"), "{slip:?}");
+    assert!(slip.stderr.contains("there is no queue dmeo: "), "{slip:?}");
     vhost.close().await
 }
 
@@ -310,7 +322,8 @@ async fn arguments_that_nothing_can_check_are_sent_with_the_reason() -> anyhow::
             ran.stderr.starts_with(&format!("{warning}{why}")),
             "{ran:?}"
         );
-        assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+        assert_eq!(ran.stderr.lines().last(), Some(NOBODY), "{ran:?}");
+        assert_eq!(ran.stderr.lines().count(), 2, "{ran:?}");
     }
     assert_eq!(messages(&vhost, "demo").await?.len(), 3);
     vhost.close().await

@@ -1,6 +1,8 @@
 //! A database that is away, a record that it refuses, a daemon that crashes.
 
-use crate::support::{FaultyStore, Running, SOON, World, batch, id, on_both_pairs, settled, task};
+use crate::support::{
+    FaultyStore, Log, Running, SOON, World, batch, id, on_both_pairs, settled, task,
+};
 use counterfoil_store::Store;
 use counterfoil_sync::SyncError;
 use counterfoil_sync::health::Report;
@@ -8,6 +10,9 @@ use counterfoil_testkit::eventually;
 use counterfoil_toolbox::TaskState;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Queues whose batches may wait for the database at the same time.
+const PUMPS: usize = 2;
 
 on_both_pairs!(
     a_database_that_is_away_for_a_while_loses_and_parks_nothing,
@@ -58,6 +63,7 @@ fn faulty(world: &World) -> (Arc<FaultyStore>, Running) {
 async fn a_database_that_is_away_for_a_while_loses_and_parks_nothing(
     world: World,
 ) -> anyhow::Result<()> {
+    let log = Log::listen();
     let (store, daemon) = faulty(&world);
     daemon.ready().await?;
     store.fail_next(6);
@@ -70,6 +76,11 @@ async fn a_database_that_is_away_for_a_while_loses_and_parks_nothing(
     assert_eq!(world.parked(0).await?.len(), 0);
     let report = daemon.ready().await?;
     assert_eq!(report.redelivered, 0, "no delivery was given back");
+    let told = log.count("batch not written, trying again");
+    assert!(
+        (1..=PUMPS).contains(&told),
+        "each tells once, however often it tries: {told}"
+    );
     Ok(daemon.stop().await?)
 }
 

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
 use crate::text::plain;
+use crate::when;
 use balance::{Facts, has_stranger};
 use counterfoil_store::{SessionFilter, SessionRow};
 use counterfoil_toolbox::config::Needs;
@@ -29,7 +30,7 @@ pub(crate) struct AuditArgs {
     /// How long after the first look a second one is taken when something does not balance: what is on its
     /// way at that moment is no fault. Only what both looks find counts. 0s: one look, which names what is on its
     /// way, too
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "3s")]
+    #[arg(long, value_name = "DURATION", value_parser = when::duration, default_value = "3s")]
     wait: Duration,
 }
 
@@ -111,8 +112,8 @@ fn tell(
         output.line(tally)?;
         for service in not_judged {
             output.line(format_args!(
-                "{}: somebody consumes its queues who tells the platform nothing, or a worker crashed a moment ago, so \
-                 they are not counted",
+                "{}: somebody consumes its queues who tells the platform nothing, a worker crashed a moment ago, or no \
+                 counterfoil-sync writes down what workers tell; so they are not counted",
                 plain(service)
             ))?;
         }

@@ -7,6 +7,7 @@ use crate::failure::{Code, Failure};
 use crate::known::warn_if_unknown;
 use crate::open;
 use crate::output::Output;
+use crate::when;
 use counterfoil_store::{CatchUp, ScheduleRow};
 use counterfoil_sync::schedule::{Calendar, task_now};
 use counterfoil_toolbox::Priority;
@@ -37,14 +38,14 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     zone: String,
     /// Send each task up to so much later than its time, by chance: 30s, 5m
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "0s")]
+    #[arg(long, value_name = "DURATION", value_parser = when::duration, default_value = "0s")]
     jitter: Duration,
     /// What to do about times that passed while no daemon ran: skip them, once for the last of them, or
     /// all, but at most the last hundred. A time is not missed within a minute after it
     #[arg(long, value_name = "POLICY", default_value_t)]
     catch_up: CatchUp,
     /// Do not run a task so long after its time or later
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", value_parser = when::duration)]
     expires_after: Option<Duration>,
     /// high, normal or low: the class of its tasks
     #[arg(long, value_name = "CLASS", default_value_t)]

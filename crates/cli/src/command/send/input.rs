@@ -1,6 +1,7 @@
 //! Arguments as they are typed, or as a file lists them.
 
 use crate::failure::Failure;
+use crate::when;
 use serde_json::value::RawValue;
 use std::io::Read;
 use std::path::Path;
@@ -104,7 +105,7 @@ pub(crate) fn related(text: &str) -> Result<(String, String), String> {
 
 /// A limit of time: zero is none in which anything could be done.
 pub(super) fn limit(text: &str) -> Result<Duration, String> {
-    let limit = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let limit = when::duration(text)?;
     if limit.is_zero() {
         return Err(
             "no execution could do anything: leave it out for the limit of its type".to_owned(),
@@ -118,7 +119,7 @@ const KEPT: Duration = Duration::from_secs(60 * 60);
 
 /// How long a task is kept.
 pub(super) fn retention(text: &str) -> Result<Duration, String> {
-    let kept = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let kept = when::duration(text)?;
     match kept < KEPT {
         true => Err("an hour is the least, for late reports".to_owned()),
         false => Ok(kept),

@@ -45,7 +45,7 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["id", "identifier", "wait"])]
     from: Option<PathBuf>,
     /// Wait so long before it runs: 10s, 5m
-    #[arg(long, value_parser = humantime::parse_duration, conflicts_with = "eta")]
+    #[arg(long, value_parser = when::duration, conflicts_with = "eta")]
     countdown: Option<Duration>,
     /// Run it not before this time (or duration from now)
     #[arg(long, value_name = "T", value_parser = when::ahead)]
@@ -88,7 +88,7 @@ pub(crate) struct SendArgs {
     #[arg(long)]
     wait: bool,
     /// How long to wait
-    #[arg(long, requires = "wait", value_parser = humantime::parse_duration, default_value = "30s")]
+    #[arg(long, requires = "wait", value_parser = when::duration, default_value = "30s")]
     timeout: Duration,
 }
 
@@ -124,7 +124,11 @@ pub(crate) async fn run(
         let producer = Producer::builder(transport.clone(), names)
             .patient()
             .build();
-        send_all(&args, &producer, orders, output).await
+        send_all(&args, &producer, orders, output).await?;
+        let service = ServiceName::new(args.name.service())?;
+        let queue = producer.names().class_queue(&service, args.priority);
+        tell_if_nobody_has(&*transport, &queue).await;
+        Ok(())
     };
     transport.close().await;
     result

@@ -3,14 +3,19 @@
 
 use super::input::Order;
 use crate::failure::{Code, Failure};
+use crate::known::meant;
 use crate::open;
 use crate::text::plain;
+use counterfoil_store::JsonText;
+use counterfoil_store::record::WorkerRow;
 use counterfoil_toolbox::call::Signature;
 use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::TaskName;
 use jsonschema::Validator;
-use serde_json::Value;
+use jsonschema::paths::{Location, LocationSegment};
+use serde_json::{Map, Value};
+use std::fmt;
 
 /// Faults of one task that are told; more do not help.
 const FAULTS_TOLD: usize = 5;
@@ -33,9 +38,9 @@ pub(super) async fn check(
 ) -> Result<(), Failure> {
     let schema = match find(config, name).await? {
         Ok(schema) => schema,
-        Err(why) => {
+        Err(unknown) => {
             eprintln!(
-                "warning: no schema of {name} is known, so its arguments were not checked: {why}"
+                "warning: no schema of {name} is known, so its arguments were not checked: {unknown}"
             );
             return Ok(());
         }
@@ -91,8 +96,7 @@ fn faults(
     let errors = validator.iter_errors(&arguments).take(FAULTS_TOLD);
     errors
         .map(|error| {
-            let path = error.instance_path().to_string();
-            let argument = path.trim_start_matches('/').replace('/', ".");
+            let argument = path(error.instance_path());
             match argument.is_empty() {
                 true => format!("`{name}` got bad arguments: {error}"),
                 false => format!("`{name}` got a bad value for argument `{argument}`: {error}"),
@@ -101,48 +105,109 @@ fn faults(
         .collect()
 }
 
-/// The schema, or why there is none.
-async fn find(config: &Config, name: &TaskName) -> Result<Result<Value, String>, Failure> {
-    if let Some(schema) = in_catalogue(config, name)? {
-        return Ok(Ok(schema));
+/// A place among the arguments as one would write it: `lines[0].item`.
+fn path(place: &Location) -> String {
+    let mut path = String::new();
+    for segment in place {
+        match segment {
+            LocationSegment::Index(index) => path.push_str(&format!("[{index}]")),
+            LocationSegment::Property(name) => {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(&name);
+            }
+        }
     }
-    let Some(database) = &config.database else {
-        let why = "no database is configured, where workers announce their tasks";
-        return Ok(Err(why.to_owned()));
-    };
-    if let Some(file) = database.missing_file() {
-        return Ok(Err(format!("there is no database {}", file.display())));
-    }
-    let unknown = || "no worker has announced it to the database".to_owned();
-    match in_database(config, name).await {
-        Ok(schema) => Ok(schema.ok_or_else(unknown)),
-        // Sending needs the broker alone.
-        Err(failure) => {
-            let why = plain(&ErrorChain(failure.error()).to_string());
-            Ok(Err(format!("the database cannot be asked: {why}")))
+    path
+}
+
+/// Why a task has no schema, and the tasks that have one.
+struct Unknown {
+    name: String,
+    why: String,
+    others: Vec<String>,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)?;
+        match meant(&self.name, &self.others) {
+            Some(meant) => write!(f, "; did you mean {}?", plain(meant)),
+            None => Ok(()),
         }
     }
 }
 
-fn in_catalogue(config: &Config, name: &TaskName) -> Result<Option<Value>, Failure> {
+/// The schema, or why there is none.
+async fn find(config: &Config, name: &TaskName) -> Result<Result<Value, Unknown>, Failure> {
+    let mut catalogue = catalogue(config)?;
+    if let Some(schema) = catalogue.remove(name.as_str()) {
+        return Ok(Ok(schema));
+    }
+    let mut others: Vec<String> = catalogue.into_iter().map(|(name, _)| name).collect();
+    let why = match (
+        &config.database,
+        config.database.as_ref().and_then(|it| it.missing_file()),
+    ) {
+        (None, _) => "no database is configured, where workers announce their tasks".to_owned(),
+        (_, Some(file)) => format!("there is no database {}", file.display()),
+        (Some(_), None) => match in_database(config, name).await {
+            Ok(Ok(schema)) => return Ok(Ok(schema)),
+            Ok(Err(announced)) => {
+                others.extend(announced);
+                "no worker has announced it to the database".to_owned()
+            }
+            // Sending needs the broker alone.
+            Err(failure) => {
+                let why = plain(&ErrorChain(failure.error()).to_string());
+                format!("the database cannot be asked: {why}")
+            }
+        },
+    };
+    Ok(Err(Unknown {
+        name: name.to_string(),
+        why,
+        others,
+    }))
+}
+
+/// The schemas of the file that is named for them.
+fn catalogue(config: &Config) -> Result<Map<String, Value>, Failure> {
     let Some(file) = &config.catalogue else {
-        return Ok(None);
+        return Ok(Map::new());
     };
     let unusable = |error: String| {
         let error = anyhow::anyhow!("the catalogue {} cannot be used: {error}", file.display());
         Failure::new(Code::Configuration, error)
     };
     let text = std::fs::read_to_string(file).map_err(|error| unusable(error.to_string()))?;
-    let mut catalogue: serde_json::Map<String, Value> =
-        serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))?;
-    Ok(catalogue.remove(name.as_str()))
+    serde_json::from_str(&text).map_err(|error| unusable(error.to_string()))
 }
 
-async fn in_database(config: &Config, name: &TaskName) -> Result<Option<Value>, Failure> {
+/// The schema that workers announced, or the names of the tasks that they did announce.
+async fn in_database(
+    config: &Config,
+    name: &TaskName,
+) -> Result<Result<Value, Vec<String>>, Failure> {
     let store = open::database(config).await?;
-    let schema = store.task_schema(name.as_str()).await?;
+    let schema = match store.task_schema(name.as_str()).await? {
+        Some(schema) => Ok(schema.to_value()),
+        None => Err(announced(store.workers().await?)),
+    };
     store.close().await;
-    Ok(schema.map(|schema| schema.to_value()))
+    Ok(schema)
+}
+
+fn announced(workers: Vec<WorkerRow>) -> Vec<String> {
+    let tasks = workers.into_iter().filter_map(|worker| worker.tasks);
+    let names = |tasks: JsonText| {
+        let tasks = tasks.to_value();
+        let tasks = tasks.as_array().into_iter().flatten();
+        let names = tasks.filter_map(|task| task["name"].as_str());
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    tasks.flat_map(names).collect()
 }
 
 #[cfg(test)]
@@ -178,7 +243,7 @@ mod tests {
             told(r#"["a"]"#, r#"{"tags": ["a", 7]}"#),
             [
                 "`demo.one` got a bad value for argument `x`: \"a\" is not of type \"integer\"",
-                "`demo.one` got a bad value for argument `tags.1`: 7 is not of type \"string\"",
+                "`demo.one` got a bad value for argument `tags[1]`: 7 is not of type \"string\"",
             ]
         );
         assert_eq!(

@@ -6,6 +6,7 @@ mod faulty;
 mod faulty_missing;
 mod faulty_outbox;
 mod faulty_sessions;
+mod log;
 mod messages;
 mod picky;
 mod waits;
@@ -18,6 +19,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) use daemon::Running;
 pub(crate) use faulty::FaultyStore;
+pub(crate) use log::Log;
 pub(crate) use messages::{batch, event, heartbeat, id, name, scheduled, settled, task};
 pub(crate) use picky::PickyTransport;
 pub(crate) use world::World;
