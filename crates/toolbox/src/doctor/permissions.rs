@@ -157,13 +157,17 @@ fn remedy(transport: &AmqpTransport, names: &Names, duty: &Duty<'_>) -> String {
             ];
             let escaped = |name: &str| name.replace('.', "\\.");
             let exchanges = exchanges.map(|exchange| escaped(exchange.as_str()));
+            let tokens = format!(
+                "{}platform\\.tokens\\.{service}\\..+",
+                escaped(names.prefix())
+            );
             let (own, control) = (
                 escaped(names.class_queue(service, crate::Priority::Normal).as_str()),
                 escaped(names.control_queue.as_str()),
             );
             format!(
-                "`rabbitmqctl set_permissions -p {vhost} {user} '^$' '^({})$' '^({own}(~(high|low))?(\\.late)?|{control})$'`, \
-                 and the topic permissions of \"A user for each service\" in deploy/README.md",
+                "`rabbitmqctl set_permissions -p {vhost} {user} '^$' '^({})$' '^({own}(~(high|low))?(\\.late)?|{control}|{tokens})$'`, \
+                 and the topic permissions; `deploy/rabbitmq/permissions worker {service}` sets all of them",
                 exchanges.join("|")
             )
         }
