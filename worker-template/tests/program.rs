@@ -1,17 +1,22 @@
 //! The program: its settings, and how it ends when something is wrong.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use abacus_worker::settings::{DOCUMENTS, Settings};
 
-/// Runs it with nothing of this process's environment.
-fn run(args: &[&str], documents: &str) -> Result<Output> {
+/// The program, with nothing of this process's environment.
+fn program(documents: &str) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_abacus-worker"));
-    let program = program.args(args).env_clear().env(DOCUMENTS, documents);
-    Ok(program.output()?)
+    program.env_clear().env(DOCUMENTS, documents);
+    program
+}
+
+fn run(args: &[&str], documents: &str) -> Result<Output> {
+    Ok(program(documents).args(args).output()?)
 }
 
 #[test]
@@ -48,5 +53,22 @@ fn an_argument_is_a_question_to_answer_and_starts_nothing() -> Result<()> {
     assert_eq!(ended.status.code(), Some(2));
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("It takes no arguments"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn told_to_end_while_it_waits_for_its_broker_it_ends_well() -> Result<()> {
+    let mut waiting = program(env!("CARGO_MANIFEST_DIR"))
+        .env("COUNTERFOIL_BROKER__URL", "amqp://127.0.0.1:1/%2f")
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let said = BufReader::new(waiting.stderr.take().context("it is piped")?);
+    let mut waits = said.lines().map_while(Result::ok);
+    let waits = waits.any(|line| line.contains("waiting for the broker"));
+    let told = Command::new("kill")
+        .arg(waiting.id().to_string())
+        .status()?;
+    assert_eq!(waiting.wait()?.code(), Some(0));
+    assert!(waits && told.success());
     Ok(())
 }

@@ -6,11 +6,11 @@
 use clap::Parser;
 use counterfoil_demo::{Playground, register};
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
-use counterfoil_toolbox::start::{self, StartError, asked_to_stop, prepare_queues};
+use counterfoil_toolbox::start::{self, StartError, prepare_queues};
 use counterfoil_toolbox::telemetry::{init_logs_with, prometheus};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
-use counterfoil_worker::{Exit, Level, Worker, task_log};
+use counterfoil_worker::{Level, Worker, task_log};
 use std::path::PathBuf;
 
 /// Runs the demo tasks: services demo, export and harvest, unless worker.queues says otherwise.
@@ -43,13 +43,8 @@ async fn run() -> Result<i32, StartError> {
         Worker::builder(transport.clone(), names, config.worker.clone()).broker(&config.broker);
     let worker = register(builder, playground).build();
     let worker = worker.map_err(StartError::setup)?;
-    let exit = tokio::select! {
-        ready = prepare_queues(&*transport, &config, worker.queues()) => {
-            ready?;
-            worker.run().await
-        }
-        () = asked_to_stop() => Exit::Drained,
-    };
+    prepare_queues(&*transport, &config, worker.queues()).await?;
+    let exit = worker.run().await;
     transport.close().await;
     if exit.code() != 0 {
         eprintln!("error: {exit}");

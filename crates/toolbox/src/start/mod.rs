@@ -58,6 +58,9 @@ pub enum StartError {
         /// One line each, with its remedy.
         problems: Vec<String>,
     },
+    /// It was asked to stop before it had begun, by SIGTERM or SIGINT: nothing is wrong.
+    #[error("asked to stop before it had begun")]
+    AskedToStop,
 }
 
 impl StartError {
@@ -67,11 +70,12 @@ impl StartError {
         Self::Setup(error.into())
     }
 
-    /// The exit code of a process that ends with this error: 1 failed, 69 the broker refused for
+    /// The exit code of a process that ends with this error: 0 it was asked to, 1 failed, 69 the broker refused for
     /// good, 78 configuration or topology.
     #[must_use]
     pub const fn code(&self) -> i32 {
         match self {
+            Self::AskedToStop => 0,
             Self::Threads(_) => 1,
             Self::Broker(_) => 69,
             Self::Config(_)
@@ -115,8 +119,11 @@ where
     });
     telemetry::end();
     std::process::exit(ended.unwrap_or_else(|error| {
-        eprintln!("error: {}", ErrorChain(&error));
-        error.code()
+        let code = error.code();
+        if code != 0 {
+            eprintln!("error: {}", ErrorChain(&error));
+        }
+        code
     }))
 }
 

@@ -20,6 +20,10 @@ const PAUSE_CAP: Duration = Duration::from_secs(5);
 /// is declared, is an error with its remedy. A broker that is away is waited for, and systemd is asked to wait
 /// as long.
 ///
+/// A process that is told to end meanwhile, by SIGTERM or SIGINT, gets [`StartError::AskedToStop`]: so it ends
+/// with 0, also as the first process of a container, for which the system has no default. From then on neither signal
+/// ends it unless it listens, as a worker that runs does.
+///
 /// ```
 /// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
 /// use counterfoil_toolbox::start::prepare_queues;
@@ -36,7 +40,7 @@ const PAUSE_CAP: Duration = Duration::from_secs(5);
 /// ```
 ///
 /// # Errors
-/// [`StartError`] when waiting does not help.
+/// [`StartError`] when waiting does not help, or the process is told to end.
 ///
 /// # Cancel safety
 /// Cancelled, part of the topology may be declared; call it again.
@@ -45,9 +49,26 @@ pub async fn prepare_queues(
     config: &Config,
     queues: &[QueueName],
 ) -> Result<(), StartError> {
-    let names = config.broker.names()?;
     #[cfg(unix)]
-    let _patience = super::systemd::starting("waiting for the broker");
+    {
+        let _patience = super::systemd::starting("waiting for the broker");
+        tokio::select! {
+            biased;
+            () = super::asked_to_stop() => Err(StartError::AskedToStop),
+            ready = until_ready(transport, config, queues) => ready,
+        }
+    }
+    #[cfg(not(unix))]
+    until_ready(transport, config, queues).await
+}
+
+/// Tries until it is known whether the queues can be consumed.
+async fn until_ready(
+    transport: &dyn Transport,
+    config: &Config,
+    queues: &[QueueName],
+) -> Result<(), StartError> {
+    let names = config.broker.names()?;
     for tries in 0.. {
         match try_once(transport, config, &names, queues).await {
             Ok(problems) if problems.is_empty() => break,
