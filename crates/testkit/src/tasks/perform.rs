@@ -8,7 +8,7 @@ use counterfoil_toolbox::message::names as headers;
 use counterfoil_toolbox::names::ExchangeName;
 use counterfoil_toolbox::producer::SendOptions;
 use counterfoil_toolbox::tokens::TokenId;
-use counterfoil_toolbox::topology::{self, Item, QueueSettings, ServiceSettings};
+use counterfoil_toolbox::topology::{self, Item, QueueSettings};
 use counterfoil_toolbox::transport::{
     Declare, Publication, PublisherOptions, SubscribeOptions, Subscription,
 };
@@ -155,8 +155,7 @@ impl<T: Task> Perform<T> {
         let platform = MemoryPlatform::new().await?;
         let name = TaskName::new(T::NAME)?;
         let service = ServiceName::new(name.service())?;
-        let items = topology::service(platform.names(), &service, &ServiceSettings::default());
-        topology::apply(&*platform.transport(), items).await?;
+        platform.declare(&service).await?;
         issue_tokens::<T>(&platform, &name).await?;
         let id = self.send(&platform, &service).await?;
 

@@ -5,7 +5,9 @@ use anyhow::Context as _;
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::message::{Content, TaskMessage};
 use counterfoil_toolbox::names::{QueueName, RoutingKey};
-use counterfoil_toolbox::topology::{self, Names, QueueSettings, ServiceSettings};
+use counterfoil_toolbox::topology::{
+    self, Destination, Item, Names, QueueSettings, ServiceSettings,
+};
 use counterfoil_toolbox::transport::memory::{Faults, MemoryBroker};
 use counterfoil_toolbox::transport::{SubscribeOptions, Subscription, Transport};
 use counterfoil_toolbox::{Producer, ServiceName, Task};
@@ -237,9 +239,27 @@ impl MemoryPlatform {
     pub(crate) async fn declare_for(&self, worker: &Worker) -> anyhow::Result<()> {
         for queue in worker.queues() {
             let service = ServiceName::new(self.names.service_of(queue))?;
-            let items = topology::service(&self.names, &service, &ServiceSettings::default());
-            topology::apply(&self.broker, items).await?;
+            self.declare(&service).await?;
         }
+        Ok(())
+    }
+
+    /// Declares what a service needs: one queue for tasks of all classes, so that a test needs no settings for them.
+    pub(crate) async fn declare(&self, service: &ServiceName) -> anyhow::Result<()> {
+        let mut items = topology::service(&self.names, service, &ServiceSettings::default());
+        let classes = ServiceSettings {
+            priorities: true,
+            ..ServiceSettings::default()
+        };
+        for item in topology::service(&self.names, service, &classes) {
+            if let Item::Binding(mut binding) = item
+                && binding.source == self.names.work
+            {
+                binding.destination = Destination::Queue(self.names.service_queue(service));
+                items.push(Item::Binding(binding));
+            }
+        }
+        topology::apply(&self.broker, items).await?;
         Ok(())
     }
 
@@ -255,7 +275,10 @@ impl MemoryPlatform {
         let mut subscription = Subscription::open(self.transport(), options);
         let mut taken = Vec::new();
         for _ in 0..count {
-            let delivery = subscription.next().await.context("the broker is open")?;
+            let delivery = tokio::time::timeout(PATIENCE, subscription.next()).await;
+            let delivery =
+                delivery.with_context(|| format!("nothing came into the queue {queue}"))?;
+            let delivery = delivery.context("the broker is open")?;
             taken.push(Taken {
                 content: delivery.content.clone(),
                 routing_key: delivery.routing_key.clone(),

@@ -1,5 +1,6 @@
 //! What users test their tasks with.
 
+mod priorities;
 mod seeded;
 
 use anyhow::Result;
