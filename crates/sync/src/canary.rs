@@ -74,7 +74,7 @@ impl Canaries {
             tracing::error!(
                 ?missing,
                 %sent_at,
-                "a canary did not come through: bindings are missing (see `counterfoil doctor`), the daemon is far behind, or another one took it for another database"
+                "a canary did not come through: bindings are missing (`counterfoil topology apply` sets them), the daemon is far behind, or another one took it for another database"
             );
             Canary::Missed { sent_at, missing }
         });

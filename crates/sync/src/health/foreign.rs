@@ -9,8 +9,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How long after the last such canary somebody is taken to be there.
+/// How long after the last such canary somebody is taken to be there, at least.
 const GONE: Duration = Duration::from_secs(300);
+
+/// Canaries in a row that may get lost, or be read by the other daemon, before somebody is taken to be gone.
+const LOST: u32 = 5;
 
 /// Older canaries tell nothing: their rows are removed one day, and a database that was replaced by a copy of it does
 /// not know the last ones.
@@ -21,7 +24,9 @@ const OLD: TimeDelta = TimeDelta::hours(1);
 pub(super) struct Foreign {
     /// Canaries that are closer together are taken for those of one command.
     apart: Duration,
-    /// When the first and the last of those came that are no further apart than [`GONE`].
+    /// How long after the last one somebody is taken to be there.
+    gone: Duration,
+    /// When the first and the last of those came that are no further apart than `gone`.
     seen: Option<(Instant, Instant)>,
 }
 
@@ -30,6 +35,7 @@ impl Foreign {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             apart: interval / 2,
+            gone: GONE.max(interval.saturating_mul(LOST)),
             seen: None,
         }
     }
@@ -37,7 +43,7 @@ impl Foreign {
     /// A canary of another database came. Whether it is the one that tells of somebody new.
     pub(super) fn seen(&mut self, now: Instant) -> bool {
         let was_there = self.is_there(now);
-        let series = self.seen.filter(|(_, last)| now - *last < GONE);
+        let series = self.seen.filter(|(_, last)| now - *last < self.gone);
         let first = series.map_or(now, |(first, _)| first);
         self.seen = Some((first, now));
         !was_there && self.is_there(now)
@@ -46,7 +52,7 @@ impl Foreign {
     /// Whether somebody is there.
     pub(super) fn is_there(&self, now: Instant) -> bool {
         self.seen
-            .is_some_and(|(first, last)| last - first >= self.apart && now - last < GONE)
+            .is_some_and(|(first, last)| last - first >= self.apart && now - last < self.gone)
     }
 }
 
@@ -80,6 +86,16 @@ mod tests {
         assert!(!foreign.is_there(now + 360 * SECOND));
         assert!(!foreign.seen(now + 400 * SECOND), "perhaps a command again");
         assert!(foreign.seen(now + 460 * SECOND));
+    }
+
+    #[test]
+    fn a_daemon_that_seldom_sends_one_is_noticed_too() {
+        let now = Instant::now();
+        let mut foreign = Foreign::new(600 * SECOND);
+        assert!(!foreign.seen(now));
+        assert!(foreign.seen(now + 600 * SECOND));
+        assert!(foreign.is_there(now + 3599 * SECOND), "some may get lost");
+        assert!(!foreign.is_there(now + 3600 * SECOND));
     }
 
     #[test]

@@ -90,6 +90,10 @@ impl Systemd {
     }
 
     async fn hears(&mut self, word: &str) -> anyhow::Result<()> {
+        self.hears_often(word, 1).await
+    }
+
+    async fn hears_often(&mut self, word: &str, times: usize) -> anyhow::Result<()> {
         eventually(word, SOON, async || {
             let mut buffer = [0; 4096];
             while let Ok(length) = self.socket.recv(&mut buffer) {
@@ -97,7 +101,7 @@ impl Systemd {
                     .push_str(&String::from_utf8_lossy(&buffer[..length]));
                 self.told.push('\n');
             }
-            Ok(self.told.contains(word).then_some(()))
+            Ok((self.told.matches(word).count() >= times).then_some(()))
         })
         .await
     }
@@ -109,9 +113,11 @@ async fn it_mirrors_tells_systemd_and_drains_on_a_signal() -> anyhow::Result<()>
     let mut systemd = Systemd::start()?;
     let mut environment = world.environment();
     environment.push(systemd.variable());
+    environment.push(("WATCHDOG_USEC", "1000000".to_owned()));
     let daemon = Process::start(&environment)?;
     systemd.hears("READY=1").await?;
     systemd.hears("STATUS=").await?;
+    systemd.hears_often("WATCHDOG=1", 3).await?;
     world
         .publish(&world.names.tasks, "demo.add", task("t1", "demo.add"))
         .await?;

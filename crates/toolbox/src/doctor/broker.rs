@@ -2,7 +2,7 @@
 
 use super::Check;
 use crate::error::ErrorChain;
-use crate::transport::{Transport, TransportError};
+use crate::transport::{ServerInfo, Transport, TransportError};
 
 /// Looks whether the broker answers, and what its version lacks.
 pub async fn broker(transport: &dyn Transport) -> Vec<Check> {
@@ -69,6 +69,11 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 /// What a RabbitMQ of this version does less well than a newer one.
 fn version(version: &str) -> Option<Check> {
     let name = "broker version";
+    if version == ServerInfo::UNKNOWN {
+        let what =
+            "not told over TLS: `rabbitmqctl version` says it; RabbitMQ 3.10 or newer is needed";
+        return Some(Check::ok(name, what));
+    }
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());
     let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else {
         return Some(Check::warn(
@@ -132,7 +137,8 @@ mod tests {
             ("4.0.5", None),
             ("4.3.1", Some(Outcome::Warn)),
             ("5.0.0", Some(Outcome::Warn)),
-            ("unknown", Some(Outcome::Warn)),
+            ("unknown", Some(Outcome::Ok)),
+            ("new", Some(Outcome::Warn)),
         ] {
             assert_eq!(outcome(text), wanted, "{text}");
         }

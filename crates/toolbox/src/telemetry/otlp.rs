@@ -38,7 +38,7 @@ const ENDPOINTS: [&str; 2] = [
 ];
 
 /// What sends the spans, or is used for it: traces of that would beget others.
-const SENDERS: [&str; 6] = ["opentelemetry", "hyper", "h2", "rustls", "tower", "reqwest"];
+const SENDERS: [&str; 4] = ["opentelemetry", "hyper", "h2", "rustls"];
 
 static PIPELINE: OnceLock<Pipeline> = OnceLock::new();
 

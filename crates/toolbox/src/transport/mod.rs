@@ -125,6 +125,11 @@ pub struct QueueDepth {
 pub struct ServerInfo {
     /// `RabbitMQ`, or `memory`.
     pub product: String,
-    /// `3.10.8`.
+    /// `3.10.8`, or [`ServerInfo::UNKNOWN`].
     pub version: String,
+}
+
+impl ServerInfo {
+    /// The version of a broker that does not tell it: over TLS it is not asked.
+    pub const UNKNOWN: &str = "unknown";
 }

@@ -46,7 +46,7 @@ impl Finding {
                      {since}. What it has in hand, the database does not know",
                     since = shown(*since)
                 ),
-                "`counterfoil doctor` tells of missing bindings; else see the log of counterfoil-sync, and restart it if it \
+                "`counterfoil topology apply` sets missing bindings; else see the log of counterfoil-sync, and restart it if it \
                  hangs (what it has in hand goes back to its queue); then look again",
             ),
         };

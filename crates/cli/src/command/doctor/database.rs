@@ -3,13 +3,19 @@
 use crate::failure::Failure;
 use crate::when::shown;
 use chrono::TimeDelta;
+use counterfoil_store::record::CanaryRow;
 use counterfoil_store::{Batch, CanaryPlace, Store, StoreError};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::doctor::Check;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// A canary that came through within this time, or within so many of their intervals, tells of a daemon that runs.
+const LATELY: Duration = Duration::from_secs(300);
+const LOST: u32 = 5;
 
 /// Clocks that differ by less are taken for the same.
 const SKEW: TimeDelta = TimeDelta::seconds(5);
@@ -18,9 +24,10 @@ const SKEW: TimeDelta = TimeDelta::seconds(5);
 pub(super) async fn look(
     store: &dyn Store,
     broker: Option<(&AmqpTransport, &Names)>,
+    canary_interval: Duration,
 ) -> Vec<Check> {
     let mut checks = Vec::new();
-    if let Err(error) = looked_at(store, broker, &mut checks).await {
+    if let Err(error) = looked_at(store, broker, canary_interval, &mut checks).await {
         checks.push(Failure::from(error).check("database"));
     }
     checks
@@ -29,6 +36,7 @@ pub(super) async fn look(
 async fn looked_at(
     store: &dyn Store,
     broker: Option<(&AmqpTransport, &Names)>,
+    canary_interval: Duration,
     checks: &mut Vec<Check>,
 ) -> Result<(), StoreError> {
     store.ping().await?;
@@ -59,7 +67,7 @@ async fn looked_at(
     }
     checks.push(Check::ok("migrations", "all applied"));
     checks.push(role(store).await);
-    checks.push(daemon(store).await?);
+    checks.push(daemon(store, canary_interval).await?);
     checks.extend(super::outbox::look(store, broker).await?);
     checks.extend(unroutable(store).await?);
     Ok(())
@@ -147,16 +155,22 @@ async fn role(store: &dyn Store) -> Check {
 }
 
 /// Whether canaries come through, and so whether a daemon runs.
-async fn daemon(store: &dyn Store) -> Result<Check, StoreError> {
+async fn daemon(store: &dyn Store, interval: Duration) -> Result<Check, StoreError> {
     let canaries = store.canaries(2).await?;
     let arrived = canaries
         .iter()
         .find(|canary| canary.missing().next().is_none());
     let now = store.clock().await?;
+    let lately = LATELY.max(interval.saturating_mul(LOST));
+    let is_late = |canary: &CanaryRow| {
+        (now - canary.sent_at)
+            .to_std()
+            .is_ok_and(|age| age >= lately)
+    };
     Ok(match (arrived, canaries.first()) {
-        (Some(canary), _) if now - canary.sent_at < TimeDelta::minutes(5) => Check::ok(
+        (Some(canary), _) if !is_late(canary) => Check::ok(
             "daemon",
-            "a canary came through within the last five minutes",
+            format!("a canary came through within the last {lately:?}"),
         ),
         (_, Some(canary)) => Check::warn(
             "daemon",

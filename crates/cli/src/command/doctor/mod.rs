@@ -87,7 +87,7 @@ async fn looked_at(config: &Config, args: DoctorArgs) -> Vec<Check> {
         Ok(store) => {
             checks.extend(paused.iter().map(services::paused));
             let store = &**store;
-            checks.extend(database::look(store, broker).await);
+            checks.extend(database::look(store, broker, config.sync.canary_interval).await);
             if let Some((transport, names)) = broker {
                 checks.extend(tokens::look(store, transport, names).await);
             }
@@ -148,7 +148,14 @@ fn configured(global: &Global) -> (Option<Config>, Vec<Check>) {
 fn ignored(variable: &str) -> Option<Check> {
     let setting = variable.strip_prefix("COUNTERFOIL_")?;
     let (section, field) = setting.split_once('_')?;
-    let sections = ["BROKER", "DATABASE", "WORKER", "SYNC", "TELEMETRY"];
+    let sections = [
+        "BREAKER",
+        "BROKER",
+        "DATABASE",
+        "WORKER",
+        "SYNC",
+        "TELEMETRY",
+    ];
     (sections.contains(&section) && !field.starts_with('_')).then(|| {
         Check::warn(
             "configuration",

@@ -59,7 +59,7 @@ fn unroutable(facts: &Facts) -> Explanation {
     match facts.queue.state {
         QueueState::There { .. } => explanation
             .detail("the queue is there by now: the daemon sends the task on within seconds")
-            .remedy("if it stays so, a binding is missing: see `counterfoil topology verify`"),
+            .remedy("if it stays so, a binding is missing: `counterfoil topology apply` sets it"),
         QueueState::Missing | QueueState::Unknown { .. } => explanation
             .detail("it is sent again by itself as soon as that queue is there")
             .remedy("start a worker of the service, or name it in broker.services and run `counterfoil topology apply`")

@@ -23,7 +23,7 @@ const MAX_GREETING: usize = 16 * 1024;
 pub(super) async fn read(connections: &Connections) -> Result<ServerInfo, TransportError> {
     let unknown = ServerInfo {
         product: "RabbitMQ".to_owned(),
-        version: "unknown".to_owned(),
+        version: ServerInfo::UNKNOWN.to_owned(),
     };
     let asked = connections.brokers().iter();
     let asked = asked.filter(|broker| broker.uri.scheme == AMQPScheme::AMQP);
