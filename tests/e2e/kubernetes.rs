@@ -15,10 +15,10 @@ const SECRETS: &str = "/run/secrets/counterfoil";
 
 /// What a worker may need beside `worker.drain_timeout`: 3 s for handlers that are asked to leave, 5 s for those that are
 /// dropped, and at a broker that does not answer 5 s each for reports, settlements, goodbyes and tokens, and 2 s more.
-const AFTER_DRAINING: Duration = Duration::from_secs(40);
+pub(crate) const AFTER_DRAINING: Duration = Duration::from_secs(40);
 
 /// What a daemon needs beside its last transaction.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Programs that run for long, with what they are for.
 const PROGRAMS: [(&str, &str, Role); 3] = [

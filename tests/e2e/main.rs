@@ -5,6 +5,7 @@ mod audit;
 mod bench;
 mod celery;
 mod chart;
+mod compose;
 mod control;
 mod crashes;
 mod family;

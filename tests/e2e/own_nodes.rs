@@ -2,6 +2,7 @@
 //! test has servers of its own.
 
 mod delays;
+mod permissions;
 mod policies;
 
 use crate::platform::{Platform, Process, wait_for_count};

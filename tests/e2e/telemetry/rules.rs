@@ -21,9 +21,9 @@ struct Alert {
 }
 
 impl Alert {
-    /// All of the file. Whether that is what Prometheus makes of it, `promtool` says.
-    fn all() -> anyhow::Result<Vec<Self>> {
-        let text = std::fs::read_to_string(file("alerts.yaml"))?;
+    /// All of a file. Whether that is what Prometheus makes of it, `promtool` says.
+    fn all(name: &str) -> anyhow::Result<Vec<Self>> {
+        let text = std::fs::read_to_string(file(name))?;
         let mut alerts: Vec<Self> = Vec::new();
         for line in text.lines().map(str::trim) {
             if let Some(name) = line.strip_prefix("- alert: ") {
@@ -40,6 +40,14 @@ impl Alert {
         let mut lines = self.lines.iter();
         let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
         value.with_context(|| format!("{} has no {key}", self.name))
+    }
+
+    /// Whether it tells somebody what to do.
+    fn is_whole(&self) -> anyhow::Result<()> {
+        for key in ["expr", "for", "severity", "summary", "description"] {
+            self.value(key)?;
+        }
+        Ok(())
     }
 }
 
@@ -58,7 +66,7 @@ fn exists(metric: &str) -> bool {
 
 #[test]
 fn alerts_ask_for_metrics_that_there_are_and_say_what_to_do() -> anyhow::Result<()> {
-    let alerts = Alert::all()?;
+    let alerts = Alert::all("alerts.yaml")?;
     let mut names = BTreeSet::new();
     for alert in &alerts {
         let name = alert.name.as_str();
@@ -70,9 +78,7 @@ fn alerts_ask_for_metrics_that_there_are_and_say_what_to_do() -> anyhow::Result<
         for metric in metrics {
             assert!(exists(metric), "{name}: there is no {metric}");
         }
-        for key in ["for", "severity", "summary", "description"] {
-            alert.value(key)?;
-        }
+        alert.is_whole()?;
     }
     for wanted in [
         "CounterfoilBehind",
@@ -81,6 +87,19 @@ fn alerts_ask_for_metrics_that_there_are_and_say_what_to_do() -> anyhow::Result<
         "CounterfoilNoLeader",
     ] {
         assert!(names.contains(wanted), "{wanted}: {names:?}");
+    }
+    Ok(())
+}
+
+/// Its metrics are those of RabbitMQ's own plugin.
+#[test]
+fn alerts_of_the_broker_say_what_to_do() -> anyhow::Result<()> {
+    let alerts = Alert::all("rabbitmq.yaml")?;
+    assert!(!alerts.is_empty());
+    for alert in alerts {
+        alert.is_whole()?;
+        let asked = alert.value("expr")?;
+        assert!(asked.contains("rabbitmq_"), "{}: {asked}", alert.name);
     }
     Ok(())
 }
@@ -110,7 +129,10 @@ fn prometheus_takes_the_settings_and_the_alerts() -> anyhow::Result<()> {
         .output()?;
     let said = [checked.stdout, checked.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    let all = format!("{} rules found", Alert::all()?.len());
-    assert!(checked.status.success() && said.contains(&all), "{said}");
+    assert!(checked.status.success(), "{said}");
+    for file in ["alerts.yaml", "rabbitmq.yaml"] {
+        let all = format!("{} rules found", Alert::all(file)?.len());
+        assert!(said.contains(&all), "{said}");
+    }
     Ok(())
 }

@@ -18,16 +18,18 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_new_worker_is_written_and_the_next_three_commands_are_told() {
+async fn a_new_worker_is_written_and_the_next_commands_are_told() {
     let program = Program::new();
     let args = ["new", "deep/my worker", "--service", "image"];
     let ran = program.run(&args).await.ends_with(0);
     let lines: Vec<_> = ran.stdout.lines().map(str::trim).collect();
-    assert_eq!(lines.len(), 5, "{ran:#?}");
+    assert_eq!(lines.len(), 7, "{ran:#?}");
     assert!(lines[0].contains("image-worker runs the tasks of the service image"));
     assert_eq!(lines[2], "cd 'deep/my worker' && cargo test --workspace");
     assert!(lines[3].starts_with("cargo run"));
-    assert!(lines[4].starts_with("counterfoil send image.count_words '{"));
+    assert_eq!(lines[4], "from another terminal, in the same folder:");
+    assert!(lines[5].starts_with("counterfoil send image.count_words '{"));
+    assert!(lines[6].starts_with("counterfoil init && counterfoil-sync"));
     let folder = program.folder().join("deep/my worker");
     let written = entries(&folder);
     for name in ["Cargo.toml", "README.md", ".github", "src", "tasks"] {
