@@ -4,6 +4,15 @@ use super::headers::Headers;
 use bytes::Bytes;
 
 /// AMQP's basic properties that a task message may carry. `delivery_mode` 2 is `persistent`.
+///
+/// ```
+/// use counterfoil_toolbox::message::{Content, Properties};
+///
+/// let properties = Properties { app_id: Some("shop".into()), ..Properties::json() };
+/// let content = Content { properties, ..Content::json("{}") };
+/// assert!(content.properties.persistent);
+/// assert_eq!(content.properties.content_type.as_deref(), Some("application/json"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Properties {
     /// `application/json`.
@@ -46,6 +55,16 @@ impl Properties {
 }
 
 /// A message without its address.
+///
+/// ```
+/// use counterfoil_toolbox::message::Content;
+///
+/// let mut content = Content::json("[[2, 3], {}, {}]"); // persistent
+/// content.headers.push("task", "demo.add");
+/// content.headers.push("x-first-death-reason", "expired"); // a broker wrote it
+/// let again = content.without_broker_headers(); // it may be published once more
+/// assert_eq!((again.headers.len(), again.headers.text("task")), (1, Some("demo.add")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Content {
     /// Basic properties.
@@ -80,6 +99,13 @@ impl Content {
 }
 
 /// Whether the broker, not a producer, wrote the header.
+///
+/// ```
+/// use counterfoil_toolbox::message::content::is_broker_header;
+///
+/// assert!(is_broker_header("x-delivery-count") && is_broker_header("x-death"));
+/// assert!(!is_broker_header("traceparent")); // the sender's
+/// ```
 #[must_use]
 pub fn is_broker_header(name: &str) -> bool {
     matches!(name, "x-death" | "x-delivery-count" | "CC" | "BCC")

@@ -13,6 +13,17 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// A message that is not a task message: kept as it is, with the reason.
+///
+/// ```
+/// use counterfoil_toolbox::message::{Content, TaskMessage};
+///
+/// let mut content = Content::json("[[2, 3");
+/// content.headers.push("task", "demo.add");
+/// content.headers.push("id", "t1");
+/// let refused = TaskMessage::decode(&content).unwrap_err();
+/// assert!(refused.reason.starts_with("the body is not [args, kwargs, embed]"));
+/// assert_eq!(refused.envelope.expect("the headers are good").id, "t1"); // so it can fail by name
+/// ```
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Undecodable {
@@ -23,6 +34,18 @@ pub struct Undecodable {
 }
 
 /// A task as it came over the wire.
+///
+/// ```
+/// use counterfoil_toolbox::message::{Content, TaskMessage};
+///
+/// # let mut content = Content::json(r#"[[2], {"y": 3}, {}]"#);
+/// # content.headers.push("task", "demo.add");
+/// # content.headers.push("id", "t1");
+/// let task = TaskMessage::decode(&content)?; // as a program in Python sent it
+/// assert_eq!((task.envelope.name.service(), task.envelope.retries), ("demo", 0));
+/// assert_eq!((task.payload.args(), task.payload.kwargs()), ("[2]", r#"{"y": 3}"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskMessage {
     /// Everything but the arguments.
@@ -55,6 +78,17 @@ impl TaskMessage {
 }
 
 /// Arguments of a task as checked JSON text: an array, an object, and what is to happen next.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, TaskMessage};
+/// # let mut content = Content::json(r#"[[2.50], {"y": 3}, null]"#);
+/// # content.headers.push("task", "demo.add");
+/// # content.headers.push("id", "t1");
+/// let payload = TaskMessage::decode(&content)?.payload;
+/// assert_eq!(payload.to_input(), r#"{"args": [2.50], "kwargs": {"y": 3}}"#); // digit by digit
+/// assert_eq!(payload.embed(), "{}"); // nothing comes next
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
     text: Box<str>,

@@ -14,6 +14,19 @@ const EMBED: &str = r#"{"callbacks":null,"errbacks":null,"chain":null,"chord":nu
 /// Writes a task as a protocol 2 message. `args` is a JSON array, `kwargs` a JSON object.
 ///
 /// Headers that would say nothing (null) are left out, which every reader of protocol 2 accepts.
+///
+/// ```
+/// use counterfoil_toolbox::message::{Envelope, TimeLimits, encode, names};
+/// use std::time::Duration;
+///
+/// let mut envelope = Envelope::new("t1".parse()?, "demo.add".parse()?);
+/// envelope.time_limits = TimeLimits { hard: Some(Duration::from_secs(30)), soft: None };
+/// envelope.creator_id = Some("anna".into());
+/// let content = encode(&envelope, "[2]", r#"{"y": 3}"#); // workers in Python read it, too
+/// assert_eq!(content.headers.text(names::CREATOR), Some("anna"));
+/// assert_eq!(content.headers.text("argsrepr"), Some("(2,)")); // for Flower
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn encode(envelope: &Envelope, args: &str, kwargs: &str) -> Content {
     encode_parts(envelope, args, kwargs, EMBED)
@@ -25,6 +38,21 @@ const OF_THE_BODY: [&str; 3] = ["argsrepr", "kwargsrepr", "compression"];
 /// Writes a task that came as `content` once more, byte for byte the same body. Headers are written from
 /// scratch: copies of those that a broker left behind make RabbitMQ drop the message as a cycle. A
 /// protocol 1 message, whose body says what only headers can say now, is written as protocol 2.
+///
+/// ```
+/// use counterfoil_toolbox::message::{TaskMessage, encode_again};
+///
+/// # let mut content = counterfoil_toolbox::message::Content::json("[[2.50],  {}, {}]");
+/// # content.headers.push("task", "demo.add");
+/// # content.headers.push("id", "t1");
+/// let task = TaskMessage::decode(&content)?;
+/// let mut envelope = task.envelope;
+/// envelope.retries += 1;
+/// let again = encode_again(&content, &envelope, &task.payload);
+/// assert_eq!(again.headers.int("retries"), Some(1));
+/// assert_eq!(again.body, content.body);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn encode_again(content: &Content, envelope: &Envelope, payload: &Payload) -> Content {
     if content.headers.get("task").is_some() {

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use std::time::Duration;
 
 /// Names of the headers that counterfoil adds to Celery's. All are optional and may be set by any
-/// producer.
+/// producer. One is read in the example of [`encode`](crate::message::encode()).
 pub mod names {
     /// Manual re-runs so far.
     pub const RUN: &str = "counterfoil-run";
@@ -58,7 +58,7 @@ pub mod names {
 }
 
 /// Hard and soft limit on one execution. On the wire: `timelimit`, seconds, hard first; 0 is no limit of the
-/// sender's, as Celery has it.
+/// sender's, as Celery has it. Set in the example of [`encode`](super::encode()).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeLimits {
     /// The execution is ended. `None`: the task's own limit.
@@ -79,6 +79,15 @@ impl TimeLimits {
 }
 
 /// Everything about a task but its arguments.
+///
+/// ```
+/// use counterfoil_toolbox::message::{Envelope, TaskMessage, encode};
+/// let mut envelope = Envelope::new("t1".parse()?, "demo.add".parse()?);
+/// envelope.related = Some("project:17".into());
+/// let read = TaskMessage::decode(&encode(&envelope, "[2, 3]", "{}"))?.envelope;
+/// assert_eq!(read.related_parts(), Some(("project", "17")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Envelope {
     /// Id of the task.

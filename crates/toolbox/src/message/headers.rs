@@ -5,6 +5,16 @@ use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 
 /// Value of one header. Integers of every AMQP width become `Int`, both text types `Text`.
+///
+/// ```
+/// use counterfoil_toolbox::message::HeaderValue;
+///
+/// let seconds = HeaderValue::Float(1.5);
+/// assert_eq!((seconds.as_number(), seconds.as_int()), (Some(1.5), None));
+/// let limits = HeaderValue::List(vec![seconds, HeaderValue::Null]);
+/// assert_eq!(limits.to_json(), serde_json::json!([1.5, null]));
+/// assert_eq!(HeaderValue::from("soon").as_str(), Some("soon"));
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum HeaderValue {
     /// No value.
@@ -120,6 +130,18 @@ impl From<bool> for HeaderValue {
 
 /// Named values in the order in which they were set. A message has about a dozen, so a look-up
 /// walks the list.
+///
+/// ```
+/// use counterfoil_toolbox::message::Headers;
+///
+/// let mut headers = Headers::new();
+/// headers.push("task", "demo.add");
+/// headers.push("retries", 1);
+/// headers.set("retries", 2); // in place of the 1
+/// assert_eq!((headers.text("task"), headers.int("retries")), (Some("demo.add"), Some(2)));
+/// assert_eq!(headers.text("retries"), None); // a number is no text
+/// assert_eq!(headers.to_json(), serde_json::json!({"task": "demo.add", "retries": 2}));
+/// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Headers(Vec<(Cow<'static, str>, HeaderValue)>);
 
@@ -184,6 +206,16 @@ impl Headers {
 
     /// What the broker wrote about the deaths of the message (`x-death`), the newest first: a table for each queue and
     /// reason, with `queue`, `reason`, `time` and more.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::message::{HeaderValue, Headers};
+    /// # let (mut headers, mut death) = (Headers::new(), Headers::new());
+    /// # death.push("queue", "export");
+    /// # death.push("reason", "delivery_limit");
+    /// # headers.push("x-death", HeaderValue::List(vec![HeaderValue::Table(death)]));
+    /// let last = headers.deaths().next().expect("a message from a dead queue");
+    /// assert_eq!((last.text("queue"), last.text("reason")), (Some("export"), Some("delivery_limit")));
+    /// ```
     pub fn deaths(&self) -> impl Iterator<Item = &Self> {
         let deaths = match self.get("x-death") {
             Some(HeaderValue::List(deaths)) => deaths.as_slice(),

@@ -6,6 +6,14 @@ use std::borrow::Cow;
 pub const MAX_DEPTH: usize = 64;
 
 /// What one pass over a JSON text found. It does not prove that the text is valid JSON.
+///
+/// ```
+/// use counterfoil_toolbox::message::json::inspect;
+///
+/// let refused = inspect("[1e400]").storable(); // good JSON, and too much for a column
+/// assert_eq!(refused, Err("it holds a number with an exponent beyond 308"));
+/// assert_eq!(inspect(r#"["1e400"]"#).storable(), Ok(())); // a text is no number
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JsonFacts {
     /// Deepest nesting.
@@ -37,6 +45,14 @@ impl JsonFacts {
 }
 
 /// Reads `text` once and says what is unusual about it.
+///
+/// ```
+/// use counterfoil_toolbox::message::json::{JsonFacts, MAX_DEPTH, inspect};
+///
+/// let facts = inspect(r#"{"a": [1, NaN]}"#);
+/// assert_eq!(facts, JsonFacts { depth: 2, has_nan: true, ..JsonFacts::default() });
+/// assert!(inspect(&"[".repeat(100_000)).depth > MAX_DEPTH); // before a parser goes down there
+/// ```
 #[must_use]
 pub fn inspect(text: &str) -> JsonFacts {
     let bytes = text.as_bytes();
@@ -113,6 +129,12 @@ fn skip_number(bytes: &[u8], start: usize, facts: &mut JsonFacts) -> usize {
 }
 
 /// Replaces bare `NaN`, `Infinity` and `-Infinity`, which Python writes and JSON lacks, by `null`.
+///
+/// ```
+/// use counterfoil_toolbox::message::json::without_nan;
+///
+/// assert_eq!(without_nan(r#"[NaN, "NaN", -Infinity]"#), r#"[null, "NaN", null]"#);
+/// ```
 #[must_use]
 pub fn without_nan(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();

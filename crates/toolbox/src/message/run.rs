@@ -16,6 +16,20 @@ use chrono::{DateTime, Utc};
 /// ahead of `now`: a task whose time is over would not run. A protocol 1 message, which cannot say
 /// which run it is, is written as protocol 2.
 ///
+/// ```
+/// use chrono::Utc;
+/// use counterfoil_toolbox::message::{TaskMessage, encode_run};
+///
+/// # let mut envelope = counterfoil_toolbox::message::Envelope::new("t1".parse()?, "demo.add".parse()?);
+/// # envelope.retries = 3;
+/// # let dead = counterfoil_toolbox::message::encode(&envelope, "[2, 3]", "{}");
+/// let anew = encode_run(&dead, 1, Utc::now())?; // it has failed after three retries
+/// let envelope = TaskMessage::decode(&anew)?.envelope;
+/// assert_eq!((envelope.lineage.run, envelope.retries), (1, 0));
+/// assert_eq!(anew.body, dead.body);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`Undecodable`]: the headers do not say which task it is, or it was run too often to count.
 pub fn encode_run(content: &Content, run: i32, now: DateTime<Utc>) -> Result<Content, Undecodable> {
@@ -41,6 +55,15 @@ pub fn encode_run(content: &Content, run: i32, now: DateTime<Utc>) -> Result<Con
 
 /// A message that is no readable task as it may be published again: byte for byte the same body, and
 /// one run more, so that it is another message than before.
+///
+/// ```
+/// use counterfoil_toolbox::message::{Content, encode_unread, names};
+///
+/// let unread = Content::json("{ no task"); // its reader is mended by now
+/// let again = encode_unread(&unread);
+/// assert_eq!(again.body, unread.body);
+/// assert_eq!(again.headers.int(names::RUN), Some(1));
+/// ```
 #[must_use]
 pub fn encode_unread(content: &Content) -> Content {
     let mut content = content.clone().without_broker_headers();
