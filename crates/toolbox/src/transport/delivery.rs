@@ -10,6 +10,36 @@ use tokio::sync::mpsc;
 ///
 /// Dropped unsettled, it stays unacknowledged until its channel closes, and is then delivered
 /// again: nothing is lost by forgetting one.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// use counterfoil_toolbox::message::TaskMessage;
+/// use counterfoil_toolbox::transport::{Requeue, Settled};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+/// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+/// # let mut subscription = Subscription::open(Arc::new(broker), SubscribeOptions::new(queue, 10));
+/// let delivery = subscription.next().await.expect("one waits");
+/// let settled = match TaskMessage::decode(&delivery.content) {
+///     Ok(task) => {
+///         println!("{}", task.envelope.name);
+///         delivery.ack() // once its effect is durable
+///     }
+///     Err(_) => delivery.nack(Requeue::No), // it would come again and again
+/// };
+/// assert_eq!(settled, Settled::Sent);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "an unsettled delivery blocks a prefetch slot until its channel closes"]
 pub struct Delivery {
@@ -103,6 +133,29 @@ pub enum Requeue {
 }
 
 /// Whether a settlement can still reach the broker.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # use counterfoil_toolbox::transport::Settled;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+/// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+/// # let mut subscription = Subscription::open(Arc::new(broker), SubscribeOptions::new(queue, 10));
+/// let delivery = subscription.next().await.expect("one waits");
+/// assert!(delivery.is_live());
+/// subscription.close().await; // or the connection broke
+/// assert_eq!(delivery.ack(), Settled::Stale); // whoever is next gets it
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Settled {
@@ -112,7 +165,7 @@ pub enum Settled {
     Stale,
 }
 
-/// How a delivery ends.
+/// How a delivery ends. [`Link`](super::link::Link) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settlement {
     /// Done.

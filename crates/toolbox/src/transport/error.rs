@@ -7,6 +7,23 @@ use std::time::Duration;
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The broker cannot be used for what was asked.
+///
+/// ```
+/// use counterfoil_toolbox::transport::{Transport, TransportError, memory::MemoryBroker};
+/// # use std::time::Duration;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let broker = MemoryBroker::new();
+/// broker.faults().refuse_connections(Duration::from_secs(60));
+/// let away = broker.server().await.unwrap_err();
+/// assert!(away.is_transient()); // waiting alone may help
+///
+/// let missing = TransportError::NoQueue { queue: "export".parse()? };
+/// assert!(!missing.is_transient()); // somebody has to mend it
+/// assert_eq!(missing.to_string(), "queue export does not exist: run `counterfoil topology apply`");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
@@ -57,6 +74,16 @@ impl TransportError {
 }
 
 /// A message of which nobody can say that the broker has it.
+///
+/// ```
+/// use counterfoil_toolbox::transport::PublishError;
+/// use std::time::Duration;
+///
+/// let late = PublishError::ConfirmTimeout { after: Duration::from_secs(10) };
+/// assert!(late.is_transient() && !late.is_certainly_not_sent()); // send it again, with the same id
+/// let large = PublishError::Invalid { reason: "it is too large".to_owned() };
+/// assert!(!large.is_transient() && large.is_certainly_not_sent());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -146,6 +173,23 @@ impl PublishError {
 }
 
 /// An exchange, queue or binding that could not be declared.
+///
+/// ```
+/// # use counterfoil_toolbox::message::Headers;
+/// # use counterfoil_toolbox::names::QueueName;
+/// use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// use counterfoil_toolbox::transport::{Declare, DeclareError, Transport};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = counterfoil_toolbox::transport::memory::MemoryBroker::new();
+/// # let name: QueueName = "letters".parse()?;
+/// # let queue = |kind| Item::Queue(Queue { name: name.clone(), kind, arguments: Headers::new() });
+/// broker.declare(&queue(QueueKind::Quorum), Declare::Active).await?;
+/// let other = broker.declare(&queue(QueueKind::Classic), Declare::Active).await;
+/// assert!(matches!(other, Err(DeclareError::Differs { .. }))); // it stays as it was
+/// # Ok(()) }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeclareError {

@@ -5,6 +5,30 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How many consumers a subscription has at the broker, and of how many of its deliveries nothing has been
 /// said yet. Kept up to date for as long as the subscription lives.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+/// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+/// # let mut subscription = Subscription::open(Arc::new(broker), SubscribeOptions::new(queue, 1));
+/// let hand = subscription.in_hand(); // for who sends signs of life
+/// let mut delivery = subscription.next().await.expect("one waits");
+/// assert_eq!((hand.consumers(), hand.untold()), (1, 1));
+/// delivery.told(); // an event about it has left
+/// assert_eq!(hand.untold(), 0);
+/// let _ = delivery.ack();
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Default)]
 pub struct InHand {
     consumers: AtomicU32,

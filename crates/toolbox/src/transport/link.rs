@@ -10,7 +10,7 @@ use crate::names::{ExchangeName, RoutingKey};
 use async_trait::async_trait;
 use std::task::{Context, Poll};
 
-/// A message as it came out of a channel.
+/// A message as it came out of a channel. [`Link`] has an example.
 #[derive(Debug)]
 pub struct Arrival {
     /// Number of the delivery, valid on its channel only.
@@ -27,7 +27,7 @@ pub struct Arrival {
     pub redelivered: bool,
 }
 
-/// One or several deliveries settled together.
+/// One or several deliveries settled together. [`Link`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     /// The delivery, or the last of them.
@@ -39,6 +39,31 @@ pub struct Frame {
 }
 
 /// One channel that consumes one queue.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, Transport, memory::MemoryBroker};
+/// use counterfoil_toolbox::transport::link::{Arrival, Frame, Settlement};
+/// use std::future::poll_fn;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+/// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+/// let mut link = broker.link(&queue).await?;
+/// link.consume("mine", 10, None).await?;
+/// let arrival: Arrival = poll_fn(|cx| link.poll_next(cx)).await?;
+/// link.settle(&[Frame { tag: arrival.tag, multiple: false, how: Settlement::Ack }]).await?;
+/// link.close().await;
+/// assert_eq!(broker.depth(&queue).await?.unwrap().ready, 0); // it is done
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Link: Send {
     /// Starts a consumer under `tag`, with a prefetch of its own. `from`: the queue is a stream, to

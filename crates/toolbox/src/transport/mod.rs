@@ -37,6 +37,22 @@ use tokio::task::JoinHandle;
 ///
 /// Publishing and consuming use separate connections, since a broker that blocks publishers
 /// (memory or disk alarm) stops reading from their connection, acknowledgements included.
+///
+/// ```
+/// use counterfoil_toolbox::names::QueueName;
+/// use counterfoil_toolbox::transport::{Transport, TransportError, memory::MemoryBroker};
+///
+/// /// Asks RabbitMQ in earnest, and a broker in memory in a test.
+/// async fn waiting(transport: &dyn Transport, queue: &QueueName) -> Result<u32, TransportError> {
+///     Ok(transport.depth(queue).await?.map_or(0, |depth| depth.ready))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let export: QueueName = "export".parse()?;
+/// assert_eq!(waiting(&MemoryBroker::new(), &export).await?, 0);
+/// # Ok(()) }
+/// ```
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Opens a publisher. It connects in the background and reconnects by itself.
@@ -90,6 +106,17 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
 /// Runs `work` where `transport` works: see [`Transport::runtime`].
 ///
+/// ```
+/// use counterfoil_toolbox::transport::spawn_beside;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let transport = counterfoil_toolbox::transport::memory::MemoryBroker::new();
+/// let beat = spawn_beside(&transport, async { "still here" }); // over AMQP: whatever blocks this runtime
+/// assert_eq!(beat.await?, "still here");
+/// # Ok(()) }
+/// ```
+///
 /// # Panics
 /// Outside of a runtime, when the transport has none of its own.
 pub fn spawn_beside<T: Send + 'static>(
@@ -103,6 +130,22 @@ pub fn spawn_beside<T: Send + 'static>(
 }
 
 /// Whether a declaration may create what is missing.
+///
+/// ```
+/// # use counterfoil_toolbox::message::Headers;
+/// use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// use counterfoil_toolbox::transport::{Declare, DeclareError, Transport};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = counterfoil_toolbox::transport::memory::MemoryBroker::new();
+/// # let item = Item::Queue(Queue { name: "letters".parse()?, kind: QueueKind::Quorum, arguments: Headers::new() });
+/// let found = broker.declare(&item, Declare::Passive).await;
+/// assert!(matches!(found, Err(DeclareError::Missing { .. })));
+/// broker.declare(&item, Declare::Active).await?; // now it is there
+/// broker.declare(&item, Declare::Passive).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Declare {
     /// Create it when it is missing; refuse when it is there with other arguments.
@@ -112,6 +155,24 @@ pub enum Declare {
 }
 
 /// How full a queue is.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, Transport, memory::MemoryBroker};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+/// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+/// let depth = broker.depth(&queue).await?.expect("the queue exists");
+/// assert_eq!((depth.ready, depth.consumers), (1, 0)); // one waits, and nobody reads it
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueDepth {
     /// Messages that wait for a consumer.
@@ -121,6 +182,17 @@ pub struct QueueDepth {
 }
 
 /// Who a broker is.
+///
+/// ```
+/// # use counterfoil_toolbox::transport::{Transport, memory::MemoryBroker};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let transport = MemoryBroker::new();
+/// let server = transport.server().await?;
+/// println!("{} {}", server.product, server.version); // "RabbitMQ 4.1.3"
+/// # assert_eq!(server.product, "memory");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerInfo {
     /// `RabbitMQ`, or `memory`.

@@ -12,6 +12,20 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// A message and its address.
+///
+/// ```
+/// use counterfoil_toolbox::message::Content;
+/// use counterfoil_toolbox::names::ExchangeName;
+/// use counterfoil_toolbox::transport::Publication;
+///
+/// let letter = Publication {
+///     exchange: ExchangeName::default_exchange(), // its keys are names of queues
+///     routing_key: "letters".parse()?,
+///     content: Content::json("{}"),
+/// };
+/// # assert!(letter.exchange.is_default());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Publication {
     /// Exchange to publish to.
@@ -23,6 +37,18 @@ pub struct Publication {
 }
 
 /// How a publisher sends.
+///
+/// ```
+/// # use counterfoil_toolbox::transport::{PublisherOptions, Transport, memory::MemoryBroker};
+/// # use std::time::Duration;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let transport = MemoryBroker::new();
+/// let impatient = Some(Duration::from_secs(1));
+/// let options = PublisherOptions { confirm_timeout: impatient, ..PublisherOptions::default() };
+/// assert_eq!(transport.publisher(options).confirm_timeout(), Duration::from_secs(1));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublisherOptions {
     /// Messages that may wait for their confirm at the same time. Default: 1000.
@@ -43,7 +69,7 @@ pub struct PublisherOptions {
     pub reconnect_cap: Duration,
 }
 
-/// When a publisher connects, and notices that its connection is gone.
+/// When a publisher connects, and notices that its connection is gone. [`PublisherStatus`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Connect {
     /// When there is something to send.
@@ -55,6 +81,23 @@ pub enum Connect {
 }
 
 /// How a publisher is doing.
+///
+/// ```
+/// # use counterfoil_toolbox::transport::{Transport, memory::MemoryBroker};
+/// # use std::time::Duration;
+/// use counterfoil_toolbox::transport::{Connect, PublisherOptions, PublisherStatus};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// let options = PublisherOptions { connect: Connect::Always, ..PublisherOptions::default() };
+/// let publisher = broker.publisher(options);
+/// let mut status = publisher.status();
+/// status.wait_for(|now| *now == PublisherStatus::Ready).await?;
+/// broker.faults().block_publishers(Duration::from_secs(60)); // its disk is full
+/// status.wait_for(|now| *now == PublisherStatus::Blocked).await?; // although nobody sends
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublisherStatus {
     /// It has no connection, and nothing speaks against making one.
@@ -209,6 +252,23 @@ impl Publisher {
 
     /// Takes back everything that has been handed over and not been sent yet: it is answered with
     /// [`PublishError::Withdrawn`] soon, and certainly never sent.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::message::Content;
+    /// # use counterfoil_toolbox::names::ExchangeName;
+    /// # use counterfoil_toolbox::transport::{Publication, PublishError, PublisherOptions, Transport, memory::MemoryBroker};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = MemoryBroker::new();
+    /// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+    /// # let publisher = broker.publisher(PublisherOptions::default());
+    /// broker.faults().refuse_connections(Duration::from_secs(60));
+    /// let confirm = publisher.enqueue(letter).await?;
+    /// publisher.withdraw();
+    /// assert_eq!(confirm.await, Err(PublishError::Withdrawn));
+    /// # Ok(()) }
+    /// ```
     pub fn withdraw(&self) {
         self.withdrawal.notify_one();
     }
@@ -279,7 +339,7 @@ impl Publisher {
     }
 }
 
-/// The broker's answer to one message. Dropping it does not take the message back.
+/// The broker's answer to one message. Dropping it does not take the message back. [`Publisher`] has an example.
 #[derive(Debug)]
 #[must_use = "a message has been published only when it is confirmed"]
 pub struct Confirm(oneshot::Receiver<Result<(), PublishError>>);

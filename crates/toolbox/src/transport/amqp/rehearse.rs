@@ -19,6 +19,23 @@ use lapin::types::{AMQPValue, FieldTable};
 const REFUSED: &str = "rehearsal";
 
 /// What a broker says to something that is not done.
+///
+/// ```
+/// # use counterfoil_toolbox::config::BrokerSettings;
+/// use counterfoil_toolbox::transport::amqp::{AmqpTransport, Rehearsed};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let settings = BrokerSettings { urls: vec!["amqp://127.0.0.1:1".into()], ..BrokerSettings::default() };
+/// let transport = AmqpTransport::new(&settings)?;
+/// match transport.may_consume(&"export".parse()?).await {
+///     Ok(Rehearsed::Allowed) => println!("{} may", transport.user()),
+///     Ok(Rehearsed::Refused { reason }) => println!("{reason}"),
+///     Ok(Rehearsed::Missing) => println!("there is no such queue"),
+///     Err(error) => println!("{error}"), // nobody could be asked
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rehearsed {
     /// It would be done.

@@ -13,6 +13,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// What to consume, and how much of it at a time.
+///
+/// ```
+/// use counterfoil_toolbox::transport::SubscribeOptions;
+/// use std::time::Duration;
+///
+/// let mut options = SubscribeOptions::new("letters".parse()?, 10);
+/// options.reconnect_cap = Duration::from_secs(60); // nobody is in a hurry
+/// assert_eq!((options.prefetch, options.from), (10, None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct SubscribeOptions {
     /// The queue.
@@ -31,6 +41,32 @@ pub struct SubscribeOptions {
 ///
 /// Reading takes nothing out: every subscription reads all of it, `ack` only makes room for more,
 /// and [`nack`](super::Delivery::nack) is refused and costs the channel.
+///
+/// ```
+/// # use counterfoil_toolbox::message::{Content, Headers};
+/// # use counterfoil_toolbox::names::ExchangeName;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, Transport, memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// use counterfoil_toolbox::transport::{StreamOffset, SubscribeOptions, Subscription};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = Arc::new(MemoryBroker::new());
+/// # let news: counterfoil_toolbox::names::QueueName = "news".parse()?;
+/// # let item = Item::Queue(Queue { name: news.clone(), kind: QueueKind::Stream, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "news".parse()?, content: Content::json("{}") };
+/// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+/// for _ in 0..2 {
+///     let options = SubscribeOptions::stream(news.clone(), 100);
+///     assert_eq!(options.from, Some(StreamOffset::First));
+///     let mut subscription = Subscription::open(broker.clone(), options);
+///     let first = subscription.next().await.expect("it stays, for both");
+///     let _ = first.ack(); // there is room for another one
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamOffset {
     /// With the oldest message that is kept.
@@ -72,6 +108,27 @@ impl SubscribeOptions {
 }
 
 /// How a subscription is doing.
+///
+/// ```
+/// # use counterfoil_toolbox::message::Headers;
+/// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+/// # use counterfoil_toolbox::transport::{Declare, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+/// # use std::sync::Arc;
+/// use counterfoil_toolbox::transport::SubscriptionStatus;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+/// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+/// # broker.declare(&item, Declare::Active).await?;
+/// # let mut subscription = Subscription::open(Arc::new(broker), SubscribeOptions::new(queue, 10));
+/// let mut status = subscription.status();
+/// status.wait_for(|now| *now == SubscriptionStatus::Consuming).await?;
+/// subscription.pause().await; // no more until `resume`
+/// assert_eq!(*status.borrow(), SubscriptionStatus::Paused);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubscriptionStatus {
     /// It has not reached the broker yet.
