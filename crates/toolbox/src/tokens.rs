@@ -26,6 +26,19 @@ use std::str::FromStr;
 pub const MOST_TOKENS: u32 = 10_000;
 
 /// Name of one token: `3-19a2b4c8d1e0f00`.
+///
+/// ```
+/// use chrono::Utc;
+/// use counterfoil_toolbox::tokens::TokenId;
+///
+/// # let names = counterfoil_toolbox::config::BrokerSettings::default().names()?;
+/// let token = TokenId::issued(3, Utc::now(), 0xbeef);
+/// let message = token.message(&names, &"export.project".parse()?)?;
+/// assert_eq!(message.routing_key, "platform.tokens.export.project");
+/// assert_eq!(TokenId::of(&message.content), Some(token));
+/// assert!(TokenId::first_of(3) < token && token < TokenId::first_of(4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct TokenId {
@@ -115,6 +128,14 @@ impl From<TokenId> for String {
 }
 
 /// What a worker says of one limit in its signs of life.
+///
+/// ```
+/// use counterfoil_toolbox::tokens::LimitReport;
+///
+/// let report: LimitReport = serde_json::from_str(r#"{"limit": 3, "tokens": ["2-19a2b4c8d1e0f00"]}"#)?;
+/// assert_eq!((report.limit, report.tokens[0].slot), (3, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitReport {
     /// How many executions may run at the same time, as the worker's program says.

@@ -5,6 +5,31 @@ use crate::names::{ExchangeName, QueueName, RoutingKey};
 use std::fmt;
 
 /// One thing to declare at a broker.
+///
+/// ```
+/// # use counterfoil_toolbox::{message::Headers, transport::memory::MemoryBroker};
+/// use counterfoil_toolbox::topology::{self, Binding, Destination, Exchange, ExchangeKind, Item, Queue, QueueKind};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let broker = MemoryBroker::new();
+/// let mut arguments = Headers::new();
+/// arguments.push("x-max-length", 1000);
+/// let items = vec![
+///     Item::Exchange(Exchange { name: "audit".parse()?, kind: ExchangeKind::Topic, internal: false, alternate: None }),
+///     Item::Queue(Queue { name: "exports".parse()?, kind: QueueKind::Quorum, arguments }),
+///     Item::Binding(Binding {
+///         source: "audit".parse()?,
+///         destination: Destination::Queue("exports".parse()?),
+///         key: "export.#".parse()?,
+///         arguments: Headers::new(),
+///     }),
+/// ];
+/// assert_eq!(items[1].details(), "quorum, x-max-length=1000");
+/// assert_eq!(items[2].to_string(), r#"binding of queue exports to exchange audit by "export.#""#);
+/// topology::apply(&broker, items).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Item {
     /// An exchange.
@@ -15,7 +40,7 @@ pub enum Item {
     Binding(Binding),
 }
 
-/// A durable exchange.
+/// A durable exchange. [`Item`] has an example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exchange {
     /// Its name.
@@ -28,7 +53,7 @@ pub struct Exchange {
     pub alternate: Option<ExchangeName>,
 }
 
-/// How an exchange routes.
+/// How an exchange routes. [`Item`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExchangeKind {
     /// To the bindings whose key is the message's.
@@ -54,7 +79,7 @@ impl ExchangeKind {
     }
 }
 
-/// A durable queue.
+/// A durable queue. [`Item`] has an example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Queue {
     /// Its name.
@@ -65,7 +90,7 @@ pub struct Queue {
     pub arguments: Headers,
 }
 
-/// How a queue stores its messages.
+/// How a queue stores its messages. [`Queue::all_arguments`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueKind {
@@ -92,6 +117,17 @@ impl QueueKind {
 impl Queue {
     /// The arguments as they are declared, type included. Classic is RabbitMQ's default and is not
     /// spelled out, so that queues which Celery declares without arguments are the same.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::message::Headers;
+    /// use counterfoil_toolbox::topology::{Queue, QueueKind};
+    ///
+    /// let queue = Queue { name: "export".parse()?, kind: QueueKind::Quorum, arguments: Headers::new() };
+    /// assert_eq!(queue.all_arguments().text("x-queue-type"), Some("quorum"));
+    /// let classic = Queue { kind: QueueKind::Classic, ..queue };
+    /// assert!(classic.all_arguments().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn all_arguments(&self) -> Headers {
         let mut all = self.arguments.clone();
@@ -102,7 +138,7 @@ impl Queue {
     }
 }
 
-/// A route.
+/// A route. [`Item`] has an example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Binding {
     /// Where messages come from.
@@ -115,7 +151,7 @@ pub struct Binding {
     pub arguments: Headers,
 }
 
-/// Where a route leads.
+/// Where a route leads. [`Item`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// To a queue.

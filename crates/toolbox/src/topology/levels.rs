@@ -5,6 +5,21 @@ use crate::transport::{Declare, DeclareError, Transport, TransportError};
 use tokio::sync::OnceCell;
 
 /// Whether this process has seen to it that the delay levels exist.
+///
+/// ```
+/// # use counterfoil_toolbox::{config::BrokerSettings, transport::{Transport, memory::MemoryBroker}};
+/// use counterfoil_toolbox::topology::DelayLevels;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// let levels = DelayLevels::default(); // one for the process
+/// levels.declare(&broker, &names).await?; // before the first message that is to wait
+/// levels.declare(&broker, &names).await?; // asks nobody any more
+/// let longest = names.delay_queues().next().expect("there are 28");
+/// assert!(broker.depth(&longest).await?.is_some());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Default)]
 pub struct DelayLevels {
     declared: OnceCell<()>,

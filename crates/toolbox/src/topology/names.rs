@@ -119,6 +119,14 @@ impl Names {
     }
 
     /// All queues that a service may have for tasks that wait, whatever its settings are.
+    ///
+    /// ```
+    /// # let names = counterfoil_toolbox::config::BrokerSettings::default().names()?;
+    /// let queues: Vec<_> = names.possible_queues(&"export".parse()?).collect();
+    /// assert_eq!(queues.len(), 6);
+    /// assert!(queues.iter().all(|queue| names.is_queue_of("export", queue.as_str())));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn possible_queues(
         &self,
         service: &ServiceName,
@@ -207,18 +215,56 @@ impl Names {
 }
 
 /// Key of a batch of events of `service`.
+///
+/// ```
+/// use chrono::Utc;
+/// use counterfoil_toolbox::event::{Event, EventKind, Lease, LogLine, Progress};
+/// use counterfoil_toolbox::topology::names::event_key;
+/// use counterfoil_toolbox::{TaskState, message::Content, state::Lineage, transport::Publication};
+///
+/// # let names = counterfoil_toolbox::config::BrokerSettings::default().names()?;
+/// let kind = EventKind::State(TaskState::Progress);
+/// let mut event = Event::new("t1".parse()?, "export.project".parse()?, Lineage::default(), kind, Utc::now());
+/// event.progress = Some(Progress { current: 3, total: Some(10), message: None });
+/// let batch = Publication {
+///     exchange: names.events.clone(),
+///     routing_key: event_key(&event.service),
+///     content: Content::json(serde_json::to_vec(&[event])?),
+/// };
+/// assert_eq!(batch.routing_key, "event.export.batch");
+///
+/// // And who reads `Names::events_queue`:
+/// for event in serde_json::from_slice::<Vec<Event>>(&batch.content.body)? {
+///     if let Some(LogLine { level, message, .. }) = &event.log {
+///         println!("{level}: {message}");
+///     }
+///     if let Some(Lease { ms, .. }) = event.lease {
+///         println!("{} is its worker's alone, for {ms} ms after each sign of life", event.task_id);
+///     }
+///     assert!(event.key().is_some()); // unlike a log line, it tells a state
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn event_key(service: &str) -> RoutingKey {
     key(&format!("event.{service}.batch"))
 }
 
 /// Key of a sign of life of `service`.
+///
+/// ```
+/// assert_eq!(counterfoil_toolbox::topology::names::heartbeat_key("export"), "heartbeat.export");
+/// ```
 #[must_use]
 pub fn heartbeat_key(service: &str) -> RoutingKey {
     key(&format!("heartbeat.{service}"))
 }
 
 /// Key of a dead task of `service`.
+///
+/// ```
+/// assert_eq!(counterfoil_toolbox::topology::names::dead_key("export"), "export");
+/// ```
 #[must_use]
 pub fn dead_key(service: &str) -> RoutingKey {
     key(service)

@@ -34,7 +34,7 @@ pub struct Finding {
     pub state: ItemState,
 }
 
-/// State of one item at the broker.
+/// State of one item at the broker. [`plan`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ItemState {
     /// It is there.
@@ -205,7 +205,7 @@ pub async fn apply(
     Ok(findings)
 }
 
-/// The first item that [`apply`] did not apply, and what is there, in words.
+/// The first item that [`apply`] did not apply, and what is there, in words; see the example there.
 #[must_use]
 pub fn not_applied(findings: &[Finding]) -> Option<String> {
     let wrong = findings.iter().find(|f| f.state != ItemState::Applied)?;

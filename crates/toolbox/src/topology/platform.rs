@@ -21,6 +21,18 @@ const NO_DELIVERY_LIMIT: i64 = 1_000_000;
 const HEARTBEAT_TTL_MS: i64 = 30_000;
 
 /// The platform's exchanges, queues and bindings, in the order in which they can be declared.
+///
+/// ```
+/// use counterfoil_toolbox::config::BrokerSettings;
+/// use counterfoil_toolbox::topology::{self, QueueSettings};
+///
+/// let names = BrokerSettings::default().names()?;
+/// let items = topology::platform(&names, QueueSettings::Arguments);
+/// let lines: Vec<_> = items.iter().map(|item| format!("{item}: {}", item.details())).collect();
+/// assert_eq!(lines[0], "exchange task_exchange: topic");
+/// assert!(lines.iter().any(|line| line.starts_with("queue platform.fifo: quorum"))); // the tracking queue
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn platform(names: &Names, settings: QueueSettings) -> Vec<Item> {
     let mut items = exchanges(names);
@@ -114,6 +126,15 @@ fn queues(names: &Names, settings: QueueSettings) -> Vec<Item> {
 /// Queue of the tokens by which `task` is run. Declared for the tasks that workers tell of, by the
 /// leader of the daemons.
 ///
+/// ```
+/// # let names = counterfoil_toolbox::config::BrokerSettings::default().names()?;
+/// use counterfoil_toolbox::topology::{QueueSettings, token_queue};
+///
+/// let queue = token_queue(&names, &"export.project".parse()?, QueueSettings::Arguments)?;
+/// assert_eq!(queue.name, "platform.tokens.export.project");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`InvalidText`] when the task's name leaves no room for the rest.
 pub fn token_queue(
@@ -161,6 +182,16 @@ fn bindings(names: &Names) -> Vec<Item> {
 }
 
 /// The 28 levels that hold delayed tasks, argument for argument as Celery ≥ 5.5 declares them.
+///
+/// ```
+/// # let names = counterfoil_toolbox::config::BrokerSettings::default().names()?;
+/// use counterfoil_toolbox::topology::{Item, delay_levels};
+///
+/// let levels = delay_levels(&names);
+/// let queues = levels.iter().filter(|item| matches!(item, Item::Queue(_)));
+/// assert_eq!(queues.count(), 28); // 2^0 to 2^27 seconds: any delay of up to 8.5 years
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn delay_levels(names: &Names) -> Vec<Item> {
     let level_exchange =

@@ -14,6 +14,20 @@ pub const SERVICE_DELIVERY_LIMIT: i32 = 20;
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000;
 
 /// Where the arguments of queues come from.
+///
+/// ```
+/// # let names = counterfoil_toolbox::config::BrokerSettings::default().names()?;
+/// use counterfoil_toolbox::topology::{self, QueueSettings, ServiceSettings};
+///
+/// let export = "export".parse()?;
+/// let declared = |settings| {
+///     let settings = ServiceSettings { settings, ..ServiceSettings::default() };
+///     topology::service(&names, &export, &settings)[0].details()
+/// };
+/// assert!(declared(QueueSettings::Arguments).starts_with("quorum, x-delivery-limit=20, "));
+/// assert_eq!(declared(QueueSettings::Policy), "quorum");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QueueSettings {
@@ -34,7 +48,7 @@ impl QueueSettings {
     }
 }
 
-/// What is special about one service's queues.
+/// What is special about one service's queues. [`work_queues`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSettings {
     /// How the queue stores. Default: quorum.
@@ -97,6 +111,17 @@ pub fn work_queues(
 
 /// Queues and bindings of one service, in the order in which they can be declared: all queues first,
 /// so that nobody takes a class that is about to be bound for one that there is not.
+///
+/// ```
+/// # let names = counterfoil_toolbox::config::BrokerSettings::default().names()?;
+/// use counterfoil_toolbox::topology::{self, ServiceSettings};
+///
+/// let settings = ServiceSettings { priorities: true, ..ServiceSettings::default() };
+/// let items = topology::service(&names, &"export".parse()?, &settings);
+/// let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+/// assert_eq!(items[..4], ["queue export", "queue export~high", "queue export~low", "queue export.dead"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn service(names: &Names, service: &ServiceName, settings: &ServiceSettings) -> Vec<Item> {
     let dead = names.dead_queue(service);
