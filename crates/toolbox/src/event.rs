@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// One step in the life of a task.
+/// One step in the life of a task. [`event_key`](crate::topology::names::event_key) has an example.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event {
     /// UUID v7, or v8 where it follows from what the event says ([`sending_id`](crate::sent::sending_id)): both begin
@@ -64,8 +64,7 @@ pub struct Event {
     /// LOG: a line that the handler wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogLine>,
-    /// When the handler started. A task that is over before its STARTED event left reports once,
-    /// with this field.
+    /// When the handler started. A task that is over before its STARTED event left reports once, with this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<DateTime<Utc>>,
     /// How long the handler ran, in milliseconds.
@@ -134,10 +133,10 @@ impl Event {
 }
 
 /// A worker's promise to show, by signs of life, that it still has a task.
+/// [`event_key`](crate::topology::names::event_key) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Milliseconds of silence after which the task is taken for lost: [`SHORTEST_LEASE`] to
-    /// [`LONGEST_LEASE`].
+    /// Milliseconds of silence after which the task is taken for lost: [`SHORTEST_LEASE`] to [`LONGEST_LEASE`].
     pub ms: u32,
     /// How often the task was sent again before because its worker vanished with it.
     pub restarts: i32,
@@ -149,7 +148,7 @@ pub const SHORTEST_LEASE: std::time::Duration = std::time::Duration::from_secs(3
 /// Longest lease that a worker may promise.
 pub const LONGEST_LEASE: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 
-/// What an event says.
+/// What an event says. [`sending_id`](crate::sent::sending_id) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// The task entered this state.
@@ -194,7 +193,7 @@ impl<'de> Deserialize<'de> for EventKind {
     }
 }
 
-/// Why a task failed, was retried or was revoked.
+/// Why a task failed, was retried or was revoked. [`sending_id`](crate::sent::sending_id) has an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskFault {
     /// The class of the error, for filters and statistics.
@@ -218,7 +217,7 @@ impl TaskFault {
     }
 }
 
-/// Classes of errors of a task.
+/// Classes of errors of a task. [`sending_id`](crate::sent::sending_id) has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
@@ -324,7 +323,7 @@ impl std::str::FromStr for FaultKind {
     }
 }
 
-/// How far a running task is.
+/// How far a running task is. [`event_key`](crate::topology::names::event_key) has an example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Steps done.
@@ -337,7 +336,7 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-/// A line that a handler wrote.
+/// A line that a handler wrote. [`event_key`](crate::topology::names::event_key) has an example.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogLine {
     /// `error`, `warn`, `info`, `debug` or `trace`.

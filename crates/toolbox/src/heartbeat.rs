@@ -12,6 +12,24 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// One sign of life.
+///
+/// ```
+/// use counterfoil_toolbox::heartbeat::{Heartbeat, Phase};
+///
+/// # let body = r#"{"worker": "export@h.7.0a0b0c0d", "services": ["export"], "host": "h", "pid": 7, "version": "1.2.3",
+/// #     "started_at": "2026-01-02T03:04:05Z", "at": "2026-01-02T03:05:05Z", "interval_ms": 10000, "queues": ["export"],
+/// #     "hands": {"export": {"consumers": 2, "untold": 7}}, "running": 3, "processed": 40, "phase": "running",
+/// #     "paused": [], "follows_control": true}"#;
+/// let beat: Heartbeat = serde_json::from_str(body)?; // a message of `Names::heartbeats_queue`
+/// if beat.phase == Phase::Running {
+///     println!("{} runs {} tasks", beat.worker, beat.running);
+/// }
+/// for (queue, hand) in &beat.hands {
+///     println!("{} of {queue} that nobody knows of yet", hand.untold);
+/// }
+/// # assert_eq!((beat.hands.len(), beat.paused.len()), (1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Heartbeat {
     /// Who lives.
@@ -63,7 +81,7 @@ pub struct Heartbeat {
     pub heard_until: Option<DateTime<Utc>>,
 }
 
-/// What a worker has to do with one queue at the broker.
+/// What a worker has to do with one queue at the broker. [`Heartbeat`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hand {
     /// Consumers.
@@ -72,7 +90,7 @@ pub struct Hand {
     pub untold: u32,
 }
 
-/// What a worker is about.
+/// What a worker is about. [`Heartbeat`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {

@@ -22,6 +22,22 @@ const SENDINGS: Uuid = Uuid::from_u128(0x8f0c_52f7_3a1d_4b6e_a8c4_19d2_63be_70f5
 ///
 /// It begins with the time, to the millisecond; of one time, that a queue refused the task
 /// ([`Rejected`](TaskState::Rejected)) comes after whatever else is said.
+///
+/// ```
+/// use chrono::{TimeDelta, Utc};
+/// use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
+/// use counterfoil_toolbox::{TaskId, TaskState, sent::sending_id, state::Lineage};
+///
+/// let (id, sent_at) = (TaskId::random(), Utc::now());
+/// let kind = EventKind::State(TaskState::Rejected);
+/// let mut refused = Event::new(id.clone(), "demo.add".parse()?, Lineage::default(), kind, Utc::now());
+/// refused.event_id = sending_id(&id, sent_at, TaskState::Rejected);
+/// refused.error = Some(TaskFault::new(FaultKind::QueueFull, "the queue is full"));
+///
+/// let again = sending_id(&id, sent_at + TimeDelta::milliseconds(1), TaskState::Pending);
+/// assert!(again > refused.event_id); // sent once more, it waits
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn sending_id(task_id: &TaskId, sent_at: DateTime<Utc>, state: TaskState) -> Uuid {
     let millis = u64::try_from(sent_at.timestamp_millis()).unwrap_or(0);

@@ -189,6 +189,14 @@ impl TryFrom<String> for TaskState {
 /// that has it tried since.
 ///
 /// Shown to people as `<rescue>.<retries>.<deliveries>`.
+///
+/// ```
+/// use counterfoil_toolbox::state::Lineage;
+///
+/// let attempt = Lineage { rescue: 1, executions: 2, deliveries: 3, ..Lineage::default() };
+/// assert_eq!(attempt.to_string(), "1.2.3");
+/// assert!(attempt > Lineage { deliveries: 99, ..Lineage::default() }); // a rescue counts more
+/// ```
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -237,6 +245,15 @@ impl fmt::Display for Lineage {
 ///
 /// `(run, rescue, sticky, executions, deliveries, tries, rank, event_id)`. Taking the maximum is
 /// commutative, associative and idempotent, so events may come in any order, any number of times.
+///
+/// ```
+/// use counterfoil_toolbox::{TaskState, state::{Lineage, StateKey}};
+/// use uuid::Uuid;
+///
+/// let key = |state| StateKey::new(Lineage::default(), state, Uuid::now_v7());
+/// let (success, late) = (key(TaskState::Success), key(TaskState::Started));
+/// assert_eq!(success.max(late), success); // what overtook it is not undone
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateKey {
     /// See [`Lineage::run`].

@@ -24,6 +24,23 @@ pub const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub const MOST_PER_MESSAGE: usize = 500;
 
 /// One thing that is asked of workers.
+///
+/// ```
+/// use chrono::Utc;
+/// use counterfoil_toolbox::control::{self, Instruction, Order};
+///
+/// let now = Utc::now();
+/// let pause = Instruction {
+///     id: uuid::Uuid::now_v7(),
+///     at: now,
+///     sent_at: now,
+///     by: Some("anna".into()),
+///     order: Order::PauseService { service: "export".parse()? },
+/// };
+/// let body = control::write(&[pause.clone()]); // for `Names::control`
+/// assert_eq!(control::read(&body), (vec![pause], vec![]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
     /// UUID v7. What is written again keeps its id.
@@ -42,6 +59,15 @@ pub struct Instruction {
 }
 
 /// What is asked.
+///
+/// ```
+/// use counterfoil_toolbox::control::Order;
+///
+/// let order = Order::from_parts("revoke", "invoice-17", Some(0)).expect("they belong together");
+/// assert_eq!((order.kind(), order.subject(), order.run()), ("revoke", "invoice-17", Some(0)));
+/// assert!(order.lasts()); // a worker that starts tomorrow has to know it
+/// assert_eq!(Order::from_parts("hold", "invoice-17", Some(0)), None); // all runs are held
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Order {
@@ -232,7 +258,7 @@ impl Order {
     }
 }
 
-/// Writes the body of a message.
+/// Writes the body of a message. [`Instruction`] has an example.
 #[must_use]
 pub fn write(instructions: &[Instruction]) -> Vec<u8> {
     serde_json::to_vec(instructions).expect("ids, names, numbers and times are JSON")
@@ -240,6 +266,14 @@ pub fn write(instructions: &[Instruction]) -> Vec<u8> {
 
 /// Reads the body of a message: the instructions, and why others in it are not understood. A newer
 /// platform may ask for what this program does not know.
+///
+/// ```
+/// use counterfoil_toolbox::control;
+///
+/// let (understood, skipped) = control::read(br#"[{"kind": "levitate"}]"#);
+/// assert!(understood.is_empty());
+/// assert_eq!(skipped.len(), 1); // and why
+/// ```
 #[must_use]
 pub fn read(body: &[u8]) -> (Vec<Instruction>, Vec<String>) {
     let items: Vec<&RawValue> = match serde_json::from_slice(body) {

@@ -12,6 +12,22 @@ use uuid::Uuid;
 /// It is bounded: what was not written to the stream for [`KEPT`] is forgotten, and of revocations, of
 /// revoked families and sessions and of held tasks no more than a million each are remembered, those that
 /// were written last. A remembered one takes some 200 bytes.
+///
+/// ```
+/// use counterfoil_toolbox::control::{ControlState, Instruction, Order, Standing};
+/// use counterfoil_toolbox::ids::WorkerId;
+/// # use chrono::Utc;
+/// # let asked = |order| Instruction { id: uuid::Uuid::now_v7(), at: Utc::now(), sent_at: Utc::now(), by: None, order };
+///
+/// let me = WorkerId::for_this_process("export");
+/// let mut state = ControlState::new(me.clone());
+/// state.apply(asked(Order::PauseService { service: "export".parse()? }));
+/// state.apply(asked(Order::Quiet { worker: me }));
+/// assert!(state.is_paused("export") && !state.is_paused("image"));
+/// assert_eq!(state.standing(), Standing::Quiet);
+/// assert!(state.spares_all_tasks()); // none is cancelled or held
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ControlState {
     me: WorkerId,
@@ -25,6 +41,21 @@ pub struct ControlState {
 }
 
 /// What was asked last about one subject.
+///
+/// ```
+/// use counterfoil_toolbox::TaskId;
+/// use counterfoil_toolbox::control::{ControlState, Instruction, Order};
+/// # use chrono::Utc;
+/// # let by = || Some("anna".into());
+/// # let asked = |order| Instruction { id: uuid::Uuid::now_v7(), at: Utc::now(), sent_at: Utc::now(), by: by(), order };
+/// # let mut state = ControlState::new(counterfoil_toolbox::ids::WorkerId::for_this_process("export"));
+///
+/// let task = TaskId::random();
+/// state.apply(asked(Order::Revoke { task_id: task.clone(), run: 0 }));
+/// let mark = state.revocation(&task, &task, 0).expect("it is cancelled");
+/// assert_eq!(mark.by.as_deref(), Some("anna"));
+/// assert!(state.revocation(&task, &task, 1).is_none()); // but not its next run
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// When it was asked.
@@ -47,6 +78,12 @@ enum Holds {
 }
 
 /// What a worker was told about itself. What asks for more counts, in whatever order it was read.
+///
+/// ```
+/// use counterfoil_toolbox::control::Standing;
+///
+/// assert!(Standing::AtWork < Standing::Quiet && Standing::Quiet < Standing::Stopped);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Standing {
     /// It works.
