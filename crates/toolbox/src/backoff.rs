@@ -54,6 +54,15 @@ impl Backoff {
 
     /// Waits between tries to reach a server: by chance up to 200 ms before the first, up to twice as long before
     /// each one after that, and up to `cap`.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::Backoff;
+    /// use std::time::Duration;
+    ///
+    /// let backoff = Backoff::reconnect(Duration::from_secs(5));
+    /// assert!(backoff.random_wait(0) <= Duration::from_millis(200));
+    /// assert!(backoff.random_wait(20) <= Duration::from_secs(5));
+    /// ```
     #[must_use]
     pub const fn reconnect(cap: Duration) -> Self {
         Self {

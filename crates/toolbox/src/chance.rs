@@ -22,6 +22,14 @@ thread_local! {
 
 /// Numbers that follow from a seed: `SplitMix64`, by Steele, Lea and Flood (2014). They are the same on every
 /// machine and stay the same: a seed that is written down is good for ever. Nothing for secrets.
+///
+/// ```
+/// use counterfoil_toolbox::chance::Stream;
+///
+/// let mut stream = Stream::new(1_234_567);
+/// assert_eq!(stream.number(), 6_457_827_717_110_365_317); // here and everywhere
+/// assert!(stream.below(6) < 6 && stream.fraction() < 1.0);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream(u64);
 
@@ -56,12 +64,26 @@ impl Stream {
 }
 
 /// A number of `0.0..1.0`: from the system, or from the seed of this thread.
+///
+/// ```
+/// use counterfoil_toolbox::chance;
+/// use std::time::Duration;
+///
+/// let wait = Duration::from_secs(60).mul_f64(chance::fraction()); // so that not all come at once
+/// assert!(wait <= Duration::from_secs(60));
+/// ```
 #[must_use]
 pub fn fraction() -> f64 {
     seeded(Stream::fraction).unwrap_or_else(rand::random)
 }
 
 /// Any number: from the system, or from the seed of this thread.
+///
+/// ```
+/// use counterfoil_toolbox::chance;
+///
+/// assert_ne!(chance::number(), chance::number()); // nearly always
+/// ```
 #[must_use]
 pub fn number() -> u64 {
     seeded(Stream::number).unwrap_or_else(rand::random)
@@ -75,7 +97,8 @@ fn seeded<T>(draw: impl FnOnce(&mut Stream) -> T) -> Option<T> {
 }
 
 /// Makes chance on this thread follow from `seed`, until what is returned is dropped. For tests: on a runtime
-/// of one thread with a paused clock, all waits come out the same. Threads of blocking code keep the system's.
+/// of one thread with a paused clock, all waits come out the same. Threads of blocking code keep the system's. The
+/// [module](self) has an example.
 #[must_use = "dropped, chance is the system's again"]
 pub fn seed_thread(seed: u64) -> Seeded {
     Seeded {
@@ -84,7 +107,7 @@ pub fn seed_thread(seed: u64) -> Seeded {
     }
 }
 
-/// A thread plays by a seed: see [`seed_thread`].
+/// A thread plays by a seed: see [`seed_thread`], and the example of the [module](self).
 #[derive(Debug)]
 pub struct Seeded {
     before: Option<Stream>,

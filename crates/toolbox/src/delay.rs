@@ -15,6 +15,15 @@ pub const MAX_DELAY: Duration = Duration::from_secs((1 << DELAY_LEVELS) - 1);
 const PREFIX_LEN: usize = 2 * DELAY_LEVELS as usize;
 
 /// A delay that the levels cannot hold.
+///
+/// ```
+/// use counterfoil_toolbox::delay::{InvalidDelay, MAX_DELAY, delayed_key};
+///
+/// let key = "demo.add".parse()?;
+/// assert!(delayed_key(MAX_DELAY, &key).is_ok());
+/// assert!(matches!(delayed_key(2 * MAX_DELAY, &key), Err(InvalidDelay::TooLong { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidDelay {
     /// Longer than [`MAX_DELAY`].
@@ -64,6 +73,14 @@ pub fn delayed_key(delay: Duration, key: &RoutingKey) -> Result<RoutingKey, Inva
 }
 
 /// `key` without the bits of a delay, if it has them: the key to route a retry by.
+///
+/// ```
+/// use counterfoil_toolbox::delay::without_delay;
+///
+/// let key = "0.1.demo".parse()?; // 28 bits are a delay, and two are not
+/// assert_eq!(without_delay(&key), key);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn without_delay(key: &RoutingKey) -> RoutingKey {
     match behind_delay(key.as_str()) {
@@ -73,6 +90,15 @@ pub fn without_delay(key: &RoutingKey) -> RoutingKey {
 }
 
 /// How long the levels hold what is published with `key`. `None`: it has no bits of a delay.
+///
+/// ```
+/// use counterfoil_toolbox::delay::delay_of;
+/// use std::time::Duration;
+///
+/// assert_eq!(delay_of("demo.add"), None);
+/// let delayed = format!("{}1.0.demo.add", "0.".repeat(26));
+/// assert_eq!(delay_of(&delayed), Some(Duration::from_secs(2)));
+/// ```
 #[must_use]
 pub fn delay_of(key: &str) -> Option<Duration> {
     let bits = &key[..key.len() - behind_delay(key)?.len()];
@@ -84,6 +110,14 @@ pub fn delay_of(key: &str) -> Option<Duration> {
 
 /// Service to one of whose queues a key leads: its first segment, after the bits of a delay and
 /// without a class.
+///
+/// ```
+/// use counterfoil_toolbox::delay::addressee;
+///
+/// assert_eq!(addressee("export~high.project"), "export");
+/// let delayed = format!("{}export.project", "0.1.".repeat(14));
+/// assert_eq!(addressee(&delayed), "export");
+/// ```
 #[must_use]
 pub fn addressee(key: &str) -> &str {
     Priority::split(first_word(key)).0

@@ -126,6 +126,11 @@ impl WorkerId {
 }
 
 /// Name of this machine, or `localhost` where the system does not tell.
+///
+/// ```
+/// let host = counterfoil_toolbox::ids::hostname();
+/// assert!(!host.is_empty() && host.trim() == host);
+/// ```
 #[must_use]
 pub fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")

@@ -67,6 +67,14 @@ checked_text! {
 
 checked_text! {
     /// Routing key of a message: at most 255 bytes, words separated by dots.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::names::RoutingKey;
+    ///
+    /// assert_eq!(RoutingKey::new("export~high.project")?, "export~high.project");
+    /// assert!(RoutingKey::new(&"k".repeat(256)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     RoutingKey, "routing key", check_routing_key
 }
 

@@ -35,6 +35,13 @@ pub enum Priority {
 }
 
 /// A text is no priority.
+///
+/// ```
+/// use counterfoil_toolbox::Priority;
+///
+/// let refused = "9".parse::<Priority>().unwrap_err();
+/// assert_eq!(refused.to_string(), r#""9" is no priority: write high, normal or low"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no priority: write high, normal or low")]
 pub struct InvalidPriority {
@@ -99,6 +106,15 @@ impl Priority {
     }
 
     /// `key`, which has no bits of a delay, for tasks of no class: `export.project`.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::Priority;
+    ///
+    /// let key = "export~high.project".parse()?;
+    /// assert_eq!(Priority::without(&key), "export.project");
+    /// assert_eq!(Priority::of_key("export~high.project"), Priority::High);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn without(key: &RoutingKey) -> RoutingKey {
         Self::Normal.behind_first_word(key.as_str())

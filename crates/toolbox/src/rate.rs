@@ -22,6 +22,13 @@ pub struct Rate {
 }
 
 /// A text is no rate.
+///
+/// ```
+/// use counterfoil_toolbox::Rate;
+///
+/// let refused = "often".parse::<Rate>().unwrap_err().to_string();
+/// assert!(refused.ends_with("for example 10/s, 100/m or 5/h"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no rate: write a whole number and a unit, for example 10/s, 100/m or 5/h")]
 pub struct InvalidRate {

@@ -15,6 +15,14 @@ pub const SHORTEST: Duration = Duration::from_secs(60 * 60);
 pub const FOR_EVER: Duration = Duration::from_secs(3_155_760_000);
 
 /// The nearest time that a task can be kept for, in whole seconds.
+///
+/// ```
+/// use counterfoil_toolbox::retention::{FOR_EVER, SHORTEST, within_limits};
+/// use std::time::Duration;
+///
+/// assert_eq!(within_limits(Duration::from_secs(5)), SHORTEST);
+/// assert_eq!(within_limits(Duration::MAX), FOR_EVER);
+/// ```
 #[must_use]
 pub const fn within_limits(keep: Duration) -> Duration {
     let seconds = keep.as_secs();
@@ -29,6 +37,14 @@ pub const fn within_limits(keep: Duration) -> Duration {
 
 /// Which tasks a rule is for: those of one type (`export.project`), or of all types whose names begin
 /// alike (`export.*`).
+///
+/// ```
+/// use counterfoil_toolbox::retention::{BadPattern, TypePattern};
+///
+/// assert!("export.project".parse::<TypePattern>().is_ok());
+/// assert!("export.*".parse::<TypePattern>().is_ok());
+/// assert_eq!("*.project".parse::<TypePattern>(), Err(BadPattern)); // only what names begin with
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TypePattern(Box<str>);
 
@@ -59,7 +75,7 @@ impl std::str::FromStr for TypePattern {
     }
 }
 
-/// The text is no [`TypePattern`].
+/// The text is no [`TypePattern`]; see the example there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "neither the name of a task nor the start of one: write \"export.project\" or \"export.*\""
