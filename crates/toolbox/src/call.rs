@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Arguments that do not fit a task. Reads like Python's own error.
+/// Arguments that do not fit a task. Reads like Python's own error. [`Signature`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadArguments(String);
@@ -19,9 +19,12 @@ pub struct BadArguments(String);
 /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
 /// use counterfoil_toolbox::call::Signature;
 ///
-/// let add = Signature::of::<Add>().bind::<Add>("[2]", r#"{"y": 3}"#)?;
+/// let signature = Signature::of::<Add>();
+/// let add = signature.bind::<Add>("[2]", r#"{"y": 3}"#)?;
 /// assert_eq!(add.x + add.y, 5);
-/// let error = Signature::of::<Add>().bind::<Add>("[2]", "{}").err().unwrap();
+/// assert!(signature.takes("x") && !signature.takes("z"));
+/// assert_eq!(signature.named("[2]", r#"{"y": 3}"#)?, r#"{"x":2,"y":3}"#);
+/// let error = signature.bind::<Add>("[2]", "{}").err().unwrap();
 /// assert!(error.to_string().ends_with("is missing the required argument `y`"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -39,7 +39,7 @@ impl Availability {
     }
 }
 
-/// What failed between a producer and its broker, in words. No credentials in it.
+/// What failed between a producer and its broker, in words. No credentials in it. [`Availability`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble(Arc<str>);
 

@@ -119,6 +119,26 @@ impl<T: Task> TaskHandle<T> {
 }
 
 /// A task that was sent by name: its result is JSON.
+///
+/// ```
+/// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+/// # use std::{sync::Arc, time::Duration};
+/// use counterfoil_toolbox::producer::{RawTask, ResultError, SendOptions};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let task = RawTask { name: "demo.add".parse()?, args: "[2, 3]".to_owned(), kwargs: "{}".to_owned() };
+/// let producer = Producer::listening(Arc::new(broker), names, "shop").await?;
+/// let mut handle = producer.send_raw_awaited(task, SendOptions::new()).await?;
+/// match handle.result(Duration::from_secs(5)).await {
+///     Ok(json) => println!("{}", json.get()),
+///     Err(error) => println!("{error}"), // it has not ended within 5 s
+/// }
+/// # assert!(matches!(handle.result(Duration::ZERO).await, Err(ResultError::Timeout { .. })));
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct RawHandle {
     id: TaskId,

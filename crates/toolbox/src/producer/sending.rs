@@ -29,6 +29,25 @@ const OFFERS: u32 = 5;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A task on its way: handed over, not confirmed. Dropping it does not take the task back.
+///
+/// ```
+/// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Add { x: i64, y: i64 }
+/// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+/// use counterfoil_toolbox::producer::{RawTask, SendOptions};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// # let producer = Producer::new(std::sync::Arc::new(broker), names);
+/// let sending = producer.begin(RawTask::of(&Add { x: 2, y: 3 })?, SendOptions::new()).await?;
+/// let id = sending.id().clone(); // to be written down first, say
+/// let handle = sending.confirmed().await?;
+/// assert_eq!(*handle.id(), id);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "a task has been sent only when it is confirmed"]
 pub struct Sending {

@@ -64,6 +64,21 @@ impl Producer {
     /// Asks the platform what has become of a session, which ends with a task `finalizer`. `Ok`: the question is
     /// on its way, and the answer comes by the stream that workers read.
     ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// use counterfoil_toolbox::session::Inquiry;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let producer = Producer::new(std::sync::Arc::new(broker), names);
+    /// let inquiry = Inquiry { id: uuid::Uuid::now_v7(), session_id: "harvest-7".parse()? };
+    /// producer.inquire(&inquiry, &"harvest.publish".parse()?).await?;
+    /// // The answer is an `Order::SessionIs` with this id.
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`SessionError::NotAsked`] when nobody confirmed it, [`SessionError::Send`] when the broker is away.
     ///

@@ -11,6 +11,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// What has become of a session?
+///
+/// ```
+/// use counterfoil_toolbox::session::Inquiry;
+///
+/// let inquiry = Inquiry { id: uuid::Uuid::now_v7(), session_id: "harvest-7".parse()? };
+/// let body = inquiry.write().body; // `Producer::inquire` sends it
+/// assert!(Inquiry::is_one(&body));
+/// assert_eq!(Inquiry::read(&body)?, inquiry);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inquiry {
     /// Whoever asks finds the answer by it: a UUID v7.
@@ -20,6 +30,16 @@ pub struct Inquiry {
 }
 
 /// What the platform says of it.
+///
+/// ```
+/// use counterfoil_toolbox::session::{Answer, SessionStatus};
+///
+/// /// Whether its subtasks may be sent once more.
+/// fn goes_on(answer: Answer) -> bool {
+///     answer.status.is_some_and(SessionStatus::is_open)
+/// }
+/// assert!(!goes_on(Answer { status: Some(SessionStatus::Success), sent: 1000 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     /// How it stands; `None`: the platform knows no such session.

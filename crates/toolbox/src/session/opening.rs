@@ -28,6 +28,17 @@ const MOST_ARGUMENTS: usize = 8 * 1024 * 1024;
 const AROUND: usize = 4;
 
 /// What opens a session.
+///
+/// ```
+/// use counterfoil_toolbox::producer::RawTask;
+/// use counterfoil_toolbox::session::{Opening, Session};
+///
+/// let publish = RawTask { name: "harvest.publish".parse()?, args: "[]".to_owned(), kwargs: "{}".to_owned() };
+/// let content = Session::raw("harvest", publish, true).opening()?.write();
+/// let opening = Opening::read(&content.body, "harvest")?; // by whom it came
+/// assert_eq!((&*opening.action, opening.subtasks.len()), ("harvest", 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Opening {
     /// Id of the session: an opening that comes again opens nothing.
@@ -49,7 +60,7 @@ pub struct Opening {
     pub subtasks: Vec<Subtask>,
 }
 
-/// A subtask of a session.
+/// A subtask of a session. [`BadOpening`] has an example of one in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subtask {
     /// Its id.
@@ -59,6 +70,20 @@ pub struct Subtask {
 }
 
 /// The task that runs at the end of a session.
+///
+/// ```
+/// use counterfoil_toolbox::message::TaskMessage;
+/// use counterfoil_toolbox::session::Finalizer;
+///
+/// let finalizer: Finalizer = serde_json::from_str(
+///     r#"{"id": "f1", "task": "harvest.publish", "args": [], "kwargs": {}, "takes_summary": true}"#,
+/// )?;
+/// let (key, content) = finalizer.message(r#"{"total": 2}"#);
+/// assert_eq!(key, "harvest.publish");
+/// let task = TaskMessage::decode(&content)?;
+/// assert_eq!(task.payload.kwargs(), r#"{"session":{"total": 2}}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Finalizer {
     /// Its id: it is the same task however often it is sent.
@@ -110,6 +135,15 @@ pub struct Finalizer {
 }
 
 /// Why a message opens no session.
+///
+/// ```
+/// use counterfoil_toolbox::session::Opening;
+///
+/// let body = r#"{"session": {"id": "s1", "action": "harvest", "subtasks": [{"id": "t1", "task": "harvest.page"}],
+///     "finalizer": {"id": "f1", "task": "bank.pay", "args": [], "kwargs": {}, "takes_summary": false}}}"#;
+/// let refused = Opening::read(body.as_bytes(), "harvest").unwrap_err();
+/// assert!(refused.to_string().contains("bank.pay is a task of bank, and harvest sent it"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("it opens no session: {0}")]
 pub struct BadOpening(String);

@@ -36,7 +36,7 @@ pub enum SessionStatus {
     TimedOut,
 }
 
-/// What a session comes to that has failed subtasks.
+/// What a session comes to that has failed subtasks. [`SessionStatus`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorPolicy {

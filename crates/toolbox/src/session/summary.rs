@@ -66,7 +66,7 @@ impl SessionSummary {
     pub const MOST_LISTED: usize = 20_000;
 }
 
-/// How a subtask ended.
+/// How a subtask ended. [`SessionSummary`] has an example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubtaskSummary {
     /// Id of the task.
