@@ -20,6 +20,14 @@ const BYTES: u64 = 268_435_456;
 /// Where `RUST_MIN_STACK` is missing or too small, the process replaces itself by itself, with the
 /// same arguments, process id and open files. So set it in unit files and images to save a start.
 ///
+/// ```
+/// fn main() -> std::io::Result<()> {
+///     counterfoil_toolbox::ensure_big_stack()?; // before there is any other thread
+///     assert!(std::env::var_os("RUST_MIN_STACK").is_some());
+///     Ok(())
+/// }
+/// ```
+///
 /// # Errors
 /// When the process could not be replaced. It may go on: only hostile messages can harm it.
 pub fn ensure_big_stack() -> io::Result<()> {

@@ -71,7 +71,7 @@ pub const FIELDS: &[(&str, &str)] = &[
 /// Crates whose finest logs hold the frames that they send, and with them passwords.
 const TALKATIVE: [&str; 3] = ["lapin", "amq_protocol", "sqlx"];
 
-/// Logs could not be set up.
+/// Logs could not be set up. [`init_logs`] has an example.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TelemetryError {
@@ -122,6 +122,15 @@ pub fn init_logs(settings: &TelemetrySettings) -> Result<(), TelemetryError> {
 /// Like [`init_logs`], with another level for when no variable is set. For commands, which share settings with
 /// others: one that was built without traces goes without.
 ///
+/// ```
+/// use counterfoil_toolbox::{config::TelemetrySettings, telemetry::init_logs_from};
+/// use tracing::level_filters::LevelFilter;
+///
+/// init_logs_from(&TelemetrySettings::default(), LevelFilter::WARN)?; // unless a variable asks for more
+/// tracing::warn!("this is seen");
+/// # Ok::<(), counterfoil_toolbox::telemetry::TelemetryError>(())
+/// ```
+///
 /// # Errors
 /// See [`init_logs`].
 pub fn init_logs_from(
@@ -132,6 +141,15 @@ pub fn init_logs_from(
 }
 
 /// Like [`init_logs`], and gives all that is logged to `layer` too, whatever those variables say.
+///
+/// ```
+/// use counterfoil_toolbox::{config::TelemetrySettings, telemetry::init_logs_with};
+///
+/// let all = tracing_subscriber::fmt::layer().json().with_writer(std::io::sink); // a file, say
+/// init_logs_with(&TelemetrySettings::default(), all)?;
+/// tracing::trace!("only there");
+/// # Ok::<(), counterfoil_toolbox::telemetry::TelemetryError>(())
+/// ```
 ///
 /// # Errors
 /// See [`init_logs`].
@@ -145,6 +163,11 @@ pub fn init_logs_with(
 
 /// Sends what is left of traces, within 5 s. [`start::main`](crate::start::main) does it by itself; it does nothing
 /// where none are exported.
+///
+/// ```
+/// // At the end of a `main` of one's own.
+/// counterfoil_toolbox::telemetry::end();
+/// ```
 pub fn end() {
     #[cfg(feature = "otlp")]
     otlp::end();

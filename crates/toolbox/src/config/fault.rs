@@ -24,7 +24,7 @@ pub struct ConfigError {
     pub faults: Vec<Fault>,
 }
 
-/// One thing that is wrong.
+/// One thing that is wrong. [`ConfigError`] has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Full name of the field (`broker.heartbeat`), of its variable, or of the file.

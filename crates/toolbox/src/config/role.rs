@@ -5,6 +5,14 @@ use super::load::Config;
 use super::sections::DatabaseSettings;
 
 /// Where a process runs. `profile`, or `COUNTERFOIL_PROFILE`. Default: development.
+///
+/// ```
+/// use counterfoil_toolbox::config::{Config, LoadOptions, Needs, Profile, Role};
+///
+/// let config = Config::load(LoadOptions::new(Role::Cli(Needs::NOTHING)))?;
+/// assert_eq!(config.profile, Profile::Development); // unless it is said
+/// # Ok::<(), counterfoil_toolbox::config::ConfigError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
     /// On somebody's machine: broker and database have defaults.
@@ -54,6 +62,13 @@ pub enum Role {
 }
 
 /// What must be configured where there are no defaults.
+///
+/// ```
+/// use counterfoil_toolbox::config::{Needs, Role};
+///
+/// assert_eq!(Role::Daemon.needs(), Needs::BOTH);
+/// assert_eq!(Role::Cli(Needs::DATABASE).needs(), Needs { database: true, ..Needs::NOTHING });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
     /// `broker.url`.

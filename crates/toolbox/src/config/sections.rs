@@ -52,6 +52,17 @@ pub struct BrokerSettings {
 }
 
 /// What is different about one service's queue. `[broker.queues.<service>]`
+///
+/// ```
+/// use counterfoil_toolbox::config::{BrokerSettings, Declaring, QueueOverride};
+///
+/// let mut settings = BrokerSettings::default();
+/// let theirs = QueueOverride { max_length: Some(1000), declare: Declaring::Passive, ..QueueOverride::default() };
+/// settings.queues.insert("export".parse()?, theirs);
+/// assert_eq!(settings.service(&"export".parse()?).max_length, Some(1000));
+/// assert_eq!(settings.declaring(&"image".parse()?), Declaring::Active); // all others
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueueOverride {
     /// How it stores. `None`: as `queue_type` says.
@@ -66,7 +77,7 @@ pub struct QueueOverride {
 }
 
 /// What `topology apply` does about one service's queues, and a worker under which one is deleted.
-/// `declare`
+/// `declare`. [`QueueOverride`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Declaring {
     /// It creates them.
@@ -179,6 +190,13 @@ pub struct DatabaseSettings {
 
 impl DatabaseSettings {
     /// The file of an SQLite database, when it is missing.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::config::DatabaseSettings;
+    ///
+    /// let settings = DatabaseSettings { url: "sqlite://nowhere/tasks.db".into(), ..DatabaseSettings::default() };
+    /// assert_eq!(settings.missing_file(), Some("nowhere/tasks.db".into())); // `counterfoil init` makes it
+    /// ```
     #[must_use]
     pub fn missing_file(&self) -> Option<PathBuf> {
         let file = self.url.expose_secret().strip_prefix("sqlite:")?;

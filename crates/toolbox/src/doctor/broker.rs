@@ -5,6 +5,19 @@ use crate::error::ErrorChain;
 use crate::transport::{ServerInfo, Transport, TransportError};
 
 /// Looks whether the broker answers, and what its version lacks.
+///
+/// ```
+/// use counterfoil_toolbox::doctor::{self, Outcome};
+/// # use counterfoil_toolbox::transport::memory::MemoryBroker;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let transport = MemoryBroker::new();
+/// let checks = doctor::broker(&transport).await;
+/// assert_eq!((checks[0].name.as_str(), checks[0].outcome), ("broker", Outcome::Ok));
+/// println!("{}", checks[0].detail); // "RabbitMQ 4.1.3 answers"
+/// # }
+/// ```
 pub async fn broker(transport: &dyn Transport) -> Vec<Check> {
     match transport.server().await {
         Ok(server) => {
@@ -23,6 +36,15 @@ pub async fn broker(transport: &dyn Transport) -> Vec<Check> {
 }
 
 /// A broker that could not be asked, as a failed check.
+///
+/// ```
+/// use counterfoil_toolbox::{doctor::broker_fault, transport::TransportError};
+///
+/// let reason = "NOT_ALLOWED - vhost orders not found".to_owned();
+/// let error = TransportError::Refused { what: "a connection".to_owned(), reason };
+/// let remedy = broker_fault(&error).remedy.expect("there is one for every error");
+/// assert!(remedy.contains("`rabbitmqctl add_vhost orders`"));
+/// ```
 #[must_use]
 pub fn broker_fault(error: &TransportError) -> Check {
     let remedy = match error {

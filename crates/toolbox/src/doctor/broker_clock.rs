@@ -35,6 +35,20 @@ enum Fault {
 /// Compares the broker's clock with this machine's: a message that expires carries the time at which it did.
 /// It takes two queues for a moment; a user who may not declare them is told that nothing was compared.
 ///
+/// ```
+/// use counterfoil_toolbox::config::BrokerSettings;
+/// use counterfoil_toolbox::doctor::broker_clock;
+/// use counterfoil_toolbox::transport::amqp::AmqpTransport;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let settings = BrokerSettings { urls: vec!["amqp://127.0.0.1:1".into()], ..BrokerSettings::default() };
+/// let transport = AmqpTransport::new(&settings)?;
+/// let check = broker_clock(&transport, &settings.names()?).await;
+/// println!("{}", check.detail); // "the broker's clock is ours"
+/// # Ok(()) }
+/// ```
+///
 /// # Cancel safety
 /// Cancelled, the broker removes the queues within a minute.
 pub async fn broker_clock(transport: &AmqpTransport, names: &Names) -> Check {

@@ -14,6 +14,24 @@ use uuid::Uuid;
 /// A canary: a task that no service owns, and an event of it. The daemon notes where it sees them, and neither
 /// leaves a trace but that. What no queue takes is for the look-out to find, so they need not be published
 /// mandatory.
+///
+/// ```
+/// # use counterfoil_toolbox::{config::BrokerSettings, topology, transport::{PublisherOptions, Transport, memory::MemoryBroker}};
+/// use counterfoil_toolbox::doctor::canary;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+/// let publisher = broker.publisher(PublisherOptions::default());
+/// for message in canary(&names, uuid::Uuid::now_v7()) {
+///     publisher.publish(message).await?;
+/// }
+/// for queue in [&names.tracking_queue, &names.events_queue] {
+///     assert_eq!(broker.depth(queue).await?.unwrap().ready, 1); // it came through
+/// }
+/// # Ok(()) }
+/// ```
 #[must_use]
 pub fn canary(names: &Names, id: Uuid) -> [Publication; 2] {
     let (task_id, name) = (TaskId::from(id), name());

@@ -62,6 +62,14 @@ pub struct Check {
 }
 
 /// How something is.
+///
+/// ```
+/// use counterfoil_toolbox::doctor::{Check, Outcome};
+///
+/// let checks = [Check::ok("disk", "half full"), Check::warn("clock", "2 s off", "set it by the network")];
+/// let worst = checks.iter().map(|check| check.outcome).max();
+/// assert_eq!(worst, Some(Outcome::Warn));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {

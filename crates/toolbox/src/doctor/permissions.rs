@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Name of its checks.
 const NAME: &str = "permissions";
 
-/// Whose work the user must be able to do.
+/// Whose work the user must be able to do. [`permissions`] has an example.
 #[derive(Debug, Clone)]
 pub enum Duty<'a> {
     /// That of `counterfoil-sync`, and of the command line.
@@ -35,6 +35,24 @@ struct Needs {
 
 /// Asks the broker whether its user may do all of that, without doing any of it. What is missing at the broker is
 /// left to [`topology`](super::topology()).
+///
+/// ```
+/// use counterfoil_toolbox::config::BrokerSettings;
+/// use counterfoil_toolbox::doctor::{Duty, permissions};
+/// use counterfoil_toolbox::transport::amqp::AmqpTransport;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let settings = BrokerSettings { urls: vec!["amqp://127.0.0.1:1".into()], ..BrokerSettings::default() };
+/// let (transport, names) = (AmqpTransport::new(&settings)?, settings.names()?);
+/// let export = "export".parse()?;
+/// let duty = Duty::Worker { service: &export, settings: settings.service(&export) };
+/// for check in permissions(&transport, &names, &duty).await {
+///     println!("{}: {}", check.name, check.detail); // "permissions: the user export may do what …"
+/// #   assert_eq!(check.name, "broker"); // there is none at port 1
+/// }
+/// # Ok(()) }
+/// ```
 ///
 /// # Cancel safety
 /// Cancelled, nothing has happened.

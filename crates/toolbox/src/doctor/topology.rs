@@ -8,6 +8,21 @@ use crate::transport::Transport;
 const TOLD: usize = 5;
 
 /// Compares `items` with the broker.
+///
+/// ```
+/// # use counterfoil_toolbox::{config::BrokerSettings, transport::memory::MemoryBroker};
+/// use counterfoil_toolbox::doctor;
+/// use counterfoil_toolbox::topology::{self, ServiceSettings};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (transport, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+/// let items = topology::service(&names, &"export".parse()?, &ServiceSettings::default());
+/// let checks = doctor::topology(&transport, items).await;
+/// let missing = checks.iter().find(|check| check.name == "queue export").expect("it is named");
+/// assert_eq!(missing.remedy.as_deref(), Some("run `counterfoil topology apply`"));
+/// # Ok(()) }
+/// ```
 pub async fn topology(transport: &dyn Transport, items: Vec<Item>) -> Vec<Check> {
     let findings = match plan(transport, items).await {
         Ok(findings) => findings,

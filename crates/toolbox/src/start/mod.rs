@@ -129,6 +129,19 @@ where
 
 /// Returns when the process is told to end, by SIGTERM or SIGINT.
 ///
+/// ```
+/// use counterfoil_toolbox::start::asked_to_stop;
+/// # async fn work() {}
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// tokio::select! {
+///     () = asked_to_stop() => println!("it was asked to"),
+///     () = work() => println!("there is nothing left to do"),
+/// }
+/// # }
+/// ```
+///
 /// # Panics
 /// When the process cannot listen for signals.
 #[cfg(unix)]

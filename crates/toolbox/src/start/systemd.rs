@@ -12,6 +12,24 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const EXTENSION: Duration = Duration::from_secs(30);
 
 /// How a program is doing.
+///
+/// ```
+/// use counterfoil_toolbox::start::systemd::{self, Standing};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let patience = systemd::starting("waiting for the database");
+/// // … it answers
+/// drop(patience);
+/// let look = || Standing { line: "3 tasks run".to_owned(), ready: true, stopping: false, alive: true };
+/// let telling = tokio::spawn(systemd::keep_telling(look));
+/// // … SIGTERM comes
+/// systemd::stopping();
+/// # tokio::task::yield_now().await;
+/// # assert!(!telling.is_finished());
+/// telling.abort();
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
     /// One line for `systemctl status`.
@@ -25,7 +43,7 @@ pub struct Standing {
 }
 
 /// Asks systemd for patience until the handle is dropped: what happens before a program can tell how it is doing, such
-/// as the wait for a server, may take minutes.
+/// as the wait for a server, may take minutes. [`Standing`] has an example.
 #[must_use = "dropped, it ends"]
 pub fn starting(status: &'static str) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
@@ -37,13 +55,13 @@ pub fn starting(status: &'static str) -> AbortOnDropHandle<()> {
     }))
 }
 
-/// Tells systemd that the program was asked to stop, at once.
+/// Tells systemd that the program was asked to stop, at once. [`Standing`] has an example.
 pub fn stopping() {
     tell(&[NotifyState::Stopping, extension()]);
 }
 
 /// Tells systemd what `look` finds, every five seconds and at least twice in the time after which the watchdog would
-/// end the program, until it is dropped.
+/// end the program, until it is dropped. [`Standing`] has an example.
 pub async fn keep_telling(mut look: impl FnMut() -> Standing) {
     let watchdog = sd_notify::watchdog_enabled();
     // Twice per period, as sd_watchdog_enabled(3) advises.

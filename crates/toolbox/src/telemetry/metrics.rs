@@ -13,6 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static SERVED: AtomicBool = AtomicBool::new(false);
 
 /// Whether this process serves its metrics by [`prometheus`](super).
+///
+/// ```
+/// use counterfoil_toolbox::telemetry::metrics::are_served;
+///
+/// assert!(!are_served()); // nobody has called `prometheus::serve`
+/// ```
 #[must_use]
 pub fn are_served() -> bool {
     SERVED.load(Ordering::Relaxed)
@@ -24,6 +30,16 @@ pub(super) fn now_served() {
 }
 
 /// A metric.
+///
+/// ```
+/// use counterfoil_toolbox::telemetry::metrics::{Kind, METRICS, Process, RUNNING};
+///
+/// for metric in METRICS.iter().filter(|metric| metric.of == Process::Worker) {
+///     println!("{} ({}): {}", metric.name, metric.kind.as_str(), metric.help);
+/// }
+/// let running = METRICS.iter().find(|metric| metric.name == RUNNING).expect("all are listed");
+/// assert_eq!((running.kind, running.labels.len()), (Kind::Gauge, 0));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
     /// Its name, with the unit.
@@ -38,7 +54,7 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// What the value of a metric does.
+/// What the value of a metric does. [`Metric`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// It rises.
@@ -61,7 +77,7 @@ impl Kind {
     }
 }
 
-/// A kind of process.
+/// A kind of process. [`Metric`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Process {
     /// Whoever sends tasks; a worker does, too.

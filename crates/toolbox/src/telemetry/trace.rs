@@ -22,13 +22,23 @@ const VERSION: &str = "00";
 const LENGTH: usize = 55;
 
 /// A place in a trace, as its two headers say it.
+///
+/// ```
+/// use counterfoil_toolbox::{message::Headers, telemetry::TraceContext};
+///
+/// let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let trace = TraceContext::new(parent, Some("vendor=1")).expect("it is one");
+/// let mut headers = Headers::new();
+/// trace.write_to(&mut headers); // of a message that is part of it
+/// assert_eq!(TraceContext::of_headers(&headers), Some(trace));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     parent: Box<str>,
     state: Option<Box<str>>,
 }
 
-/// What a span does with a task.
+/// What a span does with a task. [`join`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// It sends the task.
@@ -95,6 +105,18 @@ impl TraceContext {
 
 /// Makes a span part of a trace before it is entered: as a child of `parent`, if there is one, else of the
 /// current span. Does nothing where traces are not exported.
+///
+/// ```
+/// use counterfoil_toolbox::telemetry::trace::{self, Part, TraceContext};
+/// # let headers = counterfoil_toolbox::message::Headers::new();
+///
+/// let span = tracing::info_span!("mail.send");
+/// trace::join(&span, Part::Runs, || TraceContext::of_headers(&headers));
+/// let sent = span.in_scope(|| "no address".parse::<u32>());
+/// if sent.is_err() {
+///     trace::failed(&span, "failure");
+/// }
+/// ```
 pub fn join(span: &Span, part: Part, parent: impl FnOnce() -> Option<TraceContext>) {
     #[cfg(feature = "otlp")]
     super::otlp::join(span, part, parent);
@@ -102,7 +124,8 @@ pub fn join(span: &Span, part: Part, parent: impl FnOnce() -> Option<TraceContex
     let _ = (span, part, parent);
 }
 
-/// Marks a span as failed, with one word that says how. Does nothing where traces are not exported.
+/// Marks a span as failed, with one word that says how. Does nothing where traces are not exported. [`join`] has
+/// an example.
 pub fn failed(span: &Span, how: &'static str) {
     #[cfg(feature = "otlp")]
     super::otlp::failed(span, how);

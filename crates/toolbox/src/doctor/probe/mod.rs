@@ -67,6 +67,23 @@ struct Probed {
 /// Takes a quarter of a second where all is well, whatever the number of services, and a few seconds where
 /// something does not arrive. Needs permission to consume these queues and to publish as tasks are published.
 ///
+/// ```
+/// use counterfoil_toolbox::config::BrokerSettings;
+/// use counterfoil_toolbox::doctor::{Outcome, probe};
+/// use counterfoil_toolbox::transport::amqp::AmqpTransport;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let settings = BrokerSettings { urls: vec!["amqp://127.0.0.1:1".into()], ..BrokerSettings::default() };
+/// let transport = AmqpTransport::new(&settings)?;
+/// let checks = probe(&transport, &settings, &["export".parse()?]).await;
+/// for check in checks.iter().filter(|check| check.outcome == Outcome::Fail) {
+///     println!("{}", check.detail); // "a message to exchange … did not reach queue export: …"
+/// }
+/// # assert!(checks.iter().any(|check| check.outcome == Outcome::Fail)); // there is no broker at port 1
+/// # Ok(()) }
+/// ```
+///
 /// # Cancel safety
 /// Cancelled, a probe may be left in a queue: see the module's words on what becomes of it.
 pub async fn probe(
