@@ -11,7 +11,7 @@ use super::{layers, resolve};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Everything that a process is told. Secrets are not shown by `Debug`.
+/// Everything that a process is told. Secrets are not shown by `Debug`. [`LoadOptions`] has an example.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where the process runs.

@@ -115,6 +115,14 @@ impl Role {
 impl Config {
     /// The database; it is there whenever the role needs it, and always in development.
     ///
+    /// ```
+    /// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
+    ///
+    /// let config = Config::load(LoadOptions::new(Role::Daemon))?; // in development
+    /// assert_eq!(config.require_database()?.pool, 8);
+    /// # Ok::<(), counterfoil_toolbox::config::ConfigError>(())
+    /// ```
+    ///
     /// # Errors
     /// [`ConfigError`] when none is configured.
     pub fn require_database(&self) -> Result<&DatabaseSettings, ConfigError> {

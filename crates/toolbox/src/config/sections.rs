@@ -154,6 +154,7 @@ impl BrokerSettings {
 }
 
 /// The circuit breaker of a [`Producer`](crate::Producer). `[breaker]`
+/// [`ProducerBuilder`](crate::producer::ProducerBuilder) has an example.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakerSettings {
     /// Failures in a row that open it. Default: 1, at least 1. What counts: a connection that could
@@ -175,7 +176,7 @@ impl Default for BreakerSettings {
     }
 }
 
-/// The platform's database. `[database]`
+/// The platform's database. `[database]` [`Self::missing_file`] has an example.
 #[derive(Debug, Clone)]
 pub struct DatabaseSettings {
     /// `postgresql://…` or `sqlite://file`. Default in development: `sqlite://counterfoil.db`.
@@ -219,6 +220,13 @@ impl Default for DatabaseSettings {
 }
 
 /// The worker runtime. `[worker]`
+///
+/// ```
+/// use counterfoil_toolbox::config::WorkerSettings;
+///
+/// let settings = WorkerSettings { concurrency: 8, ..WorkerSettings::default() }; // or `config.worker`
+/// assert_eq!(settings.prefetch, None); // so it holds eight of each queue
+/// ```
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
     /// Queues to consume. Default: those of the services of the registered tasks. Where
@@ -271,6 +279,14 @@ impl Default for WorkerSettings {
 }
 
 /// The sync daemon. `[sync]`
+///
+/// ```
+/// use counterfoil_toolbox::config::SyncSettings;
+/// use std::time::Duration;
+///
+/// let settings = SyncSettings { batch_wait: Duration::from_millis(10), ..SyncSettings::default() };
+/// assert_eq!(settings.retention.of("demo.add"), None); // for ever
+/// ```
 #[derive(Debug, Clone)]
 pub struct SyncSettings {
     /// Messages per transaction. Default: 500.
@@ -336,6 +352,13 @@ impl Default for SyncSettings {
 }
 
 /// Logs and traces. `[telemetry]`
+///
+/// ```
+/// use counterfoil_toolbox::config::{LogFormat, TelemetrySettings};
+///
+/// let settings = TelemetrySettings { log_format: LogFormat::Json, ..TelemetrySettings::default() };
+/// assert_eq!(settings.otlp_endpoint, None); // no traces
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TelemetrySettings {
     /// How lines of the log look. Default: [`LogFormat::Text`].
@@ -346,7 +369,7 @@ pub struct TelemetrySettings {
     pub otlp_endpoint: Option<String>,
 }
 
-/// How lines of the log look.
+/// How lines of the log look. [`TelemetrySettings`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// A line of text for each.

@@ -187,6 +187,21 @@ impl ControlState {
     }
 
     /// Who holds the task back.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::TaskId;
+    /// use counterfoil_toolbox::control::{ControlState, Instruction, Order};
+    /// # use chrono::Utc;
+    /// # let asked = |order| Instruction { id: uuid::Uuid::now_v7(), at: Utc::now(), sent_at: Utc::now(), by: None, order };
+    /// # let mut state = ControlState::new(counterfoil_toolbox::ids::WorkerId::for_this_process("export"));
+    ///
+    /// let task_id = TaskId::random();
+    /// let hold = asked(Order::Hold { task_id: task_id.clone() });
+    /// let release = asked(Order::Release { task_id: task_id.clone() }); // asked later
+    /// state.apply(release);
+    /// state.apply(hold); // and read first
+    /// assert!(state.hold(&task_id).is_none());
+    /// ```
     #[must_use]
     pub fn hold(&self, task_id: &TaskId) -> Option<&Mark> {
         let mark = self.held.get(task_id.as_str())?;

@@ -196,6 +196,16 @@ impl Headers {
     }
 
     /// Time of the header `name`, in whole seconds.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::message::{HeaderValue, Headers};
+    ///
+    /// let mut headers = Headers::new();
+    /// headers.push("died", HeaderValue::Timestamp(1_800_000_000));
+    /// headers.push("eta", "2027-01-15T08:00:00Z");
+    /// assert_eq!(headers.time("died").expect("a time").to_rfc3339(), "2027-01-15T08:00:00+00:00");
+    /// assert_eq!(headers.time("eta"), None); // a text
+    /// ```
     #[must_use]
     pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
         let HeaderValue::Timestamp(seconds) = self.get(name)? else {

@@ -72,6 +72,30 @@ impl Faults {
 
     /// Breaks the consuming connection once: every channel ends with an error, and what was
     /// delivered and not settled goes back to its queue.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::message::{Content, Headers};
+    /// # use counterfoil_toolbox::names::ExchangeName;
+    /// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+    /// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # use counterfoil_toolbox::transport::Settled;
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = MemoryBroker::new();
+    /// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+    /// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+    /// # broker.declare(&item, Declare::Active).await?;
+    /// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+    /// # broker.publisher(PublisherOptions::default()).publish(letter).await?;
+    /// # let mut subscription = Subscription::open(Arc::new(broker.clone()), SubscribeOptions::new(queue, 10));
+    /// let lost = subscription.next().await.expect("one waits");
+    /// broker.faults().close_consumers();
+    /// let again = subscription.next().await.expect("it has reconnected");
+    /// assert!(again.redelivered);
+    /// assert_eq!(lost.ack(), Settled::Stale); // too late
+    /// # Ok(()) }
+    /// ```
     pub fn close_consumers(&self) {
         self.shared
             .with(|state| state.close_channels(self.client, &Gone::Lost));
@@ -106,6 +130,26 @@ impl Faults {
     }
 
     /// Stores the next `n` messages that it accepts, but never confirms them.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::message::{Content, Headers};
+    /// # use counterfoil_toolbox::names::ExchangeName;
+    /// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+    /// # use counterfoil_toolbox::transport::{Declare, Publication, PublishError, PublisherOptions, Transport, memory::MemoryBroker};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = MemoryBroker::new();
+    /// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+    /// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+    /// # broker.declare(&item, Declare::Active).await?;
+    /// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+    /// # let publisher = broker.publisher(PublisherOptions::default());
+    /// broker.faults().lose_confirms(1);
+    /// let outcome = publisher.publish(letter).await;
+    /// assert!(matches!(outcome, Err(PublishError::ConfirmTimeout { .. }))); // and yet
+    /// assert_eq!(broker.depth(&queue).await?.unwrap().ready, 1);
+    /// # Ok(()) }
+    /// ```
     pub fn lose_confirms(&self, n: usize) {
         self.shared.with(|state| state.faults.lost_confirms = n);
     }

@@ -286,6 +286,35 @@ impl Subscription {
 
     /// Ends consuming. Afterwards [`Self::try_next`] yields what had come and was not taken yet, and
     /// [`Self::next`] waits for what never comes; everything in hand can still be settled.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::message::{Content, Headers};
+    /// # use counterfoil_toolbox::names::ExchangeName;
+    /// # use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+    /// # use counterfoil_toolbox::transport::{Declare, Publication, PublisherOptions, SubscribeOptions, Subscription, Transport, memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # use counterfoil_toolbox::transport::Requeue;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let broker = MemoryBroker::new();
+    /// # let queue: counterfoil_toolbox::names::QueueName = "letters".parse()?;
+    /// # let item = Item::Queue(Queue { name: queue.clone(), kind: QueueKind::Quorum, arguments: Headers::new() });
+    /// # broker.declare(&item, Declare::Active).await?;
+    /// # let letter = Publication { exchange: ExchangeName::default_exchange(), routing_key: "letters".parse()?, content: Content::json("{}") };
+    /// # let publisher = broker.publisher(PublisherOptions::default());
+    /// # publisher.publish(letter.clone()).await?;
+    /// # publisher.publish(letter).await?;
+    /// # let mut subscription = Subscription::open(Arc::new(broker.clone()), SubscribeOptions::new(queue.clone(), 10));
+    /// let running = subscription.next().await.expect("one waits");
+    /// subscription.cancel().await; // nothing more comes
+    /// while let Some(not_begun) = subscription.try_next() {
+    ///     let _ = not_begun.nack(Requeue::Yes); // for another consumer
+    /// }
+    /// let _ = running.ack(); // this one is finished first
+    /// subscription.close().await;
+    /// assert_eq!(broker.depth(&queue).await?.unwrap().ready, 1);
+    /// # Ok(()) }
+    /// ```
     pub async fn cancel(&mut self) {
         self.stop.consuming.cancel();
         // An error means that the runner is gone, and then nothing comes any more either.
