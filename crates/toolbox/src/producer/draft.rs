@@ -82,6 +82,16 @@ impl Draft {
 
     /// A task by name, its arguments as JSON text, written at `now`.
     ///
+    /// ```
+    /// use chrono::Utc;
+    /// use counterfoil_toolbox::producer::{Draft, RawTask, SendOptions};
+    ///
+    /// let task = RawTask { name: "demo.add".parse()?, args: "[2, 3]".to_owned(), kwargs: "{}".to_owned() };
+    /// let draft = Draft::new(task, SendOptions::new(), Utc::now())?;
+    /// assert_eq!(draft.content.headers.text("id"), Some(draft.id.as_str()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`SendError::TooLarge`]; [`SendError::NoTime`]; [`SendError::Name`] for an identifier that is empty, longer than 500 bytes or
     /// holds a NUL.

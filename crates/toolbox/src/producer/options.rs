@@ -189,6 +189,20 @@ impl SendOptions {
 
     /// Counted retries after the first attempt, instead of the task's own number; 0: none. At most
     /// a million.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::{message::names, producer::SendOptions};
+    ///
+    /// let once = SendOptions::new().max_retries(0);
+    /// let draft = Draft::of(&Export { project: 17 }, once, Utc::now())?;
+    /// assert_eq!(draft.content.headers.int(names::MAX_RETRIES), Some(0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = Some(retries.min(MAX_RETRIES));
         self
@@ -197,6 +211,20 @@ impl SendOptions {
     /// The class of the task, instead of its type's own. Of a service without classes
     /// (`broker.queues.<service>.priorities`) only [`Normal`](Priority::Normal) reaches a queue at once:
     /// `counterfoil-sync` has to send the others on.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::{Priority, producer::SendOptions};
+    ///
+    /// let options = SendOptions::new().priority(Priority::High); // somebody waits for it
+    /// let draft = Draft::of(&Export { project: 17 }, options, Utc::now())?;
+    /// assert_eq!(draft.routing_key, "export~high.project");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
         self

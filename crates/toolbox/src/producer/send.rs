@@ -79,7 +79,7 @@ impl Producer {
     /// A producer whose handles can be asked for results. It has a queue `<owner>.reply.<id>` of
     /// its own, which the broker removes five minutes after the producer went away. Without a broker
     /// it starts as well, after the transport's `connect_timeout` at the latest, and declares the
-    /// queue as soon as there is one.
+    /// queue as soon as there is one. [`ProducerBuilder::listening`] has an example.
     ///
     /// # Errors
     /// [`DeclareError`] when the broker answers and does not let that queue be declared.

@@ -27,6 +27,7 @@ impl Producer {
     /// run; see [`StartedSession::unsent`] for subtasks that could not be sent.
     ///
     /// Its user must be allowed to publish events of the finalizer's service, and needs `counterfoil-sync`.
+    /// [`StartedSession`] has an example.
     ///
     /// # Errors
     /// [`SessionError`]: no subtask was sent. A session of which nobody knows whether it was

@@ -188,6 +188,24 @@ impl Session {
 
     /// Adds a subtask with options.
     ///
+    /// ```
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Harvest { page: u32 }
+    /// # impl counterfoil_toolbox::Task for Harvest { const NAME: &'static str = "harvest.page"; type Output = u32; }
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Publish { session: Option<counterfoil_toolbox::session::SessionSummary> }
+    /// # impl counterfoil_toolbox::Task for Publish { const NAME: &'static str = "harvest.publish"; type Output = (); }
+    /// use counterfoil_toolbox::producer::SendOptions;
+    /// use counterfoil_toolbox::session::{ErrorPolicy, Session};
+    ///
+    /// let session = Session::new("harvest", Publish { session: None })?
+    ///     .policy(ErrorPolicy::Fail) // without the first page it is worth nothing
+    ///     .subtask_with(Harvest { page: 1 }, SendOptions::new().max_retries(9))?
+    ///     .subtask(Harvest { page: 2 })?;
+    /// assert_eq!(session.opening()?.subtasks.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`SendError`] when it cannot be written as JSON.
     pub fn subtask_with<T: Task>(self, task: T, options: SendOptions) -> Result<Self, SendError> {

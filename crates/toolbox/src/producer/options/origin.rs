@@ -29,6 +29,21 @@ impl SendOptions {
 
     /// Session that the task is part of: one that lists its id. Only for subtasks that are sent once more;
     /// [`Session`](crate::session::Session) does this by itself.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::{SessionId, TaskId, message::names, producer::SendOptions};
+    ///
+    /// let (session, id) = (SessionId::new("harvest-7")?, TaskId::new("page-3")?); // of `StartedSession::unsent`
+    /// let options = SendOptions::new().session(&session).id(id);
+    /// let draft = Draft::of(&Export { project: 17 }, options, Utc::now())?;
+    /// assert_eq!(draft.content.headers.text(names::SESSION), Some("harvest-7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn session(mut self, id: &SessionId) -> Self {
         self.session_id = Some(id.clone());
         self
@@ -48,6 +63,21 @@ impl SendOptions {
     }
 
     /// The object that the task is about: `("project", "17")`.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::producer::Draft;
+    /// # use chrono::Utc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Export { project: u32 }
+    /// # impl counterfoil_toolbox::Task for Export { const NAME: &'static str = "export.project"; type Output = String; }
+    /// use counterfoil_toolbox::{message::names, producer::SendOptions};
+    ///
+    /// let options = SendOptions::new().creator("anna").related("project", "17");
+    /// let draft = Draft::of(&Export { project: 17 }, options, Utc::now())?;
+    /// assert_eq!(draft.content.headers.text(names::CREATOR), Some("anna"));
+    /// assert_eq!(draft.content.headers.text(names::RELATED), Some("project:17"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn related(mut self, kind: impl Into<String>, id: impl Into<String>) -> Self {
         self.related = Some((kind.into(), id.into()));
         self
