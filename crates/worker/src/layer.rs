@@ -37,16 +37,38 @@ use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::{self, Poll};
 
-/// One execution on its way to its handler. Its arguments have been read already.
+/// One execution on its way to its handler. Its arguments have been read already. [`from_fn`] shows it at work.
 pub struct Call {
     cx: Context,
     handler: Running,
 }
 
 /// What comes back: what the handler returned. A layer may turn it into another error.
+///
+/// ```
+/// # use counterfoil_testkit::Perform;
+/// # use counterfoil_worker::{Context, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Resize { width: u32 }
+/// # impl counterfoil_toolbox::Task for Resize { const NAME: &'static str = "image.resize"; type Output = u32; }
+/// # async fn resize(_: Resize, _: Context) -> Result<u32, TaskError> { Err(TaskError::retry("the disk is full")) }
+/// use counterfoil_worker::layer::{Answer, Call, Next, from_fn};
+///
+/// /// Nothing here gets better by waiting.
+/// async fn once_only(call: Call, next: Next) -> Answer {
+///     next.run(call).await.map_err(|error| TaskError::fail(error.to_string()))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> anyhow::Result<()> {
+/// let done = Perform::new(Resize { width: 9 });
+/// let done = done.by(|worker| worker.handle(resize).layer(from_fn(once_only))).await?;
+/// assert!(done.fault().message.contains("the disk is full"));
+/// # Ok(()) }
+/// ```
 pub type Answer = Result<Output, TaskError>;
 
-/// What a handler returned, as JSON.
+/// What a handler returned, as JSON. See [`Answer`].
 #[derive(Debug)]
 pub struct Output(Option<Box<RawValue>>);
 

@@ -6,6 +6,16 @@ use uuid::Uuid;
 use super::Vhost;
 
 /// What a user may do: regular expressions over the names of exchanges and queues.
+///
+/// ```no_run
+/// use counterfoil_testkit::{Broker, Permissions};
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// let vhost = Broker::shared().await?.vhost().await?;
+/// let reader = vhost.user(Permissions { configure: "^$", write: "^$", read: "^image$" }).await?;
+/// println!("{}", reader.amqp_url); // it may consume `image`, and nothing else
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Permissions<'a> {
     /// What it may declare and delete.
@@ -16,7 +26,7 @@ pub struct Permissions<'a> {
     pub read: &'a str,
 }
 
-/// A user of one vhost.
+/// A user of one vhost. See [`Permissions`].
 #[derive(Clone, Debug)]
 pub struct User {
     /// Unique on the broker, so that tests do not meet.

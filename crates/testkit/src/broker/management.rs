@@ -14,6 +14,14 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// A client of one broker's management API.
 ///
 /// Paths begin after `/api`, and names in them are percent-encoded.
+///
+/// ```no_run
+/// # async fn example() -> anyhow::Result<()> {
+/// let vhost = counterfoil_testkit::Broker::shared().await?.vhost().await?;
+/// let queue = vhost.broker().management().get(&format!("/queues/{}/image", vhost.name())).await?;
+/// println!("{} messages", queue["messages"]);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Management {
     /// Host and port.

@@ -4,6 +4,16 @@ use counterfoil_toolbox::doctor::{Check, Outcome};
 use std::fmt;
 
 /// Everything that was looked at, in order. Printed, it is a line for each, with what mends it below.
+///
+/// ```
+/// use counterfoil_testkit::SuiteReport;
+/// use counterfoil_toolbox::doctor::Check;
+///
+/// let missing = Check::fail("queue image", "it is missing", "run `counterfoil init`");
+/// let report = SuiteReport { checks: vec![missing] };
+/// assert_eq!(report.failed().count(), 1);
+/// assert_eq!(report.to_string(), "fail  queue image: it is missing\n      run `counterfoil init`\n");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use = "see `assert_ok`"]
 pub struct SuiteReport {

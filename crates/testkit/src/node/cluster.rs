@@ -25,6 +25,17 @@ const RUNNING: &str = "length(nodes()) + 1.";
 ///
 /// Starting takes some 15 seconds and 400 MB. Quorum queues that are declared here have a member on each node.
 /// Dropping it kills the nodes and removes their data; the same happens when this process ends in any way.
+///
+/// ```no_run
+/// use counterfoil_testkit::{RabbitCluster, RabbitOptions};
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// let mut cluster = RabbitCluster::start(RabbitOptions::default()).await?;
+/// let urls = cluster.amqp_urls("/", 0); // of all three, for `broker.url`
+/// let leader = cluster.leader_of("image", 0).await?;
+/// cluster.node_mut(leader).kill9().await?; // whoever uses `urls` goes on at another one
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct RabbitCluster {
     nodes: [RabbitNode; 3],

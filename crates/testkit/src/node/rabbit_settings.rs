@@ -6,6 +6,19 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How a private RabbitMQ differs from one that is started without options.
+///
+/// ```no_run
+/// use counterfoil_testkit::{RabbitNode, RabbitOptions};
+/// use std::time::Duration;
+///
+/// # async fn example() -> anyhow::Result<()> {
+/// let impatient = RabbitOptions {
+///     consumer_timeout: Some(Duration::from_secs(5)),
+///     ..RabbitOptions::default()
+/// };
+/// let node = RabbitNode::start_with(impatient).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct RabbitOptions {
     /// Longest time from delivery to ack; a consumer that takes longer loses its channel (406).

@@ -8,6 +8,17 @@ use std::fmt;
 const LINES: usize = 120;
 
 /// A seed that failed, and all that helps to see why. As text: several lines for people.
+///
+/// ```
+/// use counterfoil_testkit::{Seeds, Trouble};
+///
+/// let failure = Seeds::only(17).only_faults([Trouble::Kill]).first_failure(async |trial| {
+///     anyhow::bail!("seed {} is always bad", trial.seed())
+/// });
+/// let failure = failure.expect("it fails");
+/// assert_eq!((failure.seed(), failure.why()), (17, "seed 17 is always bad"));
+/// assert!(failure.needed_faults().is_empty()); // it fails without any
+/// ```
 #[derive(Debug, Clone)]
 pub struct Failure {
     seed: u64,

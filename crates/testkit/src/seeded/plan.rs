@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How long something lasts at most: a block, an outage, until a worker that was killed starts again.
 const LONGEST_TROUBLE: Duration = Duration::from_secs(5);
 
-/// A kind of fault.
+/// A kind of fault. [`Seeds::only_faults`](crate::Seeds::only_faults) chooses some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Trouble {

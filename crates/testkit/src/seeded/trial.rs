@@ -31,7 +31,7 @@ const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// One seed at work: a platform in memory of its own, workers on it that die and come again, and a broker that
-/// misbehaves. Cheap to clone. See [`Seeds`](crate::Seeds).
+/// misbehaves. Cheap to clone. [`Seeds`](crate::Seeds) shows it at work.
 #[derive(Clone)]
 pub struct Trial {
     pub(super) inner: Arc<Inner>,

@@ -3,7 +3,7 @@
 use super::Context;
 use tokio_util::sync::CancellationToken;
 
-/// Why a handler is asked to end.
+/// Why a handler is asked to end. [`Context::why_cancelled`] has an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhyCancelled {
     /// Somebody cancelled the task: it will not run again. After `worker.cancel_grace` the handler is
