@@ -1,7 +1,7 @@
 //! The worker as a program: configuration, broker, handlers. It runs until SIGTERM, then drains.
 
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
-use counterfoil_toolbox::start::{self, StartError, prepare_queues};
+use counterfoil_toolbox::start::{self, StartError, prepare_queues, unless_asked_to_stop};
 use counterfoil_toolbox::telemetry::{init_logs_with, prometheus};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
@@ -45,7 +45,8 @@ async fn run() -> Result<i32, StartError> {
     let worker = register(worker, settings).build();
     let worker = worker.map_err(StartError::setup)?;
 
-    prepare_queues(&*transport, &config, worker.queues()).await?;
+    let queues = prepare_queues(&*transport, &config, worker.queues());
+    unless_asked_to_stop(queues).await?;
     let exit = worker.run().await;
     transport.close().await;
     if exit.code() != 0 {

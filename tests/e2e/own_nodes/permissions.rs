@@ -16,9 +16,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The words of each call of rabbitmqctl.
-const WORDS: usize = 7;
-
 const PASSWORD: &str = "a-password";
 
 /// A platform below `prefix` at a node, as the user of `vhost`.
@@ -91,11 +88,16 @@ impl<'a> Stage<'a> {
         let said = String::from_utf8(output.stdout)?;
         anyhow::ensure!(output.status.success(), "{role:?}: {said}");
         self.node.control(&["add_user", &user, PASSWORD]).await?;
-        let words: Vec<_> = said.lines().collect();
-        for call in words.chunks(WORDS) {
-            let is_one = call.len() == WORDS && call[0].ends_with("_permissions");
-            anyhow::ensure!(is_one, "it calls {call:?}");
+        let mut words = &said.lines().collect::<Vec<_>>()[..];
+        while let Some(command) = words.first() {
+            let count = match *command {
+                "clear_topic_permissions" => 4,
+                "set_permissions" | "set_topic_permissions" => 7,
+                other => anyhow::bail!("it calls {other}"),
+            };
+            let (call, rest) = words.split_at_checked(count).context("a whole call")?;
             self.node.control(call).await?;
+            words = rest;
         }
         let url = self.vhost.amqp_url();
         let account = format!("{user}:{PASSWORD}");

@@ -198,7 +198,9 @@ impl<T: Task> Perform<T> {
             return Ok(id);
         }
         let queue = platform.names().service_queue(service);
-        let first = platform.take(&queue, 1).await?.remove(0);
+        let first = tokio::time::timeout(LONGEST, platform.take(&queue, 1)).await;
+        let first = first.with_context(|| format!("it did not come into the queue {queue}"))?;
+        let first = first?.remove(0);
         let mut content = first.content;
         let retries = i64::from(self.attempt.max(1) - 1);
         content.headers.set("retries", retries);

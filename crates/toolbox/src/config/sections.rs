@@ -195,8 +195,8 @@ impl DatabaseSettings {
     /// ```
     /// use counterfoil_toolbox::config::DatabaseSettings;
     ///
-    /// let settings = DatabaseSettings { url: "sqlite://nowhere/tasks.db".into(), ..DatabaseSettings::default() };
-    /// assert_eq!(settings.missing_file(), Some("nowhere/tasks.db".into())); // `counterfoil init` makes it
+    /// let settings = DatabaseSettings { url: "sqlite://no-tasks.db".into(), ..DatabaseSettings::default() };
+    /// assert_eq!(settings.missing_file(), Some("no-tasks.db".into())); // `counterfoil init` makes it
     /// ```
     #[must_use]
     pub fn missing_file(&self) -> Option<PathBuf> {

@@ -198,8 +198,8 @@ impl ControlState {
     /// let task_id = TaskId::random();
     /// let hold = asked(Order::Hold { task_id: task_id.clone() });
     /// let release = asked(Order::Release { task_id: task_id.clone() }); // asked later
-    /// state.apply(release);
-    /// state.apply(hold); // and read first
+    /// state.apply(release); // and read first
+    /// state.apply(hold);
     /// assert!(state.hold(&task_id).is_none());
     /// ```
     #[must_use]

@@ -92,8 +92,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 fn version(version: &str) -> Option<Check> {
     let name = "broker version";
     if version == ServerInfo::UNKNOWN {
-        let what =
-            "not told over TLS: `rabbitmqctl version` says it; RabbitMQ 3.10 or newer is needed";
+        let what = "not told (over TLS it is not asked): `rabbitmqctl version` says it; RabbitMQ 3.10 or newer is needed";
         return Some(Check::ok(name, what));
     }
     let mut numbers = version.split('.').map(|part| part.parse::<u32>().ok());

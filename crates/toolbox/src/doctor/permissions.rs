@@ -185,7 +185,8 @@ fn remedy(transport: &AmqpTransport, names: &Names, duty: &Duty<'_>) -> String {
             );
             format!(
                 "`rabbitmqctl set_permissions -p {vhost} {user} '^$' '^({})$' '^({own}(~(high|low))?(\\.late)?|{control}|{tokens})$'`, \
-                 and the topic permissions; `deploy/rabbitmq/permissions worker {service}` sets all of them",
+                 and the topic permissions: `deploy/rabbitmq/permissions --vhost {vhost} --user {user} worker {service} CALLED…` sets \
+                 all of them; name every service that it sends tasks to",
                 exchanges.join("|")
             )
         }

@@ -43,7 +43,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
 /// # let producer = Producer::new(std::sync::Arc::new(broker), names);
 /// let sending = producer.begin(RawTask::of(&Add { x: 2, y: 3 })?, SendOptions::new()).await?;
-/// let id = sending.id().clone(); // to be written down first, say
+/// let id = sending.id().clone(); // known before the broker has answered
 /// let handle = sending.confirmed().await?;
 /// assert_eq!(*handle.id(), id);
 /// # Ok(()) }

@@ -199,7 +199,7 @@ impl Session {
     /// use counterfoil_toolbox::session::{ErrorPolicy, Session};
     ///
     /// let session = Session::new("harvest", Publish { session: None })?
-    ///     .policy(ErrorPolicy::Fail) // without the first page it is worth nothing
+    ///     .policy(ErrorPolicy::Fail) // one page that fails makes all of it a failure
     ///     .subtask_with(Harvest { page: 1 }, SendOptions::new().max_retries(9))?
     ///     .subtask(Harvest { page: 2 })?;
     /// assert_eq!(session.opening()?.subtasks.len(), 2);

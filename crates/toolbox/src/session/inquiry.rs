@@ -36,9 +36,10 @@ pub struct Inquiry {
 ///
 /// /// Whether its subtasks may be sent once more.
 /// fn goes_on(answer: Answer) -> bool {
-///     answer.status.is_some_and(SessionStatus::is_open)
+///     matches!(answer.status, None | Some(SessionStatus::Ongoing))
 /// }
-/// assert!(!goes_on(Answer { status: Some(SessionStatus::Success), sent: 1000 }));
+/// assert!(goes_on(Answer { status: None, sent: 0 })); // its opening may have been lost
+/// assert!(!goes_on(Answer { status: Some(SessionStatus::Aborting), sent: 1000 }));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answer {

@@ -127,6 +127,42 @@ where
     }))
 }
 
+/// Does `work`, unless the process is told to end, by SIGTERM or SIGINT, before it is done: then it is
+/// [`StartError::AskedToStop`], with which a process ends with 0, also as the first one of a container, for which the
+/// system has no default.
+///
+/// Afterwards neither signal ends the process unless somebody listens: go on with the worker, which does.
+///
+/// ```
+/// use counterfoil_toolbox::start::{StartError, unless_asked_to_stop};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let waited = unless_asked_to_stop(async { Ok::<_, StartError>("the queues are there") }).await;
+/// assert_eq!(waited.unwrap(), "the queues are there");
+/// # }
+/// ```
+///
+/// # Errors
+/// Those of `work`, and that one.
+///
+/// # Cancel safety
+/// That of `work`.
+pub async fn unless_asked_to_stop<T>(
+    work: impl Future<Output = Result<T, StartError>>,
+) -> Result<T, StartError> {
+    #[cfg(unix)]
+    {
+        tokio::select! {
+            biased;
+            () = asked_to_stop() => Err(StartError::AskedToStop),
+            done = work => done,
+        }
+    }
+    #[cfg(not(unix))]
+    work.await
+}
+
 /// Returns when the process is told to end, by SIGTERM or SIGINT.
 ///
 /// ```

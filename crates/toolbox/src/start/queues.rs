@@ -20,9 +20,7 @@ const PAUSE_CAP: Duration = Duration::from_secs(5);
 /// is declared, is an error with its remedy. A broker that is away is waited for, and systemd is asked to wait
 /// as long.
 ///
-/// A process that is told to end meanwhile, by SIGTERM or SIGINT, gets [`StartError::AskedToStop`]: so it ends
-/// with 0, also as the first process of a container, for which the system has no default. From then on neither signal
-/// ends it unless it listens, as a worker that runs does.
+/// [`unless_asked_to_stop`](super::unless_asked_to_stop) lets a process end well that is told to meanwhile.
 ///
 /// ```
 /// use counterfoil_toolbox::config::{Config, LoadOptions, Role};
@@ -40,7 +38,7 @@ const PAUSE_CAP: Duration = Duration::from_secs(5);
 /// ```
 ///
 /// # Errors
-/// [`StartError`] when waiting does not help, or the process is told to end.
+/// [`StartError`] when waiting does not help.
 ///
 /// # Cancel safety
 /// Cancelled, part of the topology may be declared; call it again.
@@ -49,26 +47,9 @@ pub async fn prepare_queues(
     config: &Config,
     queues: &[QueueName],
 ) -> Result<(), StartError> {
-    #[cfg(unix)]
-    {
-        let _patience = super::systemd::starting("waiting for the broker");
-        tokio::select! {
-            biased;
-            () = super::asked_to_stop() => Err(StartError::AskedToStop),
-            ready = until_ready(transport, config, queues) => ready,
-        }
-    }
-    #[cfg(not(unix))]
-    until_ready(transport, config, queues).await
-}
-
-/// Tries until it is known whether the queues can be consumed.
-async fn until_ready(
-    transport: &dyn Transport,
-    config: &Config,
-    queues: &[QueueName],
-) -> Result<(), StartError> {
     let names = config.broker.names()?;
+    #[cfg(unix)]
+    let _patience = super::systemd::starting("waiting for the broker");
     for tries in 0.. {
         match try_once(transport, config, &names, queues).await {
             Ok(problems) if problems.is_empty() => break,

@@ -124,11 +124,14 @@ pub(crate) async fn run(
         let producer = Producer::builder(transport.clone(), names)
             .patient()
             .build();
-        send_all(&args, &producer, orders, output).await?;
-        let service = ServiceName::new(args.name.service())?;
-        let queue = producer.names().class_queue(&service, args.priority);
-        tell_if_nobody_has(&*transport, &queue).await;
-        Ok(())
+        let sent = send_all(&args, &producer, orders, output).await;
+        // Not every task belongs to a service that can have a queue of its name.
+        let service = ServiceName::new(args.name.service());
+        if let (Ok(()), Ok(service)) = (&sent, service) {
+            let queue = producer.names().class_queue(&service, args.priority);
+            tell_if_nobody_has(&*transport, &queue).await;
+        }
+        sent
     };
     transport.close().await;
     result
