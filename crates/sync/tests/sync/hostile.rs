@@ -239,9 +239,9 @@ async fn text_that_no_column_takes_is_mirrored_all_the_same(world: World) -> any
         let mut message = task(&format!("t{n}"), "demo.echo");
         message.body = format!("[[{text}], {{}}, {{}}]").into();
         message.headers.push("counterfoil-creator", "a\0b\r\n");
-        message
-            .headers
-            .push("counterfoil-identifier", "x".repeat(20_000));
+        // Of tasks with the same one all but the first would be revoked.
+        let identifier = format!("{n}{}", "x".repeat(20_000));
+        message.headers.push("counterfoil-identifier", identifier);
         world
             .publish(&world.names.tasks, "demo.echo", message)
             .await?;
