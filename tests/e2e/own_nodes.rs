@@ -4,6 +4,7 @@
 mod delays;
 mod permissions;
 mod policies;
+mod scripts;
 
 use crate::platform::{Platform, Process, wait_for_count};
 use anyhow::Context as _;

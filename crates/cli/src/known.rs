@@ -5,6 +5,7 @@ use crate::text::plain;
 use counterfoil_store::Store;
 use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::names::ServiceName;
+use counterfoil_toolbox::text::nearest;
 
 /// Names that are less alike than this are not taken for each other.
 const NEAR: f64 = 0.7;
@@ -37,11 +38,7 @@ pub(crate) async fn warn_if_unknown(
 
 /// The known name that was probably meant.
 pub(crate) fn meant<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
-    let likeness = |other: &str| strsim::normalized_damerau_levenshtein(name, other);
-    let known = known.iter().map(|known| (likeness(known), known.as_str()));
-    let near = known.filter(|(likeness, _)| *likeness >= NEAR);
-    near.max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
+    nearest(name, known.iter().map(String::as_str), NEAR)
 }
 
 #[cfg(test)]

@@ -30,6 +30,30 @@ impl InvalidText {
     }
 }
 
+/// The known name that `name` was probably meant to be: the one most like it, of those that are at least so alike
+/// (1 = equal; 0.6 to 0.7 finds slips of the finger).
+///
+/// ```
+/// use counterfoil_toolbox::text::nearest;
+///
+/// let known = ["export.project", "demo.add"];
+/// assert_eq!(nearest("exprot.project", known, 0.7), Some("export.project"));
+/// assert_eq!(nearest("mail.send", known, 0.7), None);
+/// ```
+#[must_use]
+pub fn nearest<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    at_least: f64,
+) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|known| (strsim::normalized_damerau_levenshtein(name, known), known))
+        .filter(|(likeness, _)| *likeness >= at_least)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
 /// Declares a string type whose only way in is a check; cloning it is a reference count.
 macro_rules! checked_text {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:path) => {

@@ -1,7 +1,8 @@
 //! What `deploy/rabbitmq/permissions` lets each user do is enough for its work, and no more.
 
+use super::scripts;
 use anyhow::Context as _;
-use counterfoil_testkit::{Broker, RabbitNode, Vhost};
+use counterfoil_testkit::{Broker, Permissions, RabbitNode, Vhost};
 use counterfoil_toolbox::config::{BrokerSettings, QueueOverride};
 use counterfoil_toolbox::doctor::{Check, Duty, Outcome, permissions};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey, TaskName};
@@ -11,12 +12,8 @@ use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::{AmqpTransport, Rehearsed};
 use counterfoil_toolbox::{Priority, Producer, ServiceName};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
-
-const PASSWORD: &str = "a-password";
 
 /// A platform below `prefix` at a node, as the user of `vhost`.
 struct Stage<'a> {
@@ -76,32 +73,17 @@ impl<'a> Stage<'a> {
 
     /// A new user who may do what the script says of `role`; whatever that asks of rabbitmqctl is asked of the node.
     async fn user(&self, role: &[&str]) -> anyhow::Result<Arc<AmqpTransport>> {
-        let user = format!("{}-{}", self.vhost.name(), role[0]);
-        let prefix = self.names.prefix();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rabbitmq/permissions");
-        let output = Command::new(script)
-            .args(["--user", &user, "--vhost", self.vhost.name()])
-            .args(["--prefix", prefix])
-            .args(role)
-            .env("RABBITMQCTL", "printf %s\\n")
-            .output()?;
-        let said = String::from_utf8(output.stdout)?;
-        anyhow::ensure!(output.status.success(), "{role:?}: {said}");
-        self.node.control(&["add_user", &user, PASSWORD]).await?;
-        let mut words = &said.lines().collect::<Vec<_>>()[..];
-        while let Some(command) = words.first() {
-            let count = match *command {
-                "clear_topic_permissions" => 4,
-                "set_permissions" | "set_topic_permissions" => 7,
-                other => anyhow::bail!("it calls {other}"),
-            };
-            let (call, rest) = words.split_at_checked(count).context("a whole call")?;
-            self.node.control(call).await?;
-            words = rest;
-        }
-        let url = self.vhost.amqp_url();
-        let account = format!("{user}:{PASSWORD}");
-        self.transport(&url.replace("guest:guest", &account))
+        let nothing = Permissions {
+            configure: "^$",
+            write: "^$",
+            read: "^$",
+        };
+        let user = self.vhost.user(nothing).await?;
+        let options = ["--user", &user.name, "--vhost", self.vhost.name()];
+        let prefix = ["--prefix", self.names.prefix()];
+        let arguments = [&options[..], &prefix, role].concat();
+        scripts::run(self.node, "permissions", &arguments).await?;
+        self.transport(&user.amqp_url)
     }
 }
 

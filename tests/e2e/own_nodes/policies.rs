@@ -1,5 +1,6 @@
 //! Policies instead of arguments: every queue ends up with the same settings.
 
+use super::scripts;
 use anyhow::Context as _;
 use counterfoil_testkit::{Broker, RabbitNode};
 use counterfoil_toolbox::config::{BrokerSettings, QueueOverride};
@@ -10,11 +11,6 @@ use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{ServiceName, TaskName};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
-
-/// The words of one `rabbitmqctl set_policy`, as the script calls it.
-const WORDS: usize = 10;
 
 /// What is set for each queue, named as policies name it.
 type Settings = BTreeMap<String, Map<String, Value>>;
@@ -77,30 +73,6 @@ fn declared(broker: &BrokerSettings) -> anyhow::Result<Settings> {
     Ok(settings.collect())
 }
 
-/// Runs `deploy/rabbitmq/policies`; whatever it asks of rabbitmqctl is asked of `node`.
-async fn set_policies(node: &RabbitNode, arguments: &[&str]) -> anyhow::Result<()> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/rabbitmq/policies");
-    let output = Command::new(script)
-        .args(arguments)
-        .env("RABBITMQCTL", "printf %s\\n")
-        .output()?;
-    anyhow::ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let said = String::from_utf8(output.stdout)?;
-    let words: Vec<_> = said.lines().collect();
-    for call in words.chunks(WORDS) {
-        anyhow::ensure!(
-            call.len() == WORDS && call[0] == "set_policy",
-            "it calls {call:?}"
-        );
-        node.control(call).await?;
-    }
-    Ok(())
-}
-
 /// What the policy that applies to it says about each queue of `vhost`.
 async fn effective(node: &RabbitNode, vhost: &str) -> anyhow::Result<Settings> {
     let list = async |arguments: &[&str]| {
@@ -148,7 +120,7 @@ async fn policies_give_every_queue_what_arguments_would_have_declared() -> anyho
             "harvest=priorities",
             "celery=classic",
         ];
-        set_policies(&node, &[&options[..], &services].concat()).await?;
+        scripts::run(&node, "policies", &[&options[..], &services].concat()).await?;
 
         let mut found = effective(&node, vhost.name()).await?;
         for (queue, own) in declared(&by_policy)? {

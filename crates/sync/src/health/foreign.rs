@@ -5,15 +5,10 @@
 //! only a second one, some time after, tells of a daemon.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_toolbox::doctor::canaries_last;
 use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
-
-/// How long after the last such canary somebody is taken to be there, at least.
-const GONE: Duration = Duration::from_secs(300);
-
-/// Canaries in a row that may get lost, or be read by the other daemon, before somebody is taken to be gone.
-const LOST: u32 = 5;
 
 /// Older canaries tell nothing: their rows are removed one day, and a database that was replaced by a copy of it does
 /// not know the last ones.
@@ -35,7 +30,7 @@ impl Foreign {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             apart: interval / 2,
-            gone: GONE.max(interval.saturating_mul(LOST)),
+            gone: canaries_last(interval),
             seen: None,
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 pub(super) const ENV_PREFIX: &str = "COUNTERFOIL";
 
 /// From this likeness on (1 = equal), a known name is worth suggesting.
-const NEAR: f64 = 0.6;
+pub(super) const NEAR: f64 = 0.6;
 
 /// A configuration that cannot be used, with every fault in it. Holds no secrets.
 ///
@@ -64,21 +64,6 @@ impl Fault {
 pub(super) fn variable(field: &str) -> String {
     let name = field.replace('.', "__").to_uppercase();
     format!("{ENV_PREFIX}_{name}")
-}
-
-/// The known name that `name` was probably meant to be.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| {
-            (
-                strsim::normalized_damerau_levenshtein(name, candidate),
-                candidate,
-            )
-        })
-        .filter(|(likeness, _)| *likeness >= NEAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
 
 impl fmt::Display for Fault {

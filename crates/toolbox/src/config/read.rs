@@ -1,9 +1,10 @@
 //! Reading one section field by field: a bad value is noted and the rest is read all the same.
 
-use super::fault::{Fault, nearest, variable};
+use super::fault::{Fault, NEAR, variable};
 use super::units;
 use crate::retention::{FOR_EVER, SHORTEST, within_limits};
 use crate::text::InvalidText;
+use crate::text::nearest;
 use ::config::{Map, Value, ValueKind};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -113,7 +114,7 @@ impl<'a> Section<'a> {
         let mut unknown: Vec<_> = self.left.iter().collect();
         unknown.sort_by(|a, b| a.0.cmp(b.0));
         for (name, value) in unknown {
-            let meant = nearest(name, self.known.iter().copied())
+            let meant = nearest(name, self.known.iter().copied(), NEAR)
                 .map(|meant| format!("did you mean {}?", self.field(meant)));
             let known = || format!("known here: {}", self.known.join(", "));
             let hint = meant.unwrap_or_else(known);

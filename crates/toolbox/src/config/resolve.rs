@@ -1,6 +1,6 @@
 //! From what was said to sections that are ready to use.
 
-use super::fault::nearest;
+use super::fault::NEAR;
 use super::read::Section;
 use super::role::{Needs, Profile};
 use super::secret::database_fault;
@@ -10,6 +10,7 @@ use super::sections::{
 };
 use crate::names::ServiceName;
 use crate::retention::{BadPattern, RetentionRules};
+use crate::text::nearest;
 use crate::topology::{QueueKind, QueueSettings};
 use secrecy::ExposeSecret;
 use std::time::Duration;
@@ -226,7 +227,7 @@ fn retention(s: Section<'_>) -> RetentionRules {
             Ok(())
         }
         // Tasks without a service are Python's: there are few, and hardly any of a name so near.
-        name if !name.contains('.') && nearest(name, ["default"]).is_some() => {
+        name if !name.contains('.') && nearest(name, ["default"], NEAR).is_some() => {
             Err("no service has such a task; did you mean \"default\"?".to_owned())
         }
         pattern => {

@@ -9,7 +9,28 @@ use crate::topology::Names;
 use crate::topology::names::event_key;
 use crate::transport::Publication;
 use chrono::Utc;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// How long that takes at least.
+const GONE: Duration = Duration::from_secs(300);
+
+/// Canaries in a row that may get lost, or be read by another daemon, before that.
+const LOST: u32 = 5;
+
+/// How long after its last canary whoever sends one every `interval` is taken to be gone.
+///
+/// ```
+/// use counterfoil_toolbox::doctor::canaries_last;
+/// use std::time::Duration;
+///
+/// assert_eq!(canaries_last(Duration::from_secs(60)), Duration::from_secs(300));
+/// assert_eq!(canaries_last(Duration::from_secs(600)), Duration::from_secs(3000));
+/// ```
+#[must_use]
+pub fn canaries_last(interval: Duration) -> Duration {
+    GONE.max(interval.saturating_mul(LOST))
+}
 
 /// A canary: a task that no service owns, and an event of it. The daemon notes where it sees them, and neither
 /// leaves a trace but that. What no queue takes is for the look-out to find, so they need not be published

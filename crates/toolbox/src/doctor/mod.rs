@@ -18,7 +18,7 @@ mod topology;
 pub use broker::{broker, broker_fault};
 #[cfg(feature = "amqp")]
 pub use broker_clock::broker_clock;
-pub use canary::canary;
+pub use canary::{canaries_last, canary};
 pub use configuration::configuration;
 #[cfg(feature = "amqp")]
 pub use permissions::{Duty, permissions};

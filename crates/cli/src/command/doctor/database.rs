@@ -6,16 +6,12 @@ use chrono::TimeDelta;
 use counterfoil_store::record::CanaryRow;
 use counterfoil_store::{Batch, CanaryPlace, Store, StoreError};
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::doctor::Check;
+use counterfoil_toolbox::doctor::{Check, canaries_last};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use std::time::Duration;
 use uuid::Uuid;
-
-/// A canary that came through within this time, or within so many of their intervals, tells of a daemon that runs.
-const LATELY: Duration = Duration::from_secs(300);
-const LOST: u32 = 5;
 
 /// Clocks that differ by less are taken for the same.
 const SKEW: TimeDelta = TimeDelta::seconds(5);
@@ -161,7 +157,7 @@ async fn daemon(store: &dyn Store, interval: Duration) -> Result<Check, StoreErr
         .iter()
         .find(|canary| canary.missing().next().is_none());
     let now = store.clock().await?;
-    let lately = LATELY.max(interval.saturating_mul(LOST));
+    let lately = canaries_last(interval);
     let is_late = |canary: &CanaryRow| {
         (now - canary.sent_at)
             .to_std()
