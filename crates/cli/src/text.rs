@@ -57,6 +57,14 @@ pub(crate) fn beginning(text: &str, most: usize) -> String {
     }
 }
 
+/// How many messages wait, as the beginning of a sentence about them.
+pub(crate) fn waiting(messages: u64) -> String {
+    match messages {
+        1 => "1 message waits".to_owned(),
+        n => format!("{n} messages wait"),
+    }
+}
+
 /// Like [`plain`], line by line.
 pub(crate) fn block(text: &str) -> String {
     text.lines().map(plain).collect::<Vec<_>>().join("\n")

@@ -123,7 +123,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let ended = daemon.run_until(signalled).await;
     drop(notifier);
     close(&*transport, &*store).await;
-    Ok(ended?)
+    ended?;
+    tracing::info!("the daemon has ended");
+    Ok(())
 }
 
 async fn close(transport: &dyn Transport, store: &dyn Store) {

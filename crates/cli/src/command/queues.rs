@@ -46,6 +46,9 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
     let mut lines = Vec::new();
     for (service, told) in services {
         let mut own = of_service(&*transport, &config, &names, service).await?;
+        if is_ghost(&own, &told, &config) {
+            continue;
+        }
         own[0].sent_per_minute = told.sent_per_minute;
         own.iter_mut().for_each(|line| line.paused = told.paused);
         lines.extend(own);
@@ -80,6 +83,22 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
             },
         ]
     })
+}
+
+/// Whether there is nothing of a service but a name in old tasks, as mistyped ones leave it.
+fn is_ghost(queues: &[Line], told: &Told, config: &Config) -> bool {
+    let broker = &config.broker;
+    let is_configured = |service: &ServiceName| {
+        broker.services.contains(service) || broker.queues.contains_key(service)
+    };
+    let is_missing = |line: &Line| line.ready.is_none() && line.dead.is_none();
+    queues.iter().all(is_missing)
+        && !queues
+            .iter()
+            .filter_map(|line| line.service.as_ref())
+            .any(is_configured)
+        && told.sent_per_minute == Some(0)
+        && told.paused == Some(false)
 }
 
 fn number<N: ToString>(number: Option<N>) -> String {

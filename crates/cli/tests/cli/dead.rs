@@ -189,6 +189,10 @@ async fn a_discarded_message_is_gone_and_its_task_tells_who_did_it(
     let id = id_of(&letter);
     stage.listed(1).await?;
     stage.is(id, 0, TaskState::Failure).await?;
+    let of_all = ["dead", "list", "--json"];
+    let of_all = stage.program.run(&of_all).await.ends_with(0).documents();
+    assert_eq!(of_all, stage.listed(1).await?, "there are none of others");
+    assert_eq!(of_all[0]["service"], "demo");
     let discard = |more: &[&'static str]| {
         let args: Vec<&str> = [&["dead", "discard", "demo", "--id", id], more].concat();
         args.into_iter().map(str::to_owned).collect::<Vec<_>>()

@@ -153,10 +153,69 @@ async fn services_without_a_worker_and_variables_that_are_no_settings_are_told()
         ("platform.fifo", 1, "fail", blind),
         ("platform.events", 0, "warn", ""),
     ] {
-        let what =
-            format!("nobody consumes the queue {queue}, in which {waiting} messages wait{more}");
+        let waiting = match waiting {
+            1 => "1 message waits",
+            _ => "0 messages wait",
+        };
+        let what = format!("nobody consumes the queue {queue}, in which {waiting}{more}");
         assert!(told.contains(&(outcome.into(), what)), "{told:?}");
     }
+    vhost.close().await
+}
+
+/// Its queue is on the broker and its tasks are in the database: that this configuration does not name it says nothing.
+/// Of a name without a queue nothing is said, and `queues` has no line.
+#[tokio::test]
+async fn services_that_only_the_database_knows_are_looked_at_too() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let database = Database::fresh().await?;
+    let mut program = Program::new();
+    program.set("COUNTERFOIL_BROKER__URL", vhost.amqp_url());
+    program.set("COUNTERFOIL_DATABASE__URL", database.url());
+    program.set("COUNTERFOIL_BROKER__SERVICES", "demo");
+    program.run(&["init"]).await.ends_with(0);
+    let options = StoreOptions::new(database.url().to_owned()).id_secret("development".to_owned());
+    let store = counterfoil_store::connect(&options).await?;
+    let mut batch = Batch::new();
+    for (id, name) in [
+        ("0190163d-8694-739b-aea5-966c26f8ad90", "demo.add"),
+        ("0190163d-8694-739b-aea5-966c26f8ad91", "dmeo.add"),
+    ] {
+        batch.track(&copy_of(Envelope::new(id.parse()?, name.parse()?)));
+    }
+    store.apply(&batch).await?;
+    program.set("COUNTERFOIL_BROKER__SERVICES", "");
+    let ran = program.run(&["doctor", "--json"]).await;
+    let told = checks(&ran, "consumers");
+    let of = |service: &str| {
+        let queue = format!("nobody consumes the queue {service},");
+        told.iter()
+            .filter(|(_, what)| what.starts_with(&queue))
+            .count()
+    };
+    assert_eq!((of("demo"), of("dmeo")), (1, 0), "{told:?}");
+    let queues = program.run(&["queues", "--json"]).await.ends_with(0);
+    let services: Vec<_> = queues
+        .documents()
+        .iter()
+        .filter_map(|it| it["service"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(services, ["demo"]);
+
+    program.run(&["pause", "demo"]).await.ends_with(0);
+    let ran = program.run(&["doctor", "--json"]).await;
+    assert!(
+        !ran.stdout.contains("nobody consumes the queue demo,"),
+        "{ran:?}"
+    );
+    let ran = program.run(&["send", "demo.add", "{}"]).await.ends_with(0);
+    let paused = ": nothing of it starts until `counterfoil resume demo`";
+    assert!(
+        ran.stderr.contains("service demo is paused by ") && ran.stderr.contains(paused),
+        "{ran:?}"
+    );
+    store.close().await;
+    database.close().await?;
     vhost.close().await
 }
 
@@ -182,7 +241,7 @@ async fn queues_of_classes_that_are_missing_or_left_over_are_told() -> anyhow::R
     // No daemon runs here.
     let ran = program.run(&["doctor", "--json"]).await.ends_with(1);
     assert!(checks(&ran, "priorities").is_empty(), "{ran:?}");
-    let nobody = "nobody consumes the queue demo~low, in which 1 messages wait";
+    let nobody = "nobody consumes the queue demo~low, in which 1 message waits";
     assert!(checks(&ran, "consumers").contains(&("warn".into(), nobody.into())));
 
     with(&mut program, "false");

@@ -3,6 +3,7 @@
 use crate::stage::{Stage, on_sqlite};
 use chrono::{TimeDelta, Utc};
 use counterfoil_store::{Batch, DeadLetter, TrackingCopy};
+use counterfoil_testkit::eventually;
 use counterfoil_testkit::store_suite::copy_of;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
@@ -12,9 +13,11 @@ use counterfoil_toolbox::sent::sending_id;
 use counterfoil_toolbox::session::{Opening, Subtask};
 use counterfoil_toolbox::state::Lineage;
 use serde_json::json;
+use uuid::Uuid;
 
 on_sqlite!(
     a_list_that_is_longer_than_its_limit_says_so,
+    a_list_says_so_when_no_daemon_has_written_for_long,
     long_arguments_are_cut_for_people_and_whole_in_json,
     a_task_that_was_refused_and_sent_again_is_shown_without_the_refusal,
     whoever_aborts_a_session_may_say_in_whose_name,
@@ -67,6 +70,31 @@ async fn a_list_that_is_longer_than_its_limit_says_so(stage: Stage) -> anyhow::R
         }
     }
     Ok(())
+}
+
+/// Whoever looks for a task that was sent a moment ago must not take an old list for the whole truth.
+async fn a_list_says_so_when_no_daemon_has_written_for_long(stage: Stage) -> anyhow::Result<()> {
+    let mut batch = Batch::new();
+    batch.track(&copy_of(Envelope::new(
+        TaskId::random(),
+        "demo.add".parse()?,
+    )));
+    stage.store.apply(&batch).await?;
+    stage.store.canary_sent(Uuid::now_v7()).await?;
+    let list = ["task", "list"];
+    let ran = stage.program.run(&list).await.ends_with(0);
+    assert_eq!(ran.stderr, "", "a daemon was here a moment ago");
+    stage
+        .program
+        .file("counterfoil.toml", "[sync]\ncanary_interval = \"1s\"");
+    eventually("the list to be old", crate::stage::SOON, async || {
+        let ran = stage.program.run(&list).await.ends_with(0);
+        Ok(ran
+            .stderr
+            .contains("no sign of life of a counterfoil-sync since 20")
+            .then_some(()))
+    })
+    .await
 }
 
 async fn long_arguments_are_cut_for_people_and_whole_in_json(stage: Stage) -> anyhow::Result<()> {

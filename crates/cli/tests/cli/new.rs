@@ -26,7 +26,7 @@ async fn a_new_worker_is_written_and_the_next_commands_are_told() {
     assert_eq!(lines.len(), 7, "{ran:#?}");
     assert!(lines[0].contains("image-worker runs the tasks of the service image"));
     assert_eq!(lines[2], "cd 'deep/my worker' && cargo test --workspace");
-    assert!(lines[3].starts_with("cargo run"));
+    assert!(lines[3].starts_with("target/debug/image-worker "));
     assert_eq!(lines[4], "from another terminal, in the same folder:");
     assert!(lines[5].starts_with("counterfoil send image.count_words '{"));
     assert!(lines[6].starts_with("counterfoil init && counterfoil-sync"));

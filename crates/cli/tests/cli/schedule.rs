@@ -160,7 +160,7 @@ async fn arguments_that_do_not_fit_are_refused_and_nothing_is_added(
         .file("counterfoil.toml", "catalogue = \"catalogue.json\"");
     let add = ["schedule", "add", "nightly", "@daily", "demo.add"];
     let refused = stage.program.run(&add).await.ends_with(2).stderr;
-    let remedy = "remedy: nothing was added; mend the arguments, or have them sent as they are with --unvalidated";
+    let remedy = "remedy: nothing was added; mend the arguments, or have it all sent as it is with --unvalidated";
     assert!(refused.contains(remedy), "{refused}");
     assert!(stage.store.schedules(None).await?.is_empty());
     Ok(())

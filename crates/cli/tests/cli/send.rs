@@ -216,9 +216,19 @@ async fn arguments_that_do_not_fit_the_catalogue_are_refused_all_at_once() -> an
         "{unknown:?}"
     );
     assert!(!unknown.stderr.contains("did you mean"), "{unknown:?}");
-    let slip = program.run(&["send", "dmeo.add", "{}"]).await.ends_with(0);
-    assert!(slip.stderr.contains("did you mean demo.add?"), "{slip:?}");
-    assert!(slip.stderr.contains("there is no queue dmeo: "), "{slip:?}");
+    for slip in ["dmeo.add", "demo.ad"] {
+        let slip = program.run(&["send", slip, "{}"]).await.ends_with(2);
+        assert!(slip.stderr.contains("did you mean demo.add?"), "{slip:?}");
+        assert!(slip.stderr.contains("nothing was sent"), "{slip:?}");
+    }
+    assert_eq!(messages(&vhost, "demo").await?.len(), 3, "those before");
+    let anyway = ["send", "dmeo.add", "{}", "--unvalidated"];
+    let anyway = program.run(&anyway).await.ends_with(0);
+    assert!(
+        anyway.stderr.contains("there is no queue dmeo: "),
+        "{anyway:?}"
+    );
+    assert!(anyway.stderr.contains("did you mean demo?"), "{anyway:?}");
     vhost.close().await
 }
 
@@ -232,6 +242,12 @@ async fn waiting_ends_with_the_timeout_and_the_task_goes_on() -> anyhow::Result<
         .ends_with(1);
     assert_eq!(ran.stdout, "", "no result, and not the id in its place");
     assert!(ran.stderr.contains("has not ended within 100ms"), "{ran:?}");
+    let id = ran
+        .stderr
+        .lines()
+        .find_map(|line| line.strip_prefix("sent "));
+    let why = format!("`counterfoil why {}`", id.expect("it was sent"));
+    assert!(ran.stderr.contains(&why), "{ran:?}");
     assert!(
         ran.stderr.contains("no worker consumes the queue demo"),
         "{ran:?}"

@@ -117,6 +117,13 @@ async fn the_task_of_a_worker_that_vanished_is_said_to_be_back_in_its_queue(
         "{told}"
     );
     assert!(told.contains("→ start a worker of the service"), "{told}");
+    assert!(!told.contains("cancelled"), "{told}");
+    let cancel = ["task", "cancel", id.as_str(), "--by", "ana"];
+    stage.program.run(&cancel).await.ends_with(0);
+    let why = stage.program.run(&["why", id.as_str()]).await.ends_with(0);
+    let told = "it was cancelled by ana since 20";
+    assert!(why.stdout.contains(told), "{why:?}");
+    assert!(why.stdout.contains("does not start it"), "{why:?}");
     Ok(())
 }
 

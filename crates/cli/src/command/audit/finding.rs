@@ -1,6 +1,7 @@
 //! What does not balance, in words.
 
 use super::balance::{Dead, Open, Unread};
+use crate::text::waiting;
 use crate::when::shown;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -31,12 +32,25 @@ pub(super) enum Kind {
     DeadLetterGone,
 }
 
+impl Kind {
+    /// For people.
+    pub(super) const fn in_words(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::NoRow => "no row",
+            Self::MessageGone => "message gone",
+            Self::DeadLetterGone => "dead letter gone",
+        }
+    }
+}
+
 impl Finding {
     pub(super) fn unread((queue, unread): (&String, &Unread)) -> Self {
         let (what, remedy) = match unread {
             Unread::Waits(ready) => (
                 format!(
-                    "{ready} messages wait in {queue}: the database does not know yet what they tell"
+                    "{} in {queue}: the database does not know yet what they tell",
+                    waiting(u64::from(*ready))
                 ),
                 "wait until counterfoil-sync has read them, or start it; then look again",
             ),

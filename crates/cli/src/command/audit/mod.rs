@@ -17,7 +17,7 @@ use crate::when;
 use balance::{Facts, has_stranger};
 use counterfoil_store::{SessionFilter, SessionRow};
 use counterfoil_toolbox::config::Needs;
-use finding::Finding;
+use finding::{Finding, Kind};
 use look::Look;
 use reports::Canaries;
 use serde::Serialize;
@@ -129,9 +129,18 @@ fn tell(
         for finding in findings {
             let subject = finding.task_id.as_ref().or(finding.service.as_ref());
             let subject = subject.map_or("", String::as_str);
-            output.line(format_args!("{}: {}", plain(subject), plain(&finding.what)))?;
+            let kind = finding.kind.in_words();
+            let what = plain(&finding.what);
+            output.line(format_args!("{kind}: {}: {what}", plain(subject)))?;
             output.line(format_args!("      {}", plain(&finding.remedy)))?;
         }
+    }
+    // Where nothing else was found, what is unread may well balance.
+    let is_unread = |finding: &Finding| finding.kind == Kind::Unread;
+    if !findings.is_empty() && findings.iter().all(is_unread) {
+        return Err(Failure::failed(
+            "the database does not know all yet, so it cannot be told whether the books balance",
+        ));
     }
     match findings.len() {
         0 => Ok(()),

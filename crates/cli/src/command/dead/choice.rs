@@ -17,6 +17,13 @@ const REASONS_OF: u32 = 100;
 pub(crate) struct Choice {
     /// Service whose dead queue it is
     pub(super) service: ServiceName,
+    #[command(flatten)]
+    pub(super) which: Which,
+}
+
+/// Which ones of those that lie there.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Which {
     /// Of this task, or the record with this id; may be given several times
     #[arg(long, value_name = "ID")]
     id: Vec<String>,
@@ -45,11 +52,10 @@ pub(super) struct Chosen {
     pub(super) unseen: BTreeMap<Uuid, DeadRecord>,
 }
 
-impl Choice {
-    /// Whether nothing but the service is chosen.
+impl Which {
+    /// Whether nothing is chosen.
     pub(super) fn is_everything(&self) -> bool {
         let Self {
-            service: _,
             id,
             reason,
             name,
@@ -58,10 +64,15 @@ impl Choice {
         id.is_empty() && reason.is_none() && name.is_none() && since.is_none()
     }
 
-    /// The filters for the database, one per id.
-    pub(super) fn filters(&self, ids: &[String], limit: u32) -> Vec<DeadFilter> {
+    /// The filters for the database, one per id, of a service or of all.
+    pub(super) fn filters(
+        &self,
+        service: Option<&ServiceName>,
+        ids: &[String],
+        limit: u32,
+    ) -> Vec<DeadFilter> {
         let filter = |id: Option<&String>| DeadFilter {
-            service: Some(self.service.to_string()),
+            service: service.map(ServiceName::to_string),
             id: id.cloned(),
             reason: self.reason.clone(),
             name: self.name.clone(),
@@ -85,12 +96,16 @@ impl Choice {
     }
 
     /// Says so where nothing lies there for the reason that is asked for: it may be mistyped.
-    pub(super) async fn tell_if_no_reason(&self, store: &dyn Store) -> Result<(), Failure> {
+    pub(super) async fn tell_if_no_reason(
+        &self,
+        service: Option<&ServiceName>,
+        store: &dyn Store,
+    ) -> Result<(), Failure> {
         let Some(reason) = &self.reason else {
             return Ok(());
         };
         let filter = |reason, limit| DeadFilter {
-            service: Some(self.service.to_string()),
+            service: service.map(ServiceName::to_string),
             reason,
             limit,
             ..DeadFilter::default()
@@ -104,25 +119,25 @@ impl Choice {
                 true => String::new(),
                 false => format!("; reasons there are: {}", others.join(", ")),
             };
-            eprintln!(
-                "no dead letter of {} has the reason {}{others}",
-                self.service,
-                short(reason)
-            );
+            let whose = service.map_or(String::new(), |service| format!(" of {service}"));
+            let reason = short(reason);
+            eprintln!("no dead letter{whose} has the reason {reason}{others}");
         }
         Ok(())
     }
+}
 
+impl Choice {
     /// What the platform knows of the messages that are chosen.
     pub(super) async fn look_up(self, store: &dyn Store) -> Result<Chosen, Failure> {
-        let ids = self.wire_ids(store).await?;
+        let ids = self.which.wire_ids(store).await?;
         let mut unseen = BTreeMap::new();
-        for filter in self.filters(&ids, 0) {
+        for filter in self.which.filters(Some(&self.service), &ids, 0) {
             let records = store.dead_records(&filter).await?;
             unseen.extend(records.into_iter().map(|record| (record.id, record)));
         }
         let mut died_at = HashMap::new();
-        if self.since.is_some() {
+        if self.which.since.is_some() {
             let all = DeadFilter {
                 service: Some(self.service.to_string()),
                 ..DeadFilter::default()
@@ -156,12 +171,12 @@ impl Chosen {
     /// Whether a message that is in the queue is one of them. One that the platform was not told of
     /// yet has died just now.
     pub(super) fn includes(&self, id: Uuid, letter: &DeadLetter) -> bool {
-        let Choice {
+        let Which {
             reason,
             name,
             since,
             ..
-        } = &self.choice;
+        } = &self.choice.which;
         let task_id = letter.task_id.as_ref().map(|id| id.as_str());
         let by_id = self.ids.is_empty()
             || task_id.is_some_and(|id| self.ids.contains(id))

@@ -85,7 +85,10 @@ impl<'a> Dealing<'a> {
         doer: Doer,
         output: &'a mut Output,
     ) -> Result<Self, Failure> {
-        choice.tell_if_no_reason(&*platform.store).await?;
+        choice
+            .which
+            .tell_if_no_reason(Some(&choice.service), &*platform.store)
+            .await?;
         let chosen = choice.look_up(&*platform.store).await?;
         let count = chosen.unseen.len().min(limit);
         let will = if mode == Mode::DryRun {

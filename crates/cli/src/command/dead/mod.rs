@@ -20,18 +20,21 @@ use crate::open;
 use crate::output::{Output, words};
 use crate::text::short;
 use crate::when::shown;
-use choice::Choice;
+use choice::{Choice, Which};
 use counterfoil_store::Store;
 use counterfoil_store::record::DeadRow;
 use counterfoil_toolbox::config::Needs;
+use counterfoil_toolbox::names::ServiceName;
 use deal::{Dealing, What};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum DeadCommand {
-    /// List the dead of a service, newest first
+    /// List the dead, newest first
     List {
+        /// Service whose dead queue it is [default: all]
+        service: Option<ServiceName>,
         #[command(flatten)]
-        choice: Choice,
+        which: Which,
         /// At most so many
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
@@ -69,7 +72,7 @@ impl Deal {
     /// A service alone is quickly typed; what is done to its dead cannot be taken back.
     fn ensure_chosen(&self) -> Result<(), Failure> {
         let is_chosen = self.all || self.dry_run || self.limit.is_some();
-        if is_chosen || !self.choice.is_everything() {
+        if is_chosen || !self.choice.which.is_everything() {
             return Ok(());
         }
         let message = format!(
@@ -87,7 +90,11 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<(), Failure> {
     match command {
-        DeadCommand::List { choice, limit } => list(&choice, limit, global, output).await,
+        DeadCommand::List {
+            service,
+            which,
+            limit,
+        } => list((service.as_ref(), &which, limit), global, output).await,
         DeadCommand::Redrive(deal) => act(What::Redrive, deal, global, output).await,
         DeadCommand::Discard(deal) => act(What::Discard, deal, global, output).await,
     }
@@ -114,7 +121,7 @@ async fn act_alone(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let Deal { choice, doer, .. } = deal;
-    tell_if_unknown(&choice, &*platform.store).await?;
+    tell_if_unknown(&choice.service, &*platform.store).await?;
     // Before anything is looked up: what others take out meanwhile would seem to be missing.
     let _alone = platform.alone_with(&choice.service).await?;
     let dealing = Dealing::new(platform, how, choice, doer.or_user(), output).await?;
@@ -122,26 +129,28 @@ async fn act_alone(
 }
 
 async fn list(
-    choice: &Choice,
-    limit: u32,
+    (service, which, limit): (Option<&ServiceName>, &Which, u32),
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let config = open::config(global, Needs::DATABASE)?;
     let store = open::database(&config).await?;
-    let ids = choice.wire_ids(&*store).await?;
+    let ids = which.wire_ids(&*store).await?;
     let mut dead: Vec<DeadRow> = Vec::new();
     // One more than is shown tells that there are more.
-    for filter in choice.filters(&ids, limit.saturating_add(1)) {
+    for filter in which.filters(service, &ids, limit.saturating_add(1)) {
         dead.extend(store.dead(&filter).await?);
     }
     if dead.is_empty() {
-        tell_if_unknown(choice, &*store).await?;
-        choice.tell_if_no_reason(&*store).await?;
+        if let Some(service) = service {
+            tell_if_unknown(service, &*store).await?;
+        }
+        which.tell_if_no_reason(service, &*store).await?;
     }
     store.close().await;
     let columns = [
         words("DIED"),
+        words("SERVICE"),
         words("TASK ID"),
         words("NAME"),
         words("ATTEMPT"),
@@ -151,6 +160,7 @@ async fn list(
     output.beginning(&dead, limit, &columns, |row| {
         vec![
             shown(row.died_at),
+            row.service.clone(),
             row.task_id.clone().unwrap_or_else(|| row.id.to_string()),
             row.name.clone().unwrap_or_default(),
             row.attempt.clone(),
@@ -160,8 +170,7 @@ async fn list(
     })
 }
 
-async fn tell_if_unknown(choice: &Choice, store: &dyn Store) -> Result<(), Failure> {
-    let service = &choice.service;
+async fn tell_if_unknown(service: &ServiceName, store: &dyn Store) -> Result<(), Failure> {
     let known = store.services().await?;
     if !known.iter().any(|known| *known == *service.as_str()) {
         let known = match known.is_empty() {

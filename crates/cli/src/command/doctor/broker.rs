@@ -4,7 +4,6 @@ use super::super::topology::wanted;
 use super::services;
 use crate::failure::{Code, Failure};
 use crate::open;
-use counterfoil_store::record::ControlRow;
 use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::doctor::{
     Check, Duty, Outcome, broker, broker_fault, permissions, topology,
@@ -16,7 +15,7 @@ use std::sync::Arc;
 /// Looks at the broker, and returns the way to it when it answers.
 pub(super) async fn look(
     config: &Config,
-    paused: &[ControlRow],
+    told: &services::Told,
 ) -> (Vec<Check>, Option<Arc<AmqpTransport>>) {
     let transport = match AmqpTransport::new(&config.broker) {
         Ok(transport) => transport,
@@ -51,7 +50,7 @@ pub(super) async fn look(
             if let Ok(names) = config.broker.names() {
                 checks.extend(permissions(&transport, &names, &Duty::Platform).await);
             }
-            checks.extend(services::look(&*transport, &config.broker, paused).await);
+            checks.extend(services::look(&*transport, &config.broker, told).await);
         }
         Err(failure) => checks.push(failure.check("topology")),
     }

@@ -175,7 +175,7 @@ async fn daemon(store: &dyn Store, interval: Duration) -> Result<Check, StoreErr
                 shown(canary.sent_at)
             ),
             "start counterfoil-sync; where it runs, its log and GET /readyz say what it waits for; one that stands still \
-             has to be restarted",
+             has to be restarted; one that has another database.url takes what belongs into this one, and has to end",
         ),
         (None, None) => Check::warn(
             "daemon",

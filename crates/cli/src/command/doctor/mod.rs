@@ -7,7 +7,6 @@ mod probe;
 mod services;
 mod tokens;
 
-use super::pause::paused;
 use crate::args::Global;
 use crate::failure::{Code, Failure};
 use crate::open;
@@ -69,13 +68,12 @@ async fn looked_at(config: &Config, args: DoctorArgs) -> Vec<Check> {
             .map_err(|failure| failure.check("database")),
         false => Err(skipped("database")),
     };
-    // Where the schema is missing, nobody has paused anything.
-    let paused = match &store {
-        Ok(store) => paused(&**store).await.unwrap_or_default(),
-        Err(_) => Vec::new(),
+    let told = match &store {
+        Ok(store) => services::Told::by(&**store).await,
+        Err(_) => services::Told::default(),
     };
     let (mut checks, transport) = match config.broker.urls.is_empty() {
-        false => broker::look(config, &paused).await,
+        false => broker::look(config, &told).await,
         true => (vec![skipped("broker")], None),
     };
     // Names that cannot be used have failed among these.
@@ -85,7 +83,7 @@ async fn looked_at(config: &Config, args: DoctorArgs) -> Vec<Check> {
         .map(|(transport, names)| (*transport, names));
     match &store {
         Ok(store) => {
-            checks.extend(paused.iter().map(services::paused));
+            checks.extend(told.paused.iter().map(services::paused));
             let store = &**store;
             checks.extend(database::look(store, broker, config.sync.canary_interval).await);
             if let Some((transport, names)) = broker {

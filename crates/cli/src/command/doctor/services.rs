@@ -1,6 +1,9 @@
-//! Whether the services of the configuration have workers.
+//! Whether services have workers: those of the configuration, and those that the database has heard of.
 
+use crate::command::pause::paused as paused_services;
+use crate::text::waiting;
 use crate::when::shown;
+use counterfoil_store::Store;
 use counterfoil_store::record::ControlRow;
 use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::config::BrokerSettings;
@@ -8,22 +11,49 @@ use counterfoil_toolbox::doctor::{Check, broker_fault};
 use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::topology::{Names, ServiceSettings, work_queues};
 use counterfoil_toolbox::transport::{QueueDepth, Transport, TransportError};
+use std::collections::BTreeSet;
 
-/// Looks who consumes the queues of services. That they exist is a question of the topology.
-/// Those of services that somebody paused have none on purpose.
+/// What the database tells of services.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Those that somebody paused: their queues have no consumers on purpose.
+    pub(super) paused: Vec<ControlRow>,
+    /// Services of which a task was mirrored or a worker heard, whatever the configuration names.
+    known: BTreeSet<ServiceName>,
+}
+
+impl Told {
+    /// Where the schema is missing, it tells nothing.
+    pub(super) async fn by(store: &dyn Store) -> Self {
+        let mut known = store.services().await.unwrap_or_default();
+        let workers = store.workers().await.unwrap_or_default().into_iter();
+        known.extend(workers.map(|worker| worker.service));
+        Self {
+            paused: paused_services(store).await.unwrap_or_default(),
+            // Anybody may send a task of any name.
+            known: known
+                .iter()
+                .filter_map(|name| ServiceName::new(name).ok())
+                .collect(),
+        }
+    }
+}
+
+/// Looks who consumes the queues of services. That those of the configuration exist is a question of the topology;
+/// of others, those are looked at that do.
 pub(super) async fn look(
     transport: &dyn Transport,
     settings: &BrokerSettings,
-    paused: &[ControlRow],
+    told: &Told,
 ) -> Vec<Check> {
-    if settings.services.is_empty() {
+    if settings.services.is_empty() && told.known.is_empty() {
         return vec![Check::warn(
             "consumers",
             "no services are configured, so no queue of a service is looked at",
             "name them in broker.services, or in COUNTERFOIL_BROKER__SERVICES, separated by commas",
         )];
     }
-    match looked_at(transport, settings, paused).await {
+    match looked_at(transport, settings, told).await {
         Ok(checks) => checks,
         Err(error) => vec![broker_fault(&error)],
     }
@@ -32,16 +62,21 @@ pub(super) async fn look(
 async fn looked_at(
     transport: &dyn Transport,
     settings: &BrokerSettings,
-    paused: &[ControlRow],
+    told: &Told,
 ) -> Result<Vec<Check>, TransportError> {
     // Names that cannot be used have failed before.
     let Ok(names) = settings.names() else {
         return Ok(Vec::new());
     };
     let (mut checks, mut consumed) = (Vec::new(), Vec::new());
-    for service in &settings.services {
+    let others = told.known.iter();
+    let others = others.filter(|service| !settings.services.contains(service));
+    for service in settings.services.iter().chain(others) {
         let mut all_are = true;
-        let is_paused = paused.iter().any(|row| row.subject == service.as_str());
+        let is_paused = told
+            .paused
+            .iter()
+            .any(|row| row.subject == service.as_str());
         for queue in work_queues(&names, service, &settings.service(service)) {
             match transport.depth(&queue).await? {
                 Some(QueueDepth {
@@ -129,7 +164,8 @@ async fn left_over(
     for queue in queues.filter(|queue| names.class_of(queue) != Priority::Normal) {
         if let Some(QueueDepth { ready, .. }) = transport.depth(&queue).await? {
             let what = format!(
-                "the queue {queue} is there, in which {ready} messages wait, and {service} has no priorities here"
+                "the queue {queue} is there, in which {}, and {service} has no priorities here",
+                waiting(u64::from(ready))
             );
             let remedy = format!(
                 "set broker.queues.{service}.priorities = true, for its workers too, or empty and delete the queue"
@@ -141,5 +177,8 @@ async fn left_over(
 }
 
 fn nobody(queue: &QueueName, ready: u32) -> String {
-    format!("nobody consumes the queue {queue}, in which {ready} messages wait")
+    format!(
+        "nobody consumes the queue {queue}, in which {}",
+        waiting(u64::from(ready))
+    )
 }

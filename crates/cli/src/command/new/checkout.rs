@@ -1,5 +1,6 @@
 //! Where a new worker's `Cargo.toml` takes counterfoil's crates from.
 
+use super::template::NewFile;
 use crate::failure::{Code, Failure};
 use std::path::Path;
 
@@ -9,6 +10,8 @@ const CRATES: [(&str, &str); 3] = [
     ("counterfoil-worker", "crates/worker"),
     ("counterfoil-testkit", "crates/testkit"),
 ];
+
+const LOCK: &str = "Cargo.lock";
 
 /// How they are named in the template: by the version of this program, which a test compares.
 const BY_VERSION: &str = concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"");
@@ -49,6 +52,19 @@ impl Source {
                 path.display()
             )),
         }
+    }
+
+    /// The checkout's own `Cargo.lock`, where it has one: with these versions of others' crates counterfoil was
+    /// tested. Cargo strikes out what the worker does not need.
+    pub(super) fn lock(&self) -> Option<NewFile> {
+        let Self::Checkout(checkout) = self else {
+            return None;
+        };
+        let text = std::fs::read_to_string(Path::new(checkout).join(LOCK)).ok()?;
+        Some(NewFile {
+            path: LOCK.to_owned(),
+            text,
+        })
     }
 
     /// A manifest in which counterfoil's crates come from here.

@@ -47,7 +47,8 @@ pub(crate) fn run(args: &NewArgs, output: &mut Output) -> Result<(), Failure> {
         Some(checkout) => Source::checkout(checkout)?,
         None => Source::Published,
     };
-    let files = template::files(&names, &source);
+    let mut files = template::files(&names, &source);
+    files.extend(source.lock());
     folder::write(&args.path, &files)?;
     let written = Written {
         path: args.path.display().to_string(),
@@ -79,7 +80,10 @@ fn report(written: &Written<'_>, args: &NewArgs, output: &mut Output) -> Result<
         "  cd {} && cargo test --workspace",
         quoted(args.path.display())
     ))?;
-    output.line("  cargo run    # RabbitMQ has to be at 127.0.0.1:5672")?;
+    // Not `cargo run`, which would build all once more, without what only tests need.
+    output.line(format_args!(
+        "  target/debug/{worker}    # the tests have built it; RabbitMQ has to be at 127.0.0.1:5672"
+    ))?;
     output.line("from another terminal, in the same folder:")?;
     output.line(format_args!(
         "  counterfoil send {service}.count_words {SAMPLE} --wait"

@@ -2,6 +2,7 @@
 
 mod input;
 mod schema;
+mod taken;
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
@@ -11,12 +12,12 @@ use chrono::{DateTime, Utc};
 use counterfoil_toolbox::Priority;
 use counterfoil_toolbox::config::{Config, Needs};
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::names::{QueueName, ServiceName, TaskName};
+use counterfoil_toolbox::names::{ServiceName, TaskName};
 use counterfoil_toolbox::producer::{
     Producer, RawTask, ResultError, SendError, SendOptions, Sending,
 };
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{QueueDepth, Transport};
+use counterfoil_toolbox::transport::Transport;
 use futures::{StreamExt, stream};
 use input::Order;
 pub(crate) use input::related;
@@ -118,7 +119,7 @@ pub(crate) async fn run(
     let names = open::names(&config.broker)?;
     let transport = open::broker(&config.broker).await?;
     let result = if args.wait {
-        wait(&args, &transport, names, orders, output).await
+        wait(&args, &config, &transport, names, orders, output).await
     } else {
         // It was looked for just now; if it goes away in the middle of a file, waiting is worth while.
         let producer = Producer::builder(transport.clone(), names)
@@ -129,7 +130,7 @@ pub(crate) async fn run(
         let service = ServiceName::new(args.name.service());
         if let (Ok(()), Ok(service)) = (&sent, service) {
             let queue = producer.names().class_queue(&service, args.priority);
-            tell_if_nobody_has(&*transport, &queue).await;
+            taken::tell_if_nobody_has(&config, &*transport, &queue, &service).await;
         }
         sent
     };
@@ -268,12 +269,14 @@ fn write_id(id: &TaskId, output: &mut Output) -> Result<(), Failure> {
 /// Sends one task and prints its result.
 async fn wait(
     args: &SendArgs,
+    config: &Config,
     transport: &Arc<dyn Transport>,
     names: Names,
     orders: Vec<Order>,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let queue = names.class_queue(&ServiceName::new(args.name.service())?, args.priority);
+    let service = ServiceName::new(args.name.service())?;
+    let queue = names.class_queue(&service, args.priority);
     let producer = Producer::builder(transport.clone(), names)
         .patient()
         .listening("counterfoil")
@@ -283,7 +286,7 @@ async fn wait(
             .send_raw_awaited(args.task(order), args.options())
             .await?;
         eprintln!("sent {}", handle.id());
-        tell_if_nobody_has(&**transport, &queue).await;
+        taken::tell_if_nobody_has(config, &**transport, &queue, &service).await;
         let ended = handle.result(args.timeout).await;
         let id = handle.id();
         match ended {
@@ -297,32 +300,20 @@ async fn wait(
                     output.document(&json!({"task_id": id, "state": state, "error": fault}))?;
                     output.flush()?;
                 }
-                return Err(unfinished(error));
+                return Err(unfinished(error, id));
             }
         }
     }
     Ok(())
 }
 
-/// Says why there may be nothing to wait for. Whoever may not look does not learn it.
-async fn tell_if_nobody_has(transport: &dyn Transport, queue: &QueueName) {
-    match transport.depth(queue).await {
-        Ok(None) => eprintln!(
-            "there is no queue {queue}: unless another one takes its tasks, it is UNROUTABLE, and runs once there is a worker for it"
-        ),
-        Ok(Some(QueueDepth { consumers: 0, .. })) => {
-            eprintln!("no worker consumes the queue {queue} at the moment");
-        }
-        Ok(Some(_)) | Err(_) => {}
-    }
-}
-
-fn unfinished(error: ResultError) -> Failure {
+fn unfinished(error: ResultError, id: &TaskId) -> Failure {
     let is_timeout = matches!(error, ResultError::Timeout { .. });
     let failure = Failure::new(Code::Failed, error);
     if is_timeout {
-        return failure
-            .remedy("it goes on: see `counterfoil task show ID`, or wait longer with --timeout");
+        return failure.remedy(format!(
+            "it goes on: see `counterfoil why {id}`, or wait longer with --timeout"
+        ));
     }
     failure
 }

@@ -15,7 +15,6 @@ use counterfoil_toolbox::names::TaskName;
 use jsonschema::Validator;
 use jsonschema::paths::{Location, LocationSegment};
 use serde_json::{Map, Value};
-use std::fmt;
 
 /// Faults of one task that are told; more do not help.
 const FAULTS_TOLD: usize = 5;
@@ -29,7 +28,22 @@ pub(super) enum Occasion {
     Scheduling,
 }
 
-/// Refuses arguments that do not fit. A task that nobody knows passes, with a warning.
+impl Occasion {
+    /// What to do where `what` was refused.
+    fn remedy(self, what: &str) -> String {
+        match self {
+            Self::Sending => format!(
+                "nothing was sent; mend the {what}, or send it all as it is with --unvalidated"
+            ),
+            Self::Scheduling => format!(
+                "nothing was added; mend the {what}, or have it all sent as it is with --unvalidated"
+            ),
+        }
+    }
+}
+
+/// Refuses arguments that do not fit, and a task that nobody knows whose name is nearly that of one that is known.
+/// Another one that nobody knows passes, with a warning.
 pub(super) async fn check(
     config: &Config,
     name: &TaskName,
@@ -39,8 +53,13 @@ pub(super) async fn check(
     let schema = match find(config, name).await? {
         Ok(schema) => schema,
         Err(unknown) => {
+            if let Some(meant) = meant(&unknown.name, &unknown.others) {
+                let error = format!("no task {name} is known: did you mean {}?", plain(meant));
+                return Err(Failure::usage(error).remedy(occasion.remedy("name")));
+            }
             eprintln!(
-                "warning: no schema of {name} is known, so its arguments were not checked: {unknown}"
+                "warning: no schema of {name} is known, so its arguments were not checked: {}",
+                unknown.why
             );
             return Ok(());
         }
@@ -68,15 +87,7 @@ pub(super) async fn check(
         return Ok(());
     }
     let error = anyhow::anyhow!("{}", faults.join("\n"));
-    let remedy = match occasion {
-        Occasion::Sending => {
-            "nothing was sent; mend the arguments, or send them as they are with --unvalidated"
-        }
-        Occasion::Scheduling => {
-            "nothing was added; mend the arguments, or have them sent as they are with --unvalidated"
-        }
-    };
-    Err(Failure::new(Code::Usage, error).remedy(remedy))
+    Err(Failure::new(Code::Usage, error).remedy(occasion.remedy("arguments")))
 }
 
 fn faults(
@@ -127,16 +138,6 @@ struct Unknown {
     name: String,
     why: String,
     others: Vec<String>,
-}
-
-impl fmt::Display for Unknown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.why)?;
-        match meant(&self.name, &self.others) {
-            Some(meant) => write!(f, "; did you mean {}?", plain(meant)),
-            None => Ok(()),
-        }
-    }
 }
 
 /// The schema, or why there is none.

@@ -3,6 +3,7 @@
 use super::filter::{Enough, walk};
 use super::select::{Action, Selection};
 use crate::asking::{Doer, ask};
+use crate::command::workers::is_alive;
 use crate::each::{Mode, Outcome, Words};
 use crate::failure::Failure;
 use counterfoil_store::record::TaskRow;
@@ -70,7 +71,13 @@ impl Action for Cancel<'_> {
             batch.revoke(task, by, now);
         }
         ask(self.store, &batch).await?;
-        Ok(tasks.iter().map(meaning).collect())
+        let workers = self.store.workers().await?;
+        let silent: HashSet<_> = workers
+            .iter()
+            .filter(|row| !is_alive(row, now))
+            .map(|row| row.id.as_str())
+            .collect();
+        Ok(tasks.iter().map(|task| meaning(task, &silent)).collect())
     }
 
     async fn apply_unknown(&mut self, id: &str, mode: Mode) -> Result<Outcome, Failure> {
@@ -95,11 +102,17 @@ impl Action for Cancel<'_> {
     }
 }
 
-fn meaning(task: &TaskRow) -> Outcome {
+/// What a cancellation means for a task, where of these workers nothing is heard any more.
+fn meaning(task: &TaskRow, silent: &HashSet<&str>) -> Outcome {
     match Cancelling::of(task) {
         Cancelling::BeforeStart => {
             Outcome::Done(Some("it was waiting and is not to be started".to_owned()))
         }
+        Cancelling::Running {
+            worker: Some(worker),
+        } if silent.contains(worker) => Outcome::Asked(format!(
+            "worker {worker} had it, of which nothing is heard any more: no other one is to start it"
+        )),
         Cancelling::Running {
             worker: Some(worker),
         } => Outcome::Asked(format!("worker {worker} is asked to stop it")),

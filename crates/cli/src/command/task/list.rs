@@ -7,6 +7,7 @@ use crate::text::short;
 use crate::when::shown;
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
@@ -20,6 +21,7 @@ pub(crate) struct ListArgs {
 pub(super) async fn run(
     args: ListArgs,
     store: &dyn Store,
+    interval: Duration,
     output: &mut Output,
 ) -> Result<(), Failure> {
     // One more than is shown tells that there are more.
@@ -51,7 +53,24 @@ pub(super) async fn run(
         words("ABOUT"),
         words("ERROR"),
     ];
-    output.beginning(&rows, args.limit, &columns, row)
+    output.beginning(&rows, args.limit, &columns, row)?;
+    tell_if_old(store, interval).await
+}
+
+/// Says so where no daemon has written for long: what happened since is not in the list.
+async fn tell_if_old(store: &dyn Store, interval: Duration) -> Result<(), Failure> {
+    let Some(canary) = store.canaries(1).await?.pop() else {
+        return Ok(());
+    };
+    let silent = store.clock().await? - canary.sent_at;
+    // One that is late is on its way.
+    if silent.to_std().is_ok_and(|silent| silent > interval * 2) {
+        eprintln!(
+            "warning: no sign of life of a counterfoil-sync since {}: where none runs, this is how it was then",
+            shown(canary.sent_at)
+        );
+    }
+    Ok(())
 }
 
 fn row(task: &TaskRow) -> Vec<String> {

@@ -129,7 +129,9 @@ pub(crate) async fn run(
     let config = open::config(global, needs)?;
     let store = open::database(&config).await?;
     match command {
-        TaskCommand::List(args) => list::run(args, &*store, output).await?,
+        TaskCommand::List(args) => {
+            list::run(args, &*store, config.sync.canary_interval, output).await?;
+        }
         TaskCommand::Show(id) => show::run(&find(&*store, &id).await?, &*store, output).await?,
         TaskCommand::History(id) => {
             history::run(&find(&*store, &id).await?, &*store, output).await?;

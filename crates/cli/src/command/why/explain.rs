@@ -116,7 +116,8 @@ fn pending(facts: &Facts) -> Explanation {
 
 fn received(facts: &Facts) -> Explanation {
     if let Some(worker) = gone::lost(facts) {
-        return gone::explain(facts, worker, "waited for a free place on");
+        return gone::explain(facts, worker, "waited for a free place on")
+            .details_of(cancelled(facts));
     }
     let worker = worker_name(&facts.task);
     let explanation = Explanation::new(
@@ -130,6 +131,7 @@ fn running(facts: &Facts) -> Explanation {
     let task = &facts.task;
     if let Some(worker) = gone::lost(facts) {
         return gone::explain(facts, worker, "ran on")
+            .details_of(cancelled(facts))
             .details_of(progress(task))
             .details_of(attempt(task));
     }
@@ -149,8 +151,33 @@ fn running(facts: &Facts) -> Explanation {
         )
     });
     with_worker(facts, explanation)
+        .details_of(idle(facts))
         .details_of(asked)
         .details_of(attempt(task))
+}
+
+/// That its worker says by a later sign of life that it runs nothing.
+fn idle(facts: &Facts) -> Option<String> {
+    let worker = facts.worker.as_ref().filter(|worker| worker.running == 0)?;
+    let told = facts.now - worker.age;
+    (told > facts.task.last_updated + worker.interval).then(|| {
+        format!(
+            "by its last sign of life the worker runs nothing: the report of the task's end is on its way, or its \
+             message goes back to queue {}",
+            facts.queue.name
+        )
+    })
+}
+
+/// That somebody cancelled it, where its worker cannot hear that any more.
+fn cancelled(facts: &Facts) -> Option<String> {
+    let is_asked = facts.asked.iter().any(|row| row.kind.starts_with("revoke"));
+    is_asked.then(|| {
+        let by = asked_by(facts, "revoke");
+        format!(
+            "it was cancelled{by}: whichever worker gets its message does not start it, and ends it"
+        )
+    })
 }
 
 fn progress(task: &TaskRow) -> Option<String> {

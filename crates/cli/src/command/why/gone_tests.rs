@@ -1,4 +1,4 @@
-use super::super::facts::{Facts, QueueState};
+use super::super::facts::{Facts, QueueState, WorkerFact};
 use super::super::tests::{holds, now, queue, told, worker};
 use chrono::TimeDelta;
 use counterfoil_store::record::ControlRow;
@@ -141,5 +141,26 @@ fn what_a_lost_worker_had_is_followed_to_wherever_its_message_can_be() {
     holds(
         &with(QueueState::Unknown { reason }, false),
         &["to another worker as soon as it notices"],
+    );
+}
+
+#[test]
+fn a_worker_that_lives_and_runs_nothing_has_it_no_more() {
+    let running = |running: i64, ago: TimeDelta| {
+        told(TaskState::Started, |facts| {
+            facts.task.last_updated = now() - ago;
+            facts.worker = Some(WorkerFact {
+                running,
+                ..worker(true)
+            });
+        })
+    };
+    let nothing = "by its last sign of life the worker runs nothing";
+    let (long_ago, just_now) = (TimeDelta::minutes(1), TimeDelta::seconds(10));
+    holds(&running(0, long_ago), &[nothing, "goes back to queue demo"]);
+    assert!(!running(1, long_ago).contains(nothing));
+    assert!(
+        !running(0, just_now).contains(nothing),
+        "it may be older than the start"
     );
 }

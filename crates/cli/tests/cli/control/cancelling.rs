@@ -5,6 +5,7 @@ use super::site::Site;
 use counterfoil_store::Batch;
 use counterfoil_testkit::store_suite::{event, lineage};
 use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::heartbeat::Phase;
 
 pub(super) async fn cancelling_says_what_it_means_for_each_task(site: Site) -> anyhow::Result<()> {
     let _daemon = site.daemon();
@@ -54,6 +55,15 @@ pub(super) async fn cancelling_says_what_it_means_for_each_task(site: Site) -> a
         .await
         .ends_with(0);
     assert_eq!(shown.document()["asked"][0]["kind"], "revoke");
+
+    // Of its worker nothing is heard any more: it cannot be asked.
+    let mut batch = Batch::new();
+    batch.worker(super::worker("demo@host.7.0a0b0c0d", Phase::Stopped));
+    site.store.apply(&batch).await?;
+    let again = ["task", "cancel", "runs"];
+    let ran = site.program.run(&again).await.ends_with(0);
+    let gone = "worker demo@host.7.0a0b0c0d had it, of which nothing is heard any more: no other one is to start it";
+    assert!(ran.stdout.contains(gone), "{ran:?}");
 
     // Once more, and one that is over: nothing to do, and it says so.
     let ran = site
