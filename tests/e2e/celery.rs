@@ -1,5 +1,6 @@
 //! A real Celery producer and a real Celery worker, unmodified but for their settings.
 
+mod callers;
 mod guide;
 mod traces;
 mod worker;
@@ -34,15 +35,20 @@ fn celery_worker(
     folder: &Path,
     results: &Path,
 ) -> anyhow::Result<Process> {
+    let mut command = celery_command(app, amqp_url)?;
+    command.env("RESULTS", results);
+    Process::start(command, folder.join("celery.log"))
+}
+
+fn celery_command(app: &str, amqp_url: &str) -> anyhow::Result<Command> {
     let mut command = python(amqp_url)?;
     command
         .args(["-m", "celery", "-A", app, "worker"])
         .args(["--pool", "solo", "--concurrency", "1"])
         .args(["--without-gossip", "--without-mingle"])
         .args(["--without-heartbeat", "--loglevel", "info"])
-        .env("RESULTS", results)
         .stdin(Stdio::null());
-    Process::start(command, folder.join("celery.log"))
+    Ok(command)
 }
 
 /// Runs `celery/send.py` and returns the ids that it sent, by kind.

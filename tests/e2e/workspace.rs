@@ -10,6 +10,7 @@ const TOOLBOX: &str = "counterfoil-toolbox";
 const WORKER: &str = "counterfoil-worker";
 const STORE: &str = "counterfoil-store";
 const SYNC: &str = "counterfoil-sync";
+const CELERY: &str = "counterfoil-celery";
 const DEMO: &str = "counterfoil-demo";
 const TESTKIT: &str = "counterfoil-testkit";
 
@@ -18,6 +19,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         (TOOLBOX, vec![]),
         (WORKER, vec![TOOLBOX]),
+        (CELERY, vec![TOOLBOX, WORKER]),
         (STORE, vec![TOOLBOX]),
         (SYNC, vec![TOOLBOX, STORE]),
         ("counterfoil", vec![TOOLBOX, WORKER, STORE, SYNC, DEMO]),

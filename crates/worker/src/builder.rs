@@ -5,9 +5,11 @@ mod queues;
 
 use crate::context::Context;
 use crate::error::{BuildError, BuildFault};
+use crate::extension::Extension;
 use crate::handler::{AsyncHandler, BlockingHandler, Handler};
 use crate::layer::{Call, HandlerService, Layer, Output, Service};
 use crate::registry::{Registered, Registry};
+use crate::say::Extensions;
 use crate::states::States;
 use crate::stop::Stop;
 use crate::task_error::TaskError;
@@ -54,6 +56,7 @@ pub struct WorkerBuilder {
     registry: Registry,
     states: States,
     layers: HandlerService,
+    extensions: Extensions,
     version: String,
     consumer_timeout: Duration,
     broker: Option<BrokerSettings>,
@@ -73,6 +76,7 @@ impl WorkerBuilder {
             registry: Registry::default(),
             states: States::default(),
             layers: HandlerService::HANDLERS,
+            extensions: Extensions::none(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             consumer_timeout: BrokerSettings::default().consumer_timeout,
             broker: None,
@@ -226,6 +230,12 @@ impl WorkerBuilder {
         self
     }
 
+    /// Has `extension` speak, too, of what becomes of tasks: see [`extension`](crate::extension).
+    pub fn extension(mut self, extension: impl Extension) -> Self {
+        self.extensions.push(extension);
+        self
+    }
+
     /// Version of the program, for those who watch workers. Default: that of counterfoil.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
@@ -340,6 +350,7 @@ impl WorkerBuilder {
             registry: Arc::new(self.registry),
             states: Arc::new(self.states),
             layers: self.layers,
+            extensions: self.extensions,
             queues,
             declarations,
             services,

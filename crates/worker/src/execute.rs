@@ -4,6 +4,7 @@
 //! `intake.rs` reads the message, `place.rs` waits for a place, `run.rs` runs the handler, `outcome.rs`
 //! decides what follows, `perform.rs` does it.
 
+use crate::extension::Step;
 use crate::give_back::give_back_unread;
 use crate::held::{Held, Unusable};
 use crate::intake::take_in;
@@ -106,6 +107,8 @@ impl Execution {
     }
 
     async fn see_through(&mut self) {
+        let executions = self.tally.executions;
+        self.shared.tell(&self.held, executions, &Step::Received);
         loop {
             let ended = self.attempt().await;
             let revoked = self.shared.control.revocation(&self.held);

@@ -43,8 +43,10 @@ mod builder;
 mod worker;
 
 mod consume;
+pub mod extension;
 mod lanes;
 pub mod layer;
+mod say;
 
 mod execute;
 mod gate;

@@ -262,13 +262,15 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
 
 fn after_error(error: &TaskError, facts: Facts<'_>) -> Outcome {
     let text = error.to_string();
+    let raised = || TaskFault {
+        exception: error.exception().cloned().map(Box::new),
+        ..fault(FaultKind::Exception, &text)
+    };
     match &error.verdict {
         Verdict::Retry { .. } if facts.is_leaving => Outcome::HandBack,
-        Verdict::Retry { delay, counted } => {
-            retry(*delay, *counted, fault(FaultKind::Exception, &text), facts)
-        }
+        Verdict::Retry { delay, counted } => retry(*delay, *counted, raised(), facts),
         // Unpacked by whoever runs the handler, so it is not seen here.
-        Verdict::Fail | Verdict::Returned(_) => Outcome::Failed(fault(FaultKind::Exception, &text)),
+        Verdict::Fail | Verdict::Returned(_) => Outcome::Failed(raised()),
         Verdict::Reject => Outcome::Dead(fault(FaultKind::Rejected, &text)),
         Verdict::Skip => Outcome::Skipped(cut(&text, MAX_MESSAGE)),
     }
@@ -306,6 +308,7 @@ fn exhausted(fault: TaskFault, facts: Facts<'_>) -> TaskFault {
         kind: FaultKind::Exhausted,
         message: format!("{after} ({}): {}", fault.kind, fault.message),
         traceback: fault.traceback,
+        exception: fault.exception,
     }
 }
 

@@ -6,14 +6,17 @@
 
 use crate::dead::bury;
 use crate::execute::{Execution, Next, Retry};
+use crate::extension::Step;
 use crate::held::Held;
 use crate::metrics::OfType;
 use crate::outcome::Outcome;
 use crate::publish::Sent;
 use crate::retry::{Due, SHORTEST, Tally, later, send_copy};
+use crate::say::Said;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +28,8 @@ const RETRIED_HERE_FOR: Duration = Duration::from_secs(60);
 impl Execution {
     /// Acts on a decision. What needs the broker is boxed: most tasks end without, and carry no room for it.
     pub(crate) async fn perform(&mut self, outcome: Outcome) -> Next {
-        if outcome.sends_on()
+        let says = !self.shared.extensions.is_empty();
+        if (outcome.sends_on() || says)
             && let Some(reason) = Box::pin(self.is_elsewhere(&outcome)).await
         {
             let id = &self.held.envelope.id;
@@ -36,11 +40,17 @@ impl Execution {
         self.metrics().note(&outcome);
         match outcome {
             Outcome::Done(output) => {
+                if says && !Box::pin(self.says_that_it_is_done(output.as_deref())).await {
+                    return Next::Over;
+                }
                 let mut event = self.event(TaskState::Success);
                 event.result = output;
                 self.finish(event);
             }
             Outcome::Skipped(reason) => {
+                if says && !Box::pin(self.says_that_it_is_done(None)).await {
+                    return Next::Over;
+                }
                 let mut event = self.event(TaskState::Success);
                 event.skipped = Some(reason.into());
                 self.finish(event);
@@ -53,8 +63,8 @@ impl Execution {
             Outcome::Later(wait) => return Box::pin(self.wait_for_its_time(wait)).await,
             Outcome::HeldBack(wait) => Box::pin(self.come_again(wait, Due::AsBefore)).await,
             Outcome::Dead(fault) => Box::pin(self.die(fault)).await,
-            Outcome::Failed(fault) => self.fail(TaskState::Failure, fault),
-            Outcome::Revoked(fault) => self.fail(TaskState::Revoked, fault),
+            Outcome::Failed(fault) => Box::pin(self.fail(TaskState::Failure, fault)).await,
+            Outcome::Revoked(fault) => Box::pin(self.fail(TaskState::Revoked, fault)).await,
             Outcome::HandBack => Box::pin(self.hand_back()).await,
             Outcome::LetGo => self.release(Held::hand_back),
         }
@@ -108,6 +118,8 @@ impl Execution {
             fault,
             executions: self.tally.executions,
         };
+        // Nothing hangs on what is said of it: the task is not over.
+        let _ = self.say(&Step::Retried(&retry.fault, delay)).await;
         self.tally = self.tally.after(counted);
         let draining = self.shared.stop.draining().clone();
         let is_fresh = self.since.elapsed() < RETRIED_HERE_FOR;
@@ -172,6 +184,7 @@ impl Execution {
             // It has not been tried, so there is nothing to report but that this worker has it no more. Nor
             // is it finished: the copy is the same attempt, and must run even if it comes to this worker twice.
             Sent::Confirmed => {
+                self.tell_put_off();
                 let again_at = later(Utc::now(), wait);
                 self.shared
                     .reporter
@@ -191,7 +204,7 @@ impl Execution {
         self.tally.write_to(&mut content.headers, &self.held);
         let stop = self.until();
         match bury(&self.shared, &self.held.queue, content, &fault, stop).await {
-            Sent::Confirmed => self.fail(TaskState::Failure, fault),
+            Sent::Confirmed => self.fail(TaskState::Failure, fault).await,
             Sent::Impossible(reason) => {
                 tracing::error!(task_id = %self.held.envelope.id, %reason, "a dead letter cannot be sent; the broker keeps the message");
                 self.release(Held::refuse);
@@ -260,13 +273,14 @@ impl Execution {
     }
 
     /// How long this worker tries to send what goes on with the task.
-    fn until(&self) -> &CancellationToken {
+    pub(crate) fn until(&self) -> &CancellationToken {
         self.held.worth_trying_until(&self.shared.stop)
     }
 
     /// Settles the deliveries without a last event. Who has lost the task takes nothing back: whoever has it by now
     /// may have told so with the same count, as not every queue counts.
     pub(crate) fn release(&self, settle: impl FnOnce(&Held)) {
+        self.tell_put_off();
         match self.held.is_ours() {
             true => self.shared.reporter.put_off(self.live, &self.held, None),
             false => self.forget(),
@@ -274,12 +288,43 @@ impl Execution {
         self.shared.guard.release(&self.held, settle);
     }
 
+    fn tell_put_off(&self) {
+        let executions = self.tally.executions;
+        self.shared.tell(&self.held, executions, &Step::PutOff);
+    }
+
     /// What is not settled comes back by itself, or has: nothing more is told.
     fn forget(&self) {
         self.shared.reporter.abandon(self.live);
     }
 
-    fn fail(&self, state: TaskState, fault: TaskFault) {
+    /// Sends what follows from its success. `false`: not all of it could be sent, and what follows from that is done.
+    async fn says_that_it_is_done(&self, output: Option<&RawValue>) -> bool {
+        match self.say(&Step::Succeeded(output)).await {
+            Said::All => return true,
+            Said::GivenUp => self.forget(),
+            Said::Impossible(why) => {
+                let why = format!("it succeeded, and what is to follow cannot be sent: {why}");
+                self.die(TaskFault::new(FaultKind::Undecodable, why)).await;
+            }
+        }
+        false
+    }
+
+    async fn fail(&self, state: TaskState, fault: TaskFault) {
+        let step = if state == TaskState::Revoked {
+            Step::Revoked(&fault)
+        } else {
+            Step::Failed(&fault)
+        };
+        match self.say(&step).await {
+            Said::All => {}
+            Said::GivenUp => return self.forget(),
+            Said::Impossible(reason) => {
+                let id = &self.held.envelope.id;
+                tracing::error!(task_id = %id, reason, "nobody can be told that a task failed");
+            }
+        }
         tracing::warn!(task_id = %self.held.envelope.id, task_name = %self.held.envelope.name, %state, error = fault.message, "task did not succeed");
         let mut event = self.event(state);
         event.error = Some(fault);

@@ -1,6 +1,7 @@
 //! Running one handler once, under its limits.
 
 use crate::context::Context;
+use crate::extension::Step;
 use crate::handler::{Returned, Running, Slot};
 use crate::held::Held;
 use crate::hung::see_off;
@@ -95,6 +96,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         let (state, reporter) = (TaskState::Started, &shared.reporter);
         reporter.entered(live, executions, state, now);
     }
+    shared.tell(held, executions, &Step::Started);
     let mut running = AssertUnwindSafe(running).catch_unwind();
     let watched = Watched {
         handler: &mut running,

@@ -9,6 +9,7 @@ use crate::layer::HandlerService;
 use crate::metrics::Metrics;
 use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
+use crate::say::Extensions;
 use crate::slots::Slots;
 use crate::states::States;
 use crate::stop::Stop;
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) states: Arc<States>,
     /// What is around every handler.
     pub(crate) layers: HandlerService,
+    pub(crate) extensions: Extensions,
     pub(crate) services: Services,
     pub(crate) limits: Limits,
     pub(crate) senders: Senders,

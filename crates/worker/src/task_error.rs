@@ -2,6 +2,7 @@
 
 use crate::handler::Returned;
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::event::Exception;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -249,6 +250,18 @@ impl TaskError {
         }
     }
 
+    /// The exception that is its cause, or a cause of that: callers in Python get it as it is.
+    pub(crate) fn exception(&self) -> Option<&Exception> {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&*self.cause);
+        while let Some(error) = cause {
+            if let Some(exception) = error.downcast_ref() {
+                return Some(exception);
+            }
+            cause = error.source();
+        }
+        None
+    }
+
     fn new(verdict: Verdict, cause: impl Into<BoxError>) -> Self {
         let cause = cause.into();
         Self { verdict, cause }
@@ -289,6 +302,18 @@ mod tests {
             }
         ));
         assert_eq!(error.to_string(), "could not read the parcels: disk");
+    }
+
+    #[test]
+    fn an_exception_is_found_behind_what_went_wrong_because_of_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("could not read the parcels")]
+        struct Outer(#[source] Exception);
+        let inner = Exception::new("KeyError", ["k"]);
+        let error = TaskError::fail(Outer(inner.clone()));
+        assert_eq!(error.exception(), Some(&inner));
+        assert_eq!(error.to_string(), "could not read the parcels: KeyError: k");
+        assert_eq!(TaskError::fail("no such page").exception(), None);
     }
 
     #[test]

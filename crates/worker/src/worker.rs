@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::queues::{Declarations, first_lost};
 use crate::registry::Registry;
 use crate::report::{Reporter, send_batches};
+use crate::say::Extensions;
 use crate::shared::{Counts, Limits, Senders, Services, Shared};
 use crate::slots::Slots;
 use crate::states::States;
@@ -71,6 +72,7 @@ pub struct Worker {
     pub(crate) registry: Arc<Registry>,
     pub(crate) states: Arc<States>,
     pub(crate) layers: HandlerService,
+    pub(crate) extensions: Extensions,
     pub(crate) queues: Vec<QueueName>,
     pub(crate) declarations: Declarations,
     pub(crate) services: Vec<ServiceName>,
@@ -295,6 +297,7 @@ impl Worker {
             registry: self.registry,
             states: self.states,
             layers: self.layers,
+            extensions: self.extensions,
             limits: Limits {
                 time: self.settings.time_limit,
                 longest,

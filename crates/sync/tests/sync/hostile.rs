@@ -259,6 +259,7 @@ async fn text_that_no_column_takes_is_mirrored_all_the_same(world: World) -> any
         kind: fault,
         message: "a\0b\u{1b}[31m".repeat(1000),
         traceback: Some("\0".repeat(100_000)),
+        exception: None,
     });
     events.push(failed);
     world

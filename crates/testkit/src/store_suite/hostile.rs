@@ -76,6 +76,7 @@ fn carrier(text: &str, batch: &mut Batch) -> TaskId {
         kind: FaultKind::Exception,
         message: text.to_owned(),
         traceback: Some(text.to_owned()),
+        exception: None,
     });
     failure.result = RawValue::from_string(serde_json::json!({text: [text]}).to_string()).ok();
     failure.progress = Some(Progress {

@@ -94,6 +94,7 @@ pub fn fault() -> TaskFault {
         kind: FaultKind::Exception,
         message: "no such project".to_owned(),
         traceback: Some("at line 1\nat line 2".to_owned()),
+        exception: None,
     }
 }
 

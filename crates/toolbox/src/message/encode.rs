@@ -29,7 +29,7 @@ const EMBED: &str = r#"{"callbacks":null,"errbacks":null,"chain":null,"chord":nu
 /// ```
 #[must_use]
 pub fn encode(envelope: &Envelope, args: &str, kwargs: &str) -> Content {
-    encode_parts(envelope, args, kwargs, EMBED)
+    encode_with(envelope, args, kwargs, EMBED)
 }
 
 /// Headers that belong to the body, whatever attempt it is.
@@ -58,7 +58,7 @@ pub fn encode_again(content: &Content, envelope: &Envelope, payload: &Payload) -
     if content.headers.get("task").is_some() {
         with_body_of(content, envelope)
     } else {
-        encode_parts(envelope, payload.args(), payload.kwargs(), payload.embed())
+        encode_with(envelope, payload.args(), payload.kwargs(), payload.embed())
     }
 }
 
@@ -80,7 +80,19 @@ pub(super) fn with_body_of(content: &Content, envelope: &Envelope) -> Content {
     anew.without_broker_headers()
 }
 
-fn encode_parts(envelope: &Envelope, args: &str, kwargs: &str, embed: &str) -> Content {
+/// Writes a task as [`encode()`] does, with what is to happen after it: callbacks, errbacks, chain and chord, as a JSON
+/// object.
+///
+/// ```
+/// use counterfoil_toolbox::message::{Envelope, TaskMessage, encode_with};
+///
+/// let envelope = Envelope::new("t1".parse()?, "demo.add".parse()?);
+/// let content = encode_with(&envelope, "[2, 3]", "{}", r#"{"chain": []}"#);
+/// assert_eq!(TaskMessage::decode(&content)?.payload.embed(), r#"{"chain": []}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn encode_with(envelope: &Envelope, args: &str, kwargs: &str, embed: &str) -> Content {
     let mut properties = Properties::json();
     properties.correlation_id = Some(envelope.id.as_str().into());
     properties.message_id = Some(envelope.id.as_str().into());

@@ -15,7 +15,7 @@ mod run;
 
 pub use content::{Content, Properties};
 pub use decode::{Payload, TaskMessage, Undecodable};
-pub use encode::{encode, encode_again};
+pub use encode::{encode, encode_again, encode_with};
 #[cfg(feature = "amqp")]
 pub(crate) use envelope::known_header;
 pub(crate) use envelope::sent_at;

@@ -1,6 +1,7 @@
 //! What a handler tells of its task: how far it is, and lines of its log.
 
 use super::Context;
+use crate::extension::Step;
 use crate::outcome::cut;
 use counterfoil_toolbox::event::{LogLine, Progress};
 use serde_json::{Map, Value};
@@ -42,6 +43,8 @@ impl Context {
             message,
         };
         let (live, executions) = (self.live, self.executions);
+        let step = Step::Progress(&progress);
+        self.shared.tell(&self.held, executions, &step);
         self.shared.reporter.progress(live, executions, progress);
     }
 

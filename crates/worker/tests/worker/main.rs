@@ -17,6 +17,7 @@ mod time;
 
 mod duplicates;
 mod early;
+mod extensions;
 mod layers;
 mod paced;
 mod reconnecting;

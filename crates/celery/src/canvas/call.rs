@@ -1,0 +1,231 @@
+//! Calling a signature: the messages that this takes, and what its result will be.
+
+use super::message::{Parent, Place};
+use super::signature::{Kind, Options, Signature};
+use crate::outcome::Awaited;
+use counterfoil_toolbox::TaskId;
+use counterfoil_worker::extension::Message;
+
+/// How deep groups and chains may be in each other.
+const MAX_DEPTH: usize = 64;
+
+/// The messages of what was called so far.
+#[derive(Debug)]
+pub(super) struct Calls<'a> {
+    parent: Parent<'a>,
+    pub(super) messages: Vec<Message>,
+    depth: usize,
+}
+
+impl<'a> Calls<'a> {
+    pub(super) fn after(parent: Parent<'a>) -> Self {
+        Self {
+            parent,
+            messages: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// Calls a signature that stands at `path` after the task.
+    ///
+    /// # Errors
+    /// Why it cannot be called.
+    pub(super) fn call(
+        &mut self,
+        signature: &Signature,
+        place: Place,
+        path: &str,
+    ) -> Result<Awaited, String> {
+        if self.depth >= MAX_DEPTH {
+            return Err(format!(
+                "groups and chains are more than {MAX_DEPTH} deep in each other"
+            ));
+        }
+        self.depth += 1;
+        let called = match signature.kind()? {
+            Kind::Task => self.task(signature, &place, path),
+            Kind::Group(members) => self.group(signature, members, &place, path),
+            Kind::Chain(steps) => self.chain(signature, steps, place, path),
+            Kind::Chord => {
+                Err("a chord cannot be called by a worker that is not Python's yet".to_owned())
+            }
+        };
+        self.depth -= 1;
+        called
+    }
+
+    fn task(
+        &mut self,
+        signature: &Signature,
+        place: &Place,
+        path: &str,
+    ) -> Result<Awaited, String> {
+        let id = self.id_of(&signature.options()?, path)?;
+        let message = self.parent.message(signature, place, &id)?;
+        self.messages.push(message);
+        Ok(Awaited::Task(id))
+    }
+
+    /// All at once. Groups within are part of it.
+    fn group(
+        &mut self,
+        signature: &Signature,
+        members: Vec<Signature>,
+        place: &Place,
+        path: &str,
+    ) -> Result<Awaited, String> {
+        let options = signature.options()?;
+        let id = self.id_of(&options, path)?;
+        let chord = place
+            .chord
+            .clone()
+            .or_else(|| options.get("chord").map(ToOwned::to_owned));
+        let errbacks = options.signatures("link_error")?;
+        let mut results = Vec::new();
+        for (n, member) in flat(members)?.into_iter().enumerate() {
+            let mut own = member.options()?;
+            own.link("link_error", &errbacks)?;
+            let place = Place {
+                args: place.args.clone(),
+                chain: place.chain.clone(),
+                group: Some((id.clone(), n)),
+                chord: chord.clone(),
+            };
+            let path = format!("{path}.{n}");
+            results.push(self.call(&member.with_options(&own), place, &path)?);
+        }
+        Ok(Awaited::Group(id, results))
+    }
+
+    /// The first step, which brings the others along.
+    fn chain(
+        &mut self,
+        signature: &Signature,
+        steps: Vec<Signature>,
+        place: Place,
+        path: &str,
+    ) -> Result<Awaited, String> {
+        let options = signature.options()?;
+        let mut steps = self.frozen(&options, steps, &place, path)?;
+        let Some(last) = steps.last() else {
+            return Err("a chain without a step cannot be called".to_owned());
+        };
+        let result = last.options()?.text("task_id");
+        let first = steps.remove(0);
+        steps.reverse();
+        let outer = match place.chain {
+            Some(chain) => chain,
+            None => options.signatures("chain")?,
+        };
+        let only = steps.is_empty();
+        let place = Place {
+            args: place.args,
+            chain: Some([outer, steps].concat()),
+            ..if only {
+                place_of_last(&place.group, &place.chord)
+            } else {
+                Place::default()
+            }
+        };
+        let awaited = self.call(&first, place, &format!("{path}.0"))?;
+        match (only, result) {
+            (false, Some(id)) => Ok(Awaited::Task(
+                TaskId::new(&id).map_err(|error| error.to_string())?,
+            )),
+            _ => Ok(awaited),
+        }
+    }
+
+    /// The steps of a chain, chains within it spliced in, each with an id: others may wait for any of them.
+    fn frozen(
+        &self,
+        options: &Options,
+        steps: Vec<Signature>,
+        place: &Place,
+        path: &str,
+    ) -> Result<Vec<Signature>, String> {
+        let steps = spliced(steps, MAX_DEPTH)?;
+        let errbacks = options.signatures("link_error")?;
+        let count = steps.len();
+        let mut frozen = Vec::with_capacity(count);
+        for (n, step) in steps.into_iter().enumerate() {
+            let is_last = n + 1 == count;
+            if matches!(step.kind()?, Kind::Group(_)) && !is_last {
+                return Err("a group with a step after it is a chord, which cannot be called by a worker that is not \
+                            Python's yet"
+                    .to_owned());
+            }
+            let mut own = step.options()?;
+            own.link("link_error", &errbacks)?;
+            if is_last {
+                own.link("link", &options.signatures("link")?)?;
+                if let Some(id) = options.text("task_id") {
+                    own.set("task_id", &id);
+                }
+                if let Some((group, index)) = &place.group {
+                    own.set("group_id", group);
+                    own.set("group_index", index);
+                }
+                if let Some(chord) = &place.chord {
+                    own.set("chord", chord);
+                }
+            }
+            if own.text("task_id").is_none() {
+                own.set("task_id", &self.parent.derived(&format!("{path}.{n}")));
+            }
+            frozen.push(step.with_options(&own));
+        }
+        Ok(frozen)
+    }
+
+    fn id_of(&self, options: &Options, path: &str) -> Result<TaskId, String> {
+        match options.text("task_id") {
+            Some(id) => TaskId::new(&id).map_err(|error| error.to_string()),
+            None => Ok(self.parent.derived(path)),
+        }
+    }
+}
+
+/// What a chain's only step has of the place of the chain.
+fn place_of_last(
+    group: &Option<(TaskId, usize)>,
+    chord: &Option<Box<serde_json::value::RawValue>>,
+) -> Place {
+    Place {
+        group: group.clone(),
+        chord: chord.clone(),
+        ..Place::default()
+    }
+}
+
+/// The members of a group, those of groups within it among them.
+fn flat(members: Vec<Signature>) -> Result<Vec<Signature>, String> {
+    let mut all = Vec::new();
+    let mut left = members;
+    left.reverse();
+    while let Some(member) = left.pop() {
+        match member.kind()? {
+            Kind::Group(within) => left.extend(within.into_iter().rev()),
+            Kind::Chain(steps) if steps.is_empty() => {}
+            Kind::Task | Kind::Chain(_) | Kind::Chord => all.push(member),
+        }
+    }
+    Ok(all)
+}
+
+/// The steps of a chain, those of chains within it among them.
+fn spliced(steps: Vec<Signature>, depth: usize) -> Result<Vec<Signature>, String> {
+    let mut all = Vec::new();
+    for step in steps {
+        match step.kind()? {
+            Kind::Chain(_) if depth == 0 => {
+                return Err(format!(
+                    "chains are more than {MAX_DEPTH} deep in each other"
+                ));
+            }
+            Kind::Chain(within) => all.extend(spliced(within, depth - 1)?),
+            Kind::Task | Kind::Group(_) | Kind::Chord => all.push(step),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,232 @@
+//! From one task that follows to its message.
+
+use super::signature::{Fields, Options, Signature, raw};
+use crate::route::{Routes, Said};
+use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::message::{Content, Envelope, HeaderValue, Headers, encode_with};
+use counterfoil_toolbox::telemetry::TraceContext;
+use counterfoil_toolbox::transport::Publication;
+use counterfoil_worker::extension::Message;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// Ids of tasks that nobody gave one follow from the task before and their place after it, so that what is sent twice
+/// is the same task.
+const FOLLOWERS: Uuid = Uuid::from_u128(0x6f0a_41d2_7a53_4c6e_9b0e_2d8f_51c4_aa37);
+
+/// The task after which others follow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parent<'a> {
+    pub(crate) task: &'a Envelope,
+    pub(crate) routes: &'a Routes,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// What a task that follows gets from where it stands, beside what its signature says.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// Arguments before its own.
+    pub(super) args: Vec<Box<RawValue>>,
+    /// What comes after it, the last step first.
+    pub(super) chain: Option<Vec<Signature>>,
+    /// Its group, and its place in that.
+    pub(super) group: Option<(TaskId, usize)>,
+    /// What the group is the header of.
+    pub(super) chord: Option<Box<RawValue>>,
+}
+
+impl Parent<'_> {
+    /// The id of what stands at `path` after the task.
+    pub(super) fn derived(&self, path: &str) -> TaskId {
+        let (id, run) = (&self.task.id, self.task.lineage.run);
+        let text = format!("{id} {run} {path}");
+        TaskId::from(Uuid::new_v5(&FOLLOWERS, text.as_bytes()))
+    }
+
+    /// The message of a signature that is one task.
+    pub(super) fn message(
+        &self,
+        signature: &Signature,
+        place: &Place,
+        id: &TaskId,
+    ) -> Result<Message, String> {
+        let (name, options) = (signature.task()?, signature.options()?);
+        let headers = self.headers(name.as_str(), id, &options, place)?;
+        let mut content = Content {
+            headers,
+            ..Content::json("")
+        };
+        content.properties.reply_to = options.text("reply_to").map(Into::into);
+        content.properties.priority = options
+            .value("priority")
+            .and_then(|it| it.as_u64())
+            .map(|it| u8::try_from(it).unwrap_or(u8::MAX));
+        let envelope = Envelope::from_headers(&content)?;
+        let mut envelope = envelope.ok_or("a task that follows has no name")?;
+        envelope.sent_at = Some(self.now);
+        if let Some(trace) = TraceContext::of_headers(&self.task.extra) {
+            trace.write_to(&mut envelope.extra);
+        }
+        let mut args = match signature.is_immutable()? {
+            true => Vec::new(),
+            false => place.args.clone(),
+        };
+        args.extend(signature.args()?);
+        let embed = embed(&options, place)?;
+        let (args, kwargs) = (raw(&args), signature.kwargs_text());
+        let content = encode_with(&envelope, args.get(), kwargs, embed.get());
+        let (exchange, routing_key) = self.routes.route(
+            &name,
+            Said {
+                exchange: options.even_empty("exchange").as_deref(),
+                routing_key: options.text("routing_key").as_deref(),
+                queue: options.text("queue").as_deref(),
+            },
+        )?;
+        Ok(Message::Task {
+            publication: Publication {
+                exchange,
+                routing_key,
+                content,
+            },
+            due: envelope.eta,
+        })
+    }
+
+    /// The headers that Celery would give it.
+    fn headers(
+        &self,
+        name: &str,
+        id: &TaskId,
+        options: &Options,
+        place: &Place,
+    ) -> Result<Headers, String> {
+        let mut headers = Headers::new();
+        headers.push("task", name);
+        headers.push("id", id.as_str());
+        headers.push("root_id", self.task.root_id.as_str());
+        headers.push("parent_id", self.task.id.as_str());
+        let group = place.group.as_ref();
+        let of_group = group.map(|(id, _)| id.to_string());
+        if let Some(group) = of_group.or_else(|| options.text("group_id")) {
+            headers.push("group", group);
+        }
+        let index = group.map(|(_, index)| Value::from(*index));
+        push(
+            &mut headers,
+            "group_index",
+            index.or_else(|| options.value("group_index")),
+        );
+        for name in [
+            "shadow",
+            "ignore_result",
+            "retries",
+            "replaced_task_nesting",
+        ] {
+            push(&mut headers, name, options.value(name));
+        }
+        let limits = [
+            options.value("time_limit"),
+            options.value("soft_time_limit"),
+        ];
+        if limits.iter().any(Option::is_some) {
+            let limits = limits.map(|limit| header(&limit.unwrap_or_default()));
+            headers.push("timelimit", HeaderValue::List(limits.into()));
+        }
+        let countdown = options.value("countdown").map(|wait| self.at(&wait));
+        push(
+            &mut headers,
+            "eta",
+            countdown.transpose()?.or_else(|| options.value("eta")),
+        );
+        let expires = options.value("expires").map(|at| self.at(&at));
+        push(&mut headers, "expires", expires.transpose()?);
+        self.stamp(&mut headers, options);
+        if let Some(Value::Object(own)) = options.value("headers") {
+            for (name, value) in own {
+                if headers.get(&name).is_none() {
+                    headers.push(name, header(&value));
+                }
+            }
+        }
+        Ok(headers)
+    }
+
+    /// A number of seconds from now, or a time, as a time.
+    fn at(&self, when: &Value) -> Result<Value, String> {
+        let Some(seconds) = when.as_f64() else {
+            return Ok(when.clone());
+        };
+        let impossible = || format!("{seconds} s from now is no time");
+        let whole =
+            std::time::Duration::try_from_secs_f64(seconds.abs()).map_err(|_| impossible())?;
+        let span = TimeDelta::from_std(whole).map_err(|_| impossible())?;
+        let span = if seconds < 0.0 { -span } else { span };
+        let at = self.now.checked_add_signed(span).ok_or_else(impossible)?;
+        Ok(Value::from(at.to_rfc3339()))
+    }
+
+    /// Its stamps: names in a list, and a value for each.
+    fn stamp(&self, headers: &mut Headers, options: &Options) {
+        let Some(Value::Array(names)) = options.value("stamped_headers") else {
+            return;
+        };
+        let mut stamps = Headers::new();
+        for name in names.iter().filter_map(Value::as_str) {
+            let value = options.value(name).unwrap_or_default();
+            stamps.push(name.to_owned(), header(&value));
+        }
+        headers.push("stamped_headers", header(&Value::Array(names.clone())));
+        headers.push("stamps", HeaderValue::Table(stamps));
+    }
+}
+
+/// What is to happen after a task that follows.
+fn embed(options: &Options, place: &Place) -> Result<Box<RawValue>, String> {
+    let some = |signatures: Vec<Signature>| (!signatures.is_empty()).then(|| raw(&signatures));
+    let chord = place
+        .chord
+        .clone()
+        .or_else(|| options.get("chord").map(ToOwned::to_owned));
+    let stored = || options.get("chain").map(ToOwned::to_owned);
+    let chain = place.chain.as_ref().map(raw).or_else(stored);
+    let null = || raw(&Value::Null);
+    let parts = [
+        ("callbacks", some(options.signatures("link")?)),
+        ("errbacks", some(options.signatures("link_error")?)),
+        ("chain", chain),
+        ("chord", chord),
+    ];
+    let parts = parts.map(|(name, part)| (name.to_owned(), part.unwrap_or_else(null)));
+    Ok(raw(&Fields::from(parts)))
+}
+
+/// Sets a header that is said something of.
+fn push(headers: &mut Headers, name: &'static str, value: Option<Value>) {
+    if let Some(value) = value {
+        headers.push(name, header(&value));
+    }
+}
+
+/// A JSON value as that of a header.
+fn header(value: &Value) -> HeaderValue {
+    match value {
+        Value::Null => HeaderValue::Null,
+        Value::Bool(flag) => HeaderValue::Bool(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => HeaderValue::Int(whole),
+            (None, Some(number)) => HeaderValue::Float(number),
+            (None, None) => HeaderValue::Null,
+        },
+        Value::String(text) => HeaderValue::from(text.as_str()),
+        Value::Array(items) => HeaderValue::List(items.iter().map(header).collect()),
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.clone().into(), header(value)));
+            HeaderValue::Table(fields.collect())
+        }
+    }
+}

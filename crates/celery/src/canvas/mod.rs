@@ -1,0 +1,11 @@
+//! What follows after a task: callbacks, errbacks, the next step of a chain.
+
+mod after;
+mod call;
+mod embed;
+mod message;
+mod signature;
+
+pub(crate) use after::{after_failure, after_success, as_task, skipped};
+pub(crate) use embed::Embed;
+pub(crate) use message::Parent;

@@ -1,0 +1,239 @@
+//! A task that is to be called, as Celery writes it down: <https://docs.celeryq.dev/en/stable/userguide/canvas.html>.
+
+use counterfoil_toolbox::TaskName;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use std::collections::BTreeMap;
+
+/// Fields by name, each as it came: numbers keep their digits, and what nobody here knows is passed on.
+pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// A signature.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Signature(Fields);
+
+/// What is special about a signature.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// One task.
+    Task,
+    /// Tasks that run at the same time.
+    Group(Vec<Signature>),
+    /// One after the other.
+    Chain(Vec<Signature>),
+    /// A group, and a task that gets its results.
+    Chord,
+}
+
+/// Options of a signature.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Options(Fields);
+
+impl Signature {
+    /// Name of its task.
+    pub(crate) fn task(&self) -> Result<TaskName, String> {
+        let name: String = read(self.0.get("task"), "task")?.ok_or("a signature names no task")?;
+        TaskName::new(&name).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn kind(&self) -> Result<Kind, String> {
+        let kind: Option<String> = read(self.0.get("subtask_type"), "subtask_type")?;
+        match kind.as_deref() {
+            None => Ok(Kind::Task),
+            Some("group") => Ok(Kind::Group(self.tasks()?)),
+            Some("chain") => Ok(Kind::Chain(self.tasks()?)),
+            Some("chord") => Ok(Kind::Chord),
+            Some(other) => Err(format!("a signature is of the unknown kind {other:?}")),
+        }
+    }
+
+    /// Several as one group.
+    pub(crate) fn group(members: &[&Self]) -> Self {
+        let parts = [
+            ("task", raw("celery.group")),
+            ("kwargs", raw(&BTreeMap::from([("tasks", members)]))),
+            ("subtask_type", raw("group")),
+        ];
+        Self(parts.map(|(name, part)| (name.to_owned(), part)).into())
+    }
+
+    /// Of a chord: the task that gets the results of its header.
+    pub(crate) fn body(&self) -> Result<Option<Self>, String> {
+        let kwargs = self.kwargs()?;
+        let body: Option<Option<Self>> = read(kwargs.get("body"), "body")?;
+        Ok(body.flatten())
+    }
+
+    fn tasks(&self) -> Result<Vec<Self>, String> {
+        let kwargs = self.kwargs()?;
+        Ok(read(kwargs.get("tasks"), "tasks")?.unwrap_or_default())
+    }
+
+    /// Arguments by position.
+    pub(crate) fn args(&self) -> Result<Vec<Box<RawValue>>, String> {
+        Ok(read(self.0.get("args"), "args")?.unwrap_or_default())
+    }
+
+    /// Arguments by keyword.
+    pub(crate) fn kwargs(&self) -> Result<Fields, String> {
+        Ok(read(self.0.get("kwargs"), "kwargs")?.unwrap_or_default())
+    }
+
+    /// The same as JSON text, in the order in which they came.
+    pub(crate) fn kwargs_text(&self) -> &str {
+        let kwargs = self.0.get("kwargs").map_or("{}", |raw| raw.get());
+        if kwargs == "null" { "{}" } else { kwargs }
+    }
+
+    pub(crate) fn options(&self) -> Result<Options, String> {
+        Ok(read(self.0.get("options"), "options")?.unwrap_or_default())
+    }
+
+    /// Whether it does not take the result of the task before it.
+    pub(crate) fn is_immutable(&self) -> Result<bool, String> {
+        Ok(read(self.0.get("immutable"), "immutable")?.unwrap_or(false))
+    }
+
+    /// The same with other options.
+    pub(crate) fn with_options(mut self, options: &Options) -> Self {
+        self.0.insert("options".to_owned(), raw(options));
+        self
+    }
+}
+
+impl Options {
+    pub(crate) fn get(&self, name: &str) -> Option<&RawValue> {
+        let raw = self.0.get(name)?;
+        (raw.get() != "null").then_some(&**raw)
+    }
+
+    /// The text of an option; `None`: it is missing, empty or something else.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        let text: String = serde_json::from_str(self.get(name)?.get()).ok()?;
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// The same, where an empty one says something, too.
+    pub(crate) fn even_empty(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.get(name)?.get()).ok()
+    }
+
+    pub(crate) fn value(&self, name: &str) -> Option<Value> {
+        serde_json::from_str(self.get(name)?.get()).ok()
+    }
+
+    /// Signatures that are an option: Celery writes one alone, or a list.
+    pub(crate) fn signatures(&self, name: &str) -> Result<Vec<Signature>, String> {
+        let Some(raw) = self.get(name) else {
+            return Ok(Vec::new());
+        };
+        match raw.get().starts_with('[') {
+            true => Ok(read(Some(raw), name)?.unwrap_or_default()),
+            false => Ok(read(Some(raw), name)?.into_iter().collect()),
+        }
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.0.insert(name.to_owned(), raw(value));
+    }
+
+    /// Adds a signature to a list of them.
+    pub(crate) fn link(&mut self, name: &str, more: &[Signature]) -> Result<(), String> {
+        if more.is_empty() {
+            return Ok(());
+        }
+        let mut all = self.signatures(name)?;
+        all.extend_from_slice(more);
+        self.set(name, &all);
+        Ok(())
+    }
+}
+
+fn read<'de, T: Deserialize<'de>>(
+    raw: Option<&'de (impl AsRaw + ?Sized)>,
+    name: &str,
+) -> Result<Option<T>, String> {
+    let Some(raw) = raw else { return Ok(None) };
+    serde_json::from_str(raw.text())
+        .map_err(|error| format!("{name} of a signature cannot be read: {error}"))
+}
+
+/// JSON text, owned or not.
+trait AsRaw {
+    fn text(&self) -> &str;
+}
+
+impl AsRaw for Box<RawValue> {
+    fn text(&self) -> &str {
+        self.get()
+    }
+}
+
+impl AsRaw for RawValue {
+    fn text(&self) -> &str {
+        self.get()
+    }
+}
+
+/// A value as JSON text.
+pub(super) fn raw(value: &(impl Serialize + ?Sized)) -> Box<RawValue> {
+    to_raw_value(value).expect("fields by text, numbers and lists are JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signature(json: &str) -> Signature {
+        serde_json::from_str(json).expect("a signature")
+    }
+
+    #[test]
+    fn what_nobody_here_knows_and_every_digit_is_passed_on() {
+        let json = r#"{"args":[1.50,123456789012345678901],"chord_size":null,"new":{"in":6.0},"options":{"queue":"q"},"task":"a.b"}"#;
+        let mut options = signature(json).options().expect("options");
+        assert_eq!(options.text("queue").as_deref(), Some("q"));
+        options.set("task_id", "t1");
+        let changed = signature(json).with_options(&options);
+        let written = serde_json::to_string(&changed).expect("JSON");
+        let wanted = json.replace(r#""queue":"q""#, r#""queue":"q","task_id":"t1""#);
+        assert_eq!(written, wanted);
+    }
+
+    #[test]
+    fn links_are_read_alone_and_as_lists_and_added_to() {
+        for link in [r#"{"task":"a.b"}"#, r#"[{"task":"a.b"}]"#] {
+            let one = signature(&format!(r#"{{"task":"x.y","options":{{"link":{link}}}}}"#));
+            let mut options = one.options().expect("options");
+            assert_eq!(options.signatures("link").expect("links").len(), 1);
+            options
+                .link("link", &[signature(r#"{"task":"c.d"}"#)])
+                .expect("linked");
+            let names: Vec<_> = options.signatures("link").expect("links");
+            let names: Vec<_> = names
+                .iter()
+                .map(|link| link.task().expect("named").to_string())
+                .collect();
+            assert_eq!(names, ["a.b", "c.d"]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_signature_is_named() {
+        let unknown = signature(r#"{"task":"a.b","subtask_type":"wheel"}"#).kind();
+        assert_eq!(
+            unknown.expect_err("unknown"),
+            r#"a signature is of the unknown kind "wheel""#
+        );
+        let nameless = signature(r#"{"args":[]}"#).task();
+        assert_eq!(nameless.expect_err("no name"), "a signature names no task");
+        let args = signature(r#"{"task":"a.b","args":7}"#).args();
+        assert!(
+            args.expect_err("no list")
+                .starts_with("args of a signature cannot be read")
+        );
+    }
+}

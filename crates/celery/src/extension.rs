@@ -1,0 +1,163 @@
+//! The extension of a worker that answers Celery's callers.
+
+use crate::canvas::{Embed, Parent, after_failure, after_success, as_task, skipped};
+use crate::outcome::Awaited;
+use crate::raised::{raised, to_json};
+use crate::reply::{Reply, raw};
+use crate::route::Routes;
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_worker::extension::{Extension, Message, Step, Subject};
+use serde_json::value::RawValue;
+
+/// Speaks with Celery: give it to [`WorkerBuilder::extension`](counterfoil_worker::WorkerBuilder::extension).
+///
+/// Callers in Python whose results come by `rpc://` get them, with states and exceptions; callbacks, errbacks, groups
+/// and the next steps of chains are called. What follows after a task is with the broker before the task is over, under
+/// ids that follow from the task's own: a worker that crashes in between sends the same tasks again, and no others.
+///
+/// Answers go to queues of the callers through the broker's default exchange, so the user of the worker has to be
+/// allowed to write to `amq.default`; what is refused is logged once. Tasks that follow go through the exchange of
+/// tasks, where the platform learns of them.
+#[derive(Debug, Clone)]
+pub struct Celery {
+    routes: Routes,
+    replies: bool,
+}
+
+impl Celery {
+    /// `names` are those of the broker's settings.
+    #[must_use]
+    pub fn new(names: &Names) -> Self {
+        Self {
+            routes: Routes::new(names),
+            replies: true,
+        }
+    }
+
+    /// Sends tasks that follow to this queue where their signatures name none, as Celery's `task_default_queue` does.
+    /// Default: to the service that the first part of their name says.
+    #[must_use]
+    pub fn default_queue(mut self, queue: QueueName) -> Self {
+        self.routes.default_queue = Some(queue);
+        self
+    }
+
+    /// Sends no answers to the queues of callers.
+    #[must_use]
+    pub fn without_replies(mut self) -> Self {
+        self.replies = false;
+        self
+    }
+
+    /// Where the caller waits for the task, if he does.
+    fn caller<'a>(&self, task: &Subject<'a>) -> Option<&'a str> {
+        let is_wanted = self.replies && task.envelope.ignore_result != Some(true);
+        task.envelope.reply_to.as_deref().filter(|_| is_wanted)
+    }
+
+    fn succeeded(
+        &self,
+        task: &Subject<'_>,
+        embed: &Embed,
+        result: Option<&RawValue>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Message>, String> {
+        let parent = self.parent(task, now);
+        let follows = after_success(parent, embed, result)?;
+        let mut messages = follows.messages;
+        if let Some(caller) = self.caller(task) {
+            let result = result.map_or_else(|| raw(&()), ToOwned::to_owned);
+            let mut reply = Reply::new(task.envelope, "SUCCESS", result).over_at(now);
+            reply.children = follows.children.iter().map(Awaited::to_json).collect();
+            messages.push(Message::Answer(reply.to(caller)?));
+        }
+        Ok(messages)
+    }
+
+    /// The caller learns it, also of all steps that will not be taken any more, and errbacks are called.
+    fn failed(
+        &self,
+        task: &Subject<'_>,
+        embed: &Embed,
+        fault: &TaskFault,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Message>, String> {
+        let mut messages = self.told(task, "FAILURE", fault, Some(now))?;
+        let exception = to_json(&self.raised(task, fault));
+        for step in skipped(embed)? {
+            let Some(caller) = step.reply_to.as_deref().filter(|_| self.replies) else {
+                continue;
+            };
+            let envelope = as_task(&step, task.envelope);
+            let mut reply = Reply::new(&envelope, "FAILURE", raw(&exception)).over_at(now);
+            reply.traceback = fault.traceback.as_deref();
+            messages.push(Message::Answer(reply.to(caller)?));
+        }
+        messages.extend(after_failure(self.parent(task, now), embed)?);
+        Ok(messages)
+    }
+
+    /// That the task is in this state because of a fault.
+    fn told(
+        &self,
+        task: &Subject<'_>,
+        status: &str,
+        fault: &TaskFault,
+        over: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Message>, String> {
+        let Some(caller) = self.caller(task) else {
+            return Ok(Vec::new());
+        };
+        let exception = to_json(&self.raised(task, fault));
+        let mut reply = Reply::new(task.envelope, status, raw(&exception));
+        reply.traceback = fault.traceback.as_deref();
+        if let Some(at) = over {
+            reply = reply.over_at(at);
+        }
+        Ok(vec![Message::Answer(reply.to(caller)?)])
+    }
+
+    fn raised(
+        &self,
+        task: &Subject<'_>,
+        fault: &TaskFault,
+    ) -> counterfoil_toolbox::event::Exception {
+        raised(fault, task.envelope, task.ran_for.is_some())
+    }
+
+    fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
+        Parent {
+            task: task.envelope,
+            routes: &self.routes,
+            now,
+        }
+    }
+
+    fn at(
+        &self,
+        task: &Subject<'_>,
+        step: &Step<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Message>, String> {
+        let embed = || {
+            task.payload
+                .map_or_else(|| Ok(Embed::default()), |it| Embed::read(it.embed()))
+        };
+        match step {
+            Step::Succeeded(result) => self.succeeded(task, &embed()?, *result, now),
+            Step::Failed(fault) => self.failed(task, &embed()?, fault, now),
+            Step::Revoked(fault) => self.told(task, "REVOKED", fault, Some(now)),
+            Step::Retried(fault, _) => self.told(task, "RETRY", fault, None),
+            Step::Received | Step::Started | Step::Progress(_) | Step::PutOff => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Extension for Celery {
+    fn messages(&self, task: &Subject<'_>, step: &Step<'_>) -> Result<Vec<Message>, String> {
+        self.at(task, step, Utc::now())
+    }
+}

@@ -1,0 +1,70 @@
+//! The answer to a caller that waits at a queue of its own: what Celery's `rpc://` results are.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::message::{Content, Envelope};
+use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
+use counterfoil_toolbox::transport::Publication;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+/// What is said of a task.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reply<'a> {
+    pub(crate) task_id: &'a TaskId,
+    /// A state, by Celery's name or the handler's.
+    pub(crate) status: &'a str,
+    pub(crate) result: Box<RawValue>,
+    pub(crate) traceback: Option<&'a str>,
+    pub(crate) children: Vec<Value>,
+    /// When it was over.
+    pub(crate) date_done: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent_id: Option<&'a TaskId>,
+}
+
+impl<'a> Reply<'a> {
+    /// That the task is in this state, with this result.
+    pub(crate) fn new(task: &'a Envelope, status: &'a str, result: Box<RawValue>) -> Self {
+        Self {
+            task_id: &task.id,
+            status,
+            result,
+            traceback: None,
+            children: Vec::new(),
+            date_done: None,
+            group_id: task.extra.text("group"),
+            parent_id: task.parent_id.as_ref(),
+        }
+    }
+
+    /// The same, where the task is over since then.
+    pub(crate) fn over_at(mut self, at: DateTime<Utc>) -> Self {
+        self.date_done = Some(at.to_rfc3339_opts(SecondsFormat::Micros, false));
+        self
+    }
+
+    /// The message for whoever waits at this queue. The caller declared it: where it is gone, nobody wants the answer.
+    ///
+    /// # Errors
+    /// When no queue can have that name.
+    pub(crate) fn to(&self, queue: &str) -> Result<Publication, String> {
+        let body = serde_json::to_vec(self).map_err(|error| error.to_string())?;
+        let mut content = Content::json(body);
+        content.properties.correlation_id = Some(self.task_id.as_str().into());
+        content.properties.persistent = false;
+        Ok(Publication {
+            exchange: ExchangeName::default_exchange(),
+            routing_key: RoutingKey::new(queue).map_err(|error| error.to_string())?,
+            content,
+        })
+    }
+}
+
+/// A value as it stands in an answer.
+pub(crate) fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("values made of text, numbers and lists are JSON")
+}

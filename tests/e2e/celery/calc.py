@@ -1,0 +1,70 @@
+"""Tasks that a Python worker and a worker of ours run alike, and the application that calls both."""
+import os
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+SERVICE = os.environ.get("SERVICE", "pycalc")
+
+app = Celery("calc", broker=os.environ["AMQP_URL"], backend="rpc://")
+app.conf.update(
+    task_default_exchange="task_exchange",
+    task_default_exchange_type="topic",
+    # The name of the task is the key, and its first word the service.
+    task_routes=lambda name, *args, **kwargs: {
+        "exchange": "task_exchange",
+        "exchange_type": "topic",
+        "routing_key": name,
+    },
+    task_default_queue_type="quorum",
+    task_queues=[
+        Queue(
+            SERVICE,
+            exchange=Exchange("task_exchange.work", type="topic", no_declare=True),
+            routing_key=f"{SERVICE}.#",
+            no_declare=True,
+            queue_arguments={"x-queue-type": "quorum"},
+        )
+    ],
+    task_default_queue=SERVICE,
+    task_create_missing_queues=False,
+    broker_transport_options={"confirm_publish": True},
+    broker_connection_retry_on_startup=True,
+    task_acks_late=True,
+)
+
+
+class Custom(Exception):
+    """One that the caller knows."""
+
+
+RAISED = {"ValueError": ValueError, "Custom": Custom}
+
+
+@app.task(name=f"{SERVICE}.add")
+def add(x, y):
+    return x + y
+
+
+@app.task(name=f"{SERVICE}.total")
+def total(numbers):
+    return sum(numbers)
+
+
+@app.task(name=f"{SERVICE}.fail")
+def fail(kind, message):
+    raise RAISED[kind](message)
+
+
+@app.task(bind=True, name=f"{SERVICE}.flaky")
+def flaky(self, times):
+    if self.request.retries < times:
+        raise self.retry(exc=ValueError("again"), countdown=1, max_retries=5)
+    return self.request.retries
+
+
+@app.task(name=f"{SERVICE}.note")
+def note(value, file):
+    with open(file, "a", encoding="utf-8") as notes:
+        notes.write(f"{value}\n")
+    return value

@@ -1,0 +1,183 @@
+//! Callers in Python get from a worker of ours what a Python worker answers: the same calls, to both, and to both in
+//! turn.
+
+use super::{celery_command, python};
+use crate::platform::{self, PATIENCE, Process};
+use anyhow::{Context as _, ensure};
+use counterfoil_celery::Celery;
+use counterfoil_testkit::{Broker, Vhost};
+use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
+use counterfoil_toolbox::event::Exception;
+use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_toolbox::{ServiceName, Task, TaskOptions};
+use counterfoil_worker::{Context, Exit, Stopper, TaskError, Worker};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+
+/// A task of `calc.py`, and its handler.
+macro_rules! tasks {
+    ($($name:literal $type:ident { $($field:ident: $of:ty),* } -> $output:ty, $handler:expr;)+) => {
+        $(
+            #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+            struct $type { $($field: $of),* }
+
+            impl Task for $type {
+                const NAME: &'static str = concat!("calc.", $name);
+                type Output = $output;
+                fn options() -> TaskOptions {
+                    TaskOptions { max_retries: 5, ..TaskOptions::default() }
+                }
+            }
+        )+
+
+        /// A worker of the same tasks.
+        fn worker(transport: Arc<dyn Transport>, broker: &BrokerSettings) -> anyhow::Result<Worker> {
+            let names = broker.names()?;
+            let builder = Worker::builder(transport, names.clone(), WorkerSettings::default());
+            let builder = builder.broker(broker).extension(Celery::new(&names));
+            $(let builder = builder.handle(|task: $type, cx: Context| async move { $handler(task, cx) });)+
+            Ok(builder.build()?)
+        }
+    };
+}
+
+tasks! {
+    "add" Add { x: i64, y: i64 } -> i64, |task: Add, _| Ok(task.x + task.y);
+    "total" Total { numbers: Vec<i64> } -> i64, |task: Total, _| Ok(task.numbers.iter().sum());
+    "fail" Fail { kind: String, message: String } -> (), fail;
+    "flaky" Flaky { times: u32 } -> u32, flaky;
+    "note" Note { value: Value, file: String } -> Value, note;
+}
+
+fn fail(task: Fail, _: Context) -> Result<(), TaskError> {
+    let module = match &*task.kind {
+        "ValueError" => "builtins",
+        _ => "calc",
+    };
+    Err(TaskError::fail(
+        Exception::new(&task.kind, [task.message]).of_module(module),
+    ))
+}
+
+fn flaky(task: Flaky, cx: Context) -> Result<u32, TaskError> {
+    let retries = cx.attempt() - 1;
+    if retries < task.times {
+        let again = Exception::new("ValueError", ["again"]).of_module("builtins");
+        return Err(TaskError::retry_after(again, Duration::from_secs(1)));
+    }
+    Ok(retries)
+}
+
+fn note(task: Note, _: Context) -> Result<Value, TaskError> {
+    let text = task.value.as_str().map(str::to_owned);
+    let text = text.unwrap_or_else(|| task.value.to_string());
+    let mut file = std::fs::OpenOptions::new();
+    let mut file = file.append(true).create(true).open(task.file)?;
+    file.write_all(format!("{text}\n").as_bytes())?;
+    Ok(task.value)
+}
+
+/// A broker with both workers on it, each with a service of its own.
+struct Both {
+    vhost: Vhost,
+    folder: tempfile::TempDir,
+    python: Process,
+    ours: JoinHandle<Exit>,
+    stopper: Stopper,
+}
+
+impl Both {
+    async fn start() -> anyhow::Result<Self> {
+        let vhost = Broker::shared().await?.vhost().await?;
+        let broker = BrokerSettings {
+            urls: vec![vhost.amqp_url().into()],
+            ..BrokerSettings::default()
+        };
+        let services = [ServiceName::new("calc")?, ServiceName::new("pycalc")?];
+        platform::apply(&broker, &services).await?;
+        let folder = tempfile::tempdir()?;
+        let command = celery_command("calc", &vhost.amqp_url())?;
+        let python = Process::start(command, folder.path().join("celery.log"))?;
+        let worker = worker(AmqpTransport::new(&broker)?, &broker)?;
+        let stopper = worker.stopper();
+        Ok(Self {
+            ours: tokio::spawn(worker.run_until(std::future::pending())),
+            vhost,
+            folder,
+            python,
+            stopper,
+        })
+    }
+
+    /// What comes of every call of `calls.py`, by its name.
+    async fn call(&self, services: &[&str]) -> anyhow::Result<Value> {
+        let notes = self.folder.path().join(services.join("-"));
+        std::fs::create_dir(&notes)?;
+        let mut command = python(&self.vhost.amqp_url())?;
+        command.arg("calls.py").arg(services[0]).arg(&notes);
+        command.args(&services[1..]);
+        let mut command = tokio::process::Command::from(command);
+        let called = tokio::time::timeout(PATIENCE * 2, command.kill_on_drop(true).output());
+        let called = called.await.context("the calls take too long")??;
+        let said = String::from_utf8_lossy(&called.stderr);
+        ensure!(
+            called.status.success(),
+            "{said}\n{}",
+            self.python.log_tail()
+        );
+        // Names of services are part of what is told of unknown tasks.
+        let text = String::from_utf8(called.stdout)?.replace("pycalc.", "calc.");
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        self.python.terminate().await?;
+        self.stopper.drain();
+        ensure!(self.ours.await? == Exit::Drained);
+        self.vhost.close().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_in_python_gets_from_our_worker_what_a_python_worker_answers() -> anyhow::Result<()>
+{
+    let both = Both::start().await?;
+    let theirs = both.call(&["pycalc"]).await?;
+    assert_eq!(theirs["chain"]["value"], 14, "{theirs:#}");
+    let ours = both.call(&["calc"]).await?;
+    compare(&theirs, &ours);
+    both.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn canvas_of_python_and_rust_tasks_in_turn_answers_as_one_of_either() -> anyhow::Result<()> {
+    let both = Both::start().await?;
+    let theirs = both.call(&["pycalc"]).await?;
+    for services in [["pycalc", "calc"], ["calc", "pycalc"]] {
+        compare(&theirs, &both.call(&services).await?);
+    }
+    both.end().await
+}
+
+/// Case by case: all that differs is told at once.
+fn compare(theirs: &Value, ours: &Value) {
+    let theirs = theirs.as_object().expect("cases by their names");
+    let differ = theirs
+        .iter()
+        .filter(|(name, found)| ours[name.as_str()] != **found);
+    let differ: Vec<_> = differ
+        .map(|(name, found)| {
+            format!(
+                "{name}:\n  Python: {found}\n  ours:   {}",
+                ours[name.as_str()]
+            )
+        })
+        .collect();
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+}

@@ -1,0 +1,125 @@
+"""Calls the tasks of a service in every way, and prints what comes of each as JSON: calls.py SERVICE FOLDER [OTHER]
+
+With OTHER, every second task of a chain or group is one of that service.
+"""
+import itertools
+import json
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from celery import chain, group
+from celery.exceptions import TimeoutError
+
+from calc import app
+
+SERVICE, FOLDER, *OTHER = sys.argv[1:]
+SERVICES = itertools.cycle([SERVICE, *OTHER])
+
+
+def task(name, *args, **kwargs):
+    """A task of one of the services, in turn."""
+    return app.signature(f"{next(SERVICES)}.{name}", args=args, kwargs=kwargs)
+
+
+def state_of(result):
+    return getattr(result, "state", "of a group")
+
+
+def outcome(result, timeout=60):
+    try:
+        return {"value": result.get(timeout=timeout), "state": state_of(result)}
+    except TimeoutError:
+        return {"state": state_of(result)}
+    except Exception as error:
+        return {
+            "error": type(error).__name__,
+            "args": [str(arg) for arg in error.args],
+            "state": state_of(result),
+        }
+
+
+def noted(name, line):
+    """What was noted in a file, once that line was."""
+    file = Path(FOLDER, name)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        if line in lines:
+            return sorted(lines)
+        time.sleep(0.05)
+    return lines
+
+
+def file(name):
+    return str(Path(FOLDER, name))
+
+
+def plain():
+    yield "by position", outcome(task("add", 2, 3).delay())
+    yield "by keyword", outcome(task("add", x=4, y=5).delay())
+    yield "result ignored", outcome(task("add", 1, 1).apply_async(ignore_result=True), timeout=2)
+    yield "delayed", outcome(task("add", 1, 2).apply_async(countdown=1))
+    at = datetime.now(timezone(timedelta(hours=1))) + timedelta(seconds=2)
+    yield "at a time", outcome(task("add", 1, 3).apply_async(eta=at))
+    yield "in time", outcome(task("add", 1, 4).apply_async(expires=60))
+
+
+def failing():
+    yield "builtin exception", outcome(task("fail", "ValueError", "nope").delay())
+    yield "own exception", outcome(task("fail", "Custom", "mine").delay())
+    yield "retried", outcome(task("flaky", 1).delay())
+    yield "unknown", outcome(task("no_such_task").delay())
+    # By name only, or the caller's own Python would refuse it.
+    wrong = outcome(app.send_task(f"{next(SERVICES)}.add", [1], {"colour": "red"}))
+    yield "bad arguments", {"error": wrong["error"], "state": wrong["state"]}
+
+
+def following():
+    result = task("add", 1, 2).apply_async(link=task("note", file("link")))
+    yield "linked", outcome(result)
+    yield "linked, noted", noted("link", "3")
+    links = [task("note", file("links")), task("add", 10) | task("note", file("links"))]
+    yield "several links", outcome(task("add", 2, 2).apply_async(link=links))
+    yield "several links, noted", noted("links", "14")
+    failed = task("fail", "ValueError", "x").apply_async(link_error=task("note", file("errback")))
+    yield "failed with an errback", outcome(failed)
+    yield "errback got the id", noted("errback", failed.id) == [failed.id]
+
+
+def chained():
+    result = chain(task("add", 1, 1), task("add", 4), task("add", 8)).delay()
+    yield "chain", outcome(result)
+    yield "steps of the chain", [outcome(result.parent), outcome(result.parent.parent)]
+    result = chain(task("add", 1, 1), task("fail", "ValueError", "x").set(immutable=True), task("add", 1)).delay()
+    yield "broken chain", outcome(result)
+    yield "step that broke it", outcome(result.parent)
+    immutable = task("add", 5, 5)
+    immutable.set(immutable=True)
+    yield "immutable step", outcome(chain(task("add", 1, 1), immutable).delay())
+    result = chain(task("add", 1, 1), task("add", 1).set(countdown=1)).delay()
+    yield "delayed step", outcome(result)
+    retried = task("flaky", 1)
+    yield "retried step", outcome(chain(retried, task("add", 10)).delay())
+
+
+def grouped():
+    yield "group", outcome(group(task("add", n, n) for n in range(5)).delay())
+    inner = chain(task("add", 1, 1), task("add", 2))
+    yield "chain in a group", outcome(group(inner, task("add", 5, 5)).delay())
+    result = chain(task("add", 1, 1), group(task("add", 1), task("add", 2))).delay()
+    yield "group as the last step", outcome(result)
+    nested = chain(task("add", 1, 1), group(task("add", 1), chain(task("add", 2), task("add", 3)))).delay()
+    yield "chain in a group as the last step", outcome(nested)
+    yield "a member fails", outcome(group(task("add", 1, 1), task("fail", "ValueError", "x")).delay())
+
+
+def stamped():
+    result = chain(task("add", 1, 1), task("add", 2))
+    result.stamp(tag="abc")
+    yield "stamped chain", outcome(result.delay())
+
+
+CASES = [plain, failing, following, chained, grouped, stamped]
+print(json.dumps({name: found for cases in CASES for name, found in cases()}))
