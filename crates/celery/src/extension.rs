@@ -1,15 +1,20 @@
 //! The extension of a worker that answers Celery's callers.
 
+use crate::builtin;
 use crate::canvas::{Embed, Parent, after_failure, after_success, as_task, skipped};
 use crate::outcome::Awaited;
 use crate::raised::{raised, to_json};
 use crate::reply::{Reply, raw};
 use crate::route::Routes;
+use crate::status::Status;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::TaskFault;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_worker::extension::{Extension, Message, Step, Subject};
+use counterfoil_worker::WorkerBuilder;
+use counterfoil_worker::extension::{Beside, Extension, Message, Step, Subject};
+use futures::future::BoxFuture;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 /// Speaks with Celery: give it to [`WorkerBuilder::extension`](counterfoil_worker::WorkerBuilder::extension).
@@ -25,6 +30,8 @@ use serde_json::value::RawValue;
 pub struct Celery {
     routes: Routes,
     replies: bool,
+    tracks_started: bool,
+    status: Status,
 }
 
 impl Celery {
@@ -34,6 +41,8 @@ impl Celery {
         Self {
             routes: Routes::new(names),
             replies: true,
+            tracks_started: false,
+            status: Status::new(),
         }
     }
 
@@ -49,6 +58,13 @@ impl Celery {
     #[must_use]
     pub fn without_replies(mut self) -> Self {
         self.replies = false;
+        self
+    }
+
+    /// Tells callers that a task was started, too, as Celery's `task_track_started` does. Default: it does not.
+    #[must_use]
+    pub fn track_started(mut self) -> Self {
+        self.tracks_started = true;
         self
     }
 
@@ -157,7 +173,41 @@ impl Celery {
 }
 
 impl Extension for Celery {
+    fn join(&self, worker: WorkerBuilder) -> WorkerBuilder {
+        builtin::join(worker)
+    }
+
     fn messages(&self, task: &Subject<'_>, step: &Step<'_>) -> Result<Vec<Message>, String> {
         self.at(task, step, Utc::now())
     }
+
+    fn beside(&self, worker: Beside) -> Option<BoxFuture<'static, ()>> {
+        Some(Box::pin(self.status.send(worker)?))
+    }
+
+    fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {
+        let Some(caller) = self.caller(task) else {
+            return;
+        };
+        let (status, result) = match step {
+            Step::Progress(progress) => ("PROGRESS", raw(progress)),
+            Step::Started if self.tracks_started => {
+                let started = json!({"pid": std::process::id(), "hostname": task.worker});
+                ("STARTED", raw(&started))
+            }
+            Step::Started
+            | Step::Received
+            | Step::Retried(..)
+            | Step::PutOff
+            | Step::Succeeded(_)
+            | Step::Failed(_)
+            | Step::Revoked(_) => return,
+        };
+        let reply = Reply::new(task.envelope, status, result);
+        self.status.say(&reply, caller);
+    }
 }
+
+#[cfg(test)]
+#[path = "extension_tests.rs"]
+mod tests;

@@ -1,11 +1,11 @@
 //! Putting a worker together, and finding out what is wrong with it before it starts.
 
 mod checks;
+mod extending;
 mod queues;
 
 use crate::context::Context;
 use crate::error::{BuildError, BuildFault};
-use crate::extension::Extension;
 use crate::handler::{AsyncHandler, BlockingHandler, Handler};
 use crate::layer::{Call, HandlerService, Layer, Output, Service};
 use crate::registry::{Registered, Registry};
@@ -230,12 +230,6 @@ impl WorkerBuilder {
         self
     }
 
-    /// Has `extension` speak, too, of what becomes of tasks: see [`extension`](crate::extension).
-    pub fn extension(mut self, extension: impl Extension) -> Self {
-        self.extensions.push(extension);
-        self
-    }
-
     /// Version of the program, for those who watch workers. Default: that of counterfoil.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
@@ -362,16 +356,17 @@ impl WorkerBuilder {
     }
 
     fn add<T: Task>(mut self, name: &str, handler: impl Handler + 'static) -> Self {
-        let added = TaskName::new(name).map_err(BuildFault::from);
-        let added = added.and_then(|name| {
-            let task = Registered::new::<T>(name, handler);
-            self.registry
-                .add(task)
-                .map_err(|name| BuildFault::Duplicate {
-                    name: name.to_string(),
-                })
-        });
-        self.faults.extend(added.err());
+        match TaskName::new(name) {
+            Ok(name) => self.register(Registered::new::<T>(name, handler)),
+            Err(error) => self.faults.push(error.into()),
+        }
         self
+    }
+
+    fn register(&mut self, task: Registered) {
+        if let Err(name) = self.registry.add(task) {
+            let name = name.to_string();
+            self.faults.push(BuildFault::Duplicate { name });
+        }
     }
 }

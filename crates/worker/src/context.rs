@@ -1,13 +1,14 @@
 //! What a handler can know and do beside its arguments.
 //!
 //! `told` is what it says of its task · `ending` how it learns that it has to end · `checkpoints` what it leaves for
-//! the next execution · `children` the tasks that it sends, `sessions` groups of them.
+//! the next execution · `children` the tasks that it sends, `sessions` groups of them, `calls` those that it runs itself.
 
 mod told;
 
 mod checkpoints;
 mod ending;
 
+mod calls;
 mod children;
 mod opened;
 mod sessions;

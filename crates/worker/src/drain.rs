@@ -12,6 +12,9 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a handler that is dropped may take.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long extensions may take to end.
+const BESIDE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long the last events may take to be confirmed.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -25,6 +28,8 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         watching,
         following,
         mut holders,
+        mut beside,
+        over,
         pulse,
     } = running;
     let stop = &shared.stop;
@@ -56,6 +61,11 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         reporting.abort();
     }
     let was_asked_twice = at_once.is_cancelled();
+    over.cancel();
+    let gone = async { while beside.join_next().await.is_some() {} };
+    if timeout(BESIDE_TIMEOUT, gone).await.is_err() {
+        tracing::warn!("what an extension does did not end with the worker");
+    }
     // 5 Acknowledgements leave, channels close; what is unacknowledged goes back.
     futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
     //   Tokens go back too; by themselves if this takes too long.

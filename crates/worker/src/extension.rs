@@ -5,6 +5,7 @@
 //! before the task's end is told and its message acknowledged: a worker that crashes in between sends it once more,
 //! and none of it is lost.
 
+use crate::builder::WorkerBuilder;
 use crate::held::Held;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::{Progress, TaskFault};
@@ -12,13 +13,22 @@ use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::{Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
-use counterfoil_toolbox::transport::Publication;
+use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::{Publication, Transport};
+use futures::future::BoxFuture;
 use serde_json::value::RawValue;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
-/// Says more about tasks than the worker does by itself: see [`WorkerBuilder::extension`](crate::WorkerBuilder::extension).
+/// Says more about tasks than the worker does by itself: see [`WorkerBuilder::extension`].
 pub trait Extension: fmt::Debug + Send + Sync + 'static {
+    /// Adds what it needs to the worker: handlers of tasks of its own, and state. Asked once, when the worker gets it.
+    fn join(&self, worker: WorkerBuilder) -> WorkerBuilder {
+        worker
+    }
+
     /// What is to be sent because of a step, in this order. Asked when a task has ended, and when it is to be retried.
     /// It is asked again, and all is sent again, where the end could not be told: messages that are tasks should have
     /// ids which follow from the task's own.
@@ -27,9 +37,34 @@ pub trait Extension: fmt::Debug + Send + Sync + 'static {
     /// Why it cannot be said what is to be sent. The task then fails with this, and its message is kept in the dead queue.
     fn messages(&self, task: &Subject<'_>, step: &Step<'_>) -> Result<Vec<Message>, String>;
 
+    /// What it does beside the worker, from its start until it is over: see [`Beside::over`].
+    fn beside(&self, worker: Beside) -> Option<BoxFuture<'static, ()>> {
+        let _ = worker;
+        None
+    }
+
     /// Told of every step when it is taken. It must return at once: others wait meanwhile.
     fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {
         let _ = (task, step);
+    }
+}
+
+/// A worker, for what goes on beside it.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    /// The worker's way to the broker.
+    pub transport: Arc<dyn Transport>,
+    /// Names of the broker's settings.
+    pub names: Names,
+    /// The id under which it reports.
+    pub worker: WorkerId,
+    pub(crate) over: CancellationToken,
+}
+
+impl Beside {
+    /// Completes when the last task of the worker is over and told. What goes on then is dropped two seconds later.
+    pub async fn over(&self) {
+        self.over.cancelled().await;
     }
 }
 

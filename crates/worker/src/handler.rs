@@ -46,8 +46,13 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Returned> + Send>>;
 /// A handler whose task type has been forgotten.
 pub(crate) trait Handler: Send + Sync {
     /// Starts the handler. `slot` is its place among those that run at the same time, given back
-    /// when its code has really ended.
-    fn start(&self, payload: &Payload, cx: Context, slot: Slot) -> Result<Running, BadArguments>;
+    /// when its code has really ended. `None`: whoever calls it has one.
+    fn start(
+        &self,
+        payload: &Payload,
+        cx: Context,
+        slot: Option<Slot>,
+    ) -> Result<Running, BadArguments>;
 
     /// Whether it goes on when what awaits it is dropped.
     fn is_blocking(&self) -> bool;
@@ -76,9 +81,41 @@ where
     F: Fn(T, Context) -> Fut + Send + Sync,
     Fut: Future<Output = Result<T::Output, TaskError>> + Send + 'static,
 {
-    fn start(&self, payload: &Payload, cx: Context, slot: Slot) -> Result<Running, BadArguments> {
+    fn start(
+        &self,
+        payload: &Payload,
+        cx: Context,
+        slot: Option<Slot>,
+    ) -> Result<Running, BadArguments> {
         let task: T = self.signature.bind(payload.args(), payload.kwargs())?;
         let work = (self.function)(task, cx);
+        Ok(Box::pin(async move {
+            let _slot = slot;
+            returned(work.await)
+        }))
+    }
+
+    fn is_blocking(&self) -> bool {
+        false
+    }
+}
+
+/// An `async fn(Payload, Context)`, which takes any arguments.
+pub(crate) struct RawHandler<F>(pub(crate) F);
+
+impl<F, Fut, R> Handler for RawHandler<F>
+where
+    F: Fn(Payload, Context) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
+    R: serde::Serialize,
+{
+    fn start(
+        &self,
+        payload: &Payload,
+        cx: Context,
+        slot: Option<Slot>,
+    ) -> Result<Running, BadArguments> {
+        let work = (self.0)(payload.clone(), cx);
         Ok(Box::pin(async move {
             let _slot = slot;
             returned(work.await)
@@ -112,7 +149,12 @@ where
     T: Task,
     F: Fn(T, Context) -> Result<T::Output, TaskError> + Send + Sync + 'static,
 {
-    fn start(&self, payload: &Payload, cx: Context, slot: Slot) -> Result<Running, BadArguments> {
+    fn start(
+        &self,
+        payload: &Payload,
+        cx: Context,
+        slot: Option<Slot>,
+    ) -> Result<Running, BadArguments> {
         let task: T = self.signature.bind(payload.args(), payload.kwargs())?;
         let function = self.function.clone();
         Ok(Box::pin(async move {

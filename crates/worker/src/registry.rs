@@ -21,20 +21,53 @@ pub(crate) struct Registered {
     /// Its limits on this worker, if it has any.
     pub(crate) gate: Option<Gate>,
     pub(crate) metrics: OfType,
+    /// Whether the worker consumes the queue of its service because of it.
+    pub(crate) has_queue: bool,
     schema: Value,
 }
 
 impl Registered {
     pub(crate) fn new<T: Task>(name: TaskName, handler: impl Handler + 'static) -> Self {
-        let options = T::options();
+        let schema = schemars::schema_for!(T).to_value();
+        Self::with(name, handler, T::options(), schema)
+    }
+
+    /// A task of any arguments.
+    pub(crate) fn raw(
+        name: TaskName,
+        handler: impl Handler + 'static,
+        options: TaskOptions,
+    ) -> Self {
+        // Whatever it is, it fits.
+        Self::with(
+            name,
+            handler,
+            options,
+            Value::Object(serde_json::Map::new()),
+        )
+    }
+
+    fn with(
+        name: TaskName,
+        handler: impl Handler + 'static,
+        options: TaskOptions,
+        schema: Value,
+    ) -> Self {
         Self {
             metrics: OfType::new(name.as_str()),
             name,
             handler: Box::new(handler),
             gate: Gate::of(&options, Instant::now()),
             options,
-            schema: schemars::schema_for!(T).to_value(),
+            has_queue: true,
+            schema,
         }
+    }
+
+    /// The same, which comes by queues of others alone.
+    pub(crate) fn without_queue(mut self) -> Self {
+        self.has_queue = false;
+        self
     }
 
     /// A limit of nothing, if it has one.

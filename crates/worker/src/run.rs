@@ -81,7 +81,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         return (Ended::Dispossessed, None);
     }
     // Reading arguments runs code of the task's type, which may panic too.
-    let handler = |context| task.handler.start(payload, context, slot);
+    let handler = |context| task.handler.start(payload, context, Some(slot));
     let started = panic::catch(|| span.in_scope(|| shared.layers.start(context, handler)));
     let running = match started {
         Ok(Ok(running)) => running,

@@ -1,7 +1,7 @@
 //! Telling extensions what becomes of a task, and sending what they have to say of it before its end is told.
 
 use crate::execute::Execution;
-use crate::extension::{Extension, Message, Step, Subject};
+use crate::extension::{Beside, Extension, Message, Step, Subject};
 use crate::held::Held;
 use crate::publish::{Refused, Sent, until_answered, until_confirmed};
 use crate::retry::declare_levels;
@@ -11,6 +11,7 @@ use counterfoil_toolbox::delay::delayed_key;
 use counterfoil_toolbox::transport::Publication;
 use futures::stream::{self, StreamExt as _};
 use std::sync::{Arc, Once};
+use tokio::task::JoinSet;
 
 /// Messages about one task that are under way at the same time.
 const UNDER_WAY: usize = 50;
@@ -47,6 +48,12 @@ impl Extensions {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.all.is_empty()
+    }
+
+    /// Starts what they do beside the worker.
+    pub(crate) fn start(&self, worker: &Beside) -> JoinSet<()> {
+        let beside = self.all.iter().filter_map(|it| it.beside(worker.clone()));
+        beside.collect()
     }
 
     fn messages(&self, subject: &Subject<'_>, step: &Step<'_>) -> Result<Vec<Message>, String> {

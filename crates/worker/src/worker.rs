@@ -5,6 +5,7 @@ use crate::consume::Consumer;
 use crate::control::{Control, follow};
 use crate::drain::drain;
 use crate::exit::Exit;
+use crate::extension::Beside;
 use crate::guard::Guard;
 use crate::heartbeat::{Pulse, beat};
 use crate::hung::Hung;
@@ -37,6 +38,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::SetOnce;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Runs the tasks of one or several services. Made by [`Worker::builder`].
@@ -95,6 +97,9 @@ pub(crate) struct Running {
     pub(crate) following: JoinHandle<()>,
     /// Those who hold tokens.
     pub(crate) holders: JoinSet<()>,
+    /// What extensions do, and that they are told when all else is over.
+    pub(crate) beside: JoinSet<()>,
+    pub(crate) over: CancellationToken,
     pub(crate) pulse: Pulse,
 }
 
@@ -251,7 +256,16 @@ impl Worker {
             interval,
             started_at: Utc::now(),
         };
+        let over = CancellationToken::new();
+        let beside = shared.extensions.start(&Beside {
+            transport: Arc::clone(&shared.transport),
+            names: shared.names.clone(),
+            worker: shared.id.clone(),
+            over: over.clone(),
+        });
         Running {
+            beside,
+            over,
             reporting: tokio::spawn(async move { send_batches(&reporting, &events).await }),
             beating: tokio::spawn(beat(shared.clone(), pulse.clone())),
             following: tokio::spawn(follow(shared.clone())),

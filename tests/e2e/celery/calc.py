@@ -1,5 +1,6 @@
 """Tasks that a Python worker and a worker of ours run alike, and the application that calls both."""
 import os
+import time
 
 from celery import Celery
 from kombu import Exchange, Queue
@@ -11,10 +12,10 @@ app.conf.update(
     task_default_exchange="task_exchange",
     task_default_exchange_type="topic",
     # The name of the task is the key, and its first word the service.
-    task_routes=lambda name, *args, **kwargs: {
+    task_routes=lambda name, args, kwargs, options, task=None, **more: {
         "exchange": "task_exchange",
         "exchange_type": "topic",
-        "routing_key": name,
+        "routing_key": options.get("routing_key") or name,
     },
     task_default_queue_type="quorum",
     task_queues=[
@@ -68,3 +69,11 @@ def note(value, file):
     with open(file, "a", encoding="utf-8") as notes:
         notes.write(f"{value}\n")
     return value
+
+
+@app.task(bind=True, name=f"{SERVICE}.count")
+def count(self, total, file):
+    self.update_state(state="PROGRESS", meta={"current": 1, "total": total, "message": "begun"})
+    while not os.path.exists(file):
+        time.sleep(0.02)
+    return total

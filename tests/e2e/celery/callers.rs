@@ -41,21 +41,39 @@ macro_rules! tasks {
             let names = broker.names()?;
             let builder = Worker::builder(transport, names.clone(), WorkerSettings::default());
             let builder = builder.broker(broker).extension(Celery::new(&names));
-            $(let builder = builder.handle(|task: $type, cx: Context| async move { $handler(task, cx) });)+
+            $(let builder = builder.handle(|task: $type, cx: Context| async move { $handler(task, cx).await });)+
             Ok(builder.build()?)
         }
     };
 }
 
 tasks! {
-    "add" Add { x: i64, y: i64 } -> i64, |task: Add, _| Ok(task.x + task.y);
-    "total" Total { numbers: Vec<i64> } -> i64, |task: Total, _| Ok(task.numbers.iter().sum());
+    "add" Add { x: i64, y: i64 } -> i64, add;
+    "total" Total { numbers: Vec<i64> } -> i64, total;
     "fail" Fail { kind: String, message: String } -> (), fail;
     "flaky" Flaky { times: u32 } -> u32, flaky;
+    "count" Count { total: i64, file: String } -> i64, count;
     "note" Note { value: Value, file: String } -> Value, note;
 }
 
-fn fail(task: Fail, _: Context) -> Result<(), TaskError> {
+async fn add(task: Add, _: Context) -> Result<i64, TaskError> {
+    Ok(task.x + task.y)
+}
+
+async fn total(task: Total, _: Context) -> Result<i64, TaskError> {
+    Ok(task.numbers.iter().sum())
+}
+
+/// Goes on until there is a file.
+async fn count(task: Count, cx: Context) -> Result<i64, TaskError> {
+    cx.progress(1, task.total, "begun");
+    while !std::fs::exists(&task.file)? {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(task.total)
+}
+
+async fn fail(task: Fail, _: Context) -> Result<(), TaskError> {
     let module = match &*task.kind {
         "ValueError" => "builtins",
         _ => "calc",
@@ -65,7 +83,7 @@ fn fail(task: Fail, _: Context) -> Result<(), TaskError> {
     ))
 }
 
-fn flaky(task: Flaky, cx: Context) -> Result<u32, TaskError> {
+async fn flaky(task: Flaky, cx: Context) -> Result<u32, TaskError> {
     let retries = cx.attempt() - 1;
     if retries < task.times {
         let again = Exception::new("ValueError", ["again"]).of_module("builtins");
@@ -74,7 +92,7 @@ fn flaky(task: Flaky, cx: Context) -> Result<u32, TaskError> {
     Ok(retries)
 }
 
-fn note(task: Note, _: Context) -> Result<Value, TaskError> {
+async fn note(task: Note, _: Context) -> Result<Value, TaskError> {
     let text = task.value.as_str().map(str::to_owned);
     let text = text.unwrap_or_else(|| task.value.to_string());
     let mut file = std::fs::OpenOptions::new();

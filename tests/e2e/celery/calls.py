@@ -121,5 +121,25 @@ def stamped():
     yield "stamped chain", outcome(result.delay())
 
 
-CASES = [plain, failing, following, chained, grouped, stamped]
+def builtin():
+    service = next(SERVICES)
+    for name, of, items in [("map", "total", [[1, 2], [3, 4]]), ("starmap", "add", [[1, 2], [3, 4]])]:
+        inner = {"task": f"{service}.{of}", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
+        sent = app.send_task(f"celery.{name}", kwargs={"task": inner, "it": items}, routing_key=service)
+        yield name, outcome(sent)
+    sent = app.send_task("celery.accumulate", [1, 2, 3], {"index": 1}, routing_key=service)
+    yield "accumulate", outcome(sent)
+
+
+def progressing():
+    result = task("count", 7, file("go on")).delay()
+    end = time.monotonic() + 60
+    while result.state == "PENDING" and time.monotonic() < end:
+        time.sleep(0.05)
+    yield "in progress", {"state": result.state, "info": result.info}
+    Path(file("go on")).touch()
+    yield "done", outcome(result)
+
+
+CASES = [plain, failing, following, chained, grouped, stamped, builtin, progressing]
 print(json.dumps({name: found for cases in CASES for name, found in cases()}))

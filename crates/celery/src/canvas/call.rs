@@ -46,9 +46,7 @@ impl<'a> Calls<'a> {
             Kind::Task => self.task(signature, &place, path),
             Kind::Group(members) => self.group(signature, members, &place, path),
             Kind::Chain(steps) => self.chain(signature, steps, place, path),
-            Kind::Chord => {
-                Err("a chord cannot be called by a worker that is not Python's yet".to_owned())
-            }
+            Kind::Chord => self.chord(signature, place, path),
         };
         self.depth -= 1;
         called
@@ -144,17 +142,12 @@ impl<'a> Calls<'a> {
         place: &Place,
         path: &str,
     ) -> Result<Vec<Signature>, String> {
-        let steps = spliced(steps, MAX_DEPTH)?;
+        let steps = with_chords(spliced(steps, MAX_DEPTH)?)?;
         let errbacks = options.signatures("link_error")?;
         let count = steps.len();
         let mut frozen = Vec::with_capacity(count);
         for (n, step) in steps.into_iter().enumerate() {
             let is_last = n + 1 == count;
-            if matches!(step.kind()?, Kind::Group(_)) && !is_last {
-                return Err("a group with a step after it is a chord, which cannot be called by a worker that is not \
-                            Python's yet"
-                    .to_owned());
-            }
             let mut own = step.options()?;
             own.link("link_error", &errbacks)?;
             if is_last {
@@ -178,7 +171,11 @@ impl<'a> Calls<'a> {
         Ok(frozen)
     }
 
-    fn id_of(&self, options: &Options, path: &str) -> Result<TaskId, String> {
+    pub(super) fn parent(&self) -> &Parent<'a> {
+        &self.parent
+    }
+
+    pub(super) fn id_of(&self, options: &Options, path: &str) -> Result<TaskId, String> {
         match options.text("task_id") {
             Some(id) => TaskId::new(&id).map_err(|error| error.to_string()),
             None => Ok(self.parent.derived(path)),
@@ -227,5 +224,21 @@ fn spliced(steps: Vec<Signature>, depth: usize) -> Result<Vec<Signature>, String
             Kind::Task | Kind::Group(_) | Kind::Chord => all.push(step),
         }
     }
+    Ok(all)
+}
+
+/// A group with a step after it is the header of a chord, and that step its body.
+fn with_chords(steps: Vec<Signature>) -> Result<Vec<Signature>, String> {
+    let mut all: Vec<Signature> = Vec::with_capacity(steps.len());
+    for step in steps.into_iter().rev() {
+        match (step.kind()?, all.pop()) {
+            (Kind::Group(_), Some(body)) => all.push(Signature::chord(&step, &body)),
+            (Kind::Task | Kind::Chain(_) | Kind::Group(_) | Kind::Chord, after) => {
+                all.extend(after);
+                all.push(step);
+            }
+        }
+    }
+    all.reverse();
     Ok(all)
 }

@@ -2,6 +2,7 @@
 
 mod after;
 mod call;
+mod chord;
 mod embed;
 mod message;
 mod signature;
@@ -9,3 +10,6 @@ mod signature;
 pub(crate) use after::{after_failure, after_success, as_task, skipped};
 pub(crate) use embed::Embed;
 pub(crate) use message::Parent;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! A task that is to be called, as Celery writes it down: <https://docs.celeryq.dev/en/stable/userguide/canvas.html>.
 
-use counterfoil_toolbox::TaskName;
+use counterfoil_toolbox::{TaskId, TaskName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -27,6 +27,14 @@ pub(crate) enum Kind {
     Chord,
 }
 
+/// The header of a chord.
+#[derive(Debug, Clone)]
+pub(crate) struct Header {
+    /// The id of the group, if it has one already.
+    pub(crate) id: Option<TaskId>,
+    pub(crate) members: Vec<Signature>,
+}
+
 /// Options of a signature.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -50,6 +58,16 @@ impl Signature {
         }
     }
 
+    /// A plain one.
+    pub(crate) fn of(task: &str, args: &[Box<RawValue>], kwargs: &Value) -> Self {
+        let parts = [
+            ("task", raw(task)),
+            ("args", raw(args)),
+            ("kwargs", raw(kwargs)),
+        ];
+        Self(parts.map(|(name, part)| (name.to_owned(), part)).into())
+    }
+
     /// Several as one group.
     pub(crate) fn group(members: &[&Self]) -> Self {
         let parts = [
@@ -60,11 +78,42 @@ impl Signature {
         Self(parts.map(|(name, part)| (name.to_owned(), part)).into())
     }
 
+    /// A group, and the task that gets its results.
+    pub(crate) fn chord(header: &Self, body: &Self) -> Self {
+        let kwargs = BTreeMap::from([("header", header), ("body", body)]);
+        let parts = [
+            ("task", raw("celery.chord")),
+            ("kwargs", raw(&kwargs)),
+            ("subtask_type", raw("chord")),
+        ];
+        Self(parts.map(|(name, part)| (name.to_owned(), part)).into())
+    }
+
     /// Of a chord: the task that gets the results of its header.
     pub(crate) fn body(&self) -> Result<Option<Self>, String> {
         let kwargs = self.kwargs()?;
         let body: Option<Option<Self>> = read(kwargs.get("body"), "body")?;
         Ok(body.flatten())
+    }
+
+    /// Of a chord: what runs before its body. Celery writes a group, or a list.
+    pub(crate) fn header(&self) -> Result<Header, String> {
+        let kwargs = self.kwargs()?;
+        let Some(header) = kwargs.get("header").filter(|header| header.get() != "null") else {
+            return Err("a chord has no header".to_owned());
+        };
+        if header.get().starts_with('[') {
+            let members = read(Some(header), "header")?.unwrap_or_default();
+            return Ok(Header { id: None, members });
+        }
+        let group: Option<Self> = read(Some(header), "header")?;
+        let group = group.ok_or("a chord has no header")?;
+        let id = group.options()?.text("task_id");
+        let id = id.map(|id| TaskId::new(&id).map_err(|error| error.to_string()));
+        Ok(Header {
+            id: id.transpose()?,
+            members: group.tasks()?,
+        })
     }
 
     fn tasks(&self) -> Result<Vec<Self>, String> {

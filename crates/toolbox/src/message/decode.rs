@@ -126,6 +126,23 @@ impl Payload {
         )
     }
 
+    /// Arguments by position and by keyword, as JSON text, with nothing that comes next.
+    ///
+    /// ```
+    /// use counterfoil_toolbox::message::Payload;
+    ///
+    /// let payload = Payload::new("[2]", r#"{"y": 3}"#)?;
+    /// assert_eq!((payload.args(), payload.kwargs()), ("[2]", r#"{"y": 3}"#));
+    /// assert!(Payload::new("2", "{}").is_err());
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Why they are no arguments: not JSON, no array and no object, or nested too deeply.
+    pub fn new(args: &str, kwargs: &str) -> Result<Self, String> {
+        Self::read(&Content::json(format!("[{args},{kwargs},null]")))
+    }
+
     fn read(content: &Content) -> Result<Self, String> {
         let text = checked_text(content)?;
         let parts: [&RawValue; 3] =

@@ -20,6 +20,12 @@ pub(super) fn python_repr(json: &str) -> String {
             't' => word("True", 4, &mut out),
             'f' => word("False", 5, &mut out),
             'n' => word("None", 4, &mut out),
+            ',' | ':' => {
+                out.push(first);
+                out.push(' ');
+                let behind = &rest[1..];
+                1 + behind.len() - behind.trim_start().len()
+            }
             other => {
                 out.push(other);
                 other.len_utf8()
@@ -95,6 +101,7 @@ mod tests {
         assert_eq!(python_tuple_repr("[2, 2]"), "(2, 2)");
         assert_eq!(python_tuple_repr("[[1, 2]]"), "([1, 2],)");
         assert_eq!(python_tuple_repr("[]"), "()");
+        assert_eq!(python_repr(r#"[1,{"a":[2,3]}]"#), "[1, {'a': [2, 3]}]");
         let json = r#"{"a": true, "b": [null, false], "c": "it's", "d": "say \"x\""}"#;
         assert_eq!(
             python_repr(json),

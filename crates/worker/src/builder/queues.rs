@@ -23,7 +23,8 @@ impl WorkerBuilder {
             return self.settings.queues.clone();
         }
         let mut services = BTreeSet::new();
-        for task in self.registry.sorted() {
+        let tasks = self.registry.sorted().into_iter();
+        for task in tasks.filter(|task| task.has_queue) {
             match ServiceName::new(task.name.service()) {
                 Ok(service) => {
                     services.insert(service);
@@ -72,7 +73,8 @@ impl WorkerBuilder {
     pub(super) fn services(&self, queues: &[QueueName]) -> Vec<ServiceName> {
         let of_queues = queues.iter().map(|queue| self.names.service_of(queue));
         let tasks = self.registry.sorted();
-        let of_tasks = tasks.iter().map(|task| task.name.service());
+        let of_tasks = tasks.iter().filter(|task| task.has_queue);
+        let of_tasks = of_tasks.map(|task| task.name.service());
         let mut services = Vec::new();
         for service in of_queues.chain(of_tasks) {
             match ServiceName::new(service) {

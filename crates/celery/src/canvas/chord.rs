@@ -1,0 +1,137 @@
+//! A chord: a group, and a task that gets its results.
+//!
+//! As with Celery's own results in a database, a task beside them, `celery.chord_unlock`, looks until all members of the
+//! group are over, and then calls the body. It goes where the body goes.
+
+use super::call::Calls;
+use super::message::Place;
+use super::signature::{Options, Signature, raw};
+use crate::outcome::Awaited;
+use serde_json::json;
+
+/// Name of the task that waits for the header.
+const UNLOCK: &str = "celery.chord_unlock";
+
+/// Seconds until it looks for the first time.
+const FIRST_LOOK: u32 = 1;
+
+impl Calls<'_> {
+    /// Sends the task that waits, then the header. What comes after the chord comes after its body.
+    pub(super) fn chord(
+        &mut self,
+        signature: &Signature,
+        place: Place,
+        path: &str,
+    ) -> Result<Awaited, String> {
+        let (options, header) = (signature.options()?, signature.header()?);
+        let group = header
+            .id
+            .unwrap_or_else(|| self.parent().derived(&format!("{path}.header")));
+        let body = self.body(signature, &options, &place, path)?;
+        let id = self.id_of(&body.options()?, path)?;
+        if header.members.is_empty() {
+            let nothing = Place {
+                args: vec![raw(&json!([]))],
+                ..Place::default()
+            };
+            return self.call(&body, nothing, &format!("{path}.body"));
+        }
+        let before = std::mem::take(&mut self.messages);
+        let members = Signature::group(&header.members.iter().collect::<Vec<_>>());
+        let mut of_group = Options::default();
+        of_group.set("task_id", &group);
+        let args = match signature.is_immutable()? {
+            true => Vec::new(),
+            false => place.args,
+        };
+        let of_members = Place {
+            args,
+            chord: Some(raw(&body)),
+            ..Place::default()
+        };
+        let called = self.call(&members.with_options(&of_group), of_members, path)?;
+        let sent = std::mem::replace(&mut self.messages, before);
+        let Awaited::Group(group, results) = called else {
+            return Err("the header of a chord is no group".to_owned());
+        };
+        let results: Vec<_> = results.iter().map(Awaited::to_json).collect();
+        let unlock = unlock(&body, &group, &results)?;
+        self.call(&unlock, Place::default(), &format!("{path}.unlock"))?;
+        self.messages.extend(sent);
+        Ok(Awaited::Task(id))
+    }
+
+    /// The body with what it gets from where the chord stands.
+    fn body(
+        &self,
+        signature: &Signature,
+        options: &Options,
+        place: &Place,
+        path: &str,
+    ) -> Result<Signature, String> {
+        let body = signature.body()?.ok_or("a chord has no body")?;
+        let mut own = body.options()?;
+        if own.text("task_id").is_none() {
+            let id = match options.text("task_id") {
+                Some(id) => id,
+                None => self.parent().derived(&format!("{path}.body")).to_string(),
+            };
+            own.set("task_id", &id);
+        }
+        for links in ["link", "link_error"] {
+            own.link(links, &options.signatures(links)?)?;
+        }
+        let after = match &place.chain {
+            Some(chain) => chain.clone(),
+            None => options.signatures("chain")?,
+        };
+        if !after.is_empty() {
+            own.set("chain", &[after, own.signatures("chain")?].concat());
+        }
+        // Of the chain whose last step it is.
+        for name in ["group_id", "group_index", "chord"] {
+            if let Some(value) = options.get(name) {
+                own.set(name, value);
+            }
+        }
+        if let Some((group, index)) = &place.group {
+            own.set("group_id", group);
+            own.set("group_index", index);
+        }
+        if let Some(chord) = &place.chord {
+            own.set("chord", chord);
+        }
+        Ok(body.with_options(&own))
+    }
+}
+
+/// The task that waits for the members of a group, and calls the body then.
+fn unlock(
+    body: &Signature,
+    group: &counterfoil_toolbox::TaskId,
+    results: &[serde_json::Value],
+) -> Result<Signature, String> {
+    let of_body = body.options()?;
+    let mut options = Options::default();
+    options.set("countdown", &FIRST_LOOK);
+    options.set("ignore_result", &true);
+    let mut is_routed = false;
+    for name in ["exchange", "routing_key", "queue"] {
+        if let Some(value) = of_body.get(name) {
+            options.set(name, value);
+            is_routed = true;
+        }
+    }
+    if !is_routed {
+        // By the name of the body, since its own leads elsewhere.
+        options.set("routing_key", body.task()?.routing_key().as_str());
+    }
+    let kwargs = json!({
+        "interval": null,
+        "max_retries": null,
+        "result": results,
+        "_chord_unlock_exchange_type": "topic",
+    });
+    let args = [raw(group), raw(body)];
+    Ok(Signature::of(UNLOCK, &args, &kwargs).with_options(&options))
+}

@@ -1,0 +1,175 @@
+//! Answers, held against those of Celery 5.7 in the same cases.
+
+use super::*;
+use counterfoil_toolbox::event::{Exception, FaultKind, Progress};
+use counterfoil_toolbox::message::{Envelope, Payload};
+use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
+use counterfoil_toolbox::state::Lineage;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+const CALLER: &str = "b5d5bbe3-b71d-3d77-b9d9-2b312cd6968a";
+
+/// Every captured answer, by its name.
+fn captured() -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples");
+    let entries = std::fs::read_dir(folder).expect("captures");
+    let read = |entry: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(entry.path()).expect("a capture");
+        let capture: Value = serde_json::from_str(&text).expect("JSON");
+        let name = entry.file_name().to_string_lossy().replace(".json", "");
+        (name, capture["sample"].clone())
+    };
+    let mut all: Vec<_> = entries
+        .map(|entry| read(entry.expect("an entry")))
+        .collect();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
+}
+
+/// The fault of ours that stands behind an exception of Celery.
+fn fault(exception: &Value) -> TaskFault {
+    let kind = match exception["exc_type"].as_str().expect("a name") {
+        "NotRegistered" => FaultKind::UnknownTask,
+        "TimeLimitExceeded" => FaultKind::TimeLimit,
+        "Reject" => FaultKind::Rejected,
+        "TaskRevokedError" if exception["exc_message"][0] == "expired" => FaultKind::Expired,
+        "TaskRevokedError" => FaultKind::Cancelled,
+        _ => {
+            // As handlers raise them.
+            let args = exception["exc_message"]
+                .as_array()
+                .expect("arguments")
+                .clone();
+            let raised = Exception::new(exception["exc_type"].as_str().expect("a name"), args);
+            let module = exception["exc_module"].as_str().expect("a module");
+            return TaskFault {
+                exception: Some(Box::new(raised.of_module(module))),
+                ..TaskFault::new(FaultKind::Exception, "raised")
+            };
+        }
+    };
+    let message = exception["exc_message"][0].as_str().unwrap_or("ended");
+    TaskFault::new(kind, message)
+}
+
+/// What we answer in the case of a captured answer.
+fn answer(body: &Value) -> Value {
+    let id = body["task_id"].as_str().expect("an id");
+    let name = match body["result"]["exc_type"] == "NotRegistered" {
+        true => body["result"]["exc_message"][0].as_str().expect("a name"),
+        false => "tasks.any",
+    };
+    let mut envelope = Envelope::new(id.parse().expect("valid"), name.parse().expect("valid"));
+    envelope.reply_to = Some(CALLER.into());
+    envelope.time_limits.hard = Some(Duration::from_secs(1));
+    envelope.parent_id = body["parent_id"]
+        .as_str()
+        .map(|id| id.parse().expect("valid"));
+    let payload = Payload::new("[]", "{}").expect("valid");
+    let (queue, exchange) = (QueueName::new("tasks"), ExchangeName::new("task_exchange"));
+    let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
+    let key = RoutingKey::new("tasks.any").expect("valid");
+    let worker = "tasks@host.1.a".parse().expect("valid");
+    let was_started = body["result"]["exc_message"][0] == "terminated";
+    let subject = Subject {
+        envelope: &envelope,
+        payload: Some(&payload),
+        queue: &queue,
+        exchange: &exchange,
+        routing_key: &key,
+        worker: &worker,
+        lineage: Lineage::default(),
+        ran_for: was_started.then_some(Duration::ZERO),
+    };
+    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+    let celery = Celery::new(&names);
+    let result = RawValue::from_string(body["result"].to_string()).expect("JSON");
+    let fault = || fault(&body["result"]);
+    let messages = match body["status"].as_str().expect("a status") {
+        "SUCCESS" => celery.messages(&subject, &Step::Succeeded(Some(&result))),
+        "FAILURE" => celery.messages(&subject, &Step::Failed(&fault())),
+        "REVOKED" => celery.messages(&subject, &Step::Revoked(&fault())),
+        "RETRY" => celery.messages(&subject, &Step::Retried(&fault(), Duration::from_secs(1))),
+        "PROGRESS" => {
+            let reply = Reply::new(&envelope, "PROGRESS", result.clone());
+            let reply = reply.to(CALLER).expect("a queue");
+            Ok(vec![Message::Answer(reply)])
+        }
+        other => panic!("{other}: no case of ours"),
+    };
+    let [Message::Answer(publication)] = &messages.expect("said")[..] else {
+        panic!("one answer is given");
+    };
+    assert!(publication.exchange.is_default());
+    assert_eq!(publication.routing_key.as_str(), CALLER);
+    assert!(!publication.content.properties.persistent);
+    let correlation = publication.content.properties.correlation_id.as_deref();
+    assert_eq!(correlation, Some(id));
+    serde_json::from_slice(&publication.content.body).expect("JSON")
+}
+
+#[test]
+fn every_captured_answer_is_given_as_celery_gave_it() {
+    let all = captured();
+    assert!(all.len() >= 20, "{}", all.len());
+    for (name, sample) in all {
+        let theirs = &sample["body"];
+        let ours = answer(theirs);
+        let fields = |it: &Value| -> BTreeSet<String> {
+            it.as_object().expect("fields").keys().cloned().collect()
+        };
+        assert_eq!(fields(&ours), fields(theirs), "{name}");
+        for field in ["task_id", "status", "result", "parent_id", "group_id"] {
+            assert_eq!(ours[field], theirs[field], "{name}: {field}");
+        }
+        assert_eq!(
+            ours["date_done"].is_null(),
+            theirs["date_done"].is_null(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_caller_who_wants_no_answer_gets_none() {
+    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+    let mut envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
+    let (queue, exchange) = (QueueName::new("a"), ExchangeName::new("task_exchange"));
+    let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
+    let (key, worker) = (
+        RoutingKey::new("a.b").expect("valid"),
+        "a@h.1.a".parse().expect("valid"),
+    );
+    let said = |celery: &Celery, envelope: &Envelope| {
+        let subject = Subject {
+            envelope,
+            payload: None,
+            queue: &queue,
+            exchange: &exchange,
+            routing_key: &key,
+            worker: &worker,
+            lineage: Lineage::default(),
+            ran_for: None,
+        };
+        let progress = Progress {
+            current: 1,
+            total: None,
+            message: None,
+        };
+        celery.heard(&subject, &Step::Progress(&progress));
+        celery
+            .messages(&subject, &Step::Succeeded(None))
+            .expect("said")
+            .len()
+    };
+    let celery = Celery::new(&names);
+    assert_eq!(said(&celery, &envelope), 0, "nobody waits");
+    envelope.reply_to = Some(CALLER.into());
+    assert_eq!(said(&celery, &envelope), 1);
+    assert_eq!(said(&celery.clone().without_replies(), &envelope), 0);
+    envelope.ignore_result = Some(true);
+    assert_eq!(said(&celery, &envelope), 0);
+}
