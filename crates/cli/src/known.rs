@@ -41,6 +41,22 @@ pub(crate) fn meant<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     nearest(name, known.iter().map(String::as_str), NEAR)
 }
 
+/// The known task that was probably meant; its service may be left out.
+pub(crate) fn meant_task<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
+    if name.contains('.') {
+        return meant(name, known);
+    }
+    let short = |task: &'a String| {
+        task.split_once('.')
+            .map_or(task.as_str(), |(_, short)| short)
+    };
+    let found = nearest(name, known.iter().map(short), NEAR)?;
+    known
+        .iter()
+        .find(|task| short(task) == found)
+        .map(String::as_str)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +68,8 @@ mod tests {
         assert_eq!(meant("demo.ad", &known), Some("demo.add"));
         assert_eq!(meant("mail.send", &known), None);
         assert_eq!(meant("demo.add", &[]), None);
+        assert_eq!(meant_task("projcet", &known), Some("export.project"));
+        assert_eq!(meant_task("add", &known), Some("demo.add"));
+        assert_eq!(meant_task("send", &known), None);
     }
 }

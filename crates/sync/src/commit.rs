@@ -3,6 +3,7 @@
 
 use crate::gather::{Gathered, Item};
 use crate::health::Health;
+use crate::said::{self, Attempts, Rows};
 use crate::trust::Known;
 use counterfoil_store::{Applied, Batch, FaultClass, Store, StoreError};
 use counterfoil_toolbox::backoff::Backoff;
@@ -11,7 +12,7 @@ use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::topology::Names;
 use futures::future::BoxFuture;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,8 @@ pub(crate) struct Committer {
     pub(crate) health: Arc<Health>,
     /// Ends the waiting: the daemon stops.
     pub(crate) give_up: CancellationToken,
+    /// What Celery's workers have said of attempts.
+    pub(crate) attempts: Arc<Mutex<Attempts>>,
 }
 
 /// A batch was not written; its messages are still the broker's.
@@ -58,6 +61,7 @@ impl Committer {
     /// Cancelled, it may or may not be written; writing it again is safe.
     pub(crate) async fn write(&self, mut gathered: Gathered) -> Result<Gathered, Unwritten> {
         hit(Point::Buffered).await;
+        self.understand(&mut gathered).await?;
         self.judge(&mut gathered).await?;
         self.hear(&mut gathered).await?;
         let batch = std::mem::take(&mut gathered.batch);
@@ -73,6 +77,30 @@ impl Committer {
                 Ok(gathered)
             }
         }
+    }
+
+    /// Asks which tasks Celery's workers mean, where they said something.
+    async fn understand(&self, gathered: &mut Gathered) -> Result<(), Unwritten> {
+        if !gathered.records().any(|record| record.said().is_some()) {
+            return Ok(());
+        }
+        let rows = self
+            .insist(Slow::Again, || {
+                Box::pin(said::rows(&*self.store, gathered.records()))
+            })
+            .await;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(Denied::Unwritten(unwritten)) => return Err(unwritten),
+            // What is said of them is kept.
+            Err(Denied::BadData(_) | Denied::TooSlow) => Rows::new(),
+        };
+        let mut attempts = self
+            .attempts
+            .lock()
+            .expect("no code panics while it holds the lock");
+        gathered.understand(&rows, &mut attempts, &self.names);
+        Ok(())
     }
 
     /// Asks who has a say in the tasks that are reported on.

@@ -171,6 +171,7 @@ impl Daemon {
                 },
                 wait: self.settings.batch_wait,
             },
+            attempts: Arc::default(),
         }
     }
 }

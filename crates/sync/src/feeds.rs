@@ -29,17 +29,20 @@ pub enum Feed {
     Unroutable,
     /// Signs of life of workers.
     Heartbeats,
+    /// What Celery's workers say of their tasks.
+    Celery,
 }
 
 impl Feed {
     /// Every feed.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Tracking,
         Self::Events,
         Self::Deaths,
         Self::Expired,
         Self::Unroutable,
         Self::Heartbeats,
+        Self::Celery,
     ];
 
     /// The queue that is read.
@@ -52,6 +55,7 @@ impl Feed {
             Self::Expired => &names.expired_queue,
             Self::Unroutable => &names.unroutable_queue,
             Self::Heartbeats => &names.heartbeats_queue,
+            Self::Celery => &names.celeryev_queue,
         }
     }
 
@@ -65,6 +69,7 @@ impl Feed {
             Self::Expired => "expired",
             Self::Unroutable => "unroutable",
             Self::Heartbeats => "heartbeats",
+            Self::Celery => "celery",
         }
     }
 }

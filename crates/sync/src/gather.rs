@@ -3,6 +3,7 @@
 use crate::feeds::{Appetite, Feed};
 use crate::metrics::Content;
 use crate::read::{Record, read};
+use crate::said::{Attempts, Rows};
 use crate::trust::{self, Known};
 use chrono::{DateTime, Utc};
 use counterfoil_store::Batch;
@@ -96,6 +97,26 @@ impl Gathered {
                 delivery: place,
                 record,
             });
+        }
+    }
+
+    /// All that is in it.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.items.iter().map(|item| &item.record)
+    }
+
+    /// Makes events of what Celery's workers said, of tasks with these rows. What is said of others is kept.
+    pub(crate) fn understand(&mut self, rows: &Rows, attempts: &mut Attempts, names: &Names) {
+        for item in &mut self.items {
+            let queue = item.feed.queue(names).as_str();
+            let Some(meant) = item.record.meant(queue, rows, attempts) else {
+                continue;
+            };
+            item.record = meant;
+            if item.record.parked().is_some() {
+                self.content.parked += 1;
+                item.record.add_to(&mut self.batch);
+            }
         }
     }
 

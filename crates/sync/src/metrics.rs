@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Everything that one daemon counts.
 pub(crate) struct Metrics {
     /// Of each feed, in the order of [`Feed::ALL`].
-    messages: [Counter; 6],
+    messages: [Counter; 7],
     events: Counter,
     batch_messages: Histogram,
     batch_seconds: Histogram,
@@ -30,7 +30,7 @@ pub(crate) struct Metrics {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Content {
     /// Messages of each feed, in the order of [`Feed::ALL`].
-    pub(crate) messages: [u64; 6],
+    pub(crate) messages: [u64; 7],
     pub(crate) events: u64,
     pub(crate) parked: u64,
     pub(crate) deaths: u64,

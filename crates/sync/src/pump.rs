@@ -9,13 +9,14 @@ use crate::error::SyncError;
 use crate::feeds::Feeds;
 use crate::gather::{Gathered, Rhythm};
 use crate::health::Health;
+use crate::said::Attempts;
 use counterfoil_store::Store;
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Transport;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,7 @@ pub(crate) struct Pump {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) health: Arc<Health>,
     pub(crate) rhythm: Rhythm,
+    pub(crate) attempts: Arc<Mutex<Attempts>>,
 }
 
 type Writing = AbortOnDropHandle<Result<Gathered, Unwritten>>;
@@ -81,6 +83,7 @@ impl Pump {
                 names: self.names.clone(),
                 health: Arc::clone(&self.health),
                 give_up: CancellationToken::new(),
+                attempts: Arc::clone(&self.attempts),
             },
             feeds,
             gathered: Gathered::default(),

@@ -6,6 +6,7 @@
 
 use crate::feeds::Feed;
 use crate::read::{Record, read_message};
+use crate::said::{self, Attempts};
 use crate::trust;
 use counterfoil_store::record::ParkedRow;
 use counterfoil_store::{Batch, Store, StoreError};
@@ -33,6 +34,13 @@ pub async fn read_again(
     };
     let mut records = Vec::new();
     read_message(feed, &row.queue, row.message.clone(), names, &mut records);
+    let rows = said::rows(store, &records).await?;
+    let mut attempts = Attempts::default();
+    for record in &mut records {
+        if let Some(meant) = record.meant(&row.queue, &rows, &mut attempts) {
+            *record = meant;
+        }
+    }
     let events = records.iter().filter_map(Record::event);
     let known = store.owners(&trust::subjects(events)).await?;
     let mut batch = Batch::new();

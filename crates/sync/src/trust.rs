@@ -17,11 +17,13 @@
 //! if it comes before the copy.
 
 use crate::read;
+use crate::said::{self, Attempts};
 use counterfoil_store::record::ParkedRow;
 use counterfoil_store::{Batch, Owners, Parked, Store, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::topology::Names;
 use std::collections::{BTreeSet, HashMap};
 
 /// Waiting reports that are judged in one transaction: results may be large.
@@ -76,13 +78,13 @@ pub(crate) fn objection(
 ///
 /// # Errors
 /// When the database does not answer; the next round does the rest.
-pub(crate) async fn hear_again(store: &dyn Store) -> Result<(), StoreError> {
+pub(crate) async fn hear_again(store: &dyn Store, names: &Names) -> Result<(), StoreError> {
     for _ in 0..PAGES {
         let waiting = store.waiting(AT_ONCE).await?;
-        match hear(store, &waiting).await {
+        match hear(store, names, &waiting).await {
             Ok(()) => {}
             Err(error) if error.is_bad_data() || error.is_slow() => {
-                one_by_one(store, &waiting).await?;
+                one_by_one(store, names, &waiting).await?;
             }
             Err(error) => return Err(error),
         }
@@ -94,9 +96,13 @@ pub(crate) async fn hear_again(store: &dyn Store) -> Result<(), StoreError> {
 }
 
 /// Finds the one that the database refuses, and lets it wait no longer.
-async fn one_by_one(store: &dyn Store, waiting: &[ParkedRow]) -> Result<(), StoreError> {
+async fn one_by_one(
+    store: &dyn Store,
+    names: &Names,
+    waiting: &[ParkedRow],
+) -> Result<(), StoreError> {
     for row in waiting {
-        match hear(store, std::slice::from_ref(row)).await {
+        match hear(store, names, std::slice::from_ref(row)).await {
             Ok(()) => {}
             Err(error) if error.is_bad_data() => {
                 let mut batch = Batch::new();
@@ -117,14 +123,25 @@ async fn one_by_one(store: &dyn Store, waiting: &[ParkedRow]) -> Result<(), Stor
     Ok(())
 }
 
-async fn hear(store: &dyn Store, waiting: &[ParkedRow]) -> Result<(), StoreError> {
+async fn hear(store: &dyn Store, names: &Names, waiting: &[ParkedRow]) -> Result<(), StoreError> {
     let mut batch = Batch::new();
     let mut said = Vec::new();
     for row in waiting {
         batch.unpark(row.id);
-        let mut records = Vec::new();
-        read::events(&row.queue, row.message.clone(), &mut records);
+        let (mut records, message) = (Vec::new(), row.message.clone());
+        match row.queue == names.celeryev_queue.as_str() {
+            true => read::celery::read(&row.queue, message, &mut records),
+            false => read::events(&row.queue, message, &mut records),
+        }
         said.extend(records.into_iter().map(|record| (&*row.queue, record)));
+    }
+    let rows = said::rows(store, said.iter().map(|(_, record)| record)).await?;
+    // One by one, and long after: the row knows better than anybody remembers.
+    let mut attempts = Attempts::default();
+    for (queue, record) in &mut said {
+        if let Some(meant) = record.meant(queue, &rows, &mut attempts) {
+            *record = meant;
+        }
     }
     let events = said.iter().filter_map(|(_, record)| record.event());
     let known = store.owners(&subjects(events)).await?;

@@ -160,9 +160,19 @@ async fn a_worker(stage: &Stage<'_>) -> anyhow::Result<()> {
         (&names.dead, "demo"),
         (&names.requeue, "export.one"),
         (&names.control, "cancel"),
+        (&ExchangeName::default_exchange(), "caller"),
     ];
     is_refused(&transport, &queues, &keys).await?;
     transport.close().await;
+    // One that answers callers in Python may write to their queues.
+    let answers = stage
+        .user(&["--answers", "worker", "export", "demo"])
+        .await?;
+    let (exchange, key) = (ExchangeName::default_exchange(), RoutingKey::new("caller")?);
+    let said = answers.may_publish(&exchange, &key).await?;
+    assert_eq!(said, Rehearsed::Allowed);
+    assert!(are_all_ok(&permissions(&answers, names, &duty).await));
+    answers.close().await;
     Ok(())
 }
 

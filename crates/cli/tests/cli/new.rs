@@ -23,13 +23,14 @@ async fn a_new_worker_is_written_and_the_next_commands_are_told() {
     let args = ["new", "deep/my worker", "--service", "image"];
     let ran = program.run(&args).await.ends_with(0);
     let lines: Vec<_> = ran.stdout.lines().map(str::trim).collect();
-    assert_eq!(lines.len(), 7, "{ran:#?}");
+    assert_eq!(lines.len(), 8, "{ran:#?}");
     assert!(lines[0].contains("image-worker runs the tasks of the service image"));
     assert_eq!(lines[2], "cd 'deep/my worker' && cargo test --workspace");
     assert!(lines[3].starts_with("target/debug/image-worker "));
     assert_eq!(lines[4], "from another terminal, in the same folder:");
-    assert!(lines[5].starts_with("counterfoil send image.count_words '{"));
-    assert!(lines[6].starts_with("counterfoil init && counterfoil-sync"));
+    assert!(lines[5].starts_with("counterfoil init && counterfoil-sync"));
+    assert_eq!(lines[6], "from a third:");
+    assert!(lines[7].starts_with("counterfoil send image.count_words '{"));
     let folder = program.folder().join("deep/my worker");
     let written = entries(&folder);
     for name in ["Cargo.toml", "README.md", ".github", "src", "tasks"] {

@@ -1,7 +1,8 @@
 //! What `why` says of ids that are no tasks, and of tasks whose workers are gone.
 
-use crate::stage::{BODY, Stage, on_both_databases};
+use crate::stage::{BODY, SOON, Stage, on_both_databases};
 use counterfoil_store::{Batch, WorkerSeen};
+use counterfoil_testkit::eventually;
 use counterfoil_toolbox::event::{Event, EventKind};
 use counterfoil_toolbox::heartbeat::Phase;
 use counterfoil_toolbox::ids::{SessionId, TaskId, WorkerId};
@@ -80,6 +81,7 @@ async fn a_session_and_a_finalizer_that_is_not_sent_yet_are_explained(
 async fn the_task_of_a_worker_that_vanished_is_said_to_be_back_in_its_queue(
     stage: Stage,
 ) -> anyhow::Result<()> {
+    let daemon = stage.daemon();
     let (id, worker) = (TaskId::random(), WorkerId::new("demo@h.1.x")?);
     let mut content = Content::json(BODY);
     content.headers.push("task", "demo.add");
@@ -101,16 +103,16 @@ async fn the_task_of_a_worker_that_vanished_is_said_to_be_back_in_its_queue(
     batch.event(&started);
     batch.worker(seen(worker));
     stage.store.apply(&batch).await?;
-    let told = stage
-        .program
-        .run(&["why", id.as_str()])
-        .await
-        .ends_with(0)
-        .stdout;
-    assert!(
-        told.starts_with("it ran on worker demo@h.1.x, which is not heard of any more since 20"),
-        "{told}"
-    );
+    let ran = "it ran on worker demo@h.1.x, which is not heard of any more since 20";
+    let told = eventually(
+        "the daemon to read, and the worker to be gone",
+        SOON,
+        async || {
+            let why = stage.program.run(&["why", id.as_str()]).await.ends_with(0);
+            Ok(why.stdout.starts_with(ran).then_some(why.stdout))
+        },
+    )
+    .await?;
     assert!(!told.contains("it runs"), "{told}");
     assert!(
         told.contains("the broker has its message again: it waits in queue demo, one of 1 messages, and nobody consumes that"),
@@ -124,7 +126,16 @@ async fn the_task_of_a_worker_that_vanished_is_said_to_be_back_in_its_queue(
     let told = "it was cancelled by ana since 20";
     assert!(why.stdout.contains(told), "{why:?}");
     assert!(why.stdout.contains("does not start it"), "{why:?}");
-    Ok(())
+    // Who is not heard may live, where nobody listens.
+    daemon.stop().await?;
+    eventually("the daemon to be gone", SOON, async || {
+        let why = stage.program.run(&["why", id.as_str()]).await.ends_with(0);
+        let unread =
+            "nobody reads what happens: start `counterfoil-sync`. What was known last, at 20";
+        let is_unread = why.stdout.starts_with(unread);
+        Ok((is_unread && !why.stdout.contains("gone")).then_some(()))
+    })
+    .await
 }
 
 /// The last sign of life of a worker that ought to have given the next one long ago.

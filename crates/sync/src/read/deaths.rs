@@ -251,6 +251,7 @@ mod tests {
                 Record::Event(found) => event = Some(*found),
                 Record::Dead(found) => letter = Some(*found),
                 other @ (Record::Copy(_)
+                | Record::Said(_)
                 | Record::Opening(_)
                 | Record::Inquiry(..)
                 | Record::Parked(_)

@@ -1,6 +1,7 @@
 //! From deliveries to what the database is told. Nothing here can fail: what cannot be read is
 //! set aside with the reason.
 
+pub(crate) mod celery;
 mod copies;
 mod deaths;
 mod events;
@@ -11,6 +12,8 @@ pub use deaths::dead_letter;
 pub(crate) use events::read as events;
 
 use crate::feeds::Feed;
+use crate::said::{self, Attempts, Rows};
+use celery::Said;
 use chrono::{DateTime, Utc};
 use counterfoil_store::{
     Batch, CanaryPlace, DeadLetter, MarkerPlace, Parked, Seen, StoredMessage, TrackingCopy,
@@ -36,6 +39,8 @@ pub(crate) enum Record {
     Copy(Box<TrackingCopy>),
     /// Something happened to a task, as the event's service says: that of the message's key.
     Event(Box<Event>),
+    /// A worker of Celery's said something of a task, whose row tells which attempt it is about.
+    Said(Box<Said>),
     /// A session was opened, by this message.
     Opening(Box<(Opening, StoredMessage)>),
     /// A worker asks what has become of a session, and was heard at this time of the database's clock, by which
@@ -54,14 +59,15 @@ pub(crate) enum Record {
 }
 
 impl Record {
-    /// Adds it to what one transaction writes. Questions are, once it is known when they were heard.
+    /// Adds it to what one transaction writes. Questions are, once it is known when they were heard, and what Celery's
+    /// workers said once it is an event.
     pub(crate) fn add_to(&self, batch: &mut Batch) {
         match self {
             Self::Copy(copy) => batch.track(copy),
             Self::Event(event) => batch.event(event),
             Self::Opening(opening) => batch.open_session(&opening.0),
             Self::Inquiry(inquiry, Some(at)) => batch.inquire(inquiry, *at),
-            Self::Inquiry(_, None) => {}
+            Self::Inquiry(_, None) | Self::Said(_) => {}
             Self::Dead(dead) => batch.dead((**dead).clone()),
             Self::Parked(parked) => batch.park((**parked).clone()),
             Self::Worker(worker) => batch.worker((**worker).clone()),
@@ -79,6 +85,7 @@ impl Record {
                 copy.message,
             ),
             Self::Event(event) => return Some(parked_event(&event, queue, reason)),
+            Self::Said(said) => (Some(said.task_id), None, said.message),
             Self::Opening(opening) => (None, None, opening.1),
             Self::Dead(dead) => (dead.task_id, None, dead.message),
             Self::Parked(parked) => (None, None, parked.message),
@@ -104,6 +111,7 @@ impl Record {
             Self::Parked(parked) => Some(parked),
             Self::Copy(_)
             | Self::Event(_)
+            | Self::Said(_)
             | Self::Opening(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
@@ -113,11 +121,38 @@ impl Record {
         }
     }
 
+    /// What a worker of Celery's said, if that is what it tells.
+    pub(crate) fn said(&self) -> Option<&Said> {
+        match self {
+            Self::Said(said) => Some(said),
+            Self::Copy(_)
+            | Self::Event(_)
+            | Self::Opening(_)
+            | Self::Inquiry(..)
+            | Self::Dead(_)
+            | Self::Parked(_)
+            | Self::Worker(_)
+            | Self::Canary(..)
+            | Self::Marker(..) => None,
+        }
+    }
+
+    /// What a worker of Celery's said as an event of ours, or as what is kept of it while nobody knows its task. `None`: it
+    /// is something else.
+    pub(crate) fn meant(&self, queue: &str, rows: &Rows, attempts: &mut Attempts) -> Option<Self> {
+        let said = self.said()?;
+        Some(match said::event(said, rows.get(&said.task_id), attempts) {
+            Some(event) => Self::Event(Box::new(event)),
+            None => Self::Parked(Box::new(celery::too_early(said, queue))),
+        })
+    }
+
     /// What happened to a task, if that is what it tells.
     pub(crate) fn event(&self) -> Option<&Event> {
         match self {
             Self::Event(event) => Some(event),
             Self::Copy(_)
+            | Self::Said(_)
             | Self::Opening(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
@@ -165,6 +200,7 @@ pub(crate) fn read_message(
         Feed::Events => events::read(queue, message, out),
         Feed::Deaths => deaths::read(message, names, out),
         Feed::Heartbeats => heartbeats::read(&message, out),
+        Feed::Celery => celery::read(queue, message, out),
     }
 }
 

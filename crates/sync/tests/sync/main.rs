@@ -6,6 +6,7 @@ mod support;
 mod aborts;
 mod binary;
 mod canaries;
+mod celery;
 mod control;
 mod deaths;
 mod doubles;

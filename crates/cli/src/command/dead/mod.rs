@@ -121,7 +121,17 @@ async fn act_alone(
     output: &mut Output,
 ) -> Result<(), Failure> {
     let Deal { choice, doer, .. } = deal;
-    tell_if_unknown(&choice.service, &*platform.store).await?;
+    if tell_if_unknown(&choice.service, &*platform.store).await?
+        && !platform.has_dead_queue(&choice.service).await?
+    {
+        let message = format!(
+            "there is no service {}, and no dead queue of it",
+            choice.service
+        );
+        return Err(
+            Failure::usage(message).remedy("see `counterfoil queues` for those that there are")
+        );
+    }
     // Before anything is looked up: what others take out meanwhile would seem to be missing.
     let _alone = platform.alone_with(&choice.service).await?;
     let dealing = Dealing::new(platform, how, choice, doer.or_user(), output).await?;
@@ -170,7 +180,8 @@ async fn list(
     })
 }
 
-async fn tell_if_unknown(service: &ServiceName, store: &dyn Store) -> Result<(), Failure> {
+/// Says so where nobody has heard of the service. Returns whether it did.
+async fn tell_if_unknown(service: &ServiceName, store: &dyn Store) -> Result<bool, Failure> {
     let known = store.services().await?;
     if !known.iter().any(|known| *known == *service.as_str()) {
         let known = match known.is_empty() {
@@ -178,6 +189,7 @@ async fn tell_if_unknown(service: &ServiceName, store: &dyn Store) -> Result<(),
             false => format!("those known are {}", known.join(", ")),
         };
         eprintln!("no task of a service {service} was ever mirrored; {known}");
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
 }

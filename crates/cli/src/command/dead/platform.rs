@@ -50,6 +50,12 @@ impl Platform {
         })
     }
 
+    /// Whether the service has a dead queue, whoever else has heard of it.
+    pub(super) async fn has_dead_queue(&self, service: &ServiceName) -> Result<bool, Failure> {
+        let queue = self.names.dead_queue(service);
+        Ok(self.transport.depth(&queue).await?.is_some())
+    }
+
     /// A message as the platform records it.
     pub(super) fn letter(&self, arrival: Arrival) -> (u64, DeadLetter) {
         let mut content = arrival.content;

@@ -10,6 +10,7 @@ use counterfoil_toolbox::doctor::{Check, canaries_last};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_toolbox::transport::{QueueDepth, Transport};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -63,7 +64,11 @@ async fn looked_at(
     }
     checks.push(Check::ok("migrations", "all applied"));
     checks.push(role(store).await);
-    checks.push(daemon(store, canary_interval).await?);
+    let is_read = match broker {
+        Some((transport, names)) => is_read(transport, names).await,
+        None => true,
+    };
+    checks.push(daemon(store, canary_interval, is_read).await?);
     checks.extend(super::outbox::look(store, broker).await?);
     checks.extend(unroutable(store).await?);
     Ok(())
@@ -115,8 +120,11 @@ async fn unroutable(store: &dyn Store) -> Result<Option<Check>, StoreError> {
         false => "",
     };
     let what = format!(
-        "{} tasks wait for services that have no queue: {}{more}",
-        count.map_or(0, |it| it.tasks),
+        "{} for services that have no queue: {}{more}",
+        match count.map_or(0, |it| it.tasks) {
+            1 => "1 task waits".to_owned(),
+            n => format!("{n} tasks wait"),
+        },
         named.join(", ")
     );
     Ok(Some(Check::warn(
@@ -150,8 +158,14 @@ async fn role(store: &dyn Store) -> Check {
     Check::fail("database role", ErrorChain(&error).to_string(), remedy)
 }
 
+/// Whether somebody reads what happens, as far as the broker can be asked.
+async fn is_read(transport: &AmqpTransport, names: &Names) -> bool {
+    let depth = transport.depth(&names.tracking_queue).await;
+    !matches!(depth, Ok(Some(QueueDepth { consumers: 0, .. })))
+}
+
 /// Whether canaries come through, and so whether a daemon runs.
-async fn daemon(store: &dyn Store, interval: Duration) -> Result<Check, StoreError> {
+async fn daemon(store: &dyn Store, interval: Duration, is_read: bool) -> Result<Check, StoreError> {
     let canaries = store.canaries(2).await?;
     let arrived = canaries
         .iter()
@@ -164,6 +178,14 @@ async fn daemon(store: &dyn Store, interval: Duration) -> Result<Check, StoreErr
             .is_ok_and(|age| age >= lately)
     };
     Ok(match (arrived, canaries.first()) {
+        (Some(canary), _) if !is_late(canary) && !is_read => Check::warn(
+            "daemon",
+            format!(
+                "none reads now; the last canary that came through left at {}",
+                shown(canary.sent_at)
+            ),
+            "start counterfoil-sync",
+        ),
         (Some(canary), _) if !is_late(canary) => Check::ok(
             "daemon",
             format!("a canary came through within the last {lately:?}"),

@@ -85,10 +85,11 @@ fn report(written: &Written<'_>, args: &NewArgs, output: &mut Output) -> Result<
         "  target/debug/{worker}    # the tests have built it; RabbitMQ has to be at 127.0.0.1:5672"
     ))?;
     output.line("from another terminal, in the same folder:")?;
+    output.line("  counterfoil init && counterfoil-sync    # a database, and from now on every task has a row in it")?;
+    output.line("from a third:")?;
     output.line(format_args!(
         "  counterfoil send {service}.count_words {SAMPLE} --wait"
     ))?;
-    output.line("  counterfoil init && counterfoil-sync    # from now on every task has a row: counterfoil task list")?;
     output.flush()?;
     if args.counterfoil.is_none() {
         eprintln!(

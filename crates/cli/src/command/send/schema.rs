@@ -3,7 +3,7 @@
 
 use super::input::Order;
 use crate::failure::{Code, Failure};
-use crate::known::meant;
+use crate::known::meant_task;
 use crate::open;
 use crate::text::plain;
 use counterfoil_store::JsonText;
@@ -53,7 +53,7 @@ pub(super) async fn check(
     let schema = match find(config, name).await? {
         Ok(schema) => schema,
         Err(unknown) => {
-            if let Some(meant) = meant(&unknown.name, &unknown.others) {
+            if let Some(meant) = meant_task(&unknown.name, &unknown.others) {
                 let error = format!("no task {name} is known: did you mean {}?", plain(meant));
                 return Err(Failure::usage(error).remedy(occasion.remedy("name")));
             }

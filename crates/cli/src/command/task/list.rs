@@ -2,11 +2,13 @@
 
 use super::filter::{Enough, FilterArgs};
 use crate::failure::Failure;
+use crate::open;
 use crate::output::{Output, words};
 use crate::text::short;
 use crate::when::shown;
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
+use counterfoil_toolbox::config::Config;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -21,7 +23,7 @@ pub(crate) struct ListArgs {
 pub(super) async fn run(
     args: ListArgs,
     store: &dyn Store,
-    interval: Duration,
+    config: &Config,
     output: &mut Output,
 ) -> Result<(), Failure> {
     // One more than is shown tells that there are more.
@@ -54,23 +56,45 @@ pub(super) async fn run(
         words("ERROR"),
     ];
     output.beginning(&rows, args.limit, &columns, row)?;
-    tell_if_old(store, interval).await
+    tell_if_old(store, config).await
 }
 
-/// Says so where no daemon has written for long: what happened since is not in the list.
-async fn tell_if_old(store: &dyn Store, interval: Duration) -> Result<(), Failure> {
+/// How long the broker may take to tell whether a daemon reads.
+const ASKED: Duration = Duration::from_secs(1);
+
+/// Says so where no daemon reads what happens, or none has written for long: what happened since is not in the list.
+async fn tell_if_old(store: &dyn Store, config: &Config) -> Result<(), Failure> {
     let Some(canary) = store.canaries(1).await?.pop() else {
         return Ok(());
     };
     let silent = store.clock().await? - canary.sent_at;
     // One that is late is on its way.
-    if silent.to_std().is_ok_and(|silent| silent > interval * 2) {
+    let late = config.sync.canary_interval * 2;
+    let is_late = silent.to_std().is_ok_and(|silent| silent > late);
+    let daemons = tokio::time::timeout(ASKED, daemons(config)).await;
+    if daemons == Ok(Some(0)) {
+        eprintln!(
+            "warning: no counterfoil-sync reads what happens, so this may be old: start it, or see `counterfoil doctor`"
+        );
+    } else if is_late {
         eprintln!(
             "warning: no sign of life of a counterfoil-sync since {}: where none runs, this is how it was then",
             shown(canary.sent_at)
         );
     }
     Ok(())
+}
+
+/// How many daemons read, if the broker can be asked.
+async fn daemons(config: &Config) -> Option<u32> {
+    if config.broker.urls.is_empty() {
+        return None;
+    }
+    let names = config.broker.names().ok()?;
+    let transport = open::broker(&config.broker).await.ok()?;
+    let depth = transport.depth(&names.tracking_queue).await;
+    transport.close().await;
+    Some(depth.ok()??.consumers)
 }
 
 fn row(task: &TaskRow) -> Vec<String> {

@@ -23,6 +23,8 @@ use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::config::Needs;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum TaskCommand {
@@ -130,7 +132,7 @@ pub(crate) async fn run(
     let store = open::database(&config).await?;
     match command {
         TaskCommand::List(args) => {
-            list::run(args, &*store, config.sync.canary_interval, output).await?;
+            list::run(args, &*store, &config, output).await?;
         }
         TaskCommand::Show(id) => show::run(&find(&*store, &id).await?, &*store, output).await?,
         TaskCommand::History(id) => {
@@ -240,6 +242,22 @@ impl Id {
     }
 }
 
+/// How long a task that was sent a moment ago may take to be mirrored, and how often it is looked for.
+const MIRRORED: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The task with this id, if it comes within a moment: whoever sends one may ask for it right away.
+pub(crate) async fn soon(store: &dyn Store, id: &str) -> Result<Option<TaskRow>, Failure> {
+    let until = Instant::now() + MIRRORED;
+    loop {
+        let row = store.task(id).await?;
+        if row.is_some() || Instant::now() >= until {
+            return Ok(row);
+        }
+        sleep(LOOK).await;
+    }
+}
+
 /// The task that was asked for.
 ///
 /// # Errors
@@ -259,7 +277,8 @@ pub(crate) async fn find(store: &dyn Store, wanted: &Id) -> Result<TaskRow, Fail
         }
         Id { id, .. } => {
             let id = id.as_deref().unwrap_or_default();
-            (store.task(id).await?, format!("no task has the id {id:?}"))
+            let row = soon(store, id).await?;
+            (row, format!("no task has the id {id:?}"))
         }
     };
     row.ok_or_else(|| {

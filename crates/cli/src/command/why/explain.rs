@@ -32,7 +32,13 @@ pub(super) fn explain(facts: &Facts) -> Explanation {
             .details
             .push(format!("a report about it is parked: {reason}"));
     }
-    if let Some(note) = facts.lag.note() {
+    if facts.lag.is_unread() && !facts.task.state.is_terminal() {
+        let at = shown(facts.task.last_updated);
+        explanation.answer = format!(
+            "nobody reads what happens: start `counterfoil-sync`. What was known last, at {at}: {}",
+            explanation.answer
+        );
+    } else if let Some(note) = facts.lag.note() {
         explanation.details.push(note);
     }
     explanation
@@ -197,7 +203,8 @@ fn progress(task: &TaskRow) -> Option<String> {
 fn with_worker(facts: &Facts, explanation: Explanation) -> Explanation {
     let explanation = match &facts.worker {
         Some(worker) => {
-            let late = match worker.age > worker.interval * 3 / 2 {
+            let is_late = worker.age > worker.interval * 3 / 2 && !facts.lag.is_unread();
+            let late = match is_late {
                 true => format!(
                     ", and gives a sign every {}: it may be gone",
                     span(worker.interval)

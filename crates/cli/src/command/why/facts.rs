@@ -109,6 +109,11 @@ pub(super) enum Lag {
 }
 
 impl Lag {
+    /// Whether no daemon reads, so that what the database says may be old.
+    pub(super) const fn is_unread(&self) -> bool {
+        matches!(self, Self::Known { daemons: 0, .. })
+    }
+
     /// What to say about it, if there is something.
     pub(super) fn note(&self) -> Option<String> {
         match self {

@@ -8,6 +8,10 @@ use crate::when::shown;
 /// The worker that has the task, when there are signs that it has it no more: nothing was heard of it for too
 /// long, or nobody consumes the queue, which it would do.
 pub(super) fn lost(facts: &Facts) -> Option<&WorkerFact> {
+    if facts.lag.is_unread() {
+        // Whoever is silent may just not be heard.
+        return None;
+    }
     let is_missed = |worker: &WorkerFact| {
         let nobody = matches!(facts.queue.state, QueueState::There { consumers: 0, .. });
         nobody && worker.phase == "running" && facts.paused_by.is_none()
