@@ -2,14 +2,16 @@
 
 use crate::builtin;
 use crate::canvas::{Embed, Parent, after_failure, after_success, as_task, skipped};
+use crate::json::raw;
 use crate::outcome::Awaited;
 use crate::raised::{raised, to_json};
-use crate::reply::{Reply, raw};
+use crate::reply::Reply;
 use crate::route::Routes;
 use crate::status::Status;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::TaskFault;
-use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_worker::WorkerBuilder;
 use counterfoil_worker::extension::{Beside, Extension, Message, Step, Subject};
@@ -42,7 +44,7 @@ impl Celery {
             routes: Routes::new(names),
             replies: true,
             tracks_started: false,
-            status: Status::new(),
+            status: Status::default(),
         }
     }
 
@@ -58,6 +60,14 @@ impl Celery {
     #[must_use]
     pub fn without_replies(mut self) -> Self {
         self.replies = false;
+        self
+    }
+
+    /// Lets tasks that follow go to this exchange, too, where their signatures name it. Whoever may send tasks to the
+    /// worker writes there with the worker's rights. Default: to the exchange of tasks alone.
+    #[must_use]
+    pub fn exchange(mut self, exchange: ExchangeName) -> Self {
+        self.routes.others.push(exchange);
         self
     }
 
@@ -93,16 +103,40 @@ impl Celery {
         Ok(messages)
     }
 
-    /// The caller learns it, also of all steps that will not be taken any more, and errbacks are called.
+    /// The caller learns it, also of all steps that will not be taken any more, and errbacks are called. What cannot be
+    /// read of all that keeps nobody from learning of the failure itself.
     fn failed(
+        &self,
+        task: &Subject<'_>,
+        fault: &TaskFault,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Message>, String> {
+        let mut messages = self.told(task, "FAILURE", fault, now)?;
+        let follows = embed(task).and_then(|embed| {
+            let mut follows = self.skipped(task, &embed, fault, now)?;
+            follows.extend(after_failure(self.parent(task, now), &embed)?);
+            Ok(follows)
+        });
+        match follows {
+            Ok(follows) => messages.extend(follows),
+            Err(reason) => {
+                let Envelope { id, name, .. } = task.envelope;
+                tracing::error!(task_id = %id, task_name = %name, reason, "errbacks and further steps of a task that failed are not told");
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Answers for the steps that will not be taken.
+    fn skipped(
         &self,
         task: &Subject<'_>,
         embed: &Embed,
         fault: &TaskFault,
         now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
-        let mut messages = self.told(task, "FAILURE", fault, Some(now))?;
         let exception = to_json(&self.raised(task, fault));
+        let mut answers = Vec::new();
         for step in skipped(embed)? {
             let Some(caller) = step.reply_to.as_deref().filter(|_| self.replies) else {
                 continue;
@@ -110,29 +144,25 @@ impl Celery {
             let envelope = as_task(&step, task.envelope);
             let mut reply = Reply::new(&envelope, "FAILURE", raw(&exception)).over_at(now);
             reply.traceback = fault.traceback.as_deref();
-            messages.push(Message::Answer(reply.to(caller)?));
+            answers.push(Message::Answer(reply.to(caller)?));
         }
-        messages.extend(after_failure(self.parent(task, now), embed)?);
-        Ok(messages)
+        Ok(answers)
     }
 
-    /// That the task is in this state because of a fault.
+    /// That the task ended in this state because of a fault.
     fn told(
         &self,
         task: &Subject<'_>,
         status: &str,
         fault: &TaskFault,
-        over: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
         let Some(caller) = self.caller(task) else {
             return Ok(Vec::new());
         };
         let exception = to_json(&self.raised(task, fault));
-        let mut reply = Reply::new(task.envelope, status, raw(&exception));
+        let mut reply = Reply::new(task.envelope, status, raw(&exception)).over_at(now);
         reply.traceback = fault.traceback.as_deref();
-        if let Some(at) = over {
-            reply = reply.over_at(at);
-        }
         Ok(vec![Message::Answer(reply.to(caller)?)])
     }
 
@@ -147,6 +177,7 @@ impl Celery {
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
         Parent {
             task: task.envelope,
+            queue: task.queue,
             routes: &self.routes,
             now,
         }
@@ -158,16 +189,40 @@ impl Celery {
         step: &Step<'_>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
-        let embed = || {
-            task.payload
-                .map_or_else(|| Ok(Embed::default()), |it| Embed::read(it.embed()))
-        };
         match step {
-            Step::Succeeded(result) => self.succeeded(task, &embed()?, *result, now),
-            Step::Failed(fault) => self.failed(task, &embed()?, fault, now),
-            Step::Revoked(fault) => self.told(task, "REVOKED", fault, Some(now)),
-            Step::Retried(fault, _) => self.told(task, "RETRY", fault, None),
-            Step::Received | Step::Started | Step::Progress(_) | Step::PutOff => Ok(Vec::new()),
+            Step::Succeeded(result) => self.succeeded(task, &embed(task)?, *result, now),
+            Step::Failed(fault) => self.failed(task, fault, now),
+            Step::Revoked(fault) => self.told(task, "REVOKED", fault, now),
+            Step::Received
+            | Step::Started
+            | Step::Progress(_)
+            | Step::Retried(..)
+            | Step::PutOff => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Celery {
+    /// What a caller is told of a task that is not over.
+    fn meanwhile<'a>(&self, task: &Subject<'a>, step: &Step<'a>) -> Option<Reply<'a>> {
+        match step {
+            Step::Progress(progress) => Some(Reply::new(task.envelope, "PROGRESS", raw(progress))),
+            Step::Started if self.tracks_started => {
+                let started = json!({"pid": std::process::id(), "hostname": task.worker});
+                Some(Reply::new(task.envelope, "STARTED", raw(&started)))
+            }
+            Step::Retried(fault, _) => {
+                let exception = to_json(&self.raised(task, fault));
+                let mut reply = Reply::new(task.envelope, "RETRY", raw(&exception));
+                reply.traceback = fault.traceback.as_deref();
+                Some(reply)
+            }
+            Step::Started
+            | Step::Received
+            | Step::PutOff
+            | Step::Succeeded(_)
+            | Step::Failed(_)
+            | Step::Revoked(_) => None,
         }
     }
 }
@@ -178,6 +233,7 @@ impl Extension for Celery {
     }
 
     fn messages(&self, task: &Subject<'_>, step: &Step<'_>) -> Result<Vec<Message>, String> {
+        self.status.over(&task.envelope.id);
         self.at(task, step, Utc::now())
     }
 
@@ -189,22 +245,17 @@ impl Extension for Celery {
         let Some(caller) = self.caller(task) else {
             return;
         };
-        let (status, result) = match step {
-            Step::Progress(progress) => ("PROGRESS", raw(progress)),
-            Step::Started if self.tracks_started => {
-                let started = json!({"pid": std::process::id(), "hostname": task.worker});
-                ("STARTED", raw(&started))
-            }
-            Step::Started
-            | Step::Received
-            | Step::Retried(..)
-            | Step::PutOff
-            | Step::Succeeded(_)
-            | Step::Failed(_)
-            | Step::Revoked(_) => return,
-        };
-        let reply = Reply::new(task.envelope, status, result);
-        self.status.say(&reply, caller);
+        if let Some(reply) = self.meanwhile(task, step) {
+            self.status.say(&task.envelope.id, &reply, caller);
+        }
+    }
+}
+
+/// What is to happen after a task.
+fn embed(task: &Subject<'_>) -> Result<Embed, String> {
+    match task.payload {
+        Some(payload) => Embed::read(payload.embed()),
+        None => Ok(Embed::default()),
     }
 }
 

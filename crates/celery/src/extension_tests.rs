@@ -92,7 +92,12 @@ fn answer(body: &Value) -> Value {
         "SUCCESS" => celery.messages(&subject, &Step::Succeeded(Some(&result))),
         "FAILURE" => celery.messages(&subject, &Step::Failed(&fault())),
         "REVOKED" => celery.messages(&subject, &Step::Revoked(&fault())),
-        "RETRY" => celery.messages(&subject, &Step::Retried(&fault(), Duration::from_secs(1))),
+        "RETRY" => {
+            let fault = fault();
+            let reply = celery.meanwhile(&subject, &Step::Retried(&fault, Duration::from_secs(1)));
+            let reply = reply.expect("it is told").to(CALLER).expect("a queue");
+            Ok(vec![Message::Answer(reply)])
+        }
         "PROGRESS" => {
             let reply = Reply::new(&envelope, "PROGRESS", result.clone());
             let reply = reply.to(CALLER).expect("a queue");

@@ -41,6 +41,7 @@
 mod builtin;
 mod canvas;
 mod extension;
+mod json;
 mod outcome;
 mod raised;
 mod reply;

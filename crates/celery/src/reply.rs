@@ -7,7 +7,7 @@ use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
 use counterfoil_toolbox::transport::Publication;
 use serde::Serialize;
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 /// What is said of a task.
 #[derive(Debug, Serialize)]
@@ -62,9 +62,4 @@ impl<'a> Reply<'a> {
             content,
         })
     }
-}
-
-/// A value as it stands in an answer.
-pub(crate) fn raw(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).expect("values made of text, numbers and lists are JSON")
 }

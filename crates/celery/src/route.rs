@@ -8,6 +8,8 @@ use counterfoil_toolbox::topology::Names;
 #[derive(Debug, Clone)]
 pub(crate) struct Routes {
     pub(crate) tasks: ExchangeName,
+    /// Others that signatures may name.
+    pub(crate) others: Vec<ExchangeName>,
     /// Where tasks go of which nothing is said. `None`: to the service of their name.
     pub(crate) default_queue: Option<QueueName>,
 }
@@ -24,49 +26,54 @@ impl Routes {
     pub(crate) fn new(names: &Names) -> Self {
         Self {
             tasks: names.tasks.clone(),
+            others: Vec::new(),
             default_queue: None,
         }
     }
 
-    /// Exchange and key for a task. A queue is reached over the exchange of tasks, by its name, so that the platform
-    /// learns of the task; whoever names the default exchange himself goes by that.
+    /// Exchange and key for a task that follows one which came by the queue `came_by`. A queue is reached over the
+    /// exchange of tasks, by its name, so that the platform learns of the task; so is one that is named as Celery names
+    /// it without an exchange.
     ///
     /// # Errors
-    /// What is no name of an exchange, queue or key.
+    /// What is no name of an exchange or key, and an exchange that nobody allowed.
     pub(crate) fn route(
         &self,
         task: &TaskName,
         said: Said<'_>,
+        came_by: &QueueName,
     ) -> Result<(ExchangeName, RoutingKey), String> {
         let key = |text: &str| RoutingKey::new(text).map_err(|error| error.to_string());
-        match said {
-            Said {
-                exchange: Some(""),
-                routing_key: Some(to),
-                ..
-            } => Ok((ExchangeName::default_exchange(), key(to)?)),
-            Said {
-                exchange: Some(exchange),
-                routing_key,
-                ..
-            } if !exchange.is_empty() => {
-                let exchange = ExchangeName::new(exchange).map_err(|error| error.to_string())?;
-                let to = routing_key.map_or_else(|| Ok(task.routing_key()), key)?;
-                Ok((exchange, to))
-            }
-            Said {
-                routing_key: Some(to),
-                ..
-            }
-            | Said {
-                queue: Some(to), ..
-            } => Ok((self.tasks.clone(), key(to)?)),
-            Said { .. } => {
-                let to = self.default_queue.as_ref();
-                let to = to.map_or_else(|| Ok(task.routing_key()), |queue| key(queue.as_str()))?;
-                Ok((self.tasks.clone(), to))
-            }
+        let Said {
+            exchange,
+            routing_key,
+            queue,
+        } = said;
+        let exchange = match exchange.filter(|exchange| !exchange.is_empty()) {
+            None => self.tasks.clone(),
+            Some(exchange) => self.allowed(exchange)?,
+        };
+        if let Some(to) = routing_key.or(queue) {
+            return Ok((exchange, key(to)?));
         }
+        let to = match &self.default_queue {
+            Some(queue) => key(queue.as_str())?,
+            // Celery's own tasks are run by any worker.
+            None if task.service() == "celery" => key(came_by.as_str())?,
+            None => task.routing_key(),
+        };
+        Ok((exchange, to))
+    }
+
+    fn allowed(&self, exchange: &str) -> Result<ExchangeName, String> {
+        let mut known = std::iter::once(&self.tasks).chain(&self.others);
+        let found = known.find(|known| known.as_str() == exchange);
+        found.cloned().ok_or_else(|| {
+            format!(
+                "a task that follows names the exchange {exchange:?}, which this worker does not send to: allow it by \
+                 Celery::exchange"
+            )
+        })
     }
 }
 
@@ -76,7 +83,8 @@ mod tests {
 
     fn routed(routes: &Routes, said: Said<'_>) -> (String, String) {
         let task = TaskName::new("mail.send").expect("valid");
-        let (exchange, key) = routes.route(&task, said).expect("a way");
+        let came_by = QueueName::new("calc").expect("valid");
+        let (exchange, key) = routes.route(&task, said, &came_by).expect("a way");
         (exchange.to_string(), key.to_string())
     }
 
@@ -94,13 +102,27 @@ mod tests {
             exchange: Some("other"),
             ..Said::default()
         };
+        let came_by = QueueName::new("calc").expect("valid");
+        let mail = TaskName::new("mail.send").expect("valid");
+        let refused = routes
+            .route(&mail, said, &came_by)
+            .expect_err("not allowed");
+        assert!(refused.contains("Celery::exchange"), "{refused}");
+        routes
+            .others
+            .push(ExchangeName::new("other").expect("valid"));
         assert_eq!(routed(&routes, said), way("other", "mail.send"));
+        let map = TaskName::new("celery.map").expect("valid");
+        let way_of_map = routes
+            .route(&map, Said::default(), &came_by)
+            .expect("a way");
+        assert_eq!(way_of_map.1.as_str(), "calc", "any worker runs it");
         let said = Said {
             exchange: Some(""),
             routing_key: Some("q"),
             ..Said::default()
         };
-        assert_eq!(routed(&routes, said), way("", "q"));
+        assert_eq!(routed(&routes, said), way("task_exchange", "q"));
         let nothing = Said::default();
         assert_eq!(routed(&routes, nothing), way("task_exchange", "mail.send"));
         routes.default_queue = Some(QueueName::new("celery").expect("valid"));

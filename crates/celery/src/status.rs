@@ -1,62 +1,104 @@
-//! What callers are told while a task runs: nobody's work hangs on it, so it is sent without waiting for the broker.
+//! What callers are told while a task runs: nobody's work hangs on it, so it is sent without waiting for the broker, and
+//! of each task the latest alone. Once the task is over nothing of it is sent any more: a caller that looks takes what
+//! comes last for what is so.
 
 use crate::reply::Reply;
+use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::transport::{Publication, PublisherOptions};
 use counterfoil_worker::extension::Beside;
-use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
-
-/// Messages that wait to be sent. More are dropped: what comes later says more.
-const WAITING: usize = 1000;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Notify;
 
 /// The way to whoever waits for a task.
-#[derive(Debug, Clone)]
-pub(crate) struct Status {
-    to_broker: mpsc::Sender<Publication>,
-    /// Taken by the worker that sends them.
-    waiting: Arc<Mutex<Option<mpsc::Receiver<Publication>>>>,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Status(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// What is to be said of each task.
+    latest: Mutex<HashMap<TaskId, Publication>>,
+    wake: Notify,
+    /// A worker sends it.
+    is_sent: AtomicBool,
 }
 
 impl Status {
-    pub(crate) fn new() -> Self {
-        let (to_broker, waiting) = mpsc::channel(WAITING);
-        Self {
-            to_broker,
-            waiting: Arc::new(Mutex::new(Some(waiting))),
-        }
+    /// Says it soon, unless something else is said of the task before.
+    pub(crate) fn say(&self, task: &TaskId, reply: &Reply<'_>, caller: &str) {
+        // One that cannot be written is nobody's loss: the end is told in any case.
+        let Ok(publication) = reply.to(caller) else {
+            return;
+        };
+        self.latest().insert(task.clone(), publication);
+        self.0.wake.notify_one();
     }
 
-    /// Says it, if there is room.
-    pub(crate) fn say(&self, reply: &Reply<'_>, caller: &str) {
-        // One that cannot be written, or for which there is no room, is nobody's loss.
-        if let Ok(publication) = reply.to(caller) {
-            let _ = self.to_broker.try_send(publication);
-        }
+    /// Says nothing more of a task.
+    pub(crate) fn over(&self, task: &TaskId) {
+        self.latest().remove(task);
     }
 
     /// Sends what is said until the worker is over. `None`: another worker does.
     pub(crate) fn send(&self, worker: Beside) -> Option<impl Future<Output = ()> + use<>> {
-        let waiting = self
-            .waiting
-            .lock()
-            .expect("no code panics while it holds the lock");
-        let mut waiting = { waiting }.take()?;
+        if self.0.is_sent.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let status = self.clone();
         Some(async move {
             let publisher = worker.transport.publisher(PublisherOptions::default());
             loop {
-                let publication = tokio::select! {
+                tokio::select! {
                     biased;
-                    publication = waiting.recv() => publication,
-                    () = worker.over() => None,
-                };
-                let Some(publication) = publication else {
-                    return;
-                };
-                // Its confirm is not waited for; one that is refused says the same as those that follow.
-                if let Ok(confirm) = publisher.enqueue(Arc::new(publication)).await {
-                    drop(confirm);
+                    () = status.0.wake.notified() => {}
+                    () = worker.over() => return,
+                }
+                let said = std::mem::take(&mut *status.latest());
+                for publication in said.into_values() {
+                    // Its confirm is not waited for, and a broker that is away will be told what comes later.
+                    let _ = publisher.enqueue(Arc::new(publication)).await;
                 }
             }
         })
+    }
+
+    fn latest(&self) -> MutexGuard<'_, HashMap<TaskId, Publication>> {
+        self.0
+            .latest
+            .lock()
+            .expect("no code panics while it holds the lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::raw;
+    use counterfoil_toolbox::message::Envelope;
+
+    #[test]
+    fn of_each_task_the_latest_is_said_and_nothing_once_it_is_over() {
+        let status = Status::default();
+        let tasks = ["t1", "t2"].map(|id| {
+            let name = "a.b".parse().expect("valid");
+            Envelope::new(id.parse().expect("valid"), name)
+        });
+        for current in [1, 2] {
+            for task in &tasks {
+                status.say(
+                    &task.id,
+                    &Reply::new(task, "PROGRESS", raw(&current)),
+                    "caller",
+                );
+            }
+        }
+        status.over(&tasks[0].id);
+        let left = std::mem::take(&mut *status.latest());
+        let said: Vec<_> = left.into_iter().collect();
+        assert_eq!((said.len(), &said[0].0), (1, &tasks[1].id));
+        let body: serde_json::Value =
+            serde_json::from_slice(&said[0].1.content.body).expect("JSON");
+        assert_eq!(body["result"], 2);
     }
 }

@@ -1,9 +1,9 @@
 //! Writing a batch: waiting for a database that is away, finding the one record that it refuses, and
 //! writing less at once where it is slow.
 
-use crate::gather::{Gathered, Item};
+use crate::gather::{Gathered, Item, kept_as};
 use crate::health::Health;
-use crate::said::{self, Attempts, Rows};
+use crate::said::{self, Listener, Rows};
 use crate::trust::Known;
 use counterfoil_store::{Applied, Batch, FaultClass, Store, StoreError};
 use counterfoil_toolbox::backoff::Backoff;
@@ -12,7 +12,7 @@ use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::topology::Names;
 use futures::future::BoxFuture;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,8 +39,8 @@ pub(crate) struct Committer {
     pub(crate) health: Arc<Health>,
     /// Ends the waiting: the daemon stops.
     pub(crate) give_up: CancellationToken,
-    /// What Celery's workers have said of attempts.
-    pub(crate) attempts: Arc<Mutex<Attempts>>,
+    /// Who hears what Celery's workers say.
+    pub(crate) listener: Arc<Mutex<Listener>>,
 }
 
 /// A batch was not written; its messages are still the broker's.
@@ -81,7 +81,8 @@ impl Committer {
 
     /// Asks which tasks Celery's workers mean, where they said something.
     async fn understand(&self, gathered: &mut Gathered) -> Result<(), Unwritten> {
-        if !gathered.records().any(|record| record.said().is_some()) {
+        let is_heard = !self.listener().services.is_empty();
+        if !is_heard || !gathered.records().any(|record| record.said().is_some()) {
             return Ok(());
         }
         let rows = self
@@ -95,12 +96,14 @@ impl Committer {
             // What is said of them is kept.
             Err(Denied::BadData(_) | Denied::TooSlow) => Rows::new(),
         };
-        let mut attempts = self
-            .attempts
-            .lock()
-            .expect("no code panics while it holds the lock");
-        gathered.understand(&rows, &mut attempts, &self.names);
+        gathered.understand(&rows, &mut self.listener(), &self.names);
         Ok(())
+    }
+
+    fn listener(&self) -> MutexGuard<'_, Listener> {
+        self.listener
+            .lock()
+            .expect("no code panics while it holds the lock")
     }
 
     /// Asks who has a say in the tasks that are reported on.
@@ -175,7 +178,11 @@ impl Committer {
         error: &StoreError,
         gathered: &mut Gathered,
     ) -> Result<(), Unwritten> {
-        let queue = culprit.feed.queue(&self.names).as_str();
+        let queue = match culprit.record.event() {
+            Some(_) => kept_as(culprit.feed, &self.names),
+            None => culprit.feed.queue(&self.names),
+        };
+        let queue = queue.as_str();
         let reason = format!("the database refused it: {}", ErrorChain(error));
         tracing::error!(queue, reason, "a message is parked");
         let Some(mut parked) = culprit.record.into_parked(queue, reason) else {

@@ -6,13 +6,14 @@ use crate::gather::Rhythm;
 use crate::health::{self, Health};
 use crate::leader::Leader;
 use crate::pump::Pump;
+use crate::said::Listener;
 use crate::start;
 use counterfoil_store::Store;
 use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::topology::{Names, QueueSettings};
 use counterfoil_toolbox::transport::Transport;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -171,7 +172,7 @@ impl Daemon {
                 },
                 wait: self.settings.batch_wait,
             },
-            attempts: Arc::default(),
+            listener: Arc::new(Mutex::new(Listener::new(&self.settings.celery_services))),
         }
     }
 }

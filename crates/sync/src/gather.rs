@@ -3,11 +3,12 @@
 use crate::feeds::{Appetite, Feed};
 use crate::metrics::Content;
 use crate::read::{Record, read};
-use crate::said::{Attempts, Rows};
+use crate::said::{Listener, Rows};
 use crate::trust::{self, Known};
 use chrono::{DateTime, Utc};
 use counterfoil_store::Batch;
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Delivery, Requeue, Settled};
 use std::time::Duration;
@@ -47,6 +48,14 @@ pub(crate) struct Gathered {
     oldest_event: Option<DateTime<Utc>>,
     /// A message in it was returned before: its queue hands out nothing else until it is settled.
     urgent: bool,
+}
+
+/// The queue as whose message an event is kept: one of Celery's is kept as ours.
+pub(crate) fn kept_as(feed: Feed, names: &Names) -> &QueueName {
+    match feed == Feed::Celery {
+        true => Feed::Events.queue(names),
+        false => feed.queue(names),
+    }
 }
 
 /// One record, and where it came from.
@@ -106,10 +115,10 @@ impl Gathered {
     }
 
     /// Makes events of what Celery's workers said, of tasks with these rows. What is said of others is kept.
-    pub(crate) fn understand(&mut self, rows: &Rows, attempts: &mut Attempts, names: &Names) {
+    pub(crate) fn understand(&mut self, rows: &Rows, listener: &mut Listener, names: &Names) {
         for item in &mut self.items {
             let queue = item.feed.queue(names).as_str();
-            let Some(meant) = item.record.meant(queue, rows, attempts) else {
+            let Some(meant) = item.record.meant(queue, rows, listener) else {
                 continue;
             };
             item.record = meant;
@@ -131,7 +140,7 @@ impl Gathered {
             let Some(event) = item.record.event() else {
                 continue;
             };
-            let queue = item.feed.queue(names).as_str();
+            let queue = kept_as(item.feed, names).as_str();
             match trust::objection(event, queue, known, &self.batch) {
                 Some(parked) => {
                     self.content.parked += 1;

@@ -158,7 +158,10 @@ impl Leader {
                 Due::Resend => said(resender.round().await),
                 Due::Canary => said(canaries.round().await),
                 Due::Tokens => said(treasurer.round().await),
-                Due::HearAgain => said(trust::hear_again(&*self.store, &self.names).await),
+                Due::HearAgain => said(
+                    trust::hear_again(&*self.store, &self.names, &self.settings.celery_services)
+                        .await,
+                ),
                 Due::Housekeeping => {
                     prepare_months(&*self.store).await;
                     said(self.store.forget_workers(FORGOTTEN).await)

@@ -7,8 +7,16 @@ use std::str::CharIndices;
 /// Deepest value that is read.
 const MAX_DEPTH: usize = 32;
 
-/// What was printed as `repr`, where it is a value that JSON has too; else the text itself.
+/// From so many characters on, Celery cuts what it prints, texts within it too (`resultrepr_maxsize` is 1,024).
+const MAYBE_CUT: usize = 1000;
+
+/// What Celery printed, where it is a whole value that JSON has too; else the text itself. In texts Celery escapes
+/// nothing but the quote that they stand in.
 pub(crate) fn to_json(repr: &str) -> Box<RawValue> {
+    let is_cut = repr.len() >= MAYBE_CUT && repr.contains("...");
+    if is_cut {
+        return to_raw_value(repr).expect("a text is JSON");
+    }
     let as_value = Reader::new(repr)
         .whole()
         .and_then(|json| RawValue::from_string(json).ok());
@@ -101,33 +109,17 @@ impl<'a> Reader<'a> {
         let mut text = String::new();
         loop {
             let (_, c) = self.chars.next()?;
-            match c {
-                _ if c == quote => break,
-                '\\' => text.push(self.escaped()?),
-                c => text.push(c),
+            if c == quote {
+                break;
             }
+            let is_escape = c == '\\' && self.chars.peek().is_some_and(|(_, next)| *next == quote);
+            text.push(match is_escape {
+                true => self.chars.next()?.1,
+                false => c,
+            });
         }
         self.json.push_str(&serde_json::to_string(&text).ok()?);
         Some(())
-    }
-
-    fn escaped(&mut self) -> Option<char> {
-        let (_, c) = self.chars.next()?;
-        let digits = match c {
-            'n' => return Some('\n'),
-            't' => return Some('\t'),
-            'r' => return Some('\r'),
-            '\\' | '\'' | '"' => return Some(c),
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
-            _ => return None,
-        };
-        let mut code = 0;
-        for _ in 0..digits {
-            code = code * 16 + self.chars.next()?.1.to_digit(16)?;
-        }
-        char::from_u32(code)
     }
 
     /// A number, or a name of a value.
@@ -169,7 +161,8 @@ mod tests {
             ("True", "true"),
             ("'it'", "\"it\""),
             (r#""it's""#, r#""it's""#),
-            (r"'a\n\xe9\\\''", r#""a\né\\'""#),
+            (r"'C:\new'", r#""C:\\new""#),
+            (r"'it\'s'", r#""it's""#),
             ("[1, [2, None], 'x']", r#"[1,[2,null],"x"]"#),
             ("(1,)", "[1]"),
             ("()", "[]"),
@@ -201,6 +194,8 @@ mod tests {
                 "{text}"
             );
         }
+        let cut = format!("'{}...'", "a".repeat(1020));
+        assert_eq!(to_json(&cut).get(), format!("\"{cut}\""));
         let deep = "[".repeat(1000);
         assert!(to_json(&deep).get().starts_with('"'));
     }

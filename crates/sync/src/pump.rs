@@ -9,7 +9,7 @@ use crate::error::SyncError;
 use crate::feeds::Feeds;
 use crate::gather::{Gathered, Rhythm};
 use crate::health::Health;
-use crate::said::Attempts;
+use crate::said::Listener;
 use counterfoil_store::Store;
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
@@ -39,7 +39,7 @@ pub(crate) struct Pump {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) health: Arc<Health>,
     pub(crate) rhythm: Rhythm,
-    pub(crate) attempts: Arc<Mutex<Attempts>>,
+    pub(crate) listener: Arc<Mutex<Listener>>,
 }
 
 type Writing = AbortOnDropHandle<Result<Gathered, Unwritten>>;
@@ -83,7 +83,7 @@ impl Pump {
                 names: self.names.clone(),
                 health: Arc::clone(&self.health),
                 give_up: CancellationToken::new(),
-                attempts: Arc::clone(&self.attempts),
+                listener: Arc::clone(&self.listener),
             },
             feeds,
             gathered: Gathered::default(),

@@ -6,14 +6,16 @@
 
 use crate::feeds::Feed;
 use crate::read::{Record, read_message};
-use crate::said::{self, Attempts};
+use crate::said::{self, Listener};
 use crate::trust;
 use counterfoil_store::record::ParkedRow;
 use counterfoil_store::{Batch, Store, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 
-/// Reads a parked message as the daemon would if it came now. Read, it is parked no longer.
+/// Reads a parked message as the daemon would if it came now. Read, it is parked no longer. `celery`: services that
+/// Celery's workers run.
 ///
 /// # Errors
 /// When the database cannot be used. A message that still cannot be read is no error of that kind: the
@@ -24,6 +26,7 @@ use counterfoil_toolbox::topology::Names;
 pub async fn read_again(
     store: &dyn Store,
     names: &Names,
+    celery: &[ServiceName],
     row: &ParkedRow,
 ) -> Result<Result<(), String>, StoreError> {
     let feed = Feed::ALL
@@ -35,9 +38,9 @@ pub async fn read_again(
     let mut records = Vec::new();
     read_message(feed, &row.queue, row.message.clone(), names, &mut records);
     let rows = said::rows(store, &records).await?;
-    let mut attempts = Attempts::default();
+    let mut listener = Listener::new(celery);
     for record in &mut records {
-        if let Some(meant) = record.meant(&row.queue, &rows, &mut attempts) {
+        if let Some(meant) = record.meant(&row.queue, &rows, &mut listener) {
             *record = meant;
         }
     }

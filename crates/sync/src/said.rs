@@ -12,7 +12,7 @@ use counterfoil_store::{Store, StoreError};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::names::{ServiceName, TaskName};
 use counterfoil_toolbox::state::Lineage;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use uuid::{Builder, Uuid};
@@ -49,7 +49,7 @@ const MEMORY: usize = 50_000;
 
 /// What Celery's workers said when they got a task: its name, and how often it was retried before.
 #[derive(Debug, Default)]
-pub(crate) struct Attempts {
+struct Attempts {
     begun: HashMap<TaskId, (TaskName, i32)>,
     /// The oldest first.
     order: VecDeque<TaskId>,
@@ -69,22 +69,72 @@ impl Attempts {
     }
 
     fn of(&self, said: &Said, row: Option<&TaskRow>) -> i32 {
-        if let Some((_, retries)) = self.begun.get(&said.task_id) {
-            return *retries;
-        }
-        let executions = row.map_or(0, |row| row.executions);
+        let begun = self.begun.get(&said.task_id).map(|(_, retries)| *retries);
+        let Some(row) = row else {
+            return begun.unwrap_or(0);
+        };
         // The message of the next attempt is sent before the end of this one is told.
-        let is_ahead = |row: &TaskRow| matches!(row.state, TaskState::Pending | TaskState::Retry);
-        let is_ahead = row.is_some_and(is_ahead);
-        match is_ahead && matches!(said.what, What::Retried { .. }) {
-            true => executions.saturating_sub(1).max(0),
-            false => executions,
+        let is_next_sent = matches!(row.state, TaskState::Pending | TaskState::Retry);
+        match begun {
+            // Another daemon heard that the next one was begun.
+            Some(begun) if begun < row.executions && !is_next_sent => row.executions,
+            Some(begun) => begun,
+            None if is_next_sent && matches!(said.what, What::Retried { .. }) => {
+                row.executions.saturating_sub(1).max(0)
+            }
+            None => row.executions,
+        }
+    }
+}
+
+/// What something that was said comes to.
+#[derive(Debug)]
+pub(crate) enum Meaning {
+    Event(Box<Event>),
+    /// Nobody knows the task yet.
+    TooEarly,
+    /// It is of a service that Celery's workers do not run.
+    NotTheirs,
+}
+
+/// Who Celery's workers are believed for, and what they have said before.
+#[derive(Debug, Default)]
+pub(crate) struct Listener {
+    pub(crate) services: Vec<ServiceName>,
+    attempts: Attempts,
+}
+
+impl Listener {
+    pub(crate) fn new(services: &[ServiceName]) -> Self {
+        Self {
+            services: services.to_vec(),
+            attempts: Attempts::default(),
+        }
+    }
+
+    /// What it means of a task with this row.
+    pub(crate) fn meaning(&mut self, said: &Said, row: Option<&TaskRow>) -> Meaning {
+        if self.services.is_empty() {
+            return Meaning::NotTheirs;
+        }
+        let is_theirs = |service: &str| self.services.iter().any(|it| it.as_str() == service);
+        let told = match (&said.what, row) {
+            (_, Some(row)) => Some(row.name.split('.').next().unwrap_or_default()),
+            (What::Received { name, .. }, None) => Some(name.service()),
+            (_, None) => None,
+        };
+        if told.is_some_and(|service| !is_theirs(service)) {
+            return Meaning::NotTheirs;
+        }
+        match event(said, row, &mut self.attempts) {
+            Some(event) => Meaning::Event(Box::new(event)),
+            None => Meaning::TooEarly,
         }
     }
 }
 
 /// The event that it comes to. `None`: nobody knows the task yet.
-pub(crate) fn event(said: &Said, row: Option<&TaskRow>, attempts: &mut Attempts) -> Option<Event> {
+fn event(said: &Said, row: Option<&TaskRow>, attempts: &mut Attempts) -> Option<Event> {
     if let What::Received { name, retries } = &said.what {
         attempts.begin(&said.task_id, name, *retries);
     }

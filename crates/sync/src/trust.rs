@@ -17,12 +17,13 @@
 //! if it comes before the copy.
 
 use crate::read;
-use crate::said::{self, Attempts};
+use crate::said::{self, Listener};
 use counterfoil_store::record::ParkedRow;
 use counterfoil_store::{Batch, Owners, Parked, Store, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use std::collections::{BTreeSet, HashMap};
 
@@ -78,13 +79,17 @@ pub(crate) fn objection(
 ///
 /// # Errors
 /// When the database does not answer; the next round does the rest.
-pub(crate) async fn hear_again(store: &dyn Store, names: &Names) -> Result<(), StoreError> {
+pub(crate) async fn hear_again(
+    store: &dyn Store,
+    names: &Names,
+    celery: &[ServiceName],
+) -> Result<(), StoreError> {
     for _ in 0..PAGES {
         let waiting = store.waiting(AT_ONCE).await?;
-        match hear(store, names, &waiting).await {
+        match hear(store, (names, celery), &waiting).await {
             Ok(()) => {}
             Err(error) if error.is_bad_data() || error.is_slow() => {
-                one_by_one(store, names, &waiting).await?;
+                one_by_one(store, (names, celery), &waiting).await?;
             }
             Err(error) => return Err(error),
         }
@@ -98,11 +103,11 @@ pub(crate) async fn hear_again(store: &dyn Store, names: &Names) -> Result<(), S
 /// Finds the one that the database refuses, and lets it wait no longer.
 async fn one_by_one(
     store: &dyn Store,
-    names: &Names,
+    (names, celery): (&Names, &[ServiceName]),
     waiting: &[ParkedRow],
 ) -> Result<(), StoreError> {
     for row in waiting {
-        match hear(store, names, std::slice::from_ref(row)).await {
+        match hear(store, (names, celery), std::slice::from_ref(row)).await {
             Ok(()) => {}
             Err(error) if error.is_bad_data() => {
                 let mut batch = Batch::new();
@@ -123,7 +128,11 @@ async fn one_by_one(
     Ok(())
 }
 
-async fn hear(store: &dyn Store, names: &Names, waiting: &[ParkedRow]) -> Result<(), StoreError> {
+async fn hear(
+    store: &dyn Store,
+    (names, celery): (&Names, &[ServiceName]),
+    waiting: &[ParkedRow],
+) -> Result<(), StoreError> {
     let mut batch = Batch::new();
     let mut said = Vec::new();
     for row in waiting {
@@ -137,9 +146,9 @@ async fn hear(store: &dyn Store, names: &Names, waiting: &[ParkedRow]) -> Result
     }
     let rows = said::rows(store, said.iter().map(|(_, record)| record)).await?;
     // One by one, and long after: the row knows better than anybody remembers.
-    let mut attempts = Attempts::default();
+    let mut listener = Listener::new(celery);
     for (queue, record) in &mut said {
-        if let Some(meant) = record.meant(queue, &rows, &mut attempts) {
+        if let Some(meant) = record.meant(queue, &rows, &mut listener) {
             *record = meant;
         }
     }

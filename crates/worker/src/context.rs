@@ -17,6 +17,7 @@ pub use checkpoints::CheckpointError;
 pub use ending::WhyCancelled;
 
 use crate::blocking::Blocking;
+use crate::handler::Slot;
 use crate::held::Held;
 use crate::report::Live;
 use crate::shared::Shared;
@@ -25,7 +26,7 @@ use counterfoil_toolbox::{TaskId, TaskName};
 use opened::Opened;
 use std::any::type_name;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +69,8 @@ pub struct Context {
     ends_at: Option<Instant>,
     /// Which sessions this execution has opened.
     opened: Arc<Opened>,
+    /// Its place among the handlers that run, for those that it runs itself.
+    slot: Weak<Slot>,
 }
 
 impl Context {
@@ -89,7 +92,14 @@ impl Context {
             soft,
             ends_at,
             opened: Arc::default(),
+            slot: Weak::new(),
         }
+    }
+
+    /// The same with its place among the handlers that run.
+    pub(crate) fn in_slot(mut self, slot: &Arc<Slot>) -> Self {
+        self.slot = Arc::downgrade(slot);
+        self
     }
 
     /// The value of type `T` that was given to the worker as state.

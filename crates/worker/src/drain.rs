@@ -4,6 +4,7 @@ use crate::exit::Exit;
 use crate::heartbeat::last_words;
 use crate::worker::Running;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How long handlers that were asked to leave may take.
@@ -62,10 +63,8 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
     }
     let was_asked_twice = at_once.is_cancelled();
     over.cancel();
-    let gone = async { while beside.join_next().await.is_some() {} };
-    if timeout(BESIDE_TIMEOUT, gone).await.is_err() {
-        tracing::warn!("what an extension does did not end with the worker");
-    }
+    let ended = at_once.run_until_cancelled(end_beside(&mut beside));
+    ended.await;
     // 5 Acknowledgements leave, channels close; what is unacknowledged goes back.
     futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
     //   Tokens go back too; by themselves if this takes too long.
@@ -87,5 +86,13 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
         (true, _) => Exit::Killed { left },
         (false, true) => Exit::Drained,
         (false, false) => Exit::Stopped { left },
+    }
+}
+
+/// Waits a moment for what extensions do beside the worker.
+async fn end_beside(beside: &mut JoinSet<()>) {
+    let gone = async { while beside.join_next().await.is_some() {} };
+    if timeout(BESIDE_TIMEOUT, gone).await.is_err() {
+        tracing::warn!("what an extension does did not end with the worker");
     }
 }

@@ -4,6 +4,51 @@
 //! An [`Extension`] is asked at every step of a task's life. What it has to send because of the step is with the broker
 //! before the task's end is told and its message acknowledged: a worker that crashes in between sends it once more,
 //! and none of it is lost.
+//!
+//! ```
+//! # use counterfoil_testkit::Perform;
+//! # use counterfoil_toolbox::config::BrokerSettings;
+//! # use counterfoil_worker::{Context, TaskError};
+//! # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+//! # struct Import {}
+//! # impl counterfoil_toolbox::Task for Import { const NAME: &'static str = "parcels.import"; type Output = (); }
+//! # async fn import(_: Import, _: Context) -> Result<(), TaskError> { Err(TaskError::fail("no such parcel")) }
+//! use counterfoil_toolbox::message::{Envelope, encode};
+//! use counterfoil_toolbox::names::ExchangeName;
+//! use counterfoil_toolbox::transport::Publication;
+//! use counterfoil_worker::extension::{Extension, Message, Step, Subject};
+//!
+//! /// Sends a mail for every task that failed.
+//! #[derive(Debug)]
+//! struct Alarm {
+//!     tasks: ExchangeName,
+//! }
+//!
+//! impl Extension for Alarm {
+//!     fn messages(&self, task: &Subject<'_>, step: &Step<'_>) -> Result<Vec<Message>, String> {
+//!         let Step::Failed(fault) = step else {
+//!             return Ok(Vec::new());
+//!         };
+//!         let id = format!("{}.alarm", task.envelope.id); // the same, should it be sent twice
+//!         let id = id.parse().map_err(|error| format!("{error}"))?;
+//!         let mail = Envelope::new(id, "mail.alarm".parse().expect("a valid name"));
+//!         let kwargs = serde_json::json!({ "why": fault.message }).to_string();
+//!         let publication = Publication {
+//!             exchange: self.tasks.clone(),
+//!             routing_key: mail.name.routing_key(),
+//!             content: encode(&mail, "[]", &kwargs),
+//!         };
+//!         Ok(vec![Message::Task { publication, due: None }])
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> anyhow::Result<()> {
+//! let alarm = Alarm { tasks: BrokerSettings::default().names()?.tasks };
+//! let done = Perform::new(Import {}).by(|worker| worker.handle(import).extension(alarm)).await?;
+//! assert!(done.scheduled().to_string().contains("mail.alarm {\"why\":\"no such parcel\"}"));
+//! # Ok(()) }
+//! ```
 
 use crate::builder::WorkerBuilder;
 use crate::held::Held;
@@ -29,9 +74,8 @@ pub trait Extension: fmt::Debug + Send + Sync + 'static {
         worker
     }
 
-    /// What is to be sent because of a step, in this order. Asked when a task has ended, and when it is to be retried.
-    /// It is asked again, and all is sent again, where the end could not be told: messages that are tasks should have
-    /// ids which follow from the task's own.
+    /// What is to be sent because a task has ended, in this order. It is asked again, and all is sent again, where the
+    /// end could not be told: messages that are tasks should have ids which follow from the task's own.
     ///
     /// # Errors
     /// Why it cannot be said what is to be sent. The task then fails with this, and its message is kept in the dead queue.
@@ -68,7 +112,7 @@ impl Beside {
     }
 }
 
-/// A task of which something is said.
+/// A task of which something is said. The [module](self) shows how it is used.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// Its headers.
@@ -89,7 +133,7 @@ pub struct Subject<'a> {
     pub ran_for: Option<Duration>,
 }
 
-/// A step in the life of a task.
+/// A step in the life of a task. The [module](self) shows how it is used.
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'a> {
     /// It is in the worker's hands, and waits for a place.
@@ -110,7 +154,7 @@ pub enum Step<'a> {
     Revoked(&'a TaskFault),
 }
 
-/// Something to send.
+/// Something to send. The [module](self) shows how it is used.
 #[derive(Debug, Clone)]
 pub enum Message {
     /// Another task that follows. The worker does not rest until the broker has it.

@@ -46,12 +46,12 @@ pub(crate) type Running = Pin<Box<dyn Future<Output = Returned> + Send>>;
 /// A handler whose task type has been forgotten.
 pub(crate) trait Handler: Send + Sync {
     /// Starts the handler. `slot` is its place among those that run at the same time, given back
-    /// when its code has really ended. `None`: whoever calls it has one.
+    /// when its code has really ended. `None`: that is nobody's any more.
     fn start(
         &self,
         payload: &Payload,
         cx: Context,
-        slot: Option<Slot>,
+        slot: Option<Arc<Slot>>,
     ) -> Result<Running, BadArguments>;
 
     /// Whether it goes on when what awaits it is dropped.
@@ -85,7 +85,7 @@ where
         &self,
         payload: &Payload,
         cx: Context,
-        slot: Option<Slot>,
+        slot: Option<Arc<Slot>>,
     ) -> Result<Running, BadArguments> {
         let task: T = self.signature.bind(payload.args(), payload.kwargs())?;
         let work = (self.function)(task, cx);
@@ -113,7 +113,7 @@ where
         &self,
         payload: &Payload,
         cx: Context,
-        slot: Option<Slot>,
+        slot: Option<Arc<Slot>>,
     ) -> Result<Running, BadArguments> {
         let work = (self.0)(payload.clone(), cx);
         Ok(Box::pin(async move {
@@ -153,7 +153,7 @@ where
         &self,
         payload: &Payload,
         cx: Context,
-        slot: Option<Slot>,
+        slot: Option<Arc<Slot>>,
     ) -> Result<Running, BadArguments> {
         let task: T = self.signature.bind(payload.args(), payload.kwargs())?;
         let function = self.function.clone();

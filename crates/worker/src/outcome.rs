@@ -5,7 +5,7 @@ use crate::retry::SHORTEST;
 use crate::task_error::{TaskError, Verdict};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::MAX_DELAY;
-use counterfoil_toolbox::event::{FaultKind, TaskFault};
+use counterfoil_toolbox::event::{Exception, FaultKind, TaskFault};
 use counterfoil_toolbox::message::json;
 use counterfoil_toolbox::task::TaskOptions;
 use serde_json::value::RawValue;
@@ -263,7 +263,7 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
 fn after_error(error: &TaskError, facts: Facts<'_>) -> Outcome {
     let text = error.to_string();
     let raised = || TaskFault {
-        exception: error.exception().cloned().map(Box::new),
+        exception: error.exception().and_then(told),
         ..fault(FaultKind::Exception, &text)
     };
     match &error.verdict {
@@ -274,6 +274,13 @@ fn after_error(error: &TaskError, facts: Facts<'_>) -> Outcome {
         Verdict::Reject => Outcome::Dead(fault(FaultKind::Rejected, &text)),
         Verdict::Skip => Outcome::Skipped(cut(&text, MAX_MESSAGE)),
     }
+}
+
+/// The exception as it is told: one that is too large to be told is left to its text.
+fn told(exception: &Exception) -> Option<Box<Exception>> {
+    let json = serde_json::to_string(exception).ok()?;
+    let is_small = json.len() <= MAX_TRACEBACK && json::inspect(&json).storable().is_ok();
+    is_small.then(|| Box::new(exception.clone()))
 }
 
 fn retry(delay: Option<Duration>, counted: bool, fault: TaskFault, facts: Facts<'_>) -> Outcome {

@@ -118,8 +118,8 @@ impl Execution {
             fault,
             executions: self.tally.executions,
         };
-        // Nothing hangs on what is said of it: the task is not over.
-        let _ = self.say(&Step::Retried(&retry.fault, delay)).await;
+        let step = Step::Retried(&retry.fault, delay);
+        self.shared.tell(&self.held, retry.executions, &step);
         self.tally = self.tally.after(counted);
         let draining = self.shared.stop.draining().clone();
         let is_fresh = self.since.elapsed() < RETRIED_HERE_FOR;

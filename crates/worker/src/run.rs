@@ -65,6 +65,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     let soft = cancelled.child_token();
     let limits = shared.limits.time_of(held, task);
     let limit = limits.soft.or(limits.hard);
+    let slot = Arc::new(slot);
     let context = Context::new(
         shared.clone(),
         held.clone(),
@@ -73,7 +74,8 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         cancelled.clone(),
         soft.clone(),
         limit.map(|limit| Instant::now() + limit),
-    );
+    )
+    .in_slot(&slot);
     let span = span(held, &context);
     let lost = slot.token.as_ref().map(Token::lost);
     if lost.as_ref().is_some_and(CancellationToken::is_cancelled) {

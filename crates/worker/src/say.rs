@@ -8,20 +8,27 @@ use crate::retry::declare_levels;
 use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::delay::delayed_key;
-use counterfoil_toolbox::transport::Publication;
+use counterfoil_toolbox::transport::{Publication, Publisher, PublisherOptions};
 use futures::stream::{self, StreamExt as _};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Messages about one task that are under way at the same time.
 const UNDER_WAY: usize = 50;
+
+/// How long no answer is sent after one was refused.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// Those who have something to say.
 #[derive(Debug)]
 pub(crate) struct Extensions {
     all: Vec<Arc<dyn Extension>>,
-    /// That answers are refused is told once.
-    refused: Once,
+    /// For answers alone: the broker closes the channel of one that it refuses.
+    answers: OnceLock<Publisher>,
+    /// When the last answer was refused.
+    refused: Mutex<Option<Instant>>,
 }
 
 /// What became of all that was to be said.
@@ -38,8 +45,28 @@ impl Extensions {
     pub(crate) const fn none() -> Self {
         Self {
             all: Vec::new(),
-            refused: Once::new(),
+            answers: OnceLock::new(),
+            refused: Mutex::new(None),
         }
+    }
+
+    fn answers(&self, shared: &Shared) -> &Publisher {
+        let open = || shared.transport.publisher(PublisherOptions::default());
+        self.answers.get_or_init(open)
+    }
+
+    fn refused(&self) {
+        *self.refused_at() = Some(Instant::now());
+    }
+
+    fn are_refused(&self) -> bool {
+        self.refused_at().is_some_and(|at| at.elapsed() < REFUSED)
+    }
+
+    fn refused_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.refused
+            .lock()
+            .expect("no code panics while it holds the lock")
     }
 
     pub(crate) fn push(&mut self, extension: impl Extension) {
@@ -100,14 +127,29 @@ impl Execution {
         said
     }
 
-    /// Sends messages, many at a time: they leave in this order.
+    /// Sends messages: many tasks at a time, and an answer when all that stands before it is with the broker.
     async fn send(&self, messages: Vec<Message>) -> Said {
-        let sending = stream::iter(messages).map(|message| async {
+        let mut tasks = Vec::new();
+        for message in messages {
             match message {
-                Message::Task { publication, due } => self.send_task(publication, due).await,
-                Message::Answer(publication) => self.answer(publication).await,
+                Message::Task { publication, due } => tasks.push((publication, due)),
+                Message::Answer(publication) => {
+                    let said = self.send_tasks(std::mem::take(&mut tasks)).await;
+                    if said != Said::All {
+                        return said;
+                    }
+                    if self.answer(publication).await == Sent::GivenUp {
+                        return Said::GivenUp;
+                    }
+                }
             }
-        });
+        }
+        self.send_tasks(tasks).await
+    }
+
+    async fn send_tasks(&self, tasks: Vec<(Publication, Option<DateTime<Utc>>)>) -> Said {
+        let sending =
+            stream::iter(tasks).map(|(publication, due)| self.send_task(publication, due));
         let mut sent = std::pin::pin!(sending.buffered(UNDER_WAY));
         while let Some(sent) = sent.next().await {
             match sent {
@@ -121,6 +163,14 @@ impl Execution {
 
     async fn send_task(&self, mut publication: Publication, due: Option<DateTime<Utc>>) -> Sent {
         let (shared, stop) = (&*self.shared, self.until());
+        let what = "a task that follows";
+        if publication.exchange != shared.names.tasks {
+            // Whoever named another exchange may have mistyped it: nobody will mend that. Nor do the levels lead there; who
+            // gets it before its time sees to that.
+            let copies = &shared.senders.copies;
+            let sent = until_answered(copies, &Arc::new(publication), stop, what).await;
+            return sent.unwrap_or_else(|Refused(reason)| Sent::Impossible(reason));
+        }
         let wait = due.and_then(|due| (due - Utc::now()).to_std().ok());
         if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
             match delayed_key(wait, &publication.routing_key) {
@@ -132,27 +182,24 @@ impl Execution {
                 return Sent::GivenUp;
             }
         }
-        until_confirmed(
-            &shared.senders.copies,
-            publication,
-            stop,
-            "a task that follows",
-        )
-        .await
+        until_confirmed(&shared.senders.copies, publication, stop, what).await
     }
 
-    /// Whoever waits for an answer may be gone, and may be nobody's business: no refusal holds up the task.
+    /// Whoever waits for an answer may be gone, and may be nobody's business: no refusal holds up the task. Each costs
+    /// the broker a channel, so after one no answer is tried for a while.
     async fn answer(&self, publication: Publication) -> Sent {
-        let publication = Arc::new(publication);
-        let (copies, stop) = (&self.shared.senders.copies, self.until());
-        match until_answered(copies, &publication, stop, "an answer").await {
+        let (extensions, publication) = (&self.shared.extensions, Arc::new(publication));
+        if extensions.are_refused() {
+            return Sent::Confirmed;
+        }
+        let answers = extensions.answers(&self.shared);
+        match until_answered(answers, &publication, self.until(), "an answer").await {
             Ok(Sent::GivenUp) => Sent::GivenUp,
             Ok(Sent::Confirmed) => Sent::Confirmed,
             Ok(Sent::Impossible(reason)) | Err(Refused(reason)) => {
                 let (id, name) = (&self.held.envelope.id, &self.held.envelope.name);
-                self.shared.extensions.refused.call_once(|| {
-                    tracing::error!(task_id = %id, task_name = %name, reason, "the broker does not take answers to those who wait for results; this is said once");
-                });
+                extensions.refused();
+                tracing::error!(task_id = %id, task_name = %name, reason, pause = ?REFUSED, "the broker does not take answers to those who wait for results; none is sent for a while");
                 Sent::Confirmed
             }
         }

@@ -22,7 +22,8 @@ async fn tasks_of_a_python_worker_show_their_states_results_and_retries() -> any
     );
     let mut platform = Platform::init(&vhost.amqp_url(), database.url())?;
     platform::apply(&platform.broker(), &[ServiceName::new("pycalc")?]).await?;
-    let (store, daemon) = (platform.store().await?, platform.daemon()?);
+    let celery = [("COUNTERFOIL_SYNC__CELERY_SERVICES", "pycalc")];
+    let (store, daemon) = (platform.store().await?, platform.daemon_with(&celery)?);
     let folder = tempfile::tempdir()?;
     let mut command = celery_command("calc", &vhost.amqp_url())?;
     command.arg("--task-events");

@@ -3,7 +3,8 @@
 use super::call::Calls;
 use super::embed::Embed;
 use super::message::{Parent, Place};
-use super::signature::{Kind, Signature, raw};
+use super::signature::{Kind, Signature};
+use crate::json::raw;
 use crate::outcome::Awaited;
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::Envelope;

@@ -7,7 +7,14 @@ use counterfoil_toolbox::TaskId;
 use counterfoil_worker::extension::Message;
 
 /// How deep groups and chains may be in each other.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// Most tasks that follow after one, and most bytes of their bodies: each has the result in it.
+const MOST: usize = 10_000;
+const MOST_BYTES: usize = 256 * 1024 * 1024;
+
+/// Most steps of a chain: each group among them repeats what comes after it.
+const MOST_STEPS: usize = 1000;
 
 /// The messages of what was called so far.
 #[derive(Debug)]
@@ -15,6 +22,7 @@ pub(super) struct Calls<'a> {
     parent: Parent<'a>,
     pub(super) messages: Vec<Message>,
     depth: usize,
+    bytes: usize,
 }
 
 impl<'a> Calls<'a> {
@@ -23,6 +31,7 @@ impl<'a> Calls<'a> {
             parent,
             messages: Vec::new(),
             depth: 0,
+            bytes: 0,
         }
     }
 
@@ -60,7 +69,16 @@ impl<'a> Calls<'a> {
     ) -> Result<Awaited, String> {
         let id = self.id_of(&signature.options()?, path)?;
         let message = self.parent.message(signature, place, &id)?;
+        if let Message::Task { publication, .. } = &message {
+            self.bytes += publication.content.body.len();
+        }
         self.messages.push(message);
+        if self.messages.len() > MOST || self.bytes > MOST_BYTES {
+            return Err(format!(
+                "there are more than {MOST} tasks that follow, or more than {} MiB of them: use a session",
+                MOST_BYTES >> 20
+            ));
+        }
         Ok(Awaited::Task(id))
     }
 
@@ -228,11 +246,22 @@ fn spliced(steps: Vec<Signature>, depth: usize) -> Result<Vec<Signature>, String
 }
 
 /// A group with a step after it is the header of a chord, and that step its body.
+/// Of one member it is that, and of none it is nothing.
 fn with_chords(steps: Vec<Signature>) -> Result<Vec<Signature>, String> {
+    if steps.len() > MOST_STEPS {
+        return Err(format!("a chain has more than {MOST_STEPS} steps"));
+    }
     let mut all: Vec<Signature> = Vec::with_capacity(steps.len());
     for step in steps.into_iter().rev() {
         match (step.kind()?, all.pop()) {
-            (Kind::Group(_), Some(body)) => all.push(Signature::chord(&step, &body)),
+            (Kind::Group(members), Some(after)) => {
+                let mut members = flat(members)?;
+                match members.len() {
+                    0 => all.push(after),
+                    1 => all.extend([after, members.remove(0)]),
+                    _ => all.push(Signature::chord(&step, &after)),
+                }
+            }
             (Kind::Task | Kind::Chain(_) | Kind::Group(_) | Kind::Chord, after) => {
                 all.extend(after);
                 all.push(step);

@@ -3,10 +3,12 @@
 //! As with Celery's own results in a database, a task beside them, `celery.chord_unlock`, looks until all members of the
 //! group are over, and then calls the body. It goes where the body goes.
 
-use super::call::Calls;
+use super::call::{Calls, MAX_DEPTH};
 use super::message::Place;
-use super::signature::{Options, Signature, raw};
+use super::signature::{Kind, Options, Signature};
+use crate::json::raw;
 use crate::outcome::Awaited;
+use counterfoil_toolbox::TaskName;
 use serde_json::json;
 
 /// Name of the task that waits for the header.
@@ -55,7 +57,15 @@ impl Calls<'_> {
             return Err("the header of a chord is no group".to_owned());
         };
         let results: Vec<_> = results.iter().map(Awaited::to_json).collect();
-        let unlock = unlock(&body, &group, &results)?;
+        let first = first_task(&body, MAX_DEPTH)?;
+        let key = self
+            .parent()
+            .routes
+            .default_queue
+            .is_none()
+            .then(|| first.routing_key());
+        let key = key.as_ref().map(|key| key.as_str());
+        let unlock = unlock(&body, &group, &results, key)?;
         self.call(&unlock, Place::default(), &format!("{path}.unlock"))?;
         self.messages.extend(sent);
         Ok(Awaited::Task(id))
@@ -110,21 +120,24 @@ fn unlock(
     body: &Signature,
     group: &counterfoil_toolbox::TaskId,
     results: &[serde_json::Value],
+    key: Option<&str>,
 ) -> Result<Signature, String> {
     let of_body = body.options()?;
     let mut options = Options::default();
     options.set("countdown", &FIRST_LOOK);
     options.set("ignore_result", &true);
-    let mut is_routed = false;
     for name in ["exchange", "routing_key", "queue"] {
         if let Some(value) = of_body.get(name) {
             options.set(name, value);
-            is_routed = true;
         }
     }
-    if !is_routed {
-        // By the name of the body, since its own leads elsewhere.
-        options.set("routing_key", body.task()?.routing_key().as_str());
+    let is_routed = options
+        .get("routing_key")
+        .or(options.get("queue"))
+        .is_some();
+    if let (false, Some(key)) = (is_routed, key) {
+        // As the body, since its own name leads elsewhere.
+        options.set("routing_key", key);
     }
     let kwargs = json!({
         "interval": null,
@@ -134,4 +147,17 @@ fn unlock(
     });
     let args = [raw(group), raw(body)];
     Ok(Signature::of(UNLOCK, &args, &kwargs).with_options(&options))
+}
+
+/// The first task that runs of what a signature calls.
+fn first_task(signature: &Signature, depth: usize) -> Result<TaskName, String> {
+    let within = match signature.kind()? {
+        Kind::Task => return signature.task(),
+        Kind::Group(tasks) | Kind::Chain(tasks) => tasks.into_iter().next(),
+        Kind::Chord => signature.header()?.members.into_iter().next(),
+    };
+    match within.filter(|_| depth > 0) {
+        Some(within) => first_task(&within, depth - 1),
+        None => Err("the body of a chord calls no task".to_owned()),
+    }
 }

@@ -1,10 +1,12 @@
 //! From one task that follows to its message.
 
-use super::signature::{Fields, Options, Signature, raw};
+use super::signature::{Fields, Options, Signature};
+use crate::json::{header, raw};
 use crate::route::{Routes, Said};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::{Content, Envelope, HeaderValue, Headers, encode_with};
+use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::telemetry::TraceContext;
 use counterfoil_toolbox::transport::Publication;
 use counterfoil_worker::extension::Message;
@@ -20,6 +22,8 @@ const FOLLOWERS: Uuid = Uuid::from_u128(0x6f0a_41d2_7a53_4c6e_9b0e_2d8f_51c4_aa3
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parent<'a> {
     pub(crate) task: &'a Envelope,
+    /// The queue that it came by.
+    pub(crate) queue: &'a QueueName,
     pub(crate) routes: &'a Routes,
     pub(crate) now: DateTime<Utc>,
 }
@@ -84,6 +88,7 @@ impl Parent<'_> {
                 routing_key: options.text("routing_key").as_deref(),
                 queue: options.text("queue").as_deref(),
             },
+            self.queue,
         )?;
         Ok(Message::Task {
             publication: Publication {
@@ -207,26 +212,5 @@ fn embed(options: &Options, place: &Place) -> Result<Box<RawValue>, String> {
 fn push(headers: &mut Headers, name: &'static str, value: Option<Value>) {
     if let Some(value) = value {
         headers.push(name, header(&value));
-    }
-}
-
-/// A JSON value as that of a header.
-fn header(value: &Value) -> HeaderValue {
-    match value {
-        Value::Null => HeaderValue::Null,
-        Value::Bool(flag) => HeaderValue::Bool(*flag),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(whole), _) => HeaderValue::Int(whole),
-            (None, Some(number)) => HeaderValue::Float(number),
-            (None, None) => HeaderValue::Null,
-        },
-        Value::String(text) => HeaderValue::from(text.as_str()),
-        Value::Array(items) => HeaderValue::List(items.iter().map(header).collect()),
-        Value::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| (name.clone().into(), header(value)));
-            HeaderValue::Table(fields.collect())
-        }
     }
 }

@@ -1,9 +1,10 @@
 //! A task that is to be called, as Celery writes it down: <https://docs.celeryq.dev/en/stable/userguide/canvas.html>.
 
+use crate::json::raw;
 use counterfoil_toolbox::{TaskId, TaskName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Fields by name, each as it came: numbers keep their digits, and what nobody here knows is passed on.
@@ -225,11 +226,6 @@ impl AsRaw for RawValue {
     fn text(&self) -> &str {
         self.get()
     }
-}
-
-/// A value as JSON text.
-pub(super) fn raw(value: &(impl Serialize + ?Sized)) -> Box<RawValue> {
-    to_raw_value(value).expect("fields by text, numbers and lists are JSON")
 }
 
 #[cfg(test)]

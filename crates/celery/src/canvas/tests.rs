@@ -1,9 +1,11 @@
 //! What follows, held against what Celery 5.7 sent after the same messages.
 
 use super::{Embed, Parent, after_failure, after_success};
+use crate::json::header;
 use crate::route::Routes;
 use chrono::Utc;
 use counterfoil_toolbox::message::{Content, HeaderValue, TaskMessage};
+use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_worker::extension::Message;
 use serde_json::value::RawValue;
@@ -21,22 +23,6 @@ fn captured(name: &str) -> Vec<Value> {
     match sample.as_array() {
         Some(messages) => messages.clone(),
         None => vec![sample],
-    }
-}
-
-fn header(value: &Value) -> HeaderValue {
-    match value {
-        Value::Bool(flag) => HeaderValue::Bool(*flag),
-        Value::Number(number) => HeaderValue::Int(number.as_i64().expect("whole")),
-        Value::String(text) => HeaderValue::from(text.as_str()),
-        Value::Array(items) => HeaderValue::List(items.iter().map(header).collect()),
-        Value::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| (name.clone().into(), header(value)));
-            HeaderValue::Table(fields.collect())
-        }
-        Value::Null => HeaderValue::Null,
     }
 }
 
@@ -58,6 +44,7 @@ fn after(captured: &Value, result: Option<Value>) -> Vec<Content> {
     let routes = Routes::new(&names);
     let parent = Parent {
         task: &task.envelope,
+        queue: &QueueName::new("tasks").expect("valid"),
         routes: &routes,
         now: Utc::now(),
     };
@@ -207,6 +194,10 @@ fn a_chord_sends_who_waits_for_it_before_its_header_whose_members_know_the_body(
 fn a_group_with_a_step_after_it_is_a_chord_and_the_rest_comes_after_its_body() {
     let group = json!({
         "task": "celery.group", "args": [], "options": {}, "subtask_type": "group", "immutable": false,
+        "kwargs": {"tasks": [signature("tasks.add", json!([1])), signature("tasks.add", json!([2]))]},
+    });
+    let one = json!({
+        "task": "celery.group", "args": [], "options": {}, "subtask_type": "group", "immutable": false,
         "kwargs": {"tasks": [signature("tasks.add", json!([1]))]},
     });
     let chain = json!({
@@ -217,6 +208,14 @@ fn a_group_with_a_step_after_it_is_a_chord_and_the_rest_comes_after_its_body() {
     let body = &embed_of(&sent[1])["chord"];
     assert_eq!(body["task"], "tasks.xsum");
     assert_eq!(body["options"]["chain"][0]["task"], "tasks.last");
+    // Of one member there is nothing to wait for.
+    let chain = json!({
+        "task": "celery.chain", "args": [], "options": {}, "subtask_type": "chain", "immutable": false,
+        "kwargs": {"tasks": [one, signature("tasks.last", json!([]))]},
+    });
+    let sent = after(&with_embed(&json!({"callbacks": [chain]})), Some(json!(4)));
+    assert_eq!(sent.len(), 1);
+    assert_eq!(embed_of(&sent[0])["chain"][0]["task"], "tasks.last");
 }
 
 #[test]
@@ -234,6 +233,7 @@ fn what_is_nested_without_an_end_is_refused() {
     let routes = Routes::new(&names);
     let parent = Parent {
         task: &task.envelope,
+        queue: &QueueName::new("tasks").expect("valid"),
         routes: &routes,
         now: Utc::now(),
     };
@@ -243,4 +243,27 @@ fn what_is_nested_without_an_end_is_refused() {
     };
     let refused = after_success(parent, &embed, None).expect_err("too deep");
     assert!(refused.contains("deep in each other"), "{refused}");
+}
+
+#[test]
+fn what_would_fill_the_memory_is_refused() {
+    let members = vec![signature("tasks.add", json!([1])); 11_000];
+    let group = json!({
+        "task": "celery.group", "options": {}, "subtask_type": "group", "kwargs": {"tasks": members},
+    });
+    let task = TaskMessage::decode(&content(&captured("task-plain")[0])).expect("a task");
+    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+    let routes = Routes::new(&names);
+    let parent = Parent {
+        task: &task.envelope,
+        queue: &QueueName::new("tasks").expect("valid"),
+        routes: &routes,
+        now: Utc::now(),
+    };
+    let embed = Embed {
+        callbacks: vec![serde_json::from_value(group).expect("a signature")],
+        ..Embed::default()
+    };
+    let refused = after_success(parent, &embed, None).expect_err("too many");
+    assert!(refused.contains("tasks that follow"), "{refused}");
 }

@@ -11,6 +11,7 @@ use counterfoil_store::record::ParkedRow;
 use counterfoil_store::{Batch, ParkedFilter, Store};
 use counterfoil_sync::read_again;
 use counterfoil_toolbox::config::Needs;
+use counterfoil_toolbox::names::ServiceName;
 use counterfoil_toolbox::topology::Names;
 use serde::Serialize;
 
@@ -80,7 +81,8 @@ pub(crate) async fn run(
         ParkedCommand::List { queue, limit } => list(queue, limit, &*store, output).await,
         ParkedCommand::Show { id } => show_all(id, &*store, output).await,
         ParkedCommand::Redrive(unpark) => {
-            let names = Box::new(open::names(&config.broker)?);
+            let names = open::names(&config.broker)?;
+            let names = Box::new((names, config.sync.celery_services.clone()));
             unpark.run(What::Redrive(names), &*store, output).await
         }
         ParkedCommand::Discard(unpark) => unpark.run(What::Discard, &*store, output).await,
@@ -106,7 +108,8 @@ async fn show_all(id: String, store: &dyn Store, output: &mut Output) -> Result<
 
 /// What is done with parked messages.
 enum What {
-    Redrive(Box<Names>),
+    /// With the names of the broker's settings, and the services that Celery's workers run.
+    Redrive(Box<(Names, Vec<ServiceName>)>),
     Discard,
 }
 
@@ -122,8 +125,8 @@ impl What {
     }
 
     async fn apply(&self, row: &ParkedRow, store: &dyn Store) -> Result<Outcome, Failure> {
-        let names = match self {
-            Self::Redrive(names) => names,
+        let (names, celery) = match self {
+            Self::Redrive(known) => &**known,
             Self::Discard => {
                 let mut batch = Batch::new();
                 batch.unpark(row.id);
@@ -131,7 +134,7 @@ impl What {
                 return Ok(Outcome::Done(None));
             }
         };
-        let read = read_again(store, names, row).await?;
+        let read = read_again(store, names, celery, row).await?;
         Ok(read.map_or_else(Outcome::Failed, |()| Outcome::Done(None)))
     }
 }

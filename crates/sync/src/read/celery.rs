@@ -3,14 +3,32 @@
 //! One object, or an array of them. Only what changes the state of a task is taken; signs of life of such workers are
 //! read by nobody yet.
 
-use super::{Record, parked};
+use super::{RESERVED, Record, parked};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::{Parked, StoredMessage};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
+use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::message::json::{MAX_DEPTH, inspect};
 use counterfoil_toolbox::names::TaskName;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+/// Events that a message may hold. Celery gathers some dozens.
+const MOST: usize = 1000;
+
+/// Most retries that are believed: see `read/events.rs`.
+const MOST_RETRIES: i32 = 1_000_000;
+
+/// Kinds of events that change the state of a task.
+const KINDS: [&str; 7] = [
+    "task-received",
+    "task-started",
+    "task-succeeded",
+    "task-failed",
+    "task-retried",
+    "task-revoked",
+    "task-rejected",
+];
 
 /// Something that a worker of Celery's said of a task.
 #[derive(Debug)]
@@ -53,6 +71,13 @@ pub(crate) enum What {
     },
 }
 
+/// What an event is about. Its other fields may be anything: handlers send events of their own.
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(rename = "type", borrow)]
+    name: std::borrow::Cow<'a, str>,
+}
+
 /// Fields of all kinds of events that are of interest.
 #[derive(Deserialize)]
 struct Fields {
@@ -81,13 +106,24 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
         Ok(objects) => objects,
         Err(reason) => return out.push(parked(queue, reason, None, message)),
     };
+    if objects.len() > MOST {
+        let reason = format!("more than {MOST} events are in one message");
+        return out.push(parked(queue, reason, None, message));
+    }
     for object in objects {
-        let mut alone = message.clone();
-        alone.content.body = object.to_owned().into();
-        match said(object, &alone) {
+        match said(object, &message) {
             Ok(said) => out.extend(said.map(|said| Record::Said(Box::new(said)))),
-            Err(reason) => out.push(parked(queue, reason, None, alone)),
+            Err(reason) => out.push(parked(queue, reason, None, alone(object, &message))),
         }
+    }
+}
+
+/// The message with one of its events in it.
+fn alone(object: &str, message: &StoredMessage) -> StoredMessage {
+    StoredMessage {
+        exchange: message.exchange.clone(),
+        routing_key: message.routing_key.clone(),
+        content: Content::json(object.to_owned()),
     }
 }
 
@@ -109,8 +145,12 @@ fn objects(body: &[u8]) -> Result<Vec<&str>, String> {
 
 /// `None`: it says nothing of the state of a task.
 fn said(object: &str, message: &StoredMessage) -> Result<Option<Said>, String> {
-    let fields: Fields = serde_json::from_str(object)
-        .map_err(|error| format!("not an event of Celery's: {error}"))?;
+    let unreadable = |error| format!("not an event of Celery's: {error}");
+    let kind: Kind<'_> = serde_json::from_str(object).map_err(unreadable)?;
+    if !KINDS.contains(&&*kind.name) {
+        return Ok(None);
+    }
+    let fields: Fields = serde_json::from_str(object).map_err(unreadable)?;
     let Some(what) = what(&fields)? else {
         return Ok(None);
     };
@@ -122,17 +162,14 @@ fn said(object: &str, message: &StoredMessage) -> Result<Option<Said>, String> {
             .and_then(time)
             .ok_or("an event has no time")?,
         worker: fields.hostname.and_then(|name| WorkerId::new(&name).ok()),
-        message: message.clone(),
+        message: alone(object, message),
     }))
 }
 
 fn what(fields: &Fields) -> Result<Option<What>, String> {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     Ok(Some(match &*fields.kind {
-        "task-received" => What::Received {
-            name: fields.name.clone().ok_or("task-received names no task")?,
-            retries: fields.retries.unwrap_or(0),
-        },
+        "task-received" => received(fields)?,
         "task-started" => What::Started,
         "task-succeeded" => What::Succeeded {
             repr: text(&fields.result),
@@ -155,6 +192,18 @@ fn what(fields: &Fields) -> Result<Option<What>, String> {
         },
         _ => return Ok(None),
     }))
+}
+
+fn received(fields: &Fields) -> Result<What, String> {
+    let name = fields.name.clone().ok_or("task-received names no task")?;
+    if name.service() == "platform" {
+        return Err(RESERVED.to_owned());
+    }
+    let retries = fields.retries.unwrap_or(0);
+    if !(0..=MOST_RETRIES).contains(&retries) {
+        return Err(format!("{retries} retries are not believable"));
+    }
+    Ok(What::Received { name, retries })
 }
 
 /// Seconds since 1970, to the microsecond.
@@ -186,7 +235,6 @@ pub(crate) fn too_early(said: &Said, queue: &str) -> Parked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use counterfoil_toolbox::message::Content;
     use serde_json::json;
 
     fn told(body: &serde_json::Value) -> Vec<Record> {
@@ -242,5 +290,23 @@ mod tests {
         assert_eq!(said.at.timestamp_millis(), 1500);
         assert_eq!(&*parked.reason, "an event of a task has no uuid");
         assert!(matches!(told(&json!("text"))[..], [Record::Parked(_)]));
+        // A handler's own, whatever it holds.
+        let own =
+            json!({"type": "task-progress", "uuid": "t1", "result": {"done": 3}, "retries": "x"});
+        assert!(told(&own).is_empty());
+    }
+
+    #[test]
+    fn what_nobody_may_say_is_kept_and_changes_nothing() {
+        let received = |name: &str, retries: i64| json!({"type": "task-received", "uuid": "t1", "timestamp": 1.5, "name": name, "retries": retries});
+        for bad in [
+            received("demo.add", -1),
+            received("demo.add", 2_147_483_647),
+            received("platform.canary", 0),
+        ] {
+            assert!(matches!(told(&bad)[..], [Record::Parked(_)]), "{bad}");
+        }
+        let many = vec![received("demo.add", 0); 1001];
+        assert!(matches!(told(&json!(many))[..], [Record::Parked(_)]));
     }
 }

@@ -12,7 +12,7 @@ pub use deaths::dead_letter;
 pub(crate) use events::read as events;
 
 use crate::feeds::Feed;
-use crate::said::{self, Attempts, Rows};
+use crate::said::{Listener, Meaning, Rows};
 use celery::Said;
 use chrono::{DateTime, Utc};
 use counterfoil_store::{
@@ -138,13 +138,14 @@ impl Record {
     }
 
     /// What a worker of Celery's said as an event of ours, or as what is kept of it while nobody knows its task. `None`: it
-    /// is something else.
-    pub(crate) fn meant(&self, queue: &str, rows: &Rows, attempts: &mut Attempts) -> Option<Self> {
+    /// is something else, or of a service that Celery's workers do not run, and nothing comes of it.
+    pub(crate) fn meant(&self, queue: &str, rows: &Rows, listener: &mut Listener) -> Option<Self> {
         let said = self.said()?;
-        Some(match said::event(said, rows.get(&said.task_id), attempts) {
-            Some(event) => Self::Event(Box::new(event)),
-            None => Self::Parked(Box::new(celery::too_early(said, queue))),
-        })
+        match listener.meaning(said, rows.get(&said.task_id)) {
+            Meaning::Event(event) => Some(Self::Event(event)),
+            Meaning::TooEarly => Some(Self::Parked(Box::new(celery::too_early(said, queue)))),
+            Meaning::NotTheirs => None,
+        }
     }
 
     /// What happened to a task, if that is what it tells.

@@ -12,6 +12,7 @@ on_both_pairs!(
     what_is_said_before_the_tracking_copy_comes_is_kept_until_then,
     each_attempt_of_a_python_worker_has_its_own_events,
     a_failure_of_a_python_worker_is_told_with_its_traceback,
+    of_services_that_celery_does_not_run_nothing_is_believed,
 );
 
 /// An event of a worker of Celery's, at this second.
@@ -184,4 +185,25 @@ async fn a_failure_of_a_python_worker_is_told_with_its_traceback(
     let result = world.store.result(&id("t1"), 0).await?.expect("an outcome");
     assert_eq!(result.traceback.as_deref(), Some("at line 1"));
     Ok(daemon.stop().await?)
+}
+
+async fn of_services_that_celery_does_not_run_nothing_is_believed(
+    world: World,
+) -> anyhow::Result<()> {
+    let daemon = world.daemon();
+    world.serve("export").await?;
+    world
+        .publish(&world.names.tasks, "export.all", task("t1", "export.all"))
+        .await?;
+    world.row_in("t1", TaskState::Pending).await?;
+    let forged = said("task-succeeded", 1, json!({"result": "1"}));
+    let mut invented = received(2, 0);
+    (invented["uuid"], invented["name"]) = (json!("t2"), json!("export.all"));
+    world.say(&[forged, invented]).await?;
+    world.emptied(&world.names.celeryev_queue).await?;
+    daemon.stop().await?;
+    world.row_in("t1", TaskState::Pending).await?;
+    assert!(world.store.task("t2").await?.is_none());
+    assert!(world.parked(0).await?.is_empty());
+    Ok(())
 }

@@ -182,6 +182,9 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
             .unwrap_or(default.batch_size),
         batch_wait: batch_ms.map_or(default.batch_wait, Duration::from_millis),
         batch_bytes: s.bytes("batch_bytes").unwrap_or(default.batch_bytes),
+        celery_services: s
+            .names("celery_services")
+            .unwrap_or(default.celery_services),
         canary_interval: s
             .duration("canary_interval", SECOND)
             .unwrap_or(default.canary_interval),

@@ -297,6 +297,8 @@ pub struct SyncSettings {
     pub batch_bytes: usize,
     /// How often a canary checks the way through the broker. Default: 60 s.
     pub canary_interval: Duration,
+    /// Services that Celery's workers run: what those say of tasks is believed for these alone. Default: none.
+    pub celery_services: Vec<ServiceName>,
     /// How often tasks without a service are tried again. Default: 5 s.
     pub unroutable_interval: Duration,
     /// How often the tokens are looked after by which tasks run whose concurrency is limited over all
@@ -336,6 +338,7 @@ impl Default for SyncSettings {
             batch_wait: Duration::from_millis(100),
             batch_bytes: 4_000_000,
             canary_interval: Duration::from_secs(60),
+            celery_services: Vec::new(),
             unroutable_interval: Duration::from_secs(5),
             token_interval: Duration::from_secs(5),
             session_interval: Duration::from_secs(60),

@@ -58,6 +58,25 @@ impl WorkerBuilder {
 
     /// The same for tasks that come by the queues of others: the queue of the service that their name says is not
     /// consumed because of it.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::MemoryPlatform;
+    /// # use counterfoil_toolbox::TaskOptions;
+    /// # use counterfoil_toolbox::message::Payload;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # async fn sum(_: Payload, _: Context) -> Result<i64, TaskError> { Ok(0) }
+    /// async fn ping(_: Payload, _: Context) -> Result<&'static str, TaskError> {
+    ///     Ok("pong")
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// # let platform = MemoryPlatform::new().await?;
+    /// let worker = platform.worker().handle_raw("calc.sum", TaskOptions::default(), sum);
+    /// let worker = worker.handle_raw_beside("health.ping", TaskOptions::default(), ping).build()?;
+    /// assert_eq!(worker.queues(), ["calc"]);
+    /// # Ok(()) }
+    /// ```
     pub fn handle_raw_beside<F, Fut, R>(
         mut self,
         name: &str,

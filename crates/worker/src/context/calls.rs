@@ -63,7 +63,9 @@ impl Context {
             )));
         };
         let payload = Payload::new(args, kwargs).map_err(TaskError::fail)?;
-        let started = registered.handler.start(&payload, self.clone(), None);
+        // One that blocks its thread and is left alone keeps the place, so that threads do not pile up.
+        let slot = self.slot.upgrade();
+        let started = registered.handler.start(&payload, self.clone(), slot);
         let running = started.map_err(|error| TaskError::fail(error.to_string()))?;
         match AssertUnwindSafe(running).catch_unwind().await {
             Ok(Returned::Output(output)) => Ok(output),

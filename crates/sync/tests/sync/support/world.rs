@@ -86,6 +86,7 @@ impl World {
         store.migrate().await?;
         let publisher = transport.publisher(PublisherOptions::default());
         let settings = SyncSettings {
+            celery_services: vec!["demo".parse()?],
             unroutable_interval: Duration::from_millis(200),
             token_interval: Duration::from_millis(100),
             outbox_interval: Duration::from_millis(50),

@@ -77,8 +77,14 @@ pub(super) fn transport_error(error: &Error, what: &str, address: &str) -> Trans
 ///
 /// One bad message closes the channel for all; the others may be sent again on the next one.
 pub(super) fn publish_error(error: &Error, exchange: &str, key: &str, alone: bool) -> PublishError {
+    // In refusals the default exchange has a name.
+    let named = if exchange.is_empty() {
+        "amq.default"
+    } else {
+        exchange
+    };
     let guilty = |text: &str| {
-        let names_exchange = text.contains(&format!("exchange '{exchange}'"));
+        let names_exchange = text.contains(&format!("exchange '{named}'"));
         let names_key = !text.contains(" topic '") || text.contains(&format!("topic '{key}'"));
         (names_exchange && names_key) || alone
     };
