@@ -199,7 +199,7 @@ impl Execution {
             Ok(Sent::Impossible(reason)) | Err(Refused(reason)) => {
                 let (id, name) = (&self.held.envelope.id, &self.held.envelope.name);
                 extensions.refused();
-                tracing::error!(task_id = %id, task_name = %name, reason, pause = ?REFUSED, "the broker does not take answers to those who wait for results; none is sent for a while");
+                tracing::error!(task_id = %id, task_name = %name, reason, delay = ?REFUSED, "the broker does not take answers to those who wait for results; none is sent for a while");
                 Sent::Confirmed
             }
         }
