@@ -3,6 +3,7 @@
 use crate::builtin;
 use crate::canvas::{Embed, Parent, after_failure, after_success, as_task, skipped};
 use crate::json::raw;
+use crate::node::Node;
 use crate::outcome::Awaited;
 use crate::raised::{raised, to_json};
 use crate::reply::Reply;
@@ -34,6 +35,7 @@ pub struct Celery {
     replies: bool,
     tracks_started: bool,
     status: Status,
+    node: Node,
 }
 
 impl Celery {
@@ -45,6 +47,7 @@ impl Celery {
             replies: true,
             tracks_started: false,
             status: Status::default(),
+            node: Node::default(),
         }
     }
 

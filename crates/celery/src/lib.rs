@@ -42,6 +42,7 @@ mod builtin;
 mod canvas;
 mod extension;
 mod json;
+mod node;
 mod outcome;
 mod raised;
 mod reply;
