@@ -1,7 +1,7 @@
 //! The extension of a worker that answers Celery's callers.
 
 use crate::builtin;
-use crate::canvas::{Embed, Parent, after_failure, after_success, as_task, skipped};
+use crate::canvas::{Embed, Ids, Parent, after_failure, after_success, as_task, skipped};
 use crate::json::raw;
 use crate::node::Node;
 use crate::outcome::Awaited;
@@ -179,10 +179,11 @@ impl Celery {
 
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
         Parent {
-            task: task.envelope,
-            queue: task.queue,
+            task: Some(task.envelope),
+            queue: Some(task.queue),
             routes: &self.routes,
             now,
+            ids: Ids::Follow,
         }
     }
 
@@ -232,7 +233,8 @@ impl Celery {
 
 impl Extension for Celery {
     fn join(&self, worker: WorkerBuilder) -> WorkerBuilder {
-        builtin::join(worker)
+        // For what handlers call: see `send`.
+        builtin::join(worker).state(self.routes.clone())
     }
 
     fn messages(&self, task: &Subject<'_>, step: &Step<'_>) -> Result<Vec<Message>, String> {

@@ -49,4 +49,6 @@ mod reply;
 mod route;
 mod status;
 
+pub use canvas::{Canvas, CanvasError, Signature, replace, send};
 pub use extension::Celery;
+pub use outcome::Awaited;

@@ -1,18 +1,38 @@
 //! A task's result as Celery names it: `[[id, parent], children]`.
 
 use counterfoil_toolbox::TaskId;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-/// What somebody may wait for.
+/// What somebody may wait for, once a signature was called. Written as JSON, it is what Celery makes a result of again
+/// (`celery.result.result_from_tuple`): a handler may return it.
+///
+/// ```
+/// use counterfoil_celery::Awaited;
+/// use serde_json::json;
+///
+/// let pages = ["p1", "p2"].map(|id| Awaited::Task(id.parse().expect("a valid id")));
+/// let all = Awaited::Group("g".parse()?, pages.to_vec());
+/// assert_eq!(serde_json::to_value(&all)?, json!([["g", null], [[["p1", null], null], [["p2", null], null]]]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Awaited {
-    /// The result of one task.
+pub enum Awaited {
+    /// The result of one task: of a chain its last step, of a chord its body.
     Task(TaskId),
-    /// Those of a group.
+    /// Those of a group, which has an id of its own.
     Group(TaskId, Vec<Awaited>),
 }
 
 impl Awaited {
+    /// Id of the task, or of the group.
+    #[must_use]
+    pub fn id(&self) -> &TaskId {
+        match self {
+            Self::Task(id) | Self::Group(id, _) => id,
+        }
+    }
+
     /// As Celery writes it (`AsyncResult.as_tuple`, `GroupResult.as_tuple`).
     pub(crate) fn to_json(&self) -> Value {
         match self {
@@ -22,5 +42,11 @@ impl Awaited {
                 json!([[id, null], members])
             }
         }
+    }
+}
+
+impl Serialize for Awaited {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
     }
 }

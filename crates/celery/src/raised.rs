@@ -20,7 +20,9 @@ pub(crate) fn raised(fault: &TaskFault, task: &Envelope, was_started: bool) -> E
         |module: &str, name: &str, args: Vec<Value>| Exception::new(name, args).of_module(module);
     let told = || vec![Value::from(&*fault.message)];
     match fault.kind {
-        FaultKind::Exception | FaultKind::Exhausted => of(OURS, "TaskError", told()),
+        FaultKind::Exception | FaultKind::Exhausted | FaultKind::Replaced => {
+            of(OURS, "TaskError", told())
+        }
         FaultKind::Panic => of(OURS, "Panic", told()),
         FaultKind::TimeLimit => {
             let limit = task.time_limits.hard.map(|limit| limit.as_secs_f64());

@@ -31,7 +31,7 @@ impl Routes {
         }
     }
 
-    /// Exchange and key for a task that follows one which came by the queue `came_by`. A queue is reached over the
+    /// Exchange and key for a task that is called by one which came by the queue `came_by`, or by none. A queue is reached over the
     /// exchange of tasks, by its name, so that the platform learns of the task; so is one that is named as Celery names
     /// it without an exchange.
     ///
@@ -41,7 +41,7 @@ impl Routes {
         &self,
         task: &TaskName,
         said: Said<'_>,
-        came_by: &QueueName,
+        came_by: Option<&QueueName>,
     ) -> Result<(ExchangeName, RoutingKey), String> {
         let key = |text: &str| RoutingKey::new(text).map_err(|error| error.to_string());
         let Said {
@@ -58,9 +58,11 @@ impl Routes {
         }
         let to = match &self.default_queue {
             Some(queue) => key(queue.as_str())?,
-            // Celery's own tasks are run by any worker.
-            None if task.service() == "celery" => key(came_by.as_str())?,
-            None => task.routing_key(),
+            None => match came_by {
+                // Celery's own tasks are run by any worker.
+                Some(queue) if task.service() == "celery" => key(queue.as_str())?,
+                Some(_) | None => task.routing_key(),
+            },
         };
         Ok((exchange, to))
     }
@@ -84,7 +86,7 @@ mod tests {
     fn routed(routes: &Routes, said: Said<'_>) -> (String, String) {
         let task = TaskName::new("mail.send").expect("valid");
         let came_by = QueueName::new("calc").expect("valid");
-        let (exchange, key) = routes.route(&task, said, &came_by).expect("a way");
+        let (exchange, key) = routes.route(&task, said, Some(&came_by)).expect("a way");
         (exchange.to_string(), key.to_string())
     }
 
@@ -105,7 +107,7 @@ mod tests {
         let came_by = QueueName::new("calc").expect("valid");
         let mail = TaskName::new("mail.send").expect("valid");
         let refused = routes
-            .route(&mail, said, &came_by)
+            .route(&mail, said, Some(&came_by))
             .expect_err("not allowed");
         assert!(refused.contains("Celery::exchange"), "{refused}");
         routes
@@ -114,7 +116,7 @@ mod tests {
         assert_eq!(routed(&routes, said), way("other", "mail.send"));
         let map = TaskName::new("celery.map").expect("valid");
         let way_of_map = routes
-            .route(&map, Said::default(), &came_by)
+            .route(&map, Said::default(), Some(&came_by))
             .expect("a way");
         assert_eq!(way_of_map.1.as_str(), "calc", "any worker runs it");
         let said = Said {

@@ -17,6 +17,7 @@ pub use checkpoints::CheckpointError;
 pub use ending::WhyCancelled;
 
 use crate::blocking::Blocking;
+use crate::extension::Subject;
 use crate::handler::Slot;
 use crate::held::Held;
 use crate::report::Live;
@@ -184,6 +185,33 @@ impl Context {
     #[must_use]
     pub fn root_id(&self) -> &TaskId {
         &self.held.envelope.root_id
+    }
+
+    /// The message that this task came by: its headers, its arguments as JSON, and by which queue it came.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::Perform;
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Import { rows: u32 }
+    /// # impl counterfoil_toolbox::Task for Import { const NAME: &'static str = "parcels.import"; type Output = String; }
+    /// async fn import(_: Import, cx: Context) -> Result<String, TaskError> {
+    ///     let message = cx.message();
+    ///     let tenant = message.envelope.extra.text("tenant"); // a header that the sender added
+    ///     Ok(format!("{} by {}", tenant.unwrap_or("nobody"), message.queue))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Import { rows: 3 }).by(|worker| worker.handle(import)).await?;
+    /// assert_eq!(done.output(), "nobody by parcels");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn message(&self) -> Subject<'_> {
+        let mut subject = Subject::of(&self.held, &self.shared.id, self.executions, None);
+        subject.lineage = self.lineage();
+        subject
     }
 
     /// Who wanted the task, as the platform names its users.

@@ -169,6 +169,53 @@ pub enum Message {
     Answer(Publication),
 }
 
+/// What goes on in the place of a task: the last of these tasks has its id, and the platform takes it for another
+/// attempt.
+///
+/// ```
+/// # use counterfoil_testkit::Perform;
+/// # use counterfoil_worker::{Context, TaskError};
+/// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+/// # struct Import { file: String }
+/// # impl counterfoil_toolbox::Task for Import { const NAME: &'static str = "parcels.import"; type Output = (); }
+/// use counterfoil_toolbox::message::{Envelope, encode};
+/// use counterfoil_toolbox::names::ExchangeName;
+/// use counterfoil_toolbox::transport::Publication;
+/// use counterfoil_worker::extension::{Message, Replacement};
+/// use std::time::Duration;
+///
+/// /// Leaves large files to another service.
+/// async fn import(task: Import, cx: Context) -> Result<(), TaskError> {
+///     let mut other = Envelope::new(cx.task_id().clone(), "large.import".parse()?);
+///     other.lineage = cx.lineage(); // of this run
+///     other.lineage.executions += 1;
+///     let kwargs = serde_json::json!({ "file": task.file }).to_string();
+///     let publication = Publication {
+///         exchange: ExchangeName::new("task_exchange")?,
+///         routing_key: other.name.routing_key(),
+///         content: encode(&other, "[]", &kwargs),
+///     };
+///     let messages = vec![Message::Task { publication, due: None }];
+///     Err(TaskError::replaced(Replacement { by: "large.import".to_owned(), messages, within: Duration::ZERO }))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> anyhow::Result<()> {
+/// let done = Perform::new(Import { file: "a.csv".to_owned() }).by(|worker| worker.handle(import)).await?;
+/// assert!(done.scheduled().to_string().contains("large.import"));
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Replacement {
+    /// What it is, for people.
+    pub by: String,
+    /// What is to be sent.
+    pub messages: Vec<Message>,
+    /// How long until the message with the task's id is sent, at most: the platform does not take the task for lost
+    /// before. Zero: it is among these.
+    pub within: Duration,
+}
+
 impl<'a> Subject<'a> {
     pub(crate) fn of(
         held: &'a Held,

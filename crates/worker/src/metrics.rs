@@ -95,7 +95,7 @@ impl OfType {
             Outcome::Dead(_) => &self.dead,
             Outcome::Revoked(_) => &self.revoked,
             Outcome::RetryIn { counted: true, .. } => &self.counted,
-            Outcome::RetryIn { counted: false, .. } => &self.uncounted,
+            Outcome::RetryIn { counted: false, .. } | Outcome::Replaced(_) => &self.uncounted,
             Outcome::Later(_) | Outcome::HeldBack(_) => &self.put_off,
             Outcome::HandBack | Outcome::LetGo => &self.given_back,
         };

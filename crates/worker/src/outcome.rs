@@ -1,5 +1,6 @@
 //! What becomes of a task after an execution. Pure: time and chance come in as arguments.
 
+use crate::extension::Replacement;
 use crate::panic::PanicNote;
 use crate::retry::SHORTEST;
 use crate::task_error::{TaskError, Verdict};
@@ -91,6 +92,9 @@ impl Ended {
             Some("time_limit")
         } else if matches!(self, Self::Unwritable(_)) {
             Some("result_invalid")
+        } else if matches!(self, Self::Error(error) if matches!(error.verdict, Verdict::Replaced(_)))
+        {
+            None
         } else {
             self.is_failure().then_some("error")
         }
@@ -177,6 +181,8 @@ pub(crate) enum Outcome {
         counted: bool,
         fault: TaskFault,
     },
+    /// Others go on in its place.
+    Replaced(Replacement),
     /// It has not been tried: it comes again after this, as it is.
     Later(Duration),
     /// The same, at the broker in any case, and due when it was due before.
@@ -198,7 +204,11 @@ impl Outcome {
     pub(crate) fn sends_on(&self) -> bool {
         match self {
             Self::Later(wait) => *wait >= SHORTEST,
-            Self::RetryIn { .. } | Self::Dead(_) | Self::HeldBack(_) | Self::HandBack => true,
+            Self::RetryIn { .. }
+            | Self::Replaced(_)
+            | Self::Dead(_)
+            | Self::HeldBack(_)
+            | Self::HandBack => true,
             Self::Done(_) | Self::Skipped(_) | Self::Failed(_) | Self::Revoked(_) | Self::LetGo => {
                 false
             }
@@ -221,7 +231,10 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
             let why = format!("the result cannot be written as JSON: {why}");
             Outcome::Dead(fault(FaultKind::ResultTooLarge, &why))
         }
-        Ended::Error(error) => after_error(&error, facts),
+        Ended::Error(error) => match error.into_replacement() {
+            Ok(replacement) => Outcome::Replaced(replacement),
+            Err(error) => after_error(&error, facts),
+        },
         Ended::Panicked(_) | Ended::TimedOut(_) if facts.is_leaving => Outcome::HandBack,
         Ended::Panicked(note) => retry(None, true, panic_fault(note), facts),
         Ended::TimedOut(limit) => {
@@ -269,8 +282,8 @@ fn after_error(error: &TaskError, facts: Facts<'_>) -> Outcome {
     match &error.verdict {
         Verdict::Retry { .. } if facts.is_leaving => Outcome::HandBack,
         Verdict::Retry { delay, counted } => retry(*delay, *counted, raised(), facts),
-        // Unpacked by whoever runs the handler, so it is not seen here.
-        Verdict::Fail | Verdict::Returned(_) => Outcome::Failed(raised()),
+        // Unpacked by whoever runs the handler, or by whoever asks, so the last two are not seen here.
+        Verdict::Fail | Verdict::Returned(_) | Verdict::Replaced(_) => Outcome::Failed(raised()),
         Verdict::Reject => Outcome::Dead(fault(FaultKind::Rejected, &text)),
         Verdict::Skip => Outcome::Skipped(cut(&text, MAX_MESSAGE)),
     }

@@ -60,6 +60,7 @@ impl Execution {
                 counted,
                 fault,
             } => return Box::pin(self.retry(delay, counted, fault)).await,
+            Outcome::Replaced(by) => Box::pin(self.go_on_as(by)).await,
             Outcome::Later(wait) => return Box::pin(self.wait_for_its_time(wait)).await,
             Outcome::HeldBack(wait) => Box::pin(self.come_again(wait, Due::AsBefore)).await,
             Outcome::Dead(fault) => Box::pin(self.die(fault)).await,
@@ -288,13 +289,13 @@ impl Execution {
         self.shared.guard.release(&self.held, settle);
     }
 
-    fn tell_put_off(&self) {
+    pub(crate) fn tell_put_off(&self) {
         let executions = self.tally.executions;
         self.shared.tell(&self.held, executions, &Step::PutOff);
     }
 
     /// What is not settled comes back by itself, or has: nothing more is told.
-    fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.shared.reporter.abandon(self.live);
     }
 
@@ -331,7 +332,7 @@ impl Execution {
         self.finish(event);
     }
 
-    fn finish(&self, event: Event) {
+    pub(crate) fn finish(&self, event: Event) {
         let held = Arc::clone(&self.held);
         self.shared.reporter.finish(self.live, held, event);
     }

@@ -1,13 +1,14 @@
 //! Telling extensions what becomes of a task, and sending what they have to say of it before its end is told.
 
-use crate::execute::Execution;
-use crate::extension::{Beside, Extension, Message, Step, Subject};
+use crate::execute::{Execution, Retry};
+use crate::extension::{Beside, Extension, Message, Replacement, Step, Subject};
 use crate::held::Held;
 use crate::publish::{Refused, Sent, until_answered, until_confirmed};
 use crate::retry::declare_levels;
 use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::delay::delayed_key;
+use counterfoil_toolbox::event::{FaultKind, TaskFault};
 use counterfoil_toolbox::transport::{Publication, Publisher, PublisherOptions};
 use futures::stream::{self, StreamExt as _};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -125,6 +126,35 @@ impl Execution {
             shared.tell_of(&subject, step);
         }
         said
+    }
+
+    /// Sends what goes on in its place. To the platform this is a retry, which comes when those are done that come
+    /// before it.
+    pub(crate) async fn go_on_as(&self, replacement: Replacement) {
+        let Replacement {
+            by,
+            messages,
+            within,
+        } = replacement;
+        match self.send(messages).await {
+            Said::All => {
+                let retry = Retry {
+                    counted: false,
+                    fault: TaskFault::new(
+                        FaultKind::Replaced,
+                        format!("{by} goes on in its place"),
+                    ),
+                    executions: self.tally.executions,
+                };
+                self.tell_put_off();
+                self.finish(self.retry_event(&retry, within));
+            }
+            Said::GivenUp => self.forget(),
+            Said::Impossible(why) => {
+                let why = format!("{by} cannot be sent in its place: {why}");
+                self.die(TaskFault::new(FaultKind::Exception, why)).await;
+            }
+        }
     }
 
     /// Sends messages: many tasks at a time, and an answer when all that stands before it is with the broker.

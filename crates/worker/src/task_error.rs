@@ -1,5 +1,6 @@
 //! How a handler says that it did not do what it was asked to.
 
+use crate::extension::Replacement;
 use crate::handler::Returned;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::event::Exception;
@@ -52,6 +53,8 @@ pub(crate) enum Verdict {
     Reject,
     /// There was nothing to do, which is fine.
     Skip,
+    /// Another task goes on in its place.
+    Replaced(Box<Replacement>),
     /// The handler did not return an error at all, but this, on its way through layers.
     Returned(Box<Returned>),
 }
@@ -209,6 +212,15 @@ impl TaskError {
         Self::new(Verdict::Skip, reason)
     }
 
+    /// The task is not over: others go on in its place, and the last of them has its id. Its result is that one's.
+    ///
+    /// [`Replacement`] has an example.
+    #[must_use]
+    pub fn replaced(replacement: Replacement) -> Self {
+        let cause = format!("it is replaced by {}", replacement.by);
+        Self::new(Verdict::Replaced(Box::new(replacement)), cause)
+    }
+
     /// Whether the execution failed: it did not merely put the task off, or find nothing to do.
     ///
     /// ```
@@ -224,7 +236,7 @@ impl TaskError {
         match self.verdict {
             Verdict::Retry { counted, .. } => counted,
             Verdict::Fail | Verdict::Reject | Verdict::Returned(_) => true,
-            Verdict::Skip => false,
+            Verdict::Skip | Verdict::Replaced(_) => false,
         }
     }
 
@@ -244,9 +256,23 @@ impl TaskError {
     pub(crate) fn into_returned(self) -> Returned {
         match self.verdict {
             Verdict::Returned(returned) => *returned,
-            Verdict::Retry { .. } | Verdict::Fail | Verdict::Reject | Verdict::Skip => {
-                Returned::Error(self)
-            }
+            Verdict::Retry { .. }
+            | Verdict::Fail
+            | Verdict::Reject
+            | Verdict::Skip
+            | Verdict::Replaced(_) => Returned::Error(self),
+        }
+    }
+
+    /// What goes on in the task's place, if that is what it says.
+    pub(crate) fn into_replacement(self) -> Result<Replacement, Self> {
+        match self.verdict {
+            Verdict::Replaced(replacement) => Ok(*replacement),
+            Verdict::Retry { .. }
+            | Verdict::Fail
+            | Verdict::Reject
+            | Verdict::Skip
+            | Verdict::Returned(_) => Err(self),
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) fn after_success(
     embed: &Embed,
     result: Option<&RawValue>,
 ) -> Result<Follows, String> {
-    let mut calls = Calls::after(parent);
+    let mut calls = Calls::by(parent);
     let mut children = Vec::new();
     let result = result.map_or_else(|| raw(&()), ToOwned::to_owned);
     let with = |chain| Place {
@@ -66,9 +66,9 @@ pub(crate) fn after_success(
 /// # Errors
 /// Why one of them cannot be called.
 pub(crate) fn after_failure(parent: Parent<'_>, embed: &Embed) -> Result<Vec<Message>, String> {
-    let mut calls = Calls::after(parent);
+    let mut calls = Calls::by(parent);
     let place = Place {
-        args: vec![raw(&parent.task.id)],
+        args: parent.task.map(|task| raw(&task.id)).into_iter().collect(),
         ..Place::default()
     };
     let errbacks: Vec<_> = embed.errbacks.iter().collect();
@@ -117,7 +117,7 @@ fn together(
     if signatures.is_empty() {
         return Ok(None);
     }
-    let group = Signature::group(signatures);
+    let group = Signature::group_of(signatures);
     calls.call(&group, place.clone(), path).map(Some)
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    pub(super) fn after(parent: Parent<'a>) -> Self {
+    pub(super) fn by(parent: Parent<'a>) -> Self {
         Self {
             parent,
             messages: Vec::new(),
@@ -97,6 +97,7 @@ impl<'a> Calls<'a> {
             .clone()
             .or_else(|| options.get("chord").map(ToOwned::to_owned));
         let errbacks = options.signatures("link_error")?;
+        let of_members = options.of_members().under(&place.options);
         let mut results = Vec::new();
         for (n, member) in flat(members)?.into_iter().enumerate() {
             let mut own = member.options()?;
@@ -106,6 +107,7 @@ impl<'a> Calls<'a> {
                 chain: place.chain.clone(),
                 group: Some((id.clone(), n)),
                 chord: chord.clone(),
+                options: of_members.clone(),
             };
             let path = format!("{path}.{n}");
             results.push(self.call(&member.with_options(&own), place, &path)?);
@@ -137,6 +139,7 @@ impl<'a> Calls<'a> {
         let place = Place {
             args: place.args,
             chain: Some([outer, steps].concat()),
+            options: options.of_members().under(&place.options),
             ..if only {
                 place_of_last(&place.group, &place.chord)
             } else {
@@ -182,7 +185,7 @@ impl<'a> Calls<'a> {
                 }
             }
             if own.text("task_id").is_none() {
-                own.set("task_id", &self.parent.derived(&format!("{path}.{n}")));
+                own.set("task_id", &self.parent.id_at(&format!("{path}.{n}")));
             }
             frozen.push(step.with_options(&own));
         }
@@ -196,7 +199,7 @@ impl<'a> Calls<'a> {
     pub(super) fn id_of(&self, options: &Options, path: &str) -> Result<TaskId, String> {
         match options.text("task_id") {
             Some(id) => TaskId::new(&id).map_err(|error| error.to_string()),
-            None => Ok(self.parent.derived(path)),
+            None => Ok(self.parent.id_at(path)),
         }
     }
 }
@@ -259,7 +262,7 @@ fn with_chords(steps: Vec<Signature>) -> Result<Vec<Signature>, String> {
                 match members.len() {
                     0 => all.push(after),
                     1 => all.extend([after, members.remove(0)]),
-                    _ => all.push(Signature::chord(&step, &after)),
+                    _ => all.push(Signature::chord_of(&step, &after)),
                 }
             }
             (Kind::Task | Kind::Chain(_) | Kind::Group(_) | Kind::Chord, after) => {

@@ -25,10 +25,10 @@ impl Calls<'_> {
         place: Place,
         path: &str,
     ) -> Result<Awaited, String> {
-        let (options, header) = (signature.options()?, signature.header()?);
+        let (options, header) = (signature.options()?, signature.header_of_chord()?);
         let group = header
             .id
-            .unwrap_or_else(|| self.parent().derived(&format!("{path}.header")));
+            .unwrap_or_else(|| self.parent().id_at(&format!("{path}.header")));
         let body = self.body(signature, &options, &place, path)?;
         let id = self.id_of(&body.options()?, path)?;
         if header.members.is_empty() {
@@ -39,7 +39,7 @@ impl Calls<'_> {
             return self.call(&body, nothing, &format!("{path}.body"));
         }
         let before = std::mem::take(&mut self.messages);
-        let members = Signature::group(&header.members.iter().collect::<Vec<_>>());
+        let members = Signature::group_of(&header.members.iter().collect::<Vec<_>>());
         let mut of_group = Options::default();
         of_group.set("task_id", &group);
         let args = match signature.is_immutable()? {
@@ -49,6 +49,7 @@ impl Calls<'_> {
         let of_members = Place {
             args,
             chord: Some(raw(&body)),
+            options: options.clone().of_members().under(&place.options),
             ..Place::default()
         };
         let called = self.call(&members.with_options(&of_group), of_members, path)?;
@@ -80,11 +81,16 @@ impl Calls<'_> {
         path: &str,
     ) -> Result<Signature, String> {
         let body = signature.body()?.ok_or("a chord has no body")?;
-        let mut own = body.options()?;
+        let mut outer = options.clone().of_members().under(&place.options);
+        // When the members are to run, and not what comes after them.
+        for when in ["countdown", "eta"] {
+            outer.remove(when);
+        }
+        let mut own = body.options()?.under(&outer);
         if own.text("task_id").is_none() {
             let id = match options.text("task_id") {
                 Some(id) => id,
-                None => self.parent().derived(&format!("{path}.body")).to_string(),
+                None => self.parent().id_at(&format!("{path}.body")).to_string(),
             };
             own.set("task_id", &id);
         }
@@ -152,9 +158,9 @@ fn unlock(
 /// The first task that runs of what a signature calls.
 fn first_task(signature: &Signature, depth: usize) -> Result<TaskName, String> {
     let within = match signature.kind()? {
-        Kind::Task => return signature.task(),
+        Kind::Task => return signature.name(),
         Kind::Group(tasks) | Kind::Chain(tasks) => tasks.into_iter().next(),
-        Kind::Chord => signature.header()?.members.into_iter().next(),
+        Kind::Chord => signature.header_of_chord()?.members.into_iter().next(),
     };
     match within.filter(|_| depth > 0) {
         Some(within) => first_task(&within, depth - 1),

@@ -16,6 +16,9 @@ pub(crate) struct Embed {
     /// The next steps, the last one first.
     #[serde(default, deserialize_with = "or_none")]
     pub(crate) chain: Vec<Signature>,
+    /// What the task's group is the header of.
+    #[serde(default)]
+    pub(crate) chord: Option<Box<RawValue>>,
 }
 
 impl Embed {

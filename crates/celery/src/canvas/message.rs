@@ -4,11 +4,11 @@ use super::signature::{Fields, Options, Signature};
 use crate::json::{header, raw};
 use crate::route::{Routes, Said};
 use chrono::{DateTime, TimeDelta, Utc};
-use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::{Content, Envelope, HeaderValue, Headers, encode_with};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::telemetry::TraceContext;
 use counterfoil_toolbox::transport::Publication;
+use counterfoil_toolbox::{TaskId, TaskName};
 use counterfoil_worker::extension::Message;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,14 +18,25 @@ use uuid::Uuid;
 /// is the same task.
 const FOLLOWERS: Uuid = Uuid::from_u128(0x6f0a_41d2_7a53_4c6e_9b0e_2d8f_51c4_aa37);
 
-/// The task after which others follow.
+/// From where tasks are called.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Parent<'a> {
-    pub(crate) task: &'a Envelope,
+    /// The task whose handler calls them, or after which they follow. `None`: no task does.
+    pub(crate) task: Option<&'a Envelope>,
     /// The queue that it came by.
-    pub(crate) queue: &'a QueueName,
+    pub(crate) queue: Option<&'a QueueName>,
     pub(crate) routes: &'a Routes,
     pub(crate) now: DateTime<Utc>,
+    pub(crate) ids: Ids,
+}
+
+/// Ids of tasks that nobody gave one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// They follow from the task before and their place after it, so that what is sent twice is the same task.
+    Follow,
+    /// Others each time.
+    New,
 }
 
 /// What a task that follows gets from where it stands, beside what its signature says.
@@ -39,14 +50,21 @@ pub(super) struct Place {
     pub(super) group: Option<(TaskId, usize)>,
     /// What the group is the header of.
     pub(super) chord: Option<Box<RawValue>>,
+    /// Options of what it is part of, which go before its own.
+    pub(super) options: Options,
 }
 
 impl Parent<'_> {
-    /// The id of what stands at `path` after the task.
-    pub(super) fn derived(&self, path: &str) -> TaskId {
-        let (id, run) = (&self.task.id, self.task.lineage.run);
-        let text = format!("{id} {run} {path}");
-        TaskId::from(Uuid::new_v5(&FOLLOWERS, text.as_bytes()))
+    /// An id for what stands at `path`.
+    pub(super) fn id_at(&self, path: &str) -> TaskId {
+        match (self.ids, self.task) {
+            (Ids::Follow, Some(task)) => {
+                let (id, run) = (&task.id, task.lineage.run);
+                let text = format!("{id} {run} {path}");
+                TaskId::from(Uuid::new_v5(&FOLLOWERS, text.as_bytes()))
+            }
+            (Ids::New, _) | (_, None) => TaskId::random(),
+        }
     }
 
     /// The message of a signature that is one task.
@@ -56,8 +74,9 @@ impl Parent<'_> {
         place: &Place,
         id: &TaskId,
     ) -> Result<Message, String> {
-        let (name, options) = (signature.task()?, signature.options()?);
-        let headers = self.headers(name.as_str(), id, &options, place)?;
+        let name = signature.name()?;
+        let options = signature.options()?.under(&place.options);
+        let headers = self.headers(&name, id, &options, place)?;
         let mut content = Content {
             headers,
             ..Content::json("")
@@ -70,7 +89,8 @@ impl Parent<'_> {
         let envelope = Envelope::from_headers(&content)?;
         let mut envelope = envelope.ok_or("a task that follows has no name")?;
         envelope.sent_at = Some(self.now);
-        if let Some(trace) = TraceContext::of_headers(&self.task.extra) {
+        let trace = self.task.map(|task| TraceContext::of_headers(&task.extra));
+        if let Some(trace) = trace.flatten() {
             trace.write_to(&mut envelope.extra);
         }
         let mut args = match signature.is_immutable()? {
@@ -84,7 +104,7 @@ impl Parent<'_> {
         let (exchange, routing_key) = self.routes.route(
             &name,
             Said {
-                exchange: options.even_empty("exchange").as_deref(),
+                exchange: options.text("exchange").as_deref(),
                 routing_key: options.text("routing_key").as_deref(),
                 queue: options.text("queue").as_deref(),
             },
@@ -103,16 +123,26 @@ impl Parent<'_> {
     /// The headers that Celery would give it.
     fn headers(
         &self,
-        name: &str,
+        name: &TaskName,
         id: &TaskId,
         options: &Options,
         place: &Place,
     ) -> Result<Headers, String> {
         let mut headers = Headers::new();
-        headers.push("task", name);
+        headers.push("task", name.as_str());
         headers.push("id", id.as_str());
-        headers.push("root_id", self.task.root_id.as_str());
-        headers.push("parent_id", self.task.id.as_str());
+        if let Some(task) = self.task {
+            headers.push("root_id", task.root_id.as_str());
+            // What goes on in the place of a task is its parent's child, as that was.
+            let parent = if task.id == *id {
+                task.parent_id.as_ref()
+            } else {
+                Some(&task.id)
+            };
+            if let Some(parent) = parent {
+                headers.push("parent_id", parent.as_str());
+            }
+        }
         let group = place.group.as_ref();
         let of_group = group.map(|(id, _)| id.to_string());
         if let Some(group) = of_group.or_else(|| options.text("group_id")) {

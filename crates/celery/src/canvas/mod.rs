@@ -1,15 +1,22 @@
-//! What follows after a task: callbacks, errbacks, the next step of a chain.
+//! Calling signatures: what follows after a task (callbacks, errbacks, the next step of a chain), and what producers and
+//! handlers call.
 
 mod after;
+mod build;
 mod call;
 mod chord;
 mod embed;
 mod message;
+mod replace;
+mod send;
 mod signature;
 
 pub(crate) use after::{after_failure, after_success, as_task, skipped};
 pub(crate) use embed::Embed;
-pub(crate) use message::Parent;
+pub(crate) use message::{Ids, Parent};
+pub use replace::replace;
+pub use send::{Canvas, CanvasError, send};
+pub use signature::Signature;
 
 #[cfg(test)]
 mod tests;

@@ -10,10 +10,26 @@ use std::collections::BTreeMap;
 /// Fields by name, each as it came: numbers keep their digits, and what nobody here knows is passed on.
 pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
 
-/// A signature.
+/// A task that is to be called, or a group, chain or chord of such tasks: what Celery calls a signature.
+///
+/// It is data: as JSON it is what Celery writes, so a signature may come from a caller in Python, too, and go to one.
+/// What is wrong with it is found when it is called.
+///
+/// ```
+/// use counterfoil_celery::{Signature, chain};
+/// use serde_json::json;
+/// use std::time::Duration;
+///
+/// let fetch = Signature::task("harvest.fetch").arg("https://example.org").countdown(Duration::from_secs(60));
+/// let count = Signature::task("harvest.count"); // gets what `fetch` returned
+/// let pages = chain![fetch, count].link_error(Signature::task("mail.alarm"));
+/// let written = serde_json::to_value(&pages)?;
+/// assert_eq!(written["kwargs"]["tasks"][0]["options"]["countdown"], json!(60.0));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Signature(Fields);
+pub struct Signature(Fields);
 
 /// What is special about a signature.
 #[derive(Debug, Clone)]
@@ -41,9 +57,22 @@ pub(crate) struct Header {
 #[serde(transparent)]
 pub(crate) struct Options(Fields);
 
+/// Options of a group, chain or chord that are not those of its members.
+const OF_THE_WHOLE: [&str; 9] = [
+    "task_id",
+    "group_id",
+    "group_index",
+    "root_id",
+    "parent_id",
+    "link",
+    "link_error",
+    "chain",
+    "chord",
+];
+
 impl Signature {
     /// Name of its task.
-    pub(crate) fn task(&self) -> Result<TaskName, String> {
+    pub(crate) fn name(&self) -> Result<TaskName, String> {
         let name: String = read(self.0.get("task"), "task")?.ok_or("a signature names no task")?;
         TaskName::new(&name).map_err(|error| error.to_string())
     }
@@ -59,35 +88,13 @@ impl Signature {
         }
     }
 
-    /// A plain one.
-    pub(crate) fn of(task: &str, args: &[Box<RawValue>], kwargs: &Value) -> Self {
-        let parts = [
-            ("task", raw(task)),
-            ("args", raw(args)),
-            ("kwargs", raw(kwargs)),
-        ];
+    /// One of these parts.
+    pub(super) fn of_parts<const N: usize>(parts: [(&str, Box<RawValue>); N]) -> Self {
         Self(parts.map(|(name, part)| (name.to_owned(), part)).into())
     }
 
-    /// Several as one group.
-    pub(crate) fn group(members: &[&Self]) -> Self {
-        let parts = [
-            ("task", raw("celery.group")),
-            ("kwargs", raw(&BTreeMap::from([("tasks", members)]))),
-            ("subtask_type", raw("group")),
-        ];
-        Self(parts.map(|(name, part)| (name.to_owned(), part)).into())
-    }
-
-    /// A group, and the task that gets its results.
-    pub(crate) fn chord(header: &Self, body: &Self) -> Self {
-        let kwargs = BTreeMap::from([("header", header), ("body", body)]);
-        let parts = [
-            ("task", raw("celery.chord")),
-            ("kwargs", raw(&kwargs)),
-            ("subtask_type", raw("chord")),
-        ];
-        Self(parts.map(|(name, part)| (name.to_owned(), part)).into())
+    pub(super) fn set_part(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
+        self.0.insert(name.to_owned(), raw(value));
     }
 
     /// Of a chord: the task that gets the results of its header.
@@ -98,7 +105,7 @@ impl Signature {
     }
 
     /// Of a chord: what runs before its body. Celery writes a group, or a list.
-    pub(crate) fn header(&self) -> Result<Header, String> {
+    pub(crate) fn header_of_chord(&self) -> Result<Header, String> {
         let kwargs = self.kwargs()?;
         let Some(header) = kwargs.get("header").filter(|header| header.get() != "null") else {
             return Err("a chord has no header".to_owned());
@@ -147,6 +154,25 @@ impl Signature {
         Ok(read(self.0.get("immutable"), "immutable")?.unwrap_or(false))
     }
 
+    /// The chain with a step more.
+    pub(super) fn with_step(mut self, step: Self) -> Result<Self, String> {
+        let mut steps = self.tasks()?;
+        steps.push(step);
+        self.set_kwarg("tasks", &steps)?;
+        Ok(self)
+    }
+
+    pub(super) fn set_kwarg(
+        &mut self,
+        name: &str,
+        value: &(impl Serialize + ?Sized),
+    ) -> Result<(), String> {
+        let mut kwargs = self.kwargs()?;
+        kwargs.insert(name.to_owned(), raw(value));
+        self.set_part("kwargs", &kwargs);
+        Ok(())
+    }
+
     /// The same with other options.
     pub(crate) fn with_options(mut self, options: &Options) -> Self {
         self.0.insert("options".to_owned(), raw(options));
@@ -166,11 +192,6 @@ impl Options {
         (!text.is_empty()).then_some(text)
     }
 
-    /// The same, where an empty one says something, too.
-    pub(crate) fn even_empty(&self, name: &str) -> Option<String> {
-        serde_json::from_str(self.get(name)?.get()).ok()
-    }
-
     pub(crate) fn value(&self, name: &str) -> Option<Value> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
@@ -186,8 +207,48 @@ impl Options {
         }
     }
 
+    /// These, and what is said by what they are part of, which goes before them: but a task stays in its group, and has
+    /// its own stamps.
+    pub(crate) fn under(mut self, outer: &Self) -> Self {
+        if outer.0.is_empty() {
+            return self;
+        }
+        let stamps = self.value("stamped_headers").unwrap_or_default();
+        let stamps: Vec<String> = serde_json::from_value(stamps).unwrap_or_default();
+        for (name, value) in &outer.0 {
+            let is_fixed =
+                ["group_id", "stamped_headers"].contains(&&**name) || stamps.contains(name);
+            if !(is_fixed && self.0.contains_key(name)) && value.get() != "null" {
+                self.0.insert(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
+    /// What is said by them of all that they stand around.
+    pub(crate) fn of_members(mut self) -> Self {
+        for name in OF_THE_WHOLE {
+            self.0.remove(name);
+        }
+        self
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Box<RawValue>> {
+        self.0.remove(name)
+    }
+
     pub(crate) fn set(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
         self.0.insert(name.to_owned(), raw(value));
+    }
+
+    /// Adds a header of the sender's own.
+    pub(crate) fn set_header(&mut self, name: impl Into<String>, value: &Value) {
+        let mut own = match self.value("headers") {
+            Some(Value::Object(own)) => own,
+            Some(_) | None => serde_json::Map::new(),
+        };
+        own.insert(name.into(), value.clone());
+        self.set("headers", &own);
     }
 
     /// Adds a signature to a list of them.
@@ -260,7 +321,7 @@ mod tests {
             let names: Vec<_> = options.signatures("link").expect("links");
             let names: Vec<_> = names
                 .iter()
-                .map(|link| link.task().expect("named").to_string())
+                .map(|link| link.name().expect("named").to_string())
                 .collect();
             assert_eq!(names, ["a.b", "c.d"]);
         }
@@ -273,7 +334,7 @@ mod tests {
             unknown.expect_err("unknown"),
             r#"a signature is of the unknown kind "wheel""#
         );
-        let nameless = signature(r#"{"args":[]}"#).task();
+        let nameless = signature(r#"{"args":[]}"#).name();
         assert_eq!(nameless.expect_err("no name"), "a signature names no task");
         let args = signature(r#"{"task":"a.b","args":7}"#).args();
         assert!(

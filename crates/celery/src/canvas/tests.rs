@@ -1,6 +1,6 @@
 //! What follows, held against what Celery 5.7 sent after the same messages.
 
-use super::{Embed, Parent, after_failure, after_success};
+use super::{Embed, Ids, Parent, Signature, after_failure, after_success};
 use crate::json::header;
 use crate::route::Routes;
 use chrono::Utc;
@@ -37,27 +37,33 @@ fn content(captured: &Value) -> Content {
     content
 }
 
-/// What is sent after a captured task that returned this; `None`: it failed.
-fn after(captured: &Value, result: Option<Value>) -> Vec<Content> {
+/// Calls `then` as what follows after a captured task.
+fn following<T>(captured: &Value, then: impl FnOnce(Parent<'_>, &TaskMessage) -> T) -> T {
     let task = TaskMessage::decode(&content(captured)).expect("a task");
     let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
-    let routes = Routes::new(&names);
     let parent = Parent {
-        task: &task.envelope,
-        queue: &QueueName::new("tasks").expect("valid"),
-        routes: &routes,
+        task: Some(&task.envelope),
+        queue: Some(&QueueName::new("tasks").expect("valid")),
+        routes: &Routes::new(&names),
         now: Utc::now(),
+        ids: Ids::Follow,
     };
-    let embed = Embed::read(task.payload.embed()).expect("what follows");
-    let messages = match result {
-        Some(result) => {
-            let result = RawValue::from_string(result.to_string()).expect("JSON");
-            after_success(parent, &embed, Some(&result))
-                .expect("called")
-                .messages
+    then(parent, &task)
+}
+
+/// What is sent after a captured task that returned this; `None`: it failed.
+fn after(captured: &Value, result: Option<Value>) -> Vec<Content> {
+    let messages = following(captured, |parent, task| {
+        let embed = Embed::read(task.payload.embed()).expect("what follows");
+        match result {
+            Some(result) => {
+                let result = RawValue::from_string(result.to_string()).expect("JSON");
+                let follows = after_success(parent, &embed, Some(&result));
+                follows.expect("called").messages
+            }
+            None => after_failure(parent, &embed).expect("called"),
         }
-        None => after_failure(parent, &embed).expect("called"),
-    };
+    });
     let content = |message| match message {
         Message::Task { publication, .. } => publication.content,
         Message::Answer(_) => panic!("an answer is no task"),
@@ -218,6 +224,17 @@ fn a_group_with_a_step_after_it_is_a_chord_and_the_rest_comes_after_its_body() {
     assert_eq!(embed_of(&sent[0])["chain"][0]["task"], "tasks.last");
 }
 
+/// Why a callback is not called.
+fn refused(callback: Value) -> String {
+    let embed = Embed {
+        callbacks: vec![serde_json::from_value(callback).expect("a signature")],
+        ..Embed::default()
+    };
+    let plain = &captured("task-plain")[0];
+    let called = following(plain, |parent, _| after_success(parent, &embed, None));
+    called.expect_err("it cannot be called")
+}
+
 #[test]
 fn what_is_nested_without_an_end_is_refused() {
     let mut deep = signature("tasks.add", json!([1]));
@@ -227,21 +244,7 @@ fn what_is_nested_without_an_end_is_refused() {
         deep =
             json!({"task": "celery.group", "kwargs": {"tasks": [deep]}, "subtask_type": "group"});
     }
-    let signature = serde_json::from_value(deep).expect("a signature");
-    let task = TaskMessage::decode(&content(&captured("task-plain")[0])).expect("a task");
-    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
-    let routes = Routes::new(&names);
-    let parent = Parent {
-        task: &task.envelope,
-        queue: &QueueName::new("tasks").expect("valid"),
-        routes: &routes,
-        now: Utc::now(),
-    };
-    let embed = Embed {
-        callbacks: vec![signature],
-        ..Embed::default()
-    };
-    let refused = after_success(parent, &embed, None).expect_err("too deep");
+    let refused = refused(deep);
     assert!(refused.contains("deep in each other"), "{refused}");
 }
 
@@ -251,19 +254,96 @@ fn what_would_fill_the_memory_is_refused() {
     let group = json!({
         "task": "celery.group", "options": {}, "subtask_type": "group", "kwargs": {"tasks": members},
     });
-    let task = TaskMessage::decode(&content(&captured("task-plain")[0])).expect("a task");
-    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
-    let routes = Routes::new(&names);
-    let parent = Parent {
-        task: &task.envelope,
-        queue: &QueueName::new("tasks").expect("valid"),
-        routes: &routes,
-        now: Utc::now(),
-    };
-    let embed = Embed {
-        callbacks: vec![serde_json::from_value(group).expect("a signature")],
-        ..Embed::default()
-    };
-    let refused = after_success(parent, &embed, None).expect_err("too many");
+    let refused = refused(group);
     assert!(refused.contains("tasks that follow"), "{refused}");
+}
+
+/// The header of each task that follows after a callback.
+fn told(callback: &Signature, header: &str) -> Vec<Value> {
+    let callback = serde_json::to_value(callback).expect("JSON");
+    let sent = after(
+        &with_embed(&json!({"callbacks": [callback]})),
+        Some(json!(4)),
+    );
+    let told = |it: &Content| {
+        it.headers
+            .get(header)
+            .map_or(Value::Null, HeaderValue::to_json)
+    };
+    sent.iter().map(told).collect()
+}
+
+fn limited(signature: Signature, seconds: u64) -> Signature {
+    signature.time_limit(std::time::Duration::from_secs(seconds))
+}
+
+#[test]
+fn options_of_a_group_are_those_of_its_members_and_go_before_their_own() {
+    let of_its_own = limited(Signature::task("tasks.add").arg(1), 5);
+    let members = [of_its_own, Signature::task("tasks.add").arg(2)];
+    let group = limited(Signature::group(members.clone()), 60);
+    assert_eq!(
+        told(&group, "timelimit"),
+        [json!([60.0, null]), json!([60.0, null])]
+    );
+    let [of_its_own, other] = told(&Signature::group(members), "timelimit")
+        .try_into()
+        .expect("two");
+    assert_eq!((of_its_own, other), (json!([5.0, null]), Value::Null));
+}
+
+#[test]
+fn options_of_a_chain_are_those_of_its_first_step() {
+    let chain = crate::chain![
+        Signature::task("tasks.add").arg(1),
+        Signature::task("tasks.add").arg(2)
+    ];
+    let chain = serde_json::to_value(limited(chain, 60)).expect("JSON");
+    let sent = after(&with_embed(&json!({"callbacks": [chain]})), Some(json!(4)));
+    assert_eq!(
+        sent[0].headers.get("timelimit").expect("a limit").to_json(),
+        json!([60.0, null])
+    );
+    assert_eq!(
+        embed_of(&sent[0])["chain"][0]["options"].get("time_limit"),
+        None
+    );
+}
+
+#[test]
+fn a_chord_waits_before_its_header_and_passes_all_else_on_to_both() {
+    let wait = std::time::Duration::from_secs(30);
+    let header = [
+        Signature::task("tasks.add").arg(1),
+        Signature::task("tasks.add").arg(2),
+    ];
+    let chord = Signature::chord(header, Signature::task("tasks.sum")).countdown(wait);
+    let chord = limited(chord, 60);
+    let etas = told(&chord, "eta");
+    assert!(
+        etas[1..].iter().all(|eta| eta.as_str() > etas[0].as_str()),
+        "{etas:?}"
+    );
+    let limits = told(&chord, "timelimit");
+    assert_eq!(limits[1..], [json!([60.0, null]), json!([60.0, null])]);
+    let chord = serde_json::to_value(&chord).expect("JSON");
+    let sent = after(&with_embed(&json!({"callbacks": [chord]})), Some(json!(4)));
+    let body = &embed_of(&sent[1])["chord"]["options"];
+    assert_eq!(
+        (&body["time_limit"], body.get("countdown")),
+        (&json!(60.0), None)
+    );
+}
+
+#[test]
+fn a_stamp_is_on_all_that_is_called() {
+    let add = || Signature::task("tasks.add").arg(1);
+    let all = Signature::group([add(), crate::chain![add(), add()]]).stamp("tag", "abc");
+    assert_eq!(
+        told(&all, "stamps"),
+        [json!({"tag": "abc"}), json!({"tag": "abc"})]
+    );
+    let all = serde_json::to_value(&all).expect("JSON");
+    let sent = after(&with_embed(&json!({"callbacks": [all]})), Some(json!(4)));
+    assert_eq!(embed_of(&sent[1])["chain"][0]["options"]["tag"], "abc");
 }

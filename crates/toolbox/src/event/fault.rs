@@ -119,6 +119,8 @@ pub enum FaultKind {
     Exhausted,
     /// The handler sent the message to the dead queue.
     Rejected,
+    /// No failure: another task goes on in its place, under its id.
+    Replaced,
     /// The session ran out of time.
     SessionTimeout,
     /// Revoked: its time to live ended before it started.
@@ -133,7 +135,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Exception,
         Self::Panic,
         Self::TimeLimit,
@@ -146,6 +148,7 @@ impl FaultKind {
         Self::ResultTooLarge,
         Self::Exhausted,
         Self::Rejected,
+        Self::Replaced,
         Self::SessionTimeout,
         Self::Expired,
         Self::Cancelled,
@@ -169,6 +172,7 @@ impl FaultKind {
             Self::ResultTooLarge => "result_too_large",
             Self::Exhausted => "exhausted",
             Self::Rejected => "rejected",
+            Self::Replaced => "replaced",
             Self::SessionTimeout => "session_timeout",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",

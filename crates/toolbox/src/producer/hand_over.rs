@@ -2,8 +2,6 @@
 
 use super::draft::Draft;
 use super::error::SendError;
-use super::options::SendOptions;
-use super::raw::RawTask;
 use super::replies::Waiting;
 use super::send::{Inner, Producer};
 use super::sending::Sending;
@@ -27,17 +25,16 @@ impl Producer {
     /// Makes the message of a task and gives it to the publisher, unless the guard refuses.
     pub(super) async fn hand_over(
         &self,
-        task: RawTask,
-        options: SendOptions,
+        name: TaskName,
+        draft: impl FnOnce() -> Result<Draft, SendError>,
         began: Instant,
         span: Span,
     ) -> Result<Sending, SendError> {
         let deadline = began + self.inner.publisher.confirm_timeout() * TIMEOUTS;
-        let mut permit = self.inner.guard.admit(&task.name)?;
-        let name = task.name.clone();
+        let mut permit = self.inner.guard.admit(&name)?;
         let prepared = tokio::select! {
             biased;
-            prepared = self.prepare(task, options) => prepared,
+            prepared = self.prepare(draft) => prepared,
             refusal = permit.revoked(&name) => return Err(refusal),
         };
         let (task, id, publication, waiting) =
@@ -79,10 +76,9 @@ impl Producer {
     /// The message, and everything that it needs to be of use.
     async fn prepare(
         &self,
-        task: RawTask,
-        options: SendOptions,
+        draft: impl FnOnce() -> Result<Draft, SendError>,
     ) -> Result<(TaskName, TaskId, Publication, Option<Waiting>), SendError> {
-        let (task, id, publication) = self.publication(task, options).await?;
+        let (task, id, publication) = self.publication(draft()?).await?;
         let waiting = match &self.inner.replies {
             Some(replies) => Some(replies.expect(&id, task.service()).await?),
             None => None,
@@ -93,8 +89,7 @@ impl Producer {
     /// The task as a message with its address, delay levels declared if it needs them.
     async fn publication(
         &self,
-        task: RawTask,
-        options: SendOptions,
+        draft: Draft,
     ) -> Result<(TaskName, TaskId, Publication), SendError> {
         let now = Utc::now();
         let Draft {
@@ -103,7 +98,7 @@ impl Producer {
             routing_key,
             content,
             due,
-        } = Draft::new(task, options, now)?;
+        } = draft;
         let mut publication = Publication {
             exchange: self.inner.names.tasks.clone(),
             routing_key,

@@ -2,6 +2,7 @@
 
 use super::availability::Availability;
 use super::builder::ProducerBuilder;
+use super::draft::Draft;
 use super::error::SendError;
 use super::guard::Guard;
 use super::metrics::Metrics;
@@ -10,11 +11,13 @@ use super::raw::RawTask;
 use super::replies::Replies;
 use super::result::TaskHandle;
 use super::sending::Sending;
+use crate::ids::TaskId;
 use crate::names::TaskName;
 use crate::task::Task;
 use crate::telemetry::trace::{self, Part};
 use crate::topology::{DelayLevels, Names};
 use crate::transport::{DeclareError, Publisher, Transport};
+use chrono::Utc;
 use futures::StreamExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::watch;
@@ -281,11 +284,51 @@ impl Producer {
     /// Cancelled, the task is not sent.
     pub async fn begin(&self, task: RawTask, options: SendOptions) -> Result<Sending, SendError> {
         let began = Instant::now();
-        let span = span_of(&task.name);
+        let (name, span) = (task.name.clone(), span_of(&task.name));
         trace::join(&span, Part::Sends, || options.remote_trace());
-        let beginning = self.hand_over(task, options, began, span.clone());
+        let draft = || Draft::new(task, options, Utc::now());
+        let beginning = self.hand_over(name, draft, began, span.clone());
         let begun = beginning.instrument(span.clone()).await;
         begun.inspect_err(|error| trace::failed(&span, self.inner.metrics.failed(error, began)))
+    }
+
+    /// Sends a task that is written already, as it is.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::Arc;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+    /// use chrono::Utc;
+    /// use counterfoil_toolbox::producer::{Draft, SendOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let producer = Producer::new(Arc::new(broker.clone()), names.clone());
+    /// let mut draft = Draft::of(&Add { x: 2, y: 3 }, SendOptions::new(), Utc::now())?;
+    /// draft.content.headers.push("tenant", "acme"); // what no option sets
+    /// producer.send_draft(draft).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Self::send`].
+    ///
+    /// # Cancel safety
+    /// Cancelled, the task may still be sent.
+    pub async fn send_draft(&self, draft: Draft) -> Result<TaskId, SendError> {
+        let began = Instant::now();
+        let (name, span) = (draft.task.clone(), span_of(&draft.task));
+        let beginning = self.hand_over(name, || Ok(draft), began, span.clone());
+        let begun = beginning.instrument(span.clone()).await;
+        let sending = begun
+            .inspect_err(|error| trace::failed(&span, self.inner.metrics.failed(error, began)))?;
+        let id = sending.id().clone();
+        sending.confirmed().await?;
+        Ok(id)
     }
 
     /// Names of the exchanges that it publishes to.

@@ -1,7 +1,7 @@
 //! Tasks that a task sends.
 
 use super::Context;
-use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
+use counterfoil_toolbox::producer::{Draft, RawTask, SendError, SendOptions};
 use counterfoil_toolbox::telemetry::TraceContext;
 use counterfoil_toolbox::{Task, TaskId};
 
@@ -134,6 +134,14 @@ impl Context {
     ) -> Result<TaskId, SendError> {
         let producer = &self.shared.senders.producer;
         producer.send_raw(child, self.as_child(options)).await
+    }
+
+    /// Sends a task that is written already, as it is: whose child it is, its headers say.
+    ///
+    /// # Errors
+    /// See [`Self::send`].
+    pub async fn send_draft(&self, draft: Draft) -> Result<TaskId, SendError> {
+        self.shared.senders.producer.send_draft(draft).await
     }
 
     fn as_child(&self, options: SendOptions) -> SendOptions {
