@@ -2,6 +2,8 @@
 
 mod callers;
 mod guide;
+mod integration;
+mod producers;
 mod told;
 mod traces;
 mod worker;

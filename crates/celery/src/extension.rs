@@ -83,7 +83,7 @@ impl Celery {
 
     /// Where the caller waits for the task, if he does.
     fn caller<'a>(&self, task: &Subject<'a>) -> Option<&'a str> {
-        let is_wanted = self.replies && task.envelope.ignore_result != Some(true);
+        let is_wanted = self.replies && !task.ignores_result;
         task.envelope.reply_to.as_deref().filter(|_| is_wanted)
     }
 

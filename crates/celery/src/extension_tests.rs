@@ -83,6 +83,7 @@ fn answer(body: &Value) -> Value {
         worker: &worker,
         lineage: Lineage::default(),
         ran_for: was_started.then_some(Duration::ZERO),
+        ignores_result: false,
     };
     let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
     let celery = Celery::new(&names);
@@ -158,6 +159,7 @@ fn a_caller_who_wants_no_answer_gets_none() {
             worker: &worker,
             lineage: Lineage::default(),
             ran_for: None,
+            ignores_result: false,
         };
         let progress = Progress {
             current: 1,

@@ -117,6 +117,9 @@ pub struct TaskOptions {
     /// under this type, unless the sender says otherwise. `None`, the default: as `[sync.retention]` of
     /// `counterfoil-sync` says.
     pub retention: Option<Duration>,
+    /// Nobody waits for its result: callers in Python are told nothing, unless they say that they want it. The platform
+    /// keeps it all the same. Default: false.
+    pub ignore_result: bool,
 }
 
 /// When a worker acknowledges a message, and so who begins the task again when the worker dies.
@@ -160,6 +163,7 @@ impl Default for TaskOptions {
             ack: Ack::Late,
             max_restarts: 3,
             retention: None,
+            ignore_result: false,
         }
     }
 }

@@ -209,7 +209,7 @@ impl Context {
     /// ```
     #[must_use]
     pub fn message(&self) -> Subject<'_> {
-        let mut subject = Subject::of(&self.held, &self.shared.id, self.executions, None);
+        let mut subject = Subject::of(&self.shared, &self.held, self.executions, None);
         subject.lineage = self.lineage();
         subject
     }

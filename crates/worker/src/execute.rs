@@ -21,6 +21,7 @@ use counterfoil_toolbox::chance;
 use counterfoil_toolbox::delay::without_delay;
 use counterfoil_toolbox::event::TaskFault;
 use counterfoil_toolbox::failpoint::{Point, hit};
+use counterfoil_toolbox::message::Payload;
 use counterfoil_toolbox::task::{Ack, TaskOptions};
 use counterfoil_toolbox::topology::SERVICE_DELIVERY_LIMIT;
 use counterfoil_toolbox::transport::Delivery;
@@ -80,6 +81,8 @@ pub(crate) struct Retry {
     pub(crate) fault: TaskFault,
     /// Number of the execution that failed.
     pub(crate) executions: i32,
+    /// With these arguments. `None`: with those that it had.
+    pub(crate) arguments: Option<Box<Payload>>,
 }
 
 /// What follows a decision.

@@ -52,6 +52,7 @@
 
 use crate::builder::WorkerBuilder;
 use crate::held::Held;
+use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::{Progress, TaskFault};
 use counterfoil_toolbox::ids::WorkerId;
@@ -131,6 +132,8 @@ pub struct Subject<'a> {
     pub lineage: Lineage,
     /// How long its handler ran. `None`: it has not ended, or was not started.
     pub ran_for: Option<Duration>,
+    /// Nobody waits for its result: by the word of its sender, or else by its type's.
+    pub ignores_result: bool,
 }
 
 /// A step in the life of a task. The [module](self) shows how it is used.
@@ -218,20 +221,24 @@ pub struct Replacement {
 
 impl<'a> Subject<'a> {
     pub(crate) fn of(
+        shared: &'a Shared,
         held: &'a Held,
-        worker: &'a WorkerId,
         executions: i32,
         ran_for: Option<Duration>,
     ) -> Self {
+        let of_type = || shared.registry.get(&held.envelope.name);
+        let ignored = held.envelope.ignore_result;
         Self {
             envelope: &held.envelope,
             payload: held.payload.as_ref().ok(),
             queue: &held.queue,
             exchange: &held.exchange,
             routing_key: &held.routing_key,
-            worker,
+            worker: &shared.id,
             lineage: held.lineage(executions),
             ran_for,
+            ignores_result: ignored
+                .unwrap_or_else(|| of_type().is_some_and(|task| task.options.ignore_result)),
         }
     }
 }

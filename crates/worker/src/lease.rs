@@ -131,6 +131,7 @@ impl Execution {
             counted: false,
             fault: TaskFault::new(FaultKind::WorkerLost, why),
             executions: self.tally.executions,
+            arguments: None,
         };
         let event = self.retry_event(&retry, Duration::ZERO);
         self.shared.reporter.between(self.live, &self.held, event);

@@ -7,7 +7,7 @@ use crate::task_error::{TaskError, Verdict};
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::MAX_DELAY;
 use counterfoil_toolbox::event::{Exception, FaultKind, TaskFault};
-use counterfoil_toolbox::message::json;
+use counterfoil_toolbox::message::{Payload, json};
 use counterfoil_toolbox::task::TaskOptions;
 use serde_json::value::RawValue;
 use std::time::Duration;
@@ -180,6 +180,8 @@ pub(crate) enum Outcome {
         delay: Duration,
         counted: bool,
         fault: TaskFault,
+        /// With these arguments. `None`: with those that it had.
+        arguments: Option<Box<Payload>>,
     },
     /// Others go on in its place.
     Replaced(Replacement),
@@ -200,6 +202,14 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    /// A retry with other arguments, if it is one.
+    fn with_arguments(mut self, anew: Option<Box<Payload>>) -> Self {
+        if let Self::RetryIn { arguments, .. } = &mut self {
+            *arguments = anew;
+        }
+        self
+    }
+
     /// Whether a message may be sent that goes on with the task.
     pub(crate) fn sends_on(&self) -> bool {
         match self {
@@ -233,7 +243,10 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
         }
         Ended::Error(error) => match error.into_replacement() {
             Ok(replacement) => Outcome::Replaced(replacement),
-            Err(error) => after_error(&error, facts),
+            Err(mut error) => {
+                let anew = error.arguments.take();
+                after_error(&error, facts).with_arguments(anew)
+            }
         },
         Ended::Panicked(_) | Ended::TimedOut(_) if facts.is_leaving => Outcome::HandBack,
         Ended::Panicked(note) => retry(None, true, panic_fault(note), facts),
@@ -313,6 +326,7 @@ fn retry(delay: Option<Duration>, counted: bool, fault: TaskFault, facts: Facts<
         },
         counted,
         fault,
+        arguments: None,
     }
 }
 

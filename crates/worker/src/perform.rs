@@ -59,7 +59,17 @@ impl Execution {
                 delay,
                 counted,
                 fault,
-            } => return Box::pin(self.retry(delay, counted, fault)).await,
+                arguments,
+            } => {
+                let executions = self.tally.executions;
+                let retry = Retry {
+                    counted,
+                    fault,
+                    executions,
+                    arguments,
+                };
+                return Box::pin(self.retry(delay, retry)).await;
+            }
             Outcome::Replaced(by) => Box::pin(self.go_on_as(by)).await,
             Outcome::Later(wait) => return Box::pin(self.wait_for_its_time(wait)).await,
             Outcome::HeldBack(wait) => Box::pin(self.come_again(wait, Due::AsBefore)).await,
@@ -112,19 +122,14 @@ impl Execution {
     }
 
     /// Runs again: soon here, later through the broker.
-    async fn retry(&mut self, delay: Duration, counted: bool, fault: TaskFault) -> Next {
-        tracing::warn!(task_id = %self.held.envelope.id, task_name = %self.held.envelope.name, error = fault.message, ?delay, "task will be retried");
-        let retry = Retry {
-            counted,
-            fault,
-            executions: self.tally.executions,
-        };
+    async fn retry(&mut self, delay: Duration, retry: Retry) -> Next {
+        tracing::warn!(task_id = %self.held.envelope.id, task_name = %self.held.envelope.name, error = retry.fault.message, ?delay, "task will be retried");
         let step = Step::Retried(&retry.fault, delay);
         self.shared.tell(&self.held, retry.executions, &step);
-        self.tally = self.tally.after(counted);
+        self.tally = self.tally.after(retry.counted);
         let draining = self.shared.stop.draining().clone();
         let is_fresh = self.since.elapsed() < RETRIED_HERE_FOR;
-        let stays = is_fresh && self.held.lease().is_none();
+        let stays = is_fresh && self.held.lease().is_none() && retry.arguments.is_none();
         if delay < SHORTEST && stays && !draining.is_cancelled() {
             let event = self.retry_event(&retry, delay);
             self.shared.reporter.between(self.live, &self.held, event);
@@ -148,7 +153,8 @@ impl Execution {
             return self.release(Held::hand_back);
         };
         let due = (delay, Due::Then);
-        match send_copy(&self.shared, &self.held, payload, tally, due).await {
+        let what = (payload, retry.arguments.as_deref());
+        match send_copy(&self.shared, &self.held, what, tally, due).await {
             Sent::Confirmed => self.finish(self.retry_event(retry, delay)),
             Sent::Impossible(why) => {
                 let text = format!("it could not be retried ({why}): {}", retry.fault.message);
@@ -181,7 +187,8 @@ impl Execution {
         let Ok(payload) = &self.held.payload else {
             return self.release(Held::hand_back);
         };
-        match send_copy(&self.shared, &self.held, payload, self.tally, (wait, due)).await {
+        let what = (payload, None);
+        match send_copy(&self.shared, &self.held, what, self.tally, (wait, due)).await {
             // It has not been tried, so there is nothing to report but that this worker has it no more. Nor
             // is it finished: the copy is the same attempt, and must run even if it comes to this worker twice.
             Sent::Confirmed => {
@@ -251,6 +258,7 @@ impl Execution {
             counted: false,
             fault: TaskFault::new(FaultKind::WorkerLost, "its worker stopped"),
             executions: self.tally.executions,
+            arguments: None,
         }
     }
 

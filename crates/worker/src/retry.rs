@@ -8,7 +8,9 @@ use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::{InvalidDelay, delayed_key, without_delay};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::message::names::{DELIVERIES_BEFORE, EXECUTIONS, PASSES};
-use counterfoil_toolbox::message::{Content, Envelope, Headers, Payload, encode_again};
+use counterfoil_toolbox::message::{
+    Content, Envelope, Headers, Payload, encode_again, encode_with,
+};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publication, TransportError};
@@ -67,18 +69,22 @@ pub(crate) enum Due {
     AsBefore,
 }
 
-/// Sends the task once more, to come out of the levels after `delay`. Tries until it is there.
+/// Sends the task once more, to come out of the levels after `delay`, with what it had or with arguments `anew`. Tries
+/// until it is there.
 pub(crate) async fn send_copy(
     shared: &Shared,
     held: &Held,
-    payload: &Payload,
+    (payload, anew): (&Payload, Option<&Payload>),
     tally: Tally,
     (delay, due): (Duration, Due),
 ) -> Sent {
     let Some(before) = held.content() else {
         return Sent::GivenUp;
     };
-    let again = |envelope: &Envelope| encode_again(&before, envelope, payload);
+    let again = |envelope: &Envelope| match anew {
+        None => encode_again(&before, envelope, payload),
+        Some(anew) => encode_with(envelope, anew.args(), anew.kwargs(), payload.embed()),
+    };
     let publication = match copy(&shared.names, held, again, tally, (delay, due), Utc::now()) {
         Ok(publication) => publication,
         Err(error) => return Sent::Impossible(error.to_string()),

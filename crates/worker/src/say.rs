@@ -99,7 +99,7 @@ impl Shared {
         if self.extensions.is_empty() {
             return;
         }
-        self.tell_of(&Subject::of(held, &self.id, executions, None), step);
+        self.tell_of(&Subject::of(self, held, executions, None), step);
     }
 
     fn tell_of(&self, subject: &Subject<'_>, step: &Step<'_>) {
@@ -116,7 +116,7 @@ impl Execution {
         if shared.extensions.is_empty() {
             return Said::All;
         }
-        let subject = Subject::of(held, &shared.id, self.tally.executions, self.ran_for);
+        let subject = Subject::of(shared, held, self.tally.executions, self.ran_for);
         let messages = match shared.extensions.messages(&subject, step) {
             Ok(messages) => messages,
             Err(why) => return Said::Impossible(why),
@@ -145,6 +145,7 @@ impl Execution {
                         format!("{by} goes on in its place"),
                     ),
                     executions: self.tally.executions,
+                    arguments: None,
                 };
                 self.tell_put_off();
                 self.finish(self.retry_event(&retry, within));

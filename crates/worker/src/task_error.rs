@@ -4,6 +4,7 @@ use crate::extension::Replacement;
 use crate::handler::Returned;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::event::Exception;
+use counterfoil_toolbox::message::Payload;
 use std::error::Error;
 use std::fmt;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Debug)]
 pub struct TaskError {
     pub(crate) verdict: Verdict,
+    /// With which arguments it is retried. `None`: with those that it had.
+    pub(crate) arguments: Option<Box<Payload>>,
     cause: BoxError,
 }
 
@@ -137,6 +140,38 @@ impl TaskError {
     pub fn retry_uncounted(cause: impl Into<BoxError>, delay: Duration) -> Self {
         let (delay, counted) = (Some(delay), false);
         Self::new(Verdict::Retry { delay, counted }, cause)
+    }
+
+    /// Of a retry: with these arguments, as JSON text, instead of those that the task had.
+    ///
+    /// ```
+    /// # use counterfoil_testkit::{Outcome, Perform};
+    /// # use counterfoil_worker::{Context, TaskError};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Harvest { from: u32 }
+    /// # impl counterfoil_toolbox::Task for Harvest { const NAME: &'static str = "harvest.all"; type Output = (); }
+    /// async fn harvest(task: Harvest, _: Context) -> Result<(), TaskError> {
+    ///     let rest = format!(r#"{{"from": {}}}"#, task.from + 100);
+    ///     Err(TaskError::retry("page 100 is missing").with_arguments("[]", &rest)) // it goes on behind that
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> anyhow::Result<()> {
+    /// let done = Perform::new(Harvest { from: 0 }).by(|worker| worker.handle(harvest)).await?;
+    /// assert!(matches!(done.outcome(), Outcome::Retry { .. }));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// What cannot be arguments fails the task, with the reason.
+    #[must_use]
+    pub fn with_arguments(mut self, args: &str, kwargs: &str) -> Self {
+        match Payload::new(args, kwargs) {
+            Ok(payload) => {
+                self.arguments = Some(Box::new(payload));
+                self
+            }
+            Err(why) => Self::fail(format!("it cannot be retried with other arguments: {why}")),
+        }
     }
 
     /// No more attempts: the task fails now.
@@ -289,8 +324,11 @@ impl TaskError {
     }
 
     fn new(verdict: Verdict, cause: impl Into<BoxError>) -> Self {
-        let cause = cause.into();
-        Self { verdict, cause }
+        Self {
+            verdict,
+            arguments: None,
+            cause: cause.into(),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -102,7 +103,7 @@ async fn note(task: Note, _: Context) -> Result<Value, TaskError> {
 }
 
 /// A broker with both workers on it, each with a service of its own.
-struct Both {
+pub(super) struct Both {
     vhost: Vhost,
     folder: tempfile::TempDir,
     python: Process,
@@ -110,13 +111,26 @@ struct Both {
     stopper: Stopper,
 }
 
+fn broker_of(vhost: &Vhost) -> BrokerSettings {
+    BrokerSettings {
+        urls: vec![vhost.amqp_url().into()],
+        ..BrokerSettings::default()
+    }
+}
+
 impl Both {
-    async fn start() -> anyhow::Result<Self> {
+    pub(super) fn broker(&self) -> BrokerSettings {
+        broker_of(&self.vhost)
+    }
+
+    /// Where files may be written.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(super) async fn start() -> anyhow::Result<Self> {
         let vhost = Broker::shared().await?.vhost().await?;
-        let broker = BrokerSettings {
-            urls: vec![vhost.amqp_url().into()],
-            ..BrokerSettings::default()
-        };
+        let broker = broker_of(&vhost);
         let services = [ServiceName::new("calc")?, ServiceName::new("pycalc")?];
         platform::apply(&broker, &services).await?;
         let folder = tempfile::tempdir()?;
@@ -154,7 +168,7 @@ impl Both {
         Ok(serde_json::from_str(&text)?)
     }
 
-    async fn end(self) -> anyhow::Result<()> {
+    pub(super) async fn end(self) -> anyhow::Result<()> {
         self.python.terminate().await?;
         self.stopper.drain();
         ensure!(self.ours.await? == Exit::Drained);

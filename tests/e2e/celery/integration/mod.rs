@@ -1,0 +1,132 @@
+//! Celery's own integration tests, unmodified, against a worker of ours with the tasks that they define.
+
+mod call;
+mod canvas;
+mod echo;
+mod tasks;
+
+use super::python;
+use crate::platform;
+use anyhow::{Context as _, ensure};
+use counterfoil_celery::Celery;
+use counterfoil_testkit::{Broker, eventually};
+use counterfoil_toolbox::ServiceName;
+use counterfoil_toolbox::config::{BrokerSettings, QueueOverride, WorkerSettings};
+use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::QueueKind;
+use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::transport::amqp::AmqpTransport;
+use counterfoil_worker::{Exit, Worker};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long all of them may take.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// Handlers that run at the same time: some tests fill the worker with sleeping ones.
+const CONCURRENCY: u16 = 1;
+
+fn worker(transport: Arc<dyn Transport>, broker: &BrokerSettings) -> anyhow::Result<Worker> {
+    let (names, queue) = (broker.names()?, QueueName::new("celery")?);
+    let settings = WorkerSettings {
+        concurrency: CONCURRENCY,
+        queues: vec![queue.clone()],
+        ..WorkerSettings::default()
+    };
+    let celery = Celery::new(&names).default_queue(queue);
+    let worker = Worker::builder(transport, names, settings).broker(broker);
+    let worker = worker.extension(celery);
+    Ok(echo::join(canvas::join(tasks::join(worker))).build()?)
+}
+
+/// The folder of Celery's tests.
+fn sources() -> anyhow::Result<PathBuf> {
+    let folder = std::env::var_os("COUNTERFOIL_TEST_CELERY_SOURCES")
+        .context("COUNTERFOIL_TEST_CELERY_SOURCES: run this through tests/run")?;
+    Ok(PathBuf::from(folder))
+}
+
+/// Runs tests, and returns what they print.
+async fn run(arguments: &[&str], backend: &str) -> anyhow::Result<String> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let celery = ServiceName::new("celery")?;
+    let mut broker = BrokerSettings {
+        urls: vec![vhost.amqp_url().into()],
+        ..BrokerSettings::default()
+    };
+    // As Celery declares its default queue.
+    let kind = Some(QueueKind::Classic);
+    broker.queues.insert(
+        celery.clone(),
+        QueueOverride {
+            kind,
+            ..QueueOverride::default()
+        },
+    );
+    platform::apply(&broker, &[celery]).await?;
+    let folder = tempfile::tempdir()?;
+    let [pid, ready] = ["pid", "ready"].map(|name| folder.path().join(name));
+    let printed = folder.path().join("printed");
+    let log = std::fs::File::create(&printed)?;
+    let mut tests = python(&vhost.amqp_url())?;
+    tests
+        .current_dir(sources()?)
+        .args([
+            "-m",
+            "pytest",
+            "-q",
+            "-rfE",
+            "--timeout",
+            "120",
+            "-p",
+            "no:cacheprovider",
+        ])
+        .args([
+            "-p",
+            "no:rerunfailures",
+            "-p",
+            "celery.contrib.pytest",
+            "-p",
+            "plugin",
+        ])
+        .args(arguments)
+        .env(
+            "PYTHONPATH",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/celery/integration"),
+        )
+        .env("TEST_BROKER", vhost.amqp_url())
+        .env("TEST_BACKEND", backend)
+        .env("TESTS_PID", &pid)
+        .env("WORKER_IS_READY", &ready)
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    let mut tests = tokio::process::Command::from(tests);
+    let running = tokio::spawn(tests.kill_on_drop(true).status());
+    let started = eventually("pytest to want a worker", platform::PATIENCE, async || {
+        Ok((running.is_finished() || pid.exists()).then_some(()))
+    });
+    started.await?;
+    let worker = worker(AmqpTransport::new(&broker)?, &broker)?;
+    let stopper = worker.stopper();
+    let working = tokio::spawn(worker.run_until(std::future::pending()));
+    std::fs::write(&ready, "")?;
+    let ended = tokio::time::timeout(PATIENCE, running).await???;
+    let said = std::fs::read_to_string(&printed)?;
+    stopper.drain();
+    ensure!(working.await? == Exit::Drained, "{said}");
+    ensure!(ended.success(), "{said}");
+    vhost.close().await?;
+    Ok(said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn celerys_own_tests_find_a_worker_of_ours_to_be_one_of_theirs() -> anyhow::Result<()> {
+    let chosen = std::env::var("CELERY_TESTS").unwrap_or_else(|_| {
+        "t/integration/test_tasks.py|t/integration/test_canvas.py|t/integration/test_group_chains.py".to_owned()
+    });
+    let chosen: Vec<_> = chosen.split('|').collect();
+    let said = run(&chosen, "rpc").await?;
+    println!("{said}");
+    Ok(())
+}
