@@ -2,7 +2,7 @@
 
 mod callers;
 mod guide;
-mod integration;
+pub(crate) mod integration;
 mod producers;
 mod told;
 mod traces;

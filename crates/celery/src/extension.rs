@@ -138,15 +138,15 @@ impl Celery {
         fault: &TaskFault,
         now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
-        let exception = to_json(&self.raised(task, fault));
         let mut answers = Vec::new();
         for step in skipped(embed)? {
             let Some(caller) = step.reply_to.as_deref().filter(|_| self.replies) else {
                 continue;
             };
-            let envelope = as_task(&step, task.envelope);
-            let mut reply = Reply::new(&envelope, "FAILURE", raw(&exception)).over_at(now);
-            reply.traceback = fault.traceback.as_deref();
+            let of_step = as_task(&step, task.envelope);
+            let reply = self
+                .because_of((&of_step, "FAILURE"), task, fault)
+                .over_at(now);
             answers.push(Message::Answer(reply.to(caller)?));
         }
         Ok(answers)
@@ -163,18 +163,23 @@ impl Celery {
         let Some(caller) = self.caller(task) else {
             return Ok(Vec::new());
         };
-        let exception = to_json(&self.raised(task, fault));
-        let mut reply = Reply::new(task.envelope, status, raw(&exception)).over_at(now);
-        reply.traceback = fault.traceback.as_deref();
+        let reply = self
+            .because_of((task.envelope, status), task, fault)
+            .over_at(now);
         Ok(vec![Message::Answer(reply.to(caller)?)])
     }
 
-    fn raised(
+    /// That a task is in this state because of what happened to one.
+    fn because_of<'a>(
         &self,
+        (of, status): (&'a Envelope, &'a str),
         task: &Subject<'_>,
-        fault: &TaskFault,
-    ) -> counterfoil_toolbox::event::Exception {
-        raised(fault, task.envelope, task.ran_for.is_some())
+        fault: &'a TaskFault,
+    ) -> Reply<'a> {
+        let exception = to_json(&raised(fault, task.envelope, task.ran_for.is_some()));
+        let mut reply = Reply::new(of, status, raw(&exception));
+        reply.traceback = fault.traceback.as_deref();
+        reply
     }
 
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
@@ -215,12 +220,7 @@ impl Celery {
                 let started = json!({"pid": std::process::id(), "hostname": task.worker});
                 Some(Reply::new(task.envelope, "STARTED", raw(&started)))
             }
-            Step::Retried(fault, _) => {
-                let exception = to_json(&self.raised(task, fault));
-                let mut reply = Reply::new(task.envelope, "RETRY", raw(&exception));
-                reply.traceback = fault.traceback.as_deref();
-                Some(reply)
-            }
+            Step::Retried(fault, _) => Some(self.because_of((task.envelope, "RETRY"), task, fault)),
             Step::Started
             | Step::Received
             | Step::PutOff

@@ -1,7 +1,8 @@
 //! What a handler can know and do beside its arguments.
 //!
-//! `told` is what it says of its task · `ending` how it learns that it has to end · `checkpoints` what it leaves for
-//! the next execution · `children` the tasks that it sends, `sessions` groups of them, `calls` those that it runs itself.
+//! `came` is the message that it came by · `told` what it says of its task · `ending` how it learns that it has to
+//! end · `checkpoints` what it leaves for the next execution · `children` the tasks that it sends, `sessions` groups of
+//! them, `calls` those that it runs itself.
 
 mod told;
 
@@ -9,6 +10,7 @@ mod checkpoints;
 mod ending;
 
 mod calls;
+mod came;
 mod children;
 mod opened;
 mod sessions;
@@ -17,7 +19,6 @@ pub use checkpoints::CheckpointError;
 pub use ending::WhyCancelled;
 
 use crate::blocking::Blocking;
-use crate::extension::Subject;
 use crate::handler::Slot;
 use crate::held::Held;
 use crate::report::Live;
@@ -185,33 +186,6 @@ impl Context {
     #[must_use]
     pub fn root_id(&self) -> &TaskId {
         &self.held.envelope.root_id
-    }
-
-    /// The message that this task came by: its headers, its arguments as JSON, and by which queue it came.
-    ///
-    /// ```
-    /// # use counterfoil_testkit::Perform;
-    /// # use counterfoil_worker::{Context, TaskError};
-    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
-    /// # struct Import { rows: u32 }
-    /// # impl counterfoil_toolbox::Task for Import { const NAME: &'static str = "parcels.import"; type Output = String; }
-    /// async fn import(_: Import, cx: Context) -> Result<String, TaskError> {
-    ///     let message = cx.message();
-    ///     let tenant = message.envelope.extra.text("tenant"); // a header that the sender added
-    ///     Ok(format!("{} by {}", tenant.unwrap_or("nobody"), message.queue))
-    /// }
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> anyhow::Result<()> {
-    /// let done = Perform::new(Import { rows: 3 }).by(|worker| worker.handle(import)).await?;
-    /// assert_eq!(done.output(), "nobody by parcels");
-    /// # Ok(()) }
-    /// ```
-    #[must_use]
-    pub fn message(&self) -> Subject<'_> {
-        let mut subject = Subject::of(&self.shared, &self.held, self.executions, None);
-        subject.lineage = self.lineage();
-        subject
     }
 
     /// Who wanted the task, as the platform names its users.

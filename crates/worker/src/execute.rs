@@ -4,12 +4,13 @@
 //! `intake.rs` reads the message, `place.rs` waits for a place, `run.rs` runs the handler, `outcome.rs`
 //! decides what follows, `perform.rs` does it.
 
+use crate::ended::Ended;
 use crate::extension::Step;
 use crate::give_back::give_back_unread;
 use crate::held::{Held, Unusable};
 use crate::intake::take_in;
 use crate::metrics::Up;
-use crate::outcome::{Ended, Facts, decide};
+use crate::outcome::{Facts, decide};
 use crate::panic;
 use crate::registry::Registered;
 use crate::report::Live;

@@ -3,9 +3,9 @@
 //! The platform is told first, and confirmed; then the broker may forget the task. From there on it is
 //! this worker's alone: every sign of life names it, and when those end the daemon sends it again.
 
+use crate::ended::Ended;
 use crate::execute::{Execution, Retry};
 use crate::held::Since;
-use crate::outcome::Ended;
 use crate::publish::{Refused, Sent, until_answered};
 use crate::registry::Registered;
 use crate::shared::Shared;

@@ -48,6 +48,7 @@ mod lanes;
 pub mod layer;
 mod say;
 
+mod ended;
 mod execute;
 mod gate;
 mod give_back;

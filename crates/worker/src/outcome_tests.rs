@@ -256,3 +256,39 @@ fn texts_are_cut_between_characters_and_lose_what_no_column_holds() {
     };
     assert_eq!(fault.message.len(), MAX_MESSAGE);
 }
+
+#[test]
+fn a_retry_may_have_other_arguments_and_nothing_else_has_any() {
+    let asked = |error: TaskError| Ended::Error(error.with_arguments("[2]", "{}"));
+    let Outcome::RetryIn { arguments, .. } = after(asked(TaskError::retry("x")), |_| {}) else {
+        panic!("no retry");
+    };
+    assert_eq!(arguments.expect("others").args(), "[2]");
+    let failed = after(asked(TaskError::fail("x")), |_| {});
+    assert!(matches!(failed, Outcome::Failed(_)), "{failed:?}");
+    let none = Ended::Error(TaskError::retry("x").with_arguments("2", "{}"));
+    let Outcome::Failed(fault) = after(none, |_| {}) else {
+        panic!("no arguments are no reason to try again");
+    };
+    assert!(fault.message.contains("args is not an array"), "{fault:?}");
+}
+
+#[test]
+fn a_task_is_replaced_unless_somebody_has_cancelled_it() {
+    let replaced = || {
+        Ended::Error(TaskError::replaced(Replacement {
+            by: "a chain".to_owned(),
+            messages: Vec::new(),
+            within: Duration::ZERO,
+        }))
+    };
+    let outcome = after(replaced(), |facts| facts.is_leaving = true);
+    assert!(matches!(outcome, Outcome::Replaced(_)), "{outcome:?}");
+    assert_eq!(replaced().failed_how(), None, "its span is no failure");
+    let by_ana = by_ana(true);
+    let options = options();
+    let mut facts = facts(&options);
+    facts.revoked = Some(&by_ana);
+    let outcome = decide(replaced(), facts);
+    assert!(matches!(outcome, Outcome::Revoked(_)), "{outcome:?}");
+}

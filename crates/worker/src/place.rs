@@ -1,9 +1,9 @@
 //! How an execution comes by its place among the handlers that run.
 
+use crate::ended::Ended;
 use crate::execute::Execution;
 use crate::gate::{Gate, Place, Turn};
 use crate::handler::Slot;
-use crate::outcome::Ended;
 use crate::registry::Registered;
 use crate::shared::Shared;
 use crate::slots::Permit;

@@ -1,11 +1,12 @@
 //! Running one handler once, under its limits.
 
 use crate::context::Context;
+use crate::ended::Ended;
 use crate::extension::Step;
 use crate::handler::{Returned, Running, Slot};
 use crate::held::Held;
 use crate::hung::see_off;
-use crate::outcome::{Ended, Revocation};
+use crate::outcome::Revocation;
 use crate::panic;
 use crate::registry::Registered;
 use crate::report::Live;

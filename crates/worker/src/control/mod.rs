@@ -10,9 +10,10 @@ mod progress;
 
 pub(crate) use follow::follow;
 
+use crate::ended::Ended;
 use crate::held::Held;
 use crate::opening::Stage;
-use crate::outcome::{Cancelled, Ended, Revocation};
+use crate::outcome::{Cancelled, Revocation};
 use answers::Answers;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::control::{ControlState, Instruction, Mark, Standing};

@@ -1,8 +1,8 @@
 //! How an execution comes by its token, and by a slot without keeping tokens from others meanwhile.
 
 use super::{AT_ONCE, Limit, PATIENCE, Token};
+use crate::ended::Ended;
 use crate::execute::Execution;
-use crate::outcome::Ended;
 use crate::registry::Registered;
 use crate::slots::Permit;
 use std::time::Duration;

@@ -52,7 +52,7 @@ pub(super) fn join(worker: WorkerBuilder) -> WorkerBuilder {
         "return_request_eta" return_request_eta, "replaced_with_me" replaced_with_me,
         "add_pydantic" add_pydantic, "add_pydantic_string_annotations" add_pydantic,
         "reject_then_succeed" reject_then_succeed, "reject_without_requeue" reject_without_requeue,
-        "return_request_time_limits" time_limits, "task_with_declared_time_limits" time_limits,
+        "return_properties" properties, "return_request_time_limits" time_limits, "task_with_declared_time_limits" time_limits,
     );
     let worker = tasks!(worker, ignored() =>
         "add_ignore_result" add_two, "retry_once_ignore_result" retry_once,
@@ -228,6 +228,10 @@ async fn reject_then_succeed(_: Call, cx: Context) -> Returned {
 
 async fn reject_without_requeue(_: Call, _: Context) -> Returned {
     Err(TaskError::reject("rejected"))
+}
+
+async fn properties(_: Call, cx: Context) -> Returned {
+    Ok(json!({"app_id": cx.properties().and_then(|it| it.app_id)}))
 }
 
 async fn time_limits(_: Call, cx: Context) -> Returned {
