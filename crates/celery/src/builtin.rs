@@ -2,6 +2,8 @@
 //!
 //! They come by whatever queue their sender chose, so no queue is consumed because of them.
 
+use crate::canvas::{CanvasError, Signature, send};
+use crate::outcome::Awaited;
 use counterfoil_toolbox::message::Payload;
 use counterfoil_toolbox::{TaskName, TaskOptions};
 use counterfoil_worker::{Context, TaskError, WorkerBuilder};
@@ -17,6 +19,7 @@ pub(crate) fn join(worker: WorkerBuilder) -> WorkerBuilder {
     worker
         .handle_raw_beside("celery.map", once(), map)
         .handle_raw_beside("celery.starmap", once(), starmap)
+        .handle_raw_beside("celery.chunks", once(), chunks)
         .handle_raw_beside("celery.accumulate", once(), accumulate)
         .handle_raw_beside("celery.ping", once(), ping)
         .handle_raw_beside("celery.backend_cleanup", once(), backend_cleanup)
@@ -61,6 +64,30 @@ async fn starmap(payload: Payload, cx: Context) -> Result<Vec<Option<Box<RawValu
         results.push(cx.call(&task.task, items.get(), "{}").await?);
     }
     Ok(results)
+}
+
+/// The same, so many items at a time.
+#[derive(Deserialize)]
+struct Chunks {
+    task: Signature,
+    it: Vec<Box<RawValue>>,
+    n: usize,
+}
+
+/// Sends a task for each chunk of items, which calls one with the items of each.
+async fn chunks(payload: Payload, cx: Context) -> Result<Awaited, TaskError> {
+    let Chunks { task, it, n } = serde_json::from_str(payload.kwargs()).map_err(|error| {
+        TaskError::fail(format!("`task`, `it` and `n` cannot be read: {error}"))
+    })?;
+    if n == 0 {
+        return Err(TaskError::fail("chunks of no items: `n` is 0"));
+    }
+    let chunks = it.chunks(n).map(|items| task.each_of(items));
+    match send(&cx, &Signature::group(chunks)).await {
+        Ok(awaited) => Ok(awaited),
+        Err(CanvasError::Invalid(why)) => Err(TaskError::fail(why)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[derive(Deserialize)]

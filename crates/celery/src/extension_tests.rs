@@ -159,7 +159,7 @@ fn a_caller_who_wants_no_answer_gets_none() {
             worker: &worker,
             lineage: Lineage::default(),
             ran_for: None,
-            ignores_result: false,
+            ignores_result: envelope.ignore_result == Some(true),
         };
         let progress = Progress {
             current: 1,

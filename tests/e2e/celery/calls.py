@@ -127,6 +127,10 @@ def builtin():
         inner = {"task": f"{service}.{of}", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
         sent = app.send_task(f"celery.{name}", kwargs={"task": inner, "it": items}, routing_key=service)
         yield name, outcome(sent)
+    inner = {"task": f"{service}.add", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
+    sent = app.send_task("celery.chunks", kwargs={"task": inner, "it": [[1, 2], [3, 4], [5, 6]], "n": 2}, routing_key=service)
+    (_, children), state = sent.get(timeout=60), sent.state
+    yield "chunks", {"children": len(children), "state": state}
     sent = app.send_task("celery.accumulate", [1, 2, 3], {"index": 1}, routing_key=service)
     yield "accumulate", outcome(sent)
 

@@ -1,6 +1,7 @@
 //! Writing signatures down.
 
-use super::signature::{Kind, Options, Signature};
+use super::options::Options;
+use super::signature::{Kind, Signature};
 use crate::json::raw;
 use chrono::{DateTime, SecondsFormat, Utc};
 use counterfoil_toolbox::TaskId;
@@ -194,6 +195,14 @@ impl Signature {
     /// A plain one.
     pub(super) fn of(task: &str, args: &[Box<RawValue>], kwargs: &Value) -> Self {
         Self::written(task, &raw(args), &raw(kwargs), None)
+    }
+
+    /// Calls it with the items of each of these, one after the other.
+    pub(crate) fn each_of(&self, items: &[Box<RawValue>]) -> Self {
+        let kwargs = BTreeMap::from([("task", raw(self)), ("it", raw(items))]);
+        let mut starmap = Self::written("celery.starmap", &raw(&json!([])), &raw(&kwargs), None);
+        starmap.set_part("immutable", &true);
+        starmap
     }
 
     /// Several as one group.

@@ -1,7 +1,8 @@
 //! Calling a signature: the messages that this takes, and what its result will be.
 
 use super::message::{Parent, Place};
-use super::signature::{Kind, Options, Signature};
+use super::options::Options;
+use super::signature::{Kind, Signature};
 use crate::outcome::Awaited;
 use counterfoil_toolbox::TaskId;
 use counterfoil_worker::extension::Message;

@@ -5,7 +5,8 @@
 
 use super::call::{Calls, MAX_DEPTH};
 use super::message::Place;
-use super::signature::{Kind, Options, Signature};
+use super::options::Options;
+use super::signature::{Kind, Signature};
 use crate::json::raw;
 use crate::outcome::Awaited;
 use counterfoil_toolbox::TaskName;

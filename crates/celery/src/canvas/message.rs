@@ -1,6 +1,7 @@
 //! From one task that follows to its message.
 
-use super::signature::{Fields, Options, Signature};
+use super::options::Options;
+use super::signature::{Fields, Signature};
 use crate::json::{header, raw};
 use crate::route::{Routes, Said};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -102,7 +103,7 @@ impl Parent<'_> {
         let (args, kwargs) = (raw(&args), signature.kwargs_text());
         let content = encode_with(&envelope, args.get(), kwargs, embed.get());
         let (exchange, routing_key) = self.routes.route(
-            &name,
+            &signature.routed_as()?,
             Said {
                 exchange: options.text("exchange").as_deref(),
                 routing_key: options.text("routing_key").as_deref(),

@@ -7,6 +7,7 @@ mod call;
 mod chord;
 mod embed;
 mod message;
+mod options;
 mod replace;
 mod send;
 mod signature;
