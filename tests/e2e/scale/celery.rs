@@ -16,6 +16,6 @@ async fn a_worker_of_ours_passes_celerys_integration_tests() -> anyhow::Result<(
     let files = FILES.map(|file| format!("t/integration/{file}.py"));
     let mut arguments: Vec<_> = files.iter().map(String::as_str).collect();
     arguments.extend(["-k", OF_THEIR_PROCESS, "--durations", "20"]);
-    println!("{}", run(&arguments, "rpc").await?);
+    eprintln!("{}", run(&arguments, "rpc").await?);
     Ok(())
 }

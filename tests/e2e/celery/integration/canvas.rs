@@ -231,9 +231,9 @@ fn check(signature: &Value) -> Result<(), TaskError> {
 
 async fn replace_with_stamped(call: Call, cx: Context) -> Returned {
     let [with] = call.named(["replace_with"], 0)?;
-    let with = match with {
-        Value::Null => task("replaced_with_me"),
-        signature => serde_json::from_value(signature)?,
+    let with = match with.is_null() {
+        true => task("replaced_with_me"),
+        false => serde_json::from_value(with)?,
     };
     Err(replace(
         &cx,

@@ -190,8 +190,8 @@ async fn fail(call: Call, _: Context) -> Returned {
 }
 
 async fn fail_unpickleable(call: Call, _: Context) -> Returned {
-    let [foo, _] = call.named(["foo", "bar"], 2)?;
-    Err(raised(MODULE, "UnpickleableException", [foo]))
+    let [told, _] = call.named(["foo", "bar"], 2)?;
+    Err(raised(MODULE, "UnpickleableException", [told]))
 }
 
 fn priority(cx: &Context) -> Value {
@@ -255,10 +255,10 @@ async fn retry(call: Call, cx: Context) -> Returned {
 }
 
 async fn retry_unpickleable(call: Call, _: Context) -> Returned {
-    let [foo, _, with] = call.named(["foo", "bar", "retry_kwargs"], 3)?;
+    let [told, _, with] = call.named(["foo", "bar", "retry_kwargs"], 3)?;
     let wait = Duration::from_secs(with["countdown"].as_u64().unwrap_or(1));
     Err(TaskError::retry_after(
-        exception(MODULE, "UnpickleableException", [foo]),
+        exception(MODULE, "UnpickleableException", [told]),
         wait,
     ))
 }
@@ -281,25 +281,27 @@ async fn retry_once_headers(call: Call, cx: Context) -> Returned {
 }
 
 async fn retry_with_args(call: Call, cx: Context) -> Returned {
-    let [foo, bar, label] = call.named(["foo", "bar", "label"], 2)?;
+    let [left, right, label] = call.named(["foo", "bar", "label"], 2)?;
     if retries(&cx) == 0 {
-        let [foo, bar] = [plus(&foo, &json!(1))?, plus(&bar, &json!(1))?];
+        let [left, right] = [plus(&left, &json!(1))?, plus(&right, &json!(1))?];
         let (args, kwargs) = (
-            json!([foo, bar]).to_string(),
+            json!([left, right]).to_string(),
             json!({"label": label}).to_string(),
         );
         return Err(TaskError::retry("again").with_arguments(&args, &kwargs));
     }
-    Ok(json!({"foo": foo, "bar": bar, "label": label, "retries": retries(&cx), "is_eager": false}))
+    Ok(
+        json!({"foo": left, "bar": right, "label": label, "retries": retries(&cx), "is_eager": false}),
+    )
 }
 
 async fn retry_with_kwargs(call: Call, cx: Context) -> Returned {
-    let [foo, bar] = call.named(["foo", "bar"], 2)?;
+    let [left, right] = call.named(["foo", "bar"], 2)?;
     if retries(&cx) == 0 {
-        let kwargs = json!({"foo": plus(&foo, &json!(1))?, "bar": bar}).to_string();
+        let kwargs = json!({"foo": plus(&left, &json!(1))?, "bar": right}).to_string();
         return Err(TaskError::retry("again").with_arguments("[]", &kwargs));
     }
-    Ok(json!({"foo": foo, "bar": bar, "retries": retries(&cx), "is_eager": false}))
+    Ok(json!({"foo": left, "bar": right, "retries": retries(&cx), "is_eager": false}))
 }
 
 async fn auto_retry(_: Call, cx: Context) -> Returned {
