@@ -4,9 +4,10 @@ use super::options::Options;
 use super::signature::{Kind, Signature};
 use crate::json::raw;
 use chrono::{DateTime, SecondsFormat, Utc};
-use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::HeaderValue;
 use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::producer::{RawTask, SendError};
+use counterfoil_toolbox::{Task, TaskId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -33,6 +34,29 @@ impl Signature {
     #[must_use]
     pub fn task(name: impl AsRef<str>) -> Self {
         Self::written(name.as_ref(), &raw(&json!([])), &raw(&json!({})), None)
+    }
+
+    /// One task with all its arguments, by their names. In a chain it has to be [immutable](Self::immutable), unless it
+    /// leaves the first one out: what the task before it returned comes first.
+    ///
+    /// ```
+    /// use counterfoil_celery::Signature;
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "calc.add"; type Output = i64; }
+    ///
+    /// let add = Signature::of(&Add { x: 2, y: 3 })?;
+    /// assert_eq!(serde_json::to_value(&add)?["kwargs"]["y"], 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SendError::Name`], [`SendError::Arguments`].
+    pub fn of<T: Task>(task: &T) -> Result<Self, SendError> {
+        let RawTask { name, args, kwargs } = RawTask::of(task)?;
+        let [args, kwargs] = [args, kwargs]
+            .map(|json| RawValue::from_string(json).expect("what was written as JSON is JSON"));
+        Ok(Self::written(name.as_str(), &args, &kwargs, None))
     }
 
     /// One after the other: each gets what the one before it returned, before its own arguments. A group with a step
@@ -193,7 +217,7 @@ impl Signature {
 
 impl Signature {
     /// A plain one.
-    pub(super) fn of(task: &str, args: &[Box<RawValue>], kwargs: &Value) -> Self {
+    pub(super) fn plain(task: &str, args: &[Box<RawValue>], kwargs: &Value) -> Self {
         Self::written(task, &raw(args), &raw(kwargs), None)
     }
 

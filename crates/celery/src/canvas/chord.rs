@@ -153,7 +153,7 @@ fn unlock(
         "_chord_unlock_exchange_type": "topic",
     });
     let args = [raw(group), raw(body)];
-    Ok(Signature::of(UNLOCK, &args, &kwargs).with_options(&options))
+    Ok(Signature::plain(UNLOCK, &args, &kwargs).with_options(&options))
 }
 
 /// The first task that runs of what a signature calls.

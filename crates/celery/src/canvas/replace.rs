@@ -160,7 +160,7 @@ fn in_place(
 
 /// A group has many results, and the task one: the list of them.
 fn with_one_end(signature: Signature) -> Result<Signature, String> {
-    let list = || Signature::of("celery.accumulate", &[], &json!({"index": 0}));
+    let list = || Signature::plain("celery.accumulate", &[], &json!({"index": 0}));
     match signature.kind()? {
         Kind::Task | Kind::Chord => Ok(signature),
         Kind::Group(_) => Ok(Signature::chord_of(&signature, &list())),
