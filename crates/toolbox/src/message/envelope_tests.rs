@@ -50,24 +50,6 @@ fn counts_that_would_outrank_everything_later_are_refused_by_name() {
 }
 
 #[test]
-fn times_are_read_with_any_offset_and_without_one_as_utc() {
-    let at = |text: &str| parse_time(text).map(|t| t.to_rfc3339());
-    assert_eq!(
-        at("2026-11-21T20:08:48.5+01:00").as_deref(),
-        Some("2026-11-21T19:08:48.500+00:00")
-    );
-    assert_eq!(
-        at("2026-11-21T19:08:48").as_deref(),
-        Some("2026-11-21T19:08:48+00:00")
-    );
-    assert_eq!(
-        at("2026-11-21T19:08:48.123456789Z").as_deref(),
-        Some("2026-11-21T19:08:48.123456789+00:00")
-    );
-    assert_eq!(at("tomorrow"), None);
-}
-
-#[test]
 fn time_limits_are_hard_first() {
     let limits = HeaderValue::List(vec![HeaderValue::Int(30), HeaderValue::Float(2.5)]);
     let read = read(&[("timelimit", limits)]).expect("reads").time_limits;
