@@ -5,6 +5,7 @@ mod guide;
 mod mixed;
 mod told;
 mod traces;
+mod wide;
 mod worker;
 
 use crate::platform::{self, PATIENCE, Platform, Process, wait_for_state};
