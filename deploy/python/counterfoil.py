@@ -7,9 +7,10 @@
     app.config_from_object(counterfoil.settings(broker_url="amqp://…", services=["mail"]))
 
 The application sends tasks of any service: the first word of a task's name is the service, and the platform learns
-of every task. With `services`, its workers run the tasks of these, alone or beside workers in Rust. Nothing is
-declared and nothing bound for that: `counterfoil init` or `counterfoil topology apply` does it. Made for Celery 5.5
-and newer, on RabbitMQ. Whatever else an application sets, it sets afterwards: `app.conf.timezone = "Europe/Berlin"`.
+of every task. With `services`, its workers run the tasks of these, alone or beside workers in Rust. No queue of a
+service is declared and nothing bound by it: `counterfoil init` or `counterfoil topology apply` has done that before,
+the levels in which delayed tasks wait included. Made for Celery 5.5 and newer, on RabbitMQ. Whatever else an
+application sets, it sets afterwards: `app.conf.timezone = "Europe/Berlin"`.
 """
 
 import re

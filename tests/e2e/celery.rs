@@ -1,8 +1,10 @@
 //! A real Celery producer and a real Celery worker, unmodified but for their settings.
 
 mod callers;
+mod forms;
 mod guide;
 mod mixed;
+mod names;
 mod told;
 mod traces;
 mod wide;
