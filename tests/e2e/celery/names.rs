@@ -1,6 +1,6 @@
 //! Under whatever name and by whatever address an application sends a task, it is tracked once and runs once.
 
-use super::{celery_command, python};
+use super::{celery_command, celery_worker, python};
 use crate::platform::{self, PATIENCE, Process};
 use anyhow::{Context as _, ensure};
 use counterfoil_testkit::{Broker, Depth, eventually};
@@ -10,6 +10,16 @@ use counterfoil_toolbox::topology;
 use counterfoil_toolbox::transport::Transport as _;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 
+/// What `counterfoil init` does: a sender in Python declares nothing, and may be there before every worker.
+async fn apply(broker: &BrokerSettings) -> anyhow::Result<()> {
+    platform::apply(broker, &[ServiceName::new("mail")?]).await?;
+    let (transport, names) = (AmqpTransport::new(broker)?, broker.names()?);
+    let levels = topology::apply(&*transport, topology::delay_levels(&names)).await?;
+    ensure!(topology::not_applied(&levels).is_none());
+    transport.close().await;
+    Ok(())
+}
+
 async fn runs_once(prefix: &str) -> anyhow::Result<()> {
     let vhost = Broker::shared().await?.vhost().await?;
     let broker = BrokerSettings {
@@ -17,12 +27,7 @@ async fn runs_once(prefix: &str) -> anyhow::Result<()> {
         queue_prefix: prefix.to_owned(),
         ..BrokerSettings::default()
     };
-    platform::apply(&broker, &[ServiceName::new("mail")?]).await?;
-    // As `counterfoil init` does: a sender in Python declares nothing, and may be there before every worker.
-    let (transport, names) = (AmqpTransport::new(&broker)?, broker.names()?);
-    let levels = topology::apply(&*transport, topology::delay_levels(&names)).await?;
-    ensure!(topology::not_applied(&levels).is_none());
-    transport.close().await;
+    apply(&broker).await?;
     let queues = |mut queues: Vec<String>| {
         queues.retain(|queue| !queue.contains("pidbox") && !queue.contains("celery_delayed_"));
         queues
@@ -88,4 +93,32 @@ async fn each_name_and_address_is_tracked_once_and_runs_once() -> anyhow::Result
 #[tokio::test]
 async fn so_it_does_with_a_prefix() -> anyhow::Result<()> {
     runs_once("staging-").await
+}
+
+#[tokio::test]
+async fn a_chord_of_python_tasks_ends_where_they_have_a_result_backend() -> anyhow::Result<()> {
+    let vhost = Broker::shared().await?.vhost().await?;
+    let broker = BrokerSettings {
+        urls: vec![vhost.amqp_url().into()],
+        ..BrokerSettings::default()
+    };
+    apply(&broker).await?;
+    let folder = tempfile::tempdir()?;
+    let results = folder.path().join("results");
+    std::fs::create_dir(&results)?;
+    let worker = celery_worker("chord", &vhost.amqp_url(), folder.path(), &results)?;
+    let mut caller = python(&vhost.amqp_url())?;
+    let called = caller.arg("chord.py").env("RESULTS", &results).output()?;
+    let said = String::from_utf8_lossy(&called.stderr);
+    assert_eq!(
+        String::from_utf8(called.stdout)?,
+        "12\n",
+        "{said}\n{}",
+        worker.log_tail()
+    );
+    assert_eq!(worker.terminate().await?, 0);
+    for queue in ["mail", "mail.dead", "platform.unroutable"] {
+        assert_eq!(vhost.depth(queue).await?, Depth::default(), "{queue}");
+    }
+    vhost.close().await
 }

@@ -83,3 +83,41 @@ fn foreign_headers_are_kept_and_those_of_the_broker_are_not() {
         ["periodic_task_name"]
     );
 }
+
+#[test]
+fn what_is_null_empty_or_missing_is_not_said() {
+    let nothing = read(&[]).expect("reads");
+    let names = [
+        "root_id",
+        "parent_id",
+        "group",
+        "group_index",
+        "shadow",
+        "retries",
+        "eta",
+        "expires",
+        "timelimit",
+        "ignore_result",
+        "origin",
+        "argsrepr",
+        "kwargsrepr",
+        "stamped_headers",
+        "stamps",
+        "compression",
+    ];
+    let null: Vec<_> = names.map(|name| (name, HeaderValue::Null)).into();
+    assert_eq!(read(&null).expect("reads"), nothing);
+    let no_limits = HeaderValue::List(vec![HeaderValue::Null, HeaderValue::Null]);
+    let empty = [
+        ("eta", "".into()),
+        ("expires", "".into()),
+        ("parent_id", "".into()),
+        ("origin", "".into()),
+        ("timelimit", no_limits),
+    ];
+    assert_eq!(read(&empty).expect("reads"), nothing);
+    for (name, value) in [("eta", HeaderValue::Float(1.5)), ("expires", "soon".into())] {
+        let error = read(&[(name, value)]).expect_err("refused");
+        assert_eq!(error, format!("header {name} is not an ISO 8601 time"));
+    }
+}
