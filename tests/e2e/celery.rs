@@ -1,11 +1,15 @@
 //! A real Celery producer and a real Celery worker, unmodified but for their settings.
 
 mod callers;
+mod forms;
 mod guide;
 pub(crate) mod integration;
+mod mixed;
+mod names;
 mod producers;
 mod told;
 mod traces;
+mod wide;
 mod worker;
 
 use crate::platform::{self, PATIENCE, Platform, Process, wait_for_state};
@@ -22,10 +26,13 @@ use std::process::{Command, Stdio};
 fn python(amqp_url: &str) -> anyhow::Result<Command> {
     let python = std::env::var("COUNTERFOIL_TEST_PYTHON")
         .context("COUNTERFOIL_TEST_PYTHON: run this through tests/run")?;
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut command = Command::new(python);
     command
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/celery"))
+        .current_dir(here.join("e2e/celery"))
         .env("AMQP_URL", amqp_url)
+        // The settings module, as an application has it beside itself.
+        .env("PYTHONPATH", here.join("../deploy/python"))
         // Nothing is to appear beside the sources.
         .env("PYTHONDONTWRITEBYTECODE", "1");
     Ok(command)
@@ -47,7 +54,8 @@ fn celery_command(app: &str, amqp_url: &str) -> anyhow::Result<Command> {
     let mut command = python(amqp_url)?;
     command
         .args(["-m", "celery", "-A", app, "worker"])
-        .args(["--pool", "solo", "--concurrency", "1"])
+        // Alone in its process (`--pool solo`), Celery acknowledges a task up to seconds after it is done.
+        .args(["--concurrency", "1"])
         .args(["--without-gossip", "--without-mingle"])
         .args(["--without-heartbeat", "--loglevel", "info"])
         .stdin(Stdio::null());

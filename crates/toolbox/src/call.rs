@@ -1,5 +1,7 @@
 //! From positional and keyword arguments to a task's struct, with errors that name the field.
 
+mod typed;
+
 use crate::task::Task;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -102,8 +104,7 @@ impl Signature {
             Cow::Owned(join(&named))
         };
         if object.contains("__type__") {
-            object =
-                Cow::Owned(without_typed_values(&object).map_err(|e| self.refuse(e.to_string()))?);
+            object = Cow::Owned(typed::plain(&object).map_err(|e| self.refuse(e.to_string()))?);
         }
         serde_json::from_str(&object).map_err(|_| self.explain::<T>(&object))
     }
@@ -235,32 +236,6 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Turns kombu's typed values into the JSON that serde reads: text for times, decimals and bytes.
-fn without_typed_values(object: &str) -> Result<String, serde_json::Error> {
-    let mut value: Value = serde_json::from_str(object)?;
-    simplify(&mut value);
-    Ok(value.to_string())
-}
-
-fn simplify(value: &mut Value) {
-    match value {
-        Value::Object(map)
-            if map.len() == 2 && map.contains_key("__type__") && map.contains_key("__value__") =>
-        {
-            let mut inner = map.remove("__value__").unwrap_or_default();
-            // A UUID is the one whose value is an object itself.
-            if let Some(hex) = inner.get_mut("hex") {
-                inner = hex.take();
-            }
-            simplify(&mut inner);
-            *value = inner;
-        }
-        Value::Object(map) => map.values_mut().for_each(simplify),
-        Value::Array(items) => items.iter_mut().for_each(simplify),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,17 +341,6 @@ mod tests {
             error.to_string(),
             "`demo.sub` is missing the required argument `x`"
         );
-    }
-
-    #[test]
-    fn kombus_typed_values_are_read_as_plain_ones() {
-        let org = r#"{"__type__":"datetime","__value__":"2026-01-02T03:04:05+00:00"}"#;
-        assert_eq!(
-            bind(&format!("[{org}, 1]"), "{}").expect("binds").org,
-            "2026-01-02T03:04:05+00:00"
-        );
-        let uuid = r#"{"org":{"__type__":"uuid","__value__":{"hex":"05"}},"limit":1}"#;
-        assert_eq!(bind("[]", uuid).expect("binds").org, "05");
     }
 
     #[test]

@@ -2,36 +2,14 @@
 import os
 import time
 
+import counterfoil
 from celery import Celery
-from kombu import Exchange, Queue
 
 SERVICE = os.environ.get("SERVICE", "pycalc")
 
-app = Celery("calc", broker=os.environ["AMQP_URL"], backend="rpc://")
-app.conf.update(
-    task_default_exchange="task_exchange",
-    task_default_exchange_type="topic",
-    # The name of the task is the key, and its first word the service.
-    task_routes=lambda name, args, kwargs, options, task=None, **more: {
-        "exchange": "task_exchange",
-        "exchange_type": "topic",
-        "routing_key": options.get("routing_key") or name,
-    },
-    task_default_queue_type="quorum",
-    task_queues=[
-        Queue(
-            SERVICE,
-            exchange=Exchange("task_exchange.work", type="topic", no_declare=True),
-            routing_key=f"{SERVICE}.#",
-            no_declare=True,
-            queue_arguments={"x-queue-type": "quorum"},
-        )
-    ],
-    task_default_queue=SERVICE,
-    task_create_missing_queues=False,
-    broker_transport_options={"confirm_publish": True},
-    broker_connection_retry_on_startup=True,
-    task_acks_late=True,
+app = Celery("calc")
+app.config_from_object(
+    counterfoil.settings(broker_url=os.environ["AMQP_URL"], services=[SERVICE], result_backend="rpc://")
 )
 
 

@@ -25,8 +25,7 @@ async fn tasks_of_a_python_worker_show_their_states_results_and_retries() -> any
     let celery = [("COUNTERFOIL_SYNC__CELERY_SERVICES", "pycalc")];
     let (store, daemon) = (platform.store().await?, platform.daemon_with(&celery)?);
     let folder = tempfile::tempdir()?;
-    let mut command = celery_command("calc", &vhost.amqp_url())?;
-    command.arg("--task-events");
+    let command = celery_command("calc", &vhost.amqp_url())?;
     let worker = Process::start(command, folder.path().join("celery.log"))?;
     let sent = python(&vhost.amqp_url())?.args(["-c", SEND]).output()?;
     anyhow::ensure!(

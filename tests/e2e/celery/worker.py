@@ -2,26 +2,11 @@
 import json
 import os
 
-from kombu import Exchange, Queue
+import counterfoil
+from celery import Celery
 
-from app import app
-
-app.conf.update(
-    task_queues=[
-        Queue(
-            "pyadd",
-            # As it is bound already. Without it, Celery would bind the queue to the producers' exchange.
-            exchange=Exchange("task_exchange.work", type="topic", no_declare=True),
-            routing_key="pyadd.#",
-            no_declare=True,
-            # Celery asks its own settings, not the broker, whether the queue is a quorum queue.
-            queue_arguments={"x-queue-type": "quorum"},
-        )
-    ],
-    task_default_queue="pyadd",
-    task_create_missing_queues=False,
-    task_acks_late=True,
-)
+app = Celery("pyadd")
+app.config_from_object(counterfoil.settings(broker_url=os.environ["AMQP_URL"], services=["pyadd"]))
 
 
 def note(request, result):

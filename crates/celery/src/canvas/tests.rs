@@ -1,5 +1,7 @@
 //! What follows, held against what Celery 5.7 sent after the same messages.
 
+mod forms;
+
 use super::{Embed, Ids, Parent, Signature, after_failure, after_success};
 use crate::json::header;
 use crate::route::Routes;

@@ -63,7 +63,33 @@ pub fn configuration(config: &Config) -> Vec<Check> {
         ));
     }
     checks.extend(kept(&config.sync.retention));
+    checks.extend(of_celery(config));
     checks
+}
+
+/// Services that workers of Celery run too, and that have more than the one queue which those consume.
+fn of_celery(config: &Config) -> impl Iterator<Item = Check> {
+    let services = config.sync.celery_services.iter();
+    services.filter_map(|service| {
+        let settings = config.broker.service(service);
+        let (setting, what) = match (settings.max_length, settings.priorities) {
+            (Some(_), _) => (
+                "max_length",
+                "delayed tasks wait in a queue of their own, and run twice where Celery bound its queue itself",
+            ),
+            (None, true) => ("priorities", "only workers of ours run the others"),
+            (None, false) => return None,
+        };
+        let what = format!(
+            "broker.queues.{service}.{setting} is set, and workers of Celery, which consume one queue, run {service} \
+             (sync.celery_services): {what}"
+        );
+        let remedy = format!("leave broker.queues.{service}.{setting} unset");
+        Some(match settings.max_length {
+            Some(_) => Check::fail("celery services", what, &remedy),
+            None => Check::warn("celery services", what, &remedy),
+        })
+    })
 }
 
 /// How long tasks are kept, where a rule says so.
@@ -176,5 +202,27 @@ mod tests {
         let names: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();
         assert_eq!(names, ["configuration", "policies"]);
         assert_eq!(checks[1].outcome, Outcome::Ok);
+    }
+
+    #[test]
+    fn a_service_of_celerys_workers_is_to_have_one_queue() {
+        let told = |setting: &str, value: &str| {
+            let setting = format!("COUNTERFOIL_BROKER__QUEUES__MAIL__{setting}");
+            let env = [
+                (setting.as_str(), value),
+                ("COUNTERFOIL_SYNC__CELERY_SERVICES", "mail,demo"),
+                ("COUNTERFOIL_DATABASE__URL", "sqlite::memory:"),
+            ];
+            let config = Config::load(LoadOptions::new(Role::Daemon).env(env)).expect("valid");
+            let checks = configuration(&config);
+            let found = checks.into_iter().find(|it| it.name == "celery services");
+            found.map(|it| (it.outcome, it.remedy.unwrap_or_default()))
+        };
+        let unset = |setting: &str| format!("leave broker.queues.mail.{setting} unset");
+        let length = (Outcome::Fail, unset("max_length"));
+        assert_eq!(told("MAX_LENGTH", "100"), Some(length));
+        let classes = (Outcome::Warn, unset("priorities"));
+        assert_eq!(told("PRIORITIES", "true"), Some(classes));
+        assert_eq!(told("PRIORITIES", "false"), None);
     }
 }

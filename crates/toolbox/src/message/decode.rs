@@ -1,16 +1,13 @@
-//! From a message to a task: protocol 2, and protocol 1 for old producers.
+//! From a message to a task: protocol 2 here, what older producers write in [`protocol_1`].
 
 use super::body::to_json_text;
 use super::content::Content;
-use super::envelope::{Envelope, TimeLimits, parse_time};
+use super::envelope::Envelope;
 use super::json::{self, MAX_DEPTH};
-use crate::ids::TaskId;
-use crate::names::TaskName;
-use serde::Deserialize;
+use super::protocol_1;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::ops::Range;
-use std::time::Duration;
 
 /// A message that is not a task message: kept as it is, with the reason.
 ///
@@ -60,19 +57,28 @@ impl TaskMessage {
     /// # Errors
     /// [`Undecodable`] says what is wrong; it never panics, whatever the bytes.
     pub fn decode(content: &Content) -> Result<Self, Undecodable> {
+        let text = checked_text(content);
+        if let Ok(text) = &text
+            && let Some(old) = protocol_1::read(content, text)
+        {
+            return old;
+        }
         let refuse = |reason: String| Undecodable {
             reason,
             envelope: None,
         };
-        match Envelope::from_headers(content).map_err(refuse)? {
-            Some(envelope) => match Payload::read(content) {
-                Ok(payload) => Ok(Self { envelope, payload }),
-                Err(reason) => Err(Undecodable {
-                    reason,
-                    envelope: Some(Box::new(envelope)),
-                }),
-            },
-            None => decode_protocol_1(content).map_err(refuse),
+        let Some(envelope) = Envelope::from_headers(content).map_err(refuse)? else {
+            let why = text.err().unwrap_or_else(|| "it is no object".to_owned());
+            return Err(refuse(format!(
+                "there is no task header, and the body is not a protocol 1 task: {why}"
+            )));
+        };
+        match text.and_then(Payload::from_text) {
+            Ok(payload) => Ok(Self { envelope, payload }),
+            Err(reason) => Err(Undecodable {
+                reason,
+                envelope: Some(Box::new(envelope)),
+            }),
         }
     }
 }
@@ -95,6 +101,7 @@ pub struct Payload {
     args: Range<usize>,
     kwargs: Range<usize>,
     embed: Range<usize>,
+    is_old: bool,
 }
 
 impl Payload {
@@ -140,28 +147,35 @@ impl Payload {
     /// # Errors
     /// Why they are no arguments: not JSON, no array and no object, or nested too deeply.
     pub fn new(args: &str, kwargs: &str) -> Result<Self, String> {
-        Self::read(&Content::json(format!("[{args},{kwargs},null]")))
+        let content = Content::json(format!("[{args},{kwargs},null]"));
+        Self::from_text(checked_text(&content)?)
     }
 
-    fn read(content: &Content) -> Result<Self, String> {
-        let text = checked_text(content)?;
+    /// Whether it came in a body that names its parts, which no header of ours describes.
+    pub(super) fn is_of_protocol_1(&self) -> bool {
+        self.is_old
+    }
+
+    /// The parts of a protocol 1 message, `{}` for what is not there.
+    pub(super) fn of_protocol_1(args: &str, kwargs: &str, embed: &str) -> Result<Self, String> {
+        let text = Cow::Owned(format!("[{args},{kwargs},{embed}]"));
+        let payload = Self::from_text(text)?;
+        Ok(Self {
+            is_old: true,
+            ..payload
+        })
+    }
+
+    fn from_text(text: Cow<'_, str>) -> Result<Self, String> {
         let parts: [&RawValue; 3] =
             serde_json::from_str(&text).map_err(|error| not_a_body(&error))?;
         let [args, kwargs, embed] = parts.map(|part| range_in(&text, part.get()));
-        Self::checked(text.into(), args, kwargs, embed)
-    }
-
-    fn checked(
-        text: Box<str>,
-        args: Range<usize>,
-        kwargs: Range<usize>,
-        embed: Range<usize>,
-    ) -> Result<Self, String> {
         let payload = Self {
-            text,
+            text: text.into(),
             args,
             kwargs,
             embed,
+            is_old: false,
         };
         let starts = |part: &str, c: char| part.starts_with(c);
         if !starts(payload.args(), '[') {
@@ -207,73 +221,9 @@ fn checked_text(content: &Content) -> Result<Cow<'_, str>, String> {
     Ok(text)
 }
 
-/// Body of a protocol 1 message. Unknown fields are ignored, as Celery does.
-#[derive(Deserialize)]
-struct OldBody<'a> {
-    task: TaskName,
-    id: TaskId,
-    #[serde(borrow)]
-    args: Option<&'a RawValue>,
-    #[serde(borrow)]
-    kwargs: Option<&'a RawValue>,
-    retries: Option<i32>,
-    eta: Option<String>,
-    expires: Option<String>,
-    timelimit: Option<(Option<f64>, Option<f64>)>,
-}
-
-fn decode_protocol_1(content: &Content) -> Result<TaskMessage, String> {
-    let text = checked_text(content)?;
-    let old: OldBody<'_> = serde_json::from_str(&text).map_err(|error| {
-        format!("there is no task header, and the body is not a protocol 1 task: {error}")
-    })?;
-    let mut envelope = Envelope::new(old.id, old.task);
-    envelope.retries = old.retries.unwrap_or(0).clamp(0, 1_000_000);
-    envelope.lineage.executions = envelope.retries;
-    envelope.eta = old_time("eta", old.eta)?;
-    envelope.expires = old_time("expires", old.expires)?;
-    envelope.reply_to = content.properties.reply_to.clone();
-    if let Some((hard, soft)) = old.timelimit {
-        let limit = |seconds: Option<f64>| {
-            let limit = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
-            limit.filter(|limit| !limit.is_zero())
-        };
-        envelope.time_limits = TimeLimits {
-            hard: limit(hard),
-            soft: limit(soft),
-        };
-    }
-    let range = |part: Option<&RawValue>| part.map_or(0..0, |part| range_in(&text, part.get()));
-    let (args, kwargs) = (range(old.args), range(old.kwargs));
-    // Protocol 1 has no embed: the empty object stands behind the text.
-    let owned = format!("{text}[]{{}}");
-    let end = text.len();
-    let or = |part: Range<usize>, empty: Range<usize>| if part.is_empty() { empty } else { part };
-    let payload = Payload::checked(
-        owned.into(),
-        or(args, end..end + 2),
-        or(kwargs, end + 2..end + 4),
-        end + 2..end + 4,
-    )?;
-    Ok(TaskMessage { envelope, payload })
-}
-
-fn old_time(
-    name: &str,
-    text: Option<String>,
-) -> Result<Option<chrono::DateTime<chrono::Utc>>, String> {
-    match text {
-        None => Ok(None),
-        Some(text) => parse_time(&text)
-            .map(Some)
-            .ok_or_else(|| format!("{name} is not an ISO 8601 time")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::headers::Headers;
 
     fn message(body: &str) -> Content {
         let mut content = Content::json(body.to_owned());
@@ -337,41 +287,6 @@ mod tests {
         assert_eq!(
             error.reason,
             "the arguments are nested deeper than 64 levels"
-        );
-    }
-
-    #[test]
-    fn a_message_without_any_header_is_read_as_protocol_1_or_refused() {
-        let mut old = message(
-            r#"{"task": "tasks.add", "id": "o1", "args": [1], "retries": 2, "timelimit": [30, null], "utc": true}"#,
-        );
-        old.headers = Headers::new();
-        let task = TaskMessage::decode(&old).expect("protocol 1");
-        assert_eq!(
-            (task.envelope.id.as_str(), task.envelope.retries),
-            ("o1", 2)
-        );
-        assert_eq!(
-            task.envelope.time_limits.hard,
-            Some(Duration::from_secs(30))
-        );
-        assert_eq!(
-            (
-                task.payload.args(),
-                task.payload.kwargs(),
-                task.payload.embed()
-            ),
-            ("[1]", "{}", "{}")
-        );
-        old.body = r#"{"task": "tasks.add", "id": "o1", "timelimit": [0, 0]}"#.into();
-        let task = TaskMessage::decode(&old).expect("protocol 1");
-        assert_eq!(task.envelope.time_limits, TimeLimits::default());
-        old.body = "hello".into();
-        assert!(
-            TaskMessage::decode(&old)
-                .expect_err("no task")
-                .envelope
-                .is_none()
         );
     }
 }

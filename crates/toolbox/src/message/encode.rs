@@ -55,10 +55,10 @@ const OF_THE_BODY: [&str; 3] = ["argsrepr", "kwargsrepr", "compression"];
 /// ```
 #[must_use]
 pub fn encode_again(content: &Content, envelope: &Envelope, payload: &Payload) -> Content {
-    if content.headers.get("task").is_some() {
-        with_body_of(content, envelope)
-    } else {
+    if payload.is_of_protocol_1() {
         encode_with(envelope, payload.args(), payload.kwargs(), payload.embed())
+    } else {
+        with_body_of(content, envelope)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::content::{Content, is_broker_header};
 use super::headers::{HeaderValue, Headers};
+use super::times::parse_time;
 use crate::ids::TaskId;
 use crate::names::TaskName;
 use crate::retention::within_limits;
 use crate::state::Lineage;
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 use std::time::Duration;
 
 /// Names of the headers that counterfoil adds to Celery's. All are optional and may be set by any
@@ -367,18 +368,6 @@ fn time(headers: &Headers, name: &str) -> Result<Option<DateTime<Utc>>, String> 
             None => Err(format!("header {name} is not an ISO 8601 time")),
         },
     }
-}
-
-/// ISO 8601 with an offset, or without one: then UTC, Celery's default.
-pub(super) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.with_timezone(&Utc));
-    }
-    let formats = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
-    formats
-        .iter()
-        .find_map(|f| NaiveDateTime::parse_from_str(text, f).ok())
-        .map(|naive| naive.and_utc())
 }
 
 fn time_limits(limits: &[HeaderValue]) -> Result<TimeLimits, String> {

@@ -50,24 +50,6 @@ fn counts_that_would_outrank_everything_later_are_refused_by_name() {
 }
 
 #[test]
-fn times_are_read_with_any_offset_and_without_one_as_utc() {
-    let at = |text: &str| parse_time(text).map(|t| t.to_rfc3339());
-    assert_eq!(
-        at("2026-11-21T20:08:48.5+01:00").as_deref(),
-        Some("2026-11-21T19:08:48.500+00:00")
-    );
-    assert_eq!(
-        at("2026-11-21T19:08:48").as_deref(),
-        Some("2026-11-21T19:08:48+00:00")
-    );
-    assert_eq!(
-        at("2026-11-21T19:08:48.123456789Z").as_deref(),
-        Some("2026-11-21T19:08:48.123456789+00:00")
-    );
-    assert_eq!(at("tomorrow"), None);
-}
-
-#[test]
 fn time_limits_are_hard_first() {
     let limits = HeaderValue::List(vec![HeaderValue::Int(30), HeaderValue::Float(2.5)]);
     let read = read(&[("timelimit", limits)]).expect("reads").time_limits;
@@ -100,4 +82,42 @@ fn foreign_headers_are_kept_and_those_of_the_broker_are_not() {
         envelope.extra.iter().map(|(n, _)| n).collect::<Vec<_>>(),
         ["periodic_task_name"]
     );
+}
+
+#[test]
+fn what_is_null_empty_or_missing_is_not_said() {
+    let nothing = read(&[]).expect("reads");
+    let names = [
+        "root_id",
+        "parent_id",
+        "group",
+        "group_index",
+        "shadow",
+        "retries",
+        "eta",
+        "expires",
+        "timelimit",
+        "ignore_result",
+        "origin",
+        "argsrepr",
+        "kwargsrepr",
+        "stamped_headers",
+        "stamps",
+        "compression",
+    ];
+    let null: Vec<_> = names.map(|name| (name, HeaderValue::Null)).into();
+    assert_eq!(read(&null).expect("reads"), nothing);
+    let no_limits = HeaderValue::List(vec![HeaderValue::Null, HeaderValue::Null]);
+    let empty = [
+        ("eta", "".into()),
+        ("expires", "".into()),
+        ("parent_id", "".into()),
+        ("origin", "".into()),
+        ("timelimit", no_limits),
+    ];
+    assert_eq!(read(&empty).expect("reads"), nothing);
+    for (name, value) in [("eta", HeaderValue::Float(1.5)), ("expires", "soon".into())] {
+        let error = read(&[(name, value)]).expect_err("refused");
+        assert_eq!(error, format!("header {name} is not an ISO 8601 time"));
+    }
 }

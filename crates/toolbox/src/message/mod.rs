@@ -10,8 +10,10 @@ mod encode;
 mod envelope;
 pub mod headers;
 pub mod json;
+mod protocol_1;
 mod repr;
 mod run;
+mod times;
 
 pub use content::{Content, Properties};
 pub use decode::{Payload, TaskMessage, Undecodable};

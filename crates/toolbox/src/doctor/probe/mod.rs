@@ -8,6 +8,7 @@
 //! A probe calls itself [`CANARY`](crate::names::CANARY): should this process be killed in the middle, a worker drops
 //! the message, and the daemon makes no row of the copies that it reads. Nothing else is left to remove.
 
+mod stray;
 mod tap;
 mod told;
 
@@ -21,6 +22,7 @@ use crate::transport::amqp::AmqpTransport;
 use crate::transport::{Publication, PublishError, PublisherOptions, Transport};
 use futures::future::{join, join_all};
 use std::time::Duration;
+use stray::{Stray, Strays};
 use tap::{Tap, Then};
 use tokio::time::Instant;
 use told::{fault, missing, not_counted, not_probed, not_sent, repeated, untracked};
@@ -42,6 +44,8 @@ const WORD: &str = "counterfoil-probe";
 struct Target {
     queue: QueueName,
     sendings: Vec<Sending>,
+    /// What must not arrive there.
+    strays: Option<Strays>,
 }
 
 /// One probe.
@@ -59,10 +63,13 @@ struct Probed {
     checks: Vec<Check>,
     /// Probes that arrived, and of which there must be a copy.
     tracked: Vec<Uuid>,
+    /// Probes of which there must be none.
+    untracked: Vec<Stray>,
 }
 
 /// Sends messages to every queue of `services`, by each exchange that leads there, and looks whether each
-/// arrives exactly once, and whether the tracking queue gets its copy.
+/// arrives exactly once, and whether the tracking queue gets its copy; and others that must not arrive, which tell
+/// of bindings that are too wide.
 ///
 /// Takes a quarter of a second where all is well, whatever the number of services, and a few seconds where
 /// something does not arrive. Needs permission to consume these queues and to publish as tasks are published.
@@ -103,13 +110,14 @@ pub async fn probe(
     let of_service = |service| targets(&names, service, &settings.service(service));
     let targets = services.iter().flat_map(of_service);
     let probed = join_all(targets.map(|target| target.run(transport))).await;
-    let (mut checks, mut tracked) = (Vec::new(), Vec::new());
+    let (mut checks, mut all) = (Vec::new(), Probed::default());
     for of_one in probed {
         checks.extend(of_one.checks);
-        tracked.extend(of_one.tracked);
+        all.tracked.extend(of_one.tracked);
+        all.untracked.extend(of_one.untracked);
     }
     match tracking {
-        Ok(Ok(tap)) => checks.extend(copies(tap, &names.tracking_queue, &tracked).await),
+        Ok(Ok(tap)) => checks.extend(copies(tap, &names.tracking_queue, &all).await),
         Ok(Err(busy)) => checks.push(not_counted(&names.tracking_queue, busy)),
         Err(error) => checks.push(fault(&names.tracking_queue, &error)),
     }
@@ -131,6 +139,8 @@ fn targets(names: &Names, service: &ServiceName, settings: &ServiceSettings) -> 
             let key = key(service, class);
             let delayed = delayed_key(Duration::ZERO, &key).expect("a service name and a word");
             let is_late = queue != names.class_queue(service, class);
+            let is_plain = !is_late && class == Priority::Normal;
+            let strays = is_plain.then(|| Strays::new(names, service, &queue));
             let has_late = settings.max_length.is_some();
             let mut sendings = Vec::new();
             if !is_late {
@@ -140,7 +150,11 @@ fn targets(names: &Names, service: &ServiceName, settings: &ServiceSettings) -> 
             if is_late || !has_late {
                 sendings.push(Sending::new(&names.delay_exit, &delayed, false));
             }
-            Target { queue, sendings }
+            Target {
+                queue,
+                sendings,
+                strays,
+            }
         })
         .collect()
 }
@@ -188,6 +202,10 @@ impl Target {
             confirm_timeout: Some(CONFIRM),
             ..PublisherOptions::default()
         });
+        for sending in self.strays.iter().flat_map(Strays::sendings) {
+            // First, so that they would be there when the others are. Not every user may send such.
+            let _ = publisher.publish(sending.publication()).await;
+        }
         let mut sent = Vec::new();
         for sending in &self.sendings {
             match publisher.publish(sending.publication()).await {
@@ -202,6 +220,10 @@ impl Target {
         match tap.wait_for(&ids, Instant::now() + PATIENCE).await {
             Ok(()) => self.judge(&tap, &sent, &mut probed),
             Err(error) => probed.checks.push(fault(&self.queue, &error)),
+        }
+        if let Some(strays) = self.strays {
+            probed.checks.extend(stray::arrived(&tap, &strays.of_queue));
+            probed.untracked = strays.of_tracking;
         }
         tap.close(Then::Remove).await;
         probed
@@ -230,9 +252,10 @@ impl Target {
     }
 }
 
-/// Whether the tracking queue got a copy of each of these.
-async fn copies(mut tap: Tap, queue: &QueueName, probes: &[Uuid]) -> Vec<Check> {
+/// Whether the tracking queue got a copy of each that it must have, and of no other.
+async fn copies(mut tap: Tap, queue: &QueueName, probed: &Probed) -> Vec<Check> {
     let mut checks = Vec::new();
+    let probes = &probed.tracked[..];
     match tap.wait_for(probes, Instant::now() + PATIENCE).await {
         Err(error) => checks.push(fault(queue, &error)),
         Ok(()) => {
@@ -246,6 +269,7 @@ async fn copies(mut tap: Tap, queue: &QueueName, probes: &[Uuid]) -> Vec<Check> 
                 let what = format!("queue {queue} got a copy of each, once");
                 checks.push(Check::ok(NAME, what));
             }
+            checks.extend(stray::arrived(&tap, &probed.untracked));
         }
     }
     let then = tap.afterwards();

@@ -5,6 +5,7 @@ use super::{Check, NAME, Sending};
 use crate::delay::without_delay;
 use crate::error::ErrorChain;
 use crate::names::QueueName;
+use crate::topology::{Binding, Destination};
 use crate::transport::{PublishError, TransportError};
 
 const APPLY: &str = "run `counterfoil topology apply`, which sets every binding that is missing";
@@ -34,6 +35,37 @@ pub(super) fn repeated(queue: &QueueName, times: u32) -> Check {
         "look for what sends messages on beside the bindings of `counterfoil topology plan`, such as a shovel: \
          `rabbitmqctl list_bindings`, `rabbitmqctl shovel_status`",
     )
+}
+
+/// A binding that is none of ours and wider than they are.
+pub(super) fn wide(binding: &Binding) -> Check {
+    let (key, source) = (binding.key.as_str(), &binding.source);
+    let word = key.trim_matches(['#', '.']);
+    let (what, kind, to) = match &binding.destination {
+        Destination::Queue(queue) => (
+            format!(
+                "queue {queue} also gets tasks of other services whose names have the word {word:?}, and those that no service \
+                 owns: it is bound to exchange {source} by {key:?}, as workers of Celery bind it"
+            ),
+            "queue",
+            queue.as_str(),
+        ),
+        Destination::Exchange(exchange) => (
+            format!(
+                "each delayed task of {word} is tracked a second time when it is due: exchange {exchange} is bound to exchange \
+                 {source} by {key:?}, as workers of Celery bind it"
+            ),
+            "exchange",
+            exchange.as_str(),
+        ),
+    };
+    let properties = key.replace('#', "%23");
+    let remedy = format!(
+        "give the Python worker the settings of deploy/python/counterfoil.py and start it anew, then remove the binding: \
+         `rabbitmqadmin delete binding source={source} destination_type={kind} destination={to} \
+         properties_key={properties}`"
+    );
+    Check::warn(NAME, what, &remedy)
 }
 
 pub(super) fn not_sent(sending: &Sending, error: &PublishError) -> Check {
