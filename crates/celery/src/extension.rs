@@ -11,6 +11,7 @@ use crate::route::Routes;
 use crate::status::Status;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::ids::hostname;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::topology::Names;
@@ -206,12 +207,22 @@ impl Celery {
 }
 
 impl Celery {
+    /// Calls the worker so in Celery's world, where `celery inspect` shows it: `name@%h`, in which `%h` is the name of the
+    /// host, as for `celery worker --hostname`. No two workers may have the same name. Default: the id under which the
+    /// worker reports to the platform, `service@host.pid.chance`.
+    #[must_use]
+    pub fn node_name(self, name: &str) -> Self {
+        self.node.named(name, &hostname());
+        self
+    }
+
     /// What a caller is told of a task that is not over.
     fn meanwhile<'a>(&self, task: &Subject<'a>, step: &Step<'a>) -> Option<Reply<'a>> {
         match step {
             Step::Progress(progress) => Some(Reply::new(task.envelope, "PROGRESS", raw(progress))),
             Step::Started if self.tracks_started => {
-                let started = json!({"pid": std::process::id(), "hostname": task.worker});
+                let started =
+                    json!({"pid": std::process::id(), "hostname": self.node.name(task.worker)});
                 Some(Reply::new(task.envelope, "STARTED", raw(&started)))
             }
             Step::Retried(fault, _) => {
