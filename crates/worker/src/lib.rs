@@ -43,7 +43,9 @@ mod builder;
 mod worker;
 
 mod consume;
+mod consumers;
 pub mod extension;
+mod inside;
 mod lanes;
 pub mod layer;
 mod say;
@@ -93,6 +95,7 @@ mod systemd;
 mod task_error;
 mod task_log;
 mod threads;
+mod tuned;
 mod watchdog;
 
 pub use blocking::Blocking;

@@ -93,6 +93,8 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     let (began, _counted) = (Instant::now(), shared.counts.begin());
     let (now, _running) = (Utc::now(), shared.metrics.run());
     task.metrics.started(held, executions, now);
+    task.begins();
+    held.begins(now);
     // What was taken over was told before.
     if held.lease().is_none() {
         let (state, reporter) = (TaskState::Started, &shared.reporter);
@@ -128,6 +130,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         }
     };
     let took = began.elapsed();
+    held.has_ended();
     task.metrics.ran_for(took);
     if let Some(how) = ended.failed_how() {
         failed(&span, how);
