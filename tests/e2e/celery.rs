@@ -2,6 +2,7 @@
 
 mod callers;
 mod guide;
+mod remote;
 mod told;
 mod traces;
 mod worker;

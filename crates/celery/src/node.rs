@@ -27,8 +27,7 @@ impl Node {
 
     /// Its name: the id of `worker`, unless it was given another before.
     pub(crate) fn name(&self, worker: &WorkerId) -> &str {
-        let name = self.0.name.get_or_init(|| worker.as_str().into());
-        name
+        self.0.name.get_or_init(|| worker.as_str().into())
     }
 
     /// The time of something that happens here: Lamport's clock.

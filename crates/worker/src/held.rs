@@ -1,9 +1,9 @@
 //! A task in this worker's hands, from its delivery until that is settled.
 
+use crate::inside::Course;
 use crate::opening::Opening;
 use crate::stop::Stop;
 use crate::watchdog::OnThread;
-use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::event::Lease;
 use counterfoil_toolbox::message::names::PASSES;
@@ -11,7 +11,7 @@ use counterfoil_toolbox::message::{Content, Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::transport::{Delivery, Requeue, Settled};
-use std::sync::atomic::{AtomicI32, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -83,8 +83,8 @@ pub(crate) struct Held {
     pub(crate) redelivered: bool,
     /// When its message was published, in seconds since 1970, where its sender tells.
     pub(crate) published: Option<u64>,
-    /// Since when its handler runs, in microseconds since 1970; 0: it does not.
-    runs_since: AtomicI64,
+    /// How far it has come.
+    pub(crate) course: Course,
 }
 
 /// Why a message that has an id cannot be run.
@@ -187,7 +187,7 @@ impl Held {
             published,
             opening: Opening::default(),
             on_thread: OnThread::default(),
-            runs_since: AtomicI64::new(0),
+            course: Course::default(),
         }
     }
 
@@ -213,23 +213,6 @@ impl Held {
         deliveries.since = Instant::now();
         drop(deliveries);
         self.changed.notify_waiters();
-    }
-
-    /// Its handler runs from now on.
-    pub(crate) fn begins(&self, now: DateTime<Utc>) {
-        let now = now.timestamp_micros();
-        self.runs_since.store(now, Ordering::Relaxed);
-    }
-
-    /// It does not any more.
-    pub(crate) fn has_ended(&self) {
-        self.runs_since.store(0, Ordering::Relaxed);
-    }
-
-    /// Since when it runs. `None`: it does not.
-    pub(crate) fn runs_since(&self) -> Option<DateTime<Utc>> {
-        let since = self.runs_since.load(Ordering::Relaxed);
-        DateTime::from_timestamp_micros(since).filter(|_| since != 0)
     }
 
     /// How long ago the broker delivered it here: it takes back what it waits for too long.

@@ -37,6 +37,7 @@
 //! to its end, with `intake` (message → task), `tokens` (whether it may run), `slots` (who runs next,
 //! by priority), `run` (handler),
 //! `outcome` (what follows) and `perform` (doing it) · `control` is what people ask of the worker ·
+//! `inside` is what extensions see of it and can change: `consumers` are its queues, `tuned` the limits of types ·
 //! `report` tells the platform · `drain` stops everything.
 
 mod builder;

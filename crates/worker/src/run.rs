@@ -94,7 +94,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     let (now, _running) = (Utc::now(), shared.metrics.run());
     task.metrics.started(held, executions, now);
     task.begins();
-    held.begins(now);
+    held.course.begins(now);
     // What was taken over was told before.
     if held.lease().is_none() {
         let (state, reporter) = (TaskState::Started, &shared.reporter);
@@ -130,7 +130,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         }
     };
     let took = began.elapsed();
-    held.has_ended();
+    held.course.ends();
     task.metrics.ran_for(took);
     if let Some(how) = ended.failed_how() {
         failed(&span, how);

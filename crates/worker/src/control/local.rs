@@ -22,8 +22,8 @@ pub(super) struct Local {
     ids: HashMap<TaskId, Entry>,
     /// The ids, the oldest first. Those that were revoked again come twice.
     order: VecDeque<(DateTime<Utc>, TaskId)>,
-    /// Tasks that are to end while they run.
-    ended: HashMap<TaskId, DateTime<Utc>>,
+    /// Tasks that are to end while they run, up to this run of them.
+    ended: HashMap<TaskId, (i32, DateTime<Utc>)>,
     stamps: BTreeMap<Box<str>, VecDeque<HeaderValue>>,
 }
 
@@ -49,12 +49,10 @@ impl Local {
         self.forget(now);
     }
 
-    /// Ends a task that runs.
-    pub(super) fn end(&mut self, id: TaskId, now: DateTime<Utc>) {
-        self.ended.retain(|_, at| now - *at < KEPT);
-        if self.ended.len() < MOST {
-            self.ended.insert(id, now);
-        }
+    /// Ends this run of a task.
+    pub(super) fn end(&mut self, id: TaskId, run: i32, now: DateTime<Utc>) {
+        self.ended.retain(|_, (_, at)| now - *at < KEPT);
+        self.ended.insert(id, (run, now));
     }
 
     pub(super) fn revoke_stamped(&mut self, stamp: &str, values: Vec<HeaderValue>) {
@@ -82,7 +80,8 @@ impl Local {
 
     /// Whether the task must not go on.
     pub(super) fn ends(&self, held: &Held) -> bool {
-        self.ended.contains_key(&held.envelope.id)
+        let ended = self.ended.get(&held.envelope.id);
+        ended.is_some_and(|(run, _)| held.envelope.lineage.run <= *run)
     }
 
     fn is_revoked(&self, held: &Held, now: DateTime<Utc>) -> bool {

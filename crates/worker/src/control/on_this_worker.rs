@@ -3,11 +3,10 @@
 use super::Control;
 use super::local::Local;
 use crate::held::Held;
-use crate::inside::WhileItRuns;
 use crate::outcome::{Cancelled, Revocation};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskId;
-use counterfoil_toolbox::message::HeaderValue;
+use counterfoil_toolbox::message::{Envelope, HeaderValue};
 use std::sync::RwLockReadGuard;
 use std::sync::atomic::Ordering;
 
@@ -16,20 +15,16 @@ const BY: &str = "remote control";
 
 impl Control {
     /// These tasks are not wanted any more.
-    pub(crate) fn revoke(&self, tasks: &[TaskId], running: WhileItRuns, now: DateTime<Utc>) {
-        self.change(|local| {
-            for id in tasks {
-                local.revoke(id.clone(), now);
-                if running == WhileItRuns::IsEnded {
-                    local.end(id.clone(), now);
-                }
-            }
-        });
+    pub(crate) fn revoke(&self, tasks: &[TaskId], now: DateTime<Utc>) {
+        self.change(|local| tasks.iter().for_each(|id| local.revoke(id.clone(), now)));
     }
 
     /// These tasks end if they run.
-    pub(crate) fn terminate(&self, tasks: &[TaskId], now: DateTime<Utc>) {
-        self.change(|local| tasks.iter().for_each(|id| local.end(id.clone(), now)));
+    pub(crate) fn terminate(&self, tasks: &[&Envelope], now: DateTime<Utc>) {
+        let end = |local: &mut Local, task: &Envelope| {
+            local.end(task.id.clone(), task.lineage.run, now);
+        };
+        self.change(|local| tasks.iter().for_each(|task| end(local, task)));
     }
 
     /// Tasks with such a stamp are not wanted any more.

@@ -1,6 +1,6 @@
 //! What can be asked of a worker while it runs.
 
-use super::Inside;
+use super::{HeldTask, Inside};
 use crate::consumers;
 use chrono::Utc;
 use counterfoil_toolbox::message::HeaderValue;
@@ -25,12 +25,15 @@ pub struct NoSuchTask;
 impl Inside {
     /// Lets these tasks come to nothing on this worker, now and for the next three hours: of the last 50,000 it is
     /// remembered, in memory. What people ask of all workers goes by the platform instead. Returns those in hand.
-    pub fn revoke(&self, tasks: &[TaskId], running: WhileItRuns) -> Vec<TaskId> {
-        self.0.control.revoke(tasks, running, Utc::now());
-        self.0.guard.look_again();
-        let in_hand = self.tasks().into_iter();
-        let ids = in_hand.map(|task| task.envelope().id.clone());
-        ids.filter(|id| tasks.contains(id)).collect()
+    pub fn revoke(&self, tasks: &[TaskId], running: WhileItRuns) -> Vec<HeldTask> {
+        self.0.control.revoke(tasks, Utc::now());
+        let mut in_hand = self.tasks();
+        in_hand.retain(|task| tasks.contains(&task.envelope().id));
+        match running {
+            WhileItRuns::GoesOn => self.0.guard.look_again(),
+            WhileItRuns::IsEnded => self.terminate(&in_hand),
+        }
+        in_hand
     }
 
     /// Lets tasks come to nothing that bear one of these values under a stamp of Celery's, now and from now on. Those
@@ -41,8 +44,9 @@ impl Inside {
     }
 
     /// Cancels these tasks if they run. Nothing is remembered of it once they are over.
-    pub fn terminate(&self, tasks: &[TaskId]) {
-        self.0.control.terminate(tasks, Utc::now());
+    pub fn terminate(&self, tasks: &[HeldTask]) {
+        let tasks: Vec<_> = tasks.iter().map(HeldTask::envelope).collect();
+        self.0.control.terminate(&tasks, Utc::now());
         self.0.guard.look_again();
     }
 

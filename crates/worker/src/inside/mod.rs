@@ -6,6 +6,7 @@ mod ask;
 mod task;
 
 pub use ask::{NoSuchTask, WhileItRuns};
+pub(crate) use task::Course;
 pub use task::{HeldTask, Stage};
 
 use crate::registry::Registered;
