@@ -7,6 +7,7 @@ pub(crate) mod integration;
 mod mixed;
 mod names;
 mod producers;
+mod remote;
 mod told;
 mod traces;
 mod wide;

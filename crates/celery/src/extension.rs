@@ -6,19 +6,22 @@ use crate::json::raw;
 use crate::node::Node;
 use crate::outcome::Awaited;
 use crate::raised::{raised, to_json};
+use crate::remote::{self, Facts};
 use crate::reply::Reply;
 use crate::route::Routes;
 use crate::status::Status;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::ids::hostname;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_worker::WorkerBuilder;
 use counterfoil_worker::extension::{Beside, Extension, Message, Step, Subject};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, OptionFuture};
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::time::Instant;
 
 /// Speaks with Celery: give it to [`WorkerBuilder::extension`](counterfoil_worker::WorkerBuilder::extension).
 ///
@@ -36,6 +39,7 @@ pub struct Celery {
     tracks_started: bool,
     status: Status,
     node: Node,
+    has_remote_control: bool,
 }
 
 impl Celery {
@@ -48,6 +52,7 @@ impl Celery {
             tracks_started: false,
             status: Status::default(),
             node: Node::default(),
+            has_remote_control: true,
         }
     }
 
@@ -71,6 +76,19 @@ impl Celery {
     #[must_use]
     pub fn exchange(mut self, exchange: ExchangeName) -> Self {
         self.routes.others.push(exchange);
+        self
+    }
+
+    /// Lets nobody ask or change the worker by `celery inspect`, `celery control` or Flower. Default: whoever may write to
+    /// the exchange `celery.pidbox` of the virtual host can see its tasks with their arguments, revoke them, change its
+    /// limits, have it consume other queues, and end it, as Celery's workers do.
+    ///
+    /// For remote control the user of the worker has to be allowed to configure and read `celery.pidbox`, to configure, write
+    /// and read `<name of the node>.celery.pidbox`, and to write to `reply.celery.pidbox`: `deploy/rabbitmq/permissions
+    /// --remote-control worker …`. A worker that is not works without, and says so once.
+    #[must_use]
+    pub fn without_remote_control(mut self) -> Self {
+        self.has_remote_control = false;
         self
     }
 
@@ -212,12 +230,36 @@ impl Celery {
 }
 
 impl Celery {
+    /// Calls the worker so in Celery's world, where `celery inspect` shows it: `name@%h`, in which `%h` is the name of the
+    /// host, as for `celery worker --hostname`. No two workers may have the same name. Default: the id under which the
+    /// worker reports to the platform, `service@host.pid.chance`.
+    #[must_use]
+    pub fn node_name(self, name: &str) -> Self {
+        self.node.named(name, &hostname());
+        self
+    }
+
+    fn remote_control(&self, worker: Beside) -> Option<impl Future<Output = ()> + use<>> {
+        let facts = Facts {
+            names: worker.names.clone(),
+            broker: worker.transport.address(),
+            began: Instant::now(),
+            replies: self.replies,
+            tracks_started: self.tracks_started,
+            default_queue: self.routes.default_queue.as_ref().map(ToString::to_string),
+        };
+        let node = self.node.clone();
+        self.has_remote_control
+            .then(|| remote::serve(worker, node, facts))
+    }
+
     /// What a caller is told of a task that is not over.
     fn meanwhile<'a>(&self, task: &Subject<'a>, step: &Step<'a>) -> Option<Reply<'a>> {
         match step {
             Step::Progress(progress) => Some(Reply::new(task.envelope, "PROGRESS", raw(progress))),
             Step::Started if self.tracks_started => {
-                let started = json!({"pid": std::process::id(), "hostname": task.worker});
+                let started =
+                    json!({"pid": std::process::id(), "hostname": self.node.name(task.worker)});
                 Some(Reply::new(task.envelope, "STARTED", raw(&started)))
             }
             Step::Retried(fault, _) => Some(self.because_of((task.envelope, "RETRY"), task, fault)),
@@ -243,7 +285,13 @@ impl Extension for Celery {
     }
 
     fn beside(&self, worker: Beside) -> Option<BoxFuture<'static, ()>> {
-        Some(Box::pin(self.status.send(worker)?))
+        let status = self.status.send(worker.clone());
+        let remote = self.remote_control(worker);
+        Some(Box::pin(async move {
+            let status = OptionFuture::from(status);
+            let remote = OptionFuture::from(remote);
+            futures::join!(status, remote);
+        }))
     }
 
     fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {

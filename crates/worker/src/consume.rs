@@ -24,25 +24,39 @@ pub(crate) struct Consumer {
     pub(crate) hand: Arc<InHand>,
     /// Nothing is left to settle: the loop may close its channel and end.
     settled: CancellationToken,
+    /// Nothing more is taken out of the queue: the worker drains, or somebody asked for it.
+    pub(crate) ended: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Consumer {
-    /// Starts to consume `queue`, with at most `prefetch` tasks in hand.
-    pub(crate) fn start(shared: &Arc<Shared>, queue: QueueName, prefetch: u16) -> Self {
-        let options = SubscribeOptions::new(queue.clone(), prefetch);
+    /// Starts to consume `queue`.
+    pub(crate) fn start(shared: &Arc<Shared>, queue: QueueName) -> Self {
+        let mut prefetch = shared.consumers.prefetch();
+        let options = SubscribeOptions::new(queue.clone(), *prefetch.borrow_and_update());
         let subscription = Subscription::open_paused(shared.transport.clone(), options);
         let status = subscription.status();
         let hand = subscription.in_hand();
         let settled = CancellationToken::new();
-        let consuming = consume(shared.clone(), queue.clone(), subscription, settled.clone());
-        Self {
+        let ended = shared.stop.draining().child_token();
+        let taking = Taking {
+            shared: shared.clone(),
+            queue: queue.clone(),
+            subscription,
+            prefetch,
+            ended: ended.clone(),
+        };
+        let consuming = consume(taking, settled.clone());
+        let consumer = Self {
             status,
             hand,
             task: spawn_beside(&*shared.transport, consuming),
             settled,
+            ended,
             queue,
-        }
+        };
+        shared.consumers.note(&consumer);
+        consumer
     }
 
     /// Sends what was settled and closes the channel.
@@ -53,23 +67,31 @@ impl Consumer {
     }
 }
 
-async fn consume(
+/// What a loop has.
+struct Taking {
     shared: Arc<Shared>,
     queue: QueueName,
-    mut subscription: Subscription,
-    settled: CancellationToken,
-) {
-    let stop = shared.stop.clone();
-    let lanes = Lanes::new(shared.clone());
+    subscription: Subscription,
+    prefetch: watch::Receiver<u16>,
+    ended: CancellationToken,
+}
+
+async fn consume(mut taking: Taking, settled: CancellationToken) {
+    let lanes = Lanes::new(taking.shared.clone());
     loop {
-        let open = shared.control.until_open(&queue);
-        if stop.draining().run_until_cancelled(open).await.is_none() {
+        let open = taking.shared.control.until_open(&taking.queue);
+        if taking.ended.run_until_cancelled(open).await.is_none() {
             break;
         }
-        subscription.resume();
-        if take(&shared, &queue, &mut subscription, &lanes).await == Why::Draining {
+        taking.subscription.resume();
+        if take(&mut taking, &lanes).await == Why::Ended {
             break;
         }
+        let Taking {
+            queue,
+            subscription,
+            ..
+        } = &mut taking;
         tracing::info!(%queue, "nothing more is taken out of the queue for now");
         lanes.give_back();
         if tokio::time::timeout(FAREWELL, subscription.pause())
@@ -78,8 +100,9 @@ async fn consume(
         {
             tracing::warn!(%queue, "the broker did not confirm that a consumer pauses");
         }
-        give_back(&mut subscription);
+        give_back(subscription);
     }
+    let mut subscription = taking.subscription;
     lanes.give_back();
     let cancelled = tokio::time::timeout(FAREWELL, subscription.cancel()).await;
     if cancelled.is_err() {
@@ -106,35 +129,42 @@ fn give_back(subscription: &mut Subscription) {
 /// Why a queue is not consumed any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Why {
-    Draining,
+    Ended,
     /// Its service is paused, or the worker was asked to be quiet.
     Paused,
 }
 
 /// Begins what comes out of the queue.
-async fn take(
-    shared: &Shared,
-    queue: &QueueName,
-    subscription: &mut Subscription,
-    lanes: &Lanes,
-) -> Why {
+async fn take(taking: &mut Taking, lanes: &Lanes) -> Why {
+    let Taking {
+        shared,
+        queue,
+        subscription,
+        prefetch,
+        ended,
+    } = taking;
     // One future each for the whole loop: making one registers it.
-    let mut draining = std::pin::pin!(shared.stop.draining().cancelled());
+    let mut ended = std::pin::pin!(ended.cancelled());
     let mut closed = std::pin::pin!(shared.control.until_closed(queue));
     loop {
         let look_at = lanes.look_at();
         let first = tokio::select! {
             biased;
-            () = &mut draining => return Why::Draining,
+            () = &mut ended => return Why::Ended,
             () = &mut closed => return Why::Paused,
             () = sleep_until(look_at.unwrap_or_else(Instant::now)), if look_at.is_some() => {
                 lanes.look();
                 continue;
             }
             delivery = subscription.next() => delivery,
+            // Last: it is not even looked at while deliveries come.
+            Ok(()) = prefetch.changed() => {
+                subscription.set_prefetch(*prefetch.borrow_and_update());
+                continue;
+            }
         };
         let Some(first) = first else {
-            return Why::Draining;
+            return Why::Ended;
         };
         let more = std::iter::from_fn(|| subscription.try_next());
         lanes.begin(std::iter::once(first).chain(more));

@@ -66,7 +66,8 @@ pub(crate) async fn drain(running: Running, patience: Duration) -> Exit {
     let ended = at_once.run_until_cancelled(end_beside(&mut beside));
     ended.await;
     // 5 Acknowledgements leave, channels close; what is unacknowledged goes back.
-    futures::future::join_all(consumers.into_iter().map(|consumer| consumer.close())).await;
+    let all = consumers.into_iter().chain(shared.consumers.take_added());
+    futures::future::join_all(all.map(|consumer| consumer.close())).await;
     //   Tokens go back too; by themselves if this takes too long.
     shared.tokens.end();
     let given_back = async { while holders.join_next().await.is_some() {} };

@@ -190,7 +190,7 @@ impl Execution {
         .await;
         hit(Point::HandlerDone).await;
         self.ran_for = took;
-        if let (Some(gate), Some(took)) = (&task.gate, took) {
+        if let (Some(gate), Some(took)) = (task.gate(), took) {
             gate.ran_for(took);
         }
         if matches!(ended, Ended::Dispossessed) && !held.is_ours() {

@@ -52,6 +52,7 @@
 
 use crate::builder::WorkerBuilder;
 use crate::held::Held;
+pub use crate::inside::{HeldTask, Inside, NoSuchTask, Stage, TaskType, WhileItRuns};
 use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::{Progress, TaskFault};
@@ -103,6 +104,8 @@ pub struct Beside {
     pub names: Names,
     /// The id under which it reports.
     pub worker: WorkerId,
+    /// What it has, and what can be asked of it.
+    pub inside: Inside,
     pub(crate) over: CancellationToken,
 }
 

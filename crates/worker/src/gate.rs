@@ -35,7 +35,7 @@ pub(crate) struct Gate {
     line: Mutex<Line>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Places {
     free: Arc<Semaphore>,
     count: u16,
@@ -119,6 +119,14 @@ impl Gate {
                 here: 0,
             }),
         })
+    }
+
+    /// The same, with the places of the gate that was there before: who has one keeps it.
+    pub(crate) fn with_places_of(mut self, before: Option<&Self>) -> Self {
+        if let Some(places) = before.and_then(|gate| gate.places.as_ref()) {
+            self.places = Some(places.clone());
+        }
+        self
     }
 
     /// Whether a turn is too far away to wait for a slot; it asks again after this.

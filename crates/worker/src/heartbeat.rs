@@ -10,7 +10,7 @@ use counterfoil_toolbox::ids::hostname;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::names::heartbeat_key;
-use counterfoil_toolbox::transport::{InHand, Publication};
+use counterfoil_toolbox::transport::Publication;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +32,6 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(crate) struct Pulse {
     pub(crate) services: Vec<ServiceName>,
-    /// Its queues, and what it has in hand of each.
-    pub(crate) hands: Vec<(QueueName, Arc<InHand>)>,
     pub(crate) version: String,
     pub(crate) interval: Duration,
     pub(crate) started_at: DateTime<Utc>,
@@ -131,8 +129,8 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
         started_at: pulse.started_at,
         at: Utc::now(),
         interval_ms: u64::try_from(pulse.interval.as_millis()).unwrap_or(u64::MAX),
-        queues: pulse.hands.iter().map(|(queue, _)| queue.clone()).collect(),
-        hands: hands(shared, pulse),
+        queues: shared.consumers.queues(),
+        hands: hands(shared),
         tasks: with_tasks.then(|| shared.registry.schemas()),
         limits: shared.tokens.reports(pulse.interval * TOKENS_OF),
         // Whoever goes has nothing any more.
@@ -162,15 +160,18 @@ async fn say(shared: &Shared, pulse: &Pulse, phase: Phase, with_tasks: bool, ask
     }
 }
 
-fn hands(shared: &Shared, pulse: &Pulse) -> BTreeMap<QueueName, Hand> {
+fn hands(shared: &Shared) -> BTreeMap<QueueName, Hand> {
     // What was said and did not get through has not been heard.
     let unheard = u32::from(shared.reporter.is_behind());
-    let hand = |(queue, hand): &(QueueName, Arc<InHand>)| {
-        let hand = Hand {
-            consumers: hand.consumers(),
-            untold: hand.untold().saturating_add(unheard),
-        };
-        (queue.clone(), hand)
-    };
-    pulse.hands.iter().map(hand).collect()
+    let mut hands = BTreeMap::new();
+    // A queue that was left and is consumed again comes twice.
+    for (queue, hand) in shared.consumers.hands() {
+        let of_queue = hands.entry(queue).or_insert(Hand {
+            consumers: 0,
+            untold: unheard,
+        });
+        of_queue.consumers += hand.consumers();
+        of_queue.untold = of_queue.untold.saturating_add(hand.untold());
+    }
+    hands
 }

@@ -1,5 +1,6 @@
 //! A task in this worker's hands, from its delivery until that is settled.
 
+use crate::inside::Course;
 use crate::opening::Opening;
 use crate::stop::Stop;
 use crate::watchdog::OnThread;
@@ -78,6 +79,12 @@ pub(crate) struct Held {
     pub(crate) opening: Opening,
     /// Whether its handler is on a thread right now.
     pub(crate) on_thread: OnThread,
+    /// Whether its first delivery was not the message's first.
+    pub(crate) redelivered: bool,
+    /// When its message was published, in seconds since 1970, where its sender tells.
+    pub(crate) published: Option<u64>,
+    /// How far it has come.
+    pub(crate) course: Course,
 }
 
 /// Why a message that has an id cannot be run.
@@ -152,6 +159,8 @@ impl Held {
         service: Arc<str>,
         delivery: Delivery,
     ) -> Self {
+        let published = delivery.content.properties.timestamp;
+        let redelivered = delivery.redelivered;
         Self {
             key: Key::of(&envelope, &delivery.content),
             delivered_before: AtomicI32::new(delivered_before(
@@ -174,8 +183,11 @@ impl Held {
                 taken_over: None,
             }),
             changed: Notify::new(),
+            redelivered,
+            published,
             opening: Opening::default(),
             on_thread: OnThread::default(),
+            course: Course::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::shared::Shared;
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::Envelope;
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -20,16 +21,24 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) struct Hung {
     tasks: Mutex<Vec<TaskId>>,
     /// So many are too many.
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 impl Hung {
     /// Half of the places may be taken by handlers that hang.
     pub(crate) fn new(concurrency: u16) -> Self {
-        Self {
+        let hung = Self {
             tasks: Mutex::default(),
-            limit: usize::from(concurrency.div_ceil(2)),
-        }
+            limit: AtomicUsize::new(0),
+        };
+        hung.has_places(concurrency);
+        hung
+    }
+
+    /// There are so many places from now on.
+    pub(crate) fn has_places(&self, count: u16) {
+        let limit = usize::from(count.div_ceil(2));
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     fn tasks(&self) -> MutexGuard<'_, Vec<TaskId>> {
@@ -64,7 +73,7 @@ async fn wait<T>(shared: &Shared, held: &Held, mut thread: impl Future<Output = 
     };
     let count = hung.len();
     tracing::error!(task_id = %id, task_name = %name, count, "blocking code of a handler hangs: it keeps its thread until it ends");
-    if count >= shared.hung.limit {
+    if count >= shared.hung.limit.load(Ordering::Relaxed) {
         shared.end(Exit::Hung { tasks: hung });
     }
     thread.await;

@@ -28,8 +28,7 @@ impl Execution {
     pub(crate) async fn take_over_in_turn(&self, task: &Registered) -> Result<(), Ended> {
         self.take_over().await?;
         let wait = task
-            .gate
-            .as_ref()
+            .gate()
             .map(|gate| gate.begin_taken_over(Instant::now()));
         let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
             return Ok(());

@@ -37,13 +37,16 @@
 //! to its end, with `intake` (message → task), `tokens` (whether it may run), `slots` (who runs next,
 //! by priority), `run` (handler),
 //! `outcome` (what follows) and `perform` (doing it) · `control` is what people ask of the worker ·
+//! `inside` is what extensions see of it and can change: `consumers` are its queues, `tuned` the limits of types ·
 //! `report` tells the platform · `drain` stops everything.
 
 mod builder;
 mod worker;
 
 mod consume;
+mod consumers;
 pub mod extension;
+mod inside;
 mod lanes;
 pub mod layer;
 mod say;
@@ -94,6 +97,7 @@ mod systemd;
 mod task_error;
 mod task_log;
 mod threads;
+mod tuned;
 mod watchdog;
 
 pub use blocking::Blocking;

@@ -33,6 +33,11 @@ impl Metrics {
         metrics
     }
 
+    /// It has so many slots from now on.
+    pub(crate) fn has_slots(&self, slots: u16) {
+        gauge!(SLOTS).set(f64::from(slots));
+    }
+
     /// One more task in hand, until the answer is dropped.
     pub(crate) fn hold(&self) -> Up {
         Up::new(&self.in_hand, 1)

@@ -22,7 +22,7 @@ const ROUNDS: usize = 3;
 impl Execution {
     /// A place among the handlers that run, or why it gets none.
     pub(crate) async fn wait_for_slot(&self, task: &Registered) -> Result<Slot, Ended> {
-        let Some(gate) = &task.gate else {
+        let Some(gate) = &task.gate() else {
             let token = self.wait_for_token(task).await?;
             let (any, token) = self.wait_for_slot_beside(task, token).await?;
             return Ok(Slot {

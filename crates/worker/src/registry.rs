@@ -4,12 +4,15 @@ use crate::error::BuildFault;
 use crate::gate::Gate;
 use crate::handler::Handler;
 use crate::metrics::OfType;
+use crate::tuned::Tuned;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::task::{Ack, TaskOptions};
-use counterfoil_toolbox::{Task, TaskName};
+use counterfoil_toolbox::{Rate, Task, TaskName};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,10 +22,14 @@ pub(crate) struct Registered {
     pub(crate) handler: Box<dyn Handler>,
     pub(crate) options: TaskOptions,
     /// Its limits on this worker, if it has any.
-    pub(crate) gate: Option<Gate>,
+    gate: Option<Arc<Gate>>,
+    /// Those that were changed since.
+    tuned: Tuned,
     pub(crate) metrics: OfType,
     /// Whether the worker consumes the queue of its service because of it.
     pub(crate) has_queue: bool,
+    /// How often its handler was started.
+    begun: AtomicU64,
     schema: Value,
 }
 
@@ -53,13 +60,16 @@ impl Registered {
         options: TaskOptions,
         schema: Value,
     ) -> Self {
+        let gate = Gate::of(&options, Instant::now()).map(Arc::new);
         Self {
             metrics: OfType::new(name.as_str()),
             name,
             handler: Box::new(handler),
-            gate: Gate::of(&options, Instant::now()),
+            tuned: Tuned::new(&options, gate.clone()),
+            gate,
             options,
             has_queue: true,
+            begun: AtomicU64::new(0),
             schema,
         }
     }
@@ -68,6 +78,41 @@ impl Registered {
     pub(crate) fn without_queue(mut self) -> Self {
         self.has_queue = false;
         self
+    }
+
+    /// Its limits on this worker, as they hold now.
+    pub(crate) fn gate(&self) -> Option<Arc<Gate>> {
+        self.tuned.gate(self.gate.as_ref())
+    }
+
+    /// Its hard and soft time limit, as they hold now.
+    pub(crate) fn time_limits(&self) -> (Option<Duration>, Option<Duration>) {
+        self.tuned.time_limits(&self.options)
+    }
+
+    /// Its options, as they hold now.
+    pub(crate) fn options_now(&self) -> TaskOptions {
+        self.tuned.options(&self.options)
+    }
+
+    /// Lets it begin so often from now on.
+    pub(crate) fn limit_rate(&self, rate: Option<Rate>) {
+        self.tuned.limit_rate(&self.options, rate);
+    }
+
+    /// Lets it take so long from now on.
+    pub(crate) fn limit_time(&self, hard: Option<Duration>, soft: Option<Duration>) {
+        self.tuned.limit_time(hard, soft);
+    }
+
+    /// Its handler starts once more.
+    pub(crate) fn begins(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often its handler was started.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// A limit of nothing, if it has one.

@@ -94,6 +94,8 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
     let (began, _counted) = (Instant::now(), shared.counts.begin());
     let (now, _running) = (Utc::now(), shared.metrics.run());
     task.metrics.started(held, executions, now);
+    task.begins();
+    held.course.begins(now);
     // What was taken over was told before.
     if held.lease().is_none() {
         let (state, reporter) = (TaskState::Started, &shared.reporter);
@@ -129,6 +131,7 @@ pub(crate) async fn run(start: Start<'_>) -> (Ended, Option<Duration>) {
         }
     };
     let took = began.elapsed();
+    held.course.ends();
     task.metrics.ran_for(took);
     if let Some(how) = ended.failed_how() {
         failed(&span, how);

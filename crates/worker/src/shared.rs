@@ -1,5 +1,6 @@
 //! What all executions of one worker share.
 
+use crate::consumers::Consumers;
 use crate::control::Control;
 use crate::exit::Exit;
 use crate::guard::Guard;
@@ -7,6 +8,7 @@ use crate::held::Held;
 use crate::hung::Hung;
 use crate::layer::HandlerService;
 use crate::metrics::Metrics;
+use crate::queues::Declarations;
 use crate::registry::{Registered, Registry};
 use crate::report::Reporter;
 use crate::say::Extensions;
@@ -46,6 +48,9 @@ pub(crate) struct Shared {
     pub(crate) reporter: Reporter,
     pub(crate) guard: Guard,
     pub(crate) tokens: Tokens,
+    pub(crate) consumers: Consumers,
+    /// How its queues are declared, as far as it declares them.
+    pub(crate) declarations: Declarations,
     /// Places for handlers that run at the same time.
     pub(crate) slots: Arc<Slots>,
     pub(crate) stop: Stop,
@@ -145,8 +150,9 @@ impl Limits {
     /// How long one execution may take. The sender's word goes before the task's, and that before
     /// the worker's, but none of them can make the broker wait.
     pub(crate) fn time_of(&self, held: &Held, task: &Registered) -> RunFor {
+        let (hard_of_task, soft_of_task) = task.time_limits();
         let asked = held.envelope.time_limits.hard;
-        let asked = asked.or(task.options.time_limit);
+        let asked = asked.or(hard_of_task);
         // The broker takes tokens back too.
         let by_token = task.options.max_concurrency_global.is_some();
         let hard = match self.ack_of(held, task) {
@@ -155,7 +161,7 @@ impl Limits {
             Ack::Late => Some(self.as_the_broker_allows(asked.or(self.time), held)),
         };
         let soft = held.envelope.time_limits.soft;
-        let soft = soft.or(task.options.soft_time_limit);
+        let soft = soft.or(soft_of_task);
         // Senders may write any number.
         let (hard, soft) = (hard.map(addable), soft.map(addable));
         RunFor {

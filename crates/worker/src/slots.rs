@@ -31,8 +31,12 @@ pub(crate) struct Permit(Arc<Slots>);
 
 #[derive(Debug)]
 struct Line {
+    /// All places.
+    count: u16,
     /// Places that nobody has; some only while nobody waits.
     free: u16,
+    /// Places that are taken and go with whoever has them.
+    going: u16,
     /// Those who wait, by class and ticket.
     waiting: [BTreeMap<u64, oneshot::Sender<()>>; 3],
     /// The last ticket that was given out.
@@ -72,7 +76,9 @@ impl Slots {
     /// So many places, all of them free.
     pub(crate) fn new(count: u16) -> Arc<Self> {
         let line = Line {
+            count,
             free: count,
+            going: 0,
             waiting: Default::default(),
             ticket: 0,
             turns: Turns::default(),
@@ -80,6 +86,38 @@ impl Slots {
         Arc::new(Self {
             line: Mutex::new(line),
         })
+    }
+
+    /// How many places there are.
+    pub(crate) fn count(&self) -> u16 {
+        self.line().count
+    }
+
+    /// Adds so many places. Returns how many there are now.
+    pub(crate) fn grow(&self, by: u16) -> u16 {
+        let (count, new) = {
+            let mut line = self.line();
+            let by = by.min(u16::MAX - line.count);
+            line.count += by;
+            // Those that would have gone stay first.
+            let stay = by.min(line.going);
+            line.going -= stay;
+            (line.count, by - stay)
+        };
+        (0..new).for_each(|_| self.hand_on());
+        count
+    }
+
+    /// Takes so many places away, at least one stays: first free ones, others when whoever has them leaves. Returns how
+    /// many there are now.
+    pub(crate) fn shrink(&self, by: u16) -> u16 {
+        let mut line = self.line();
+        let by = by.min(line.count.saturating_sub(1));
+        line.count -= by;
+        let at_once = by.min(line.free);
+        line.free -= at_once;
+        line.going += by - at_once;
+        line.count
     }
 
     /// A place, if one is free.
@@ -153,6 +191,10 @@ impl Line {
     }
 
     fn hand_on(&mut self) -> Option<oneshot::Sender<()>> {
+        if self.going > 0 {
+            self.going -= 1;
+            return None;
+        }
         let waiting = &self.waiting;
         let class = self.turns.next(|class| !waiting[class as usize].is_empty());
         let first = class.and_then(|class| self.waiting[class as usize].pop_first());

@@ -61,7 +61,7 @@ fn look(shared: &Shared, queues: &[Watched]) -> Standing {
 
 /// Why a queue is not consumed, unless somebody wants it so.
 fn trouble(shared: &Shared, queue: &Watched) -> Option<String> {
-    if shared.control.is_closed(&queue.name) {
+    if shared.control.is_closed(&queue.name) || shared.consumers.has_left(&queue.name) {
         return None;
     }
     let name = &queue.name;

@@ -2,6 +2,7 @@
 
 use crate::builder::WorkerBuilder;
 use crate::consume::Consumer;
+use crate::consumers::Consumers;
 use crate::control::{Control, follow};
 use crate::drain::drain;
 use crate::exit::Exit;
@@ -9,6 +10,7 @@ use crate::extension::Beside;
 use crate::guard::Guard;
 use crate::heartbeat::{Pulse, beat};
 use crate::hung::Hung;
+use crate::inside::Inside;
 use crate::layer::HandlerService;
 use crate::metrics::Metrics;
 use crate::queues::{Declarations, first_lost};
@@ -246,12 +248,10 @@ impl Worker {
         let mut holders = JoinSet::new();
         let shared = Arc::new(self.into_shared(prefetch, handlers, &mut holders));
         let reporting = shared.clone();
-        let consume = |queue| Consumer::start(&shared, queue, prefetch);
+        let consume = |queue| Consumer::start(&shared, queue);
         let consumers: Vec<_> = queues.into_iter().map(consume).collect();
-        let hand = |consumer: &Consumer| (consumer.queue.clone(), Arc::clone(&consumer.hand));
         let pulse = Pulse {
             services,
-            hands: consumers.iter().map(hand).collect(),
             version,
             interval,
             started_at: Utc::now(),
@@ -261,6 +261,7 @@ impl Worker {
             transport: Arc::clone(&shared.transport),
             names: shared.names.clone(),
             worker: shared.id.clone(),
+            inside: Inside(Arc::clone(&shared)),
             over: over.clone(),
         });
         Running {
@@ -326,6 +327,8 @@ impl Worker {
             stop: self.stop,
             threads: Threads::new(handlers),
             began: Instant::now(),
+            consumers: Consumers::new(prefetch),
+            declarations: self.declarations,
             executions: TaskTracker::new(),
             counts: Counts::default(),
             metrics: Metrics::new(self.settings.concurrency),

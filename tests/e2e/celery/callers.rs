@@ -38,10 +38,14 @@ macro_rules! tasks {
         )+
 
         /// A worker of the same tasks.
-        fn worker(transport: Arc<dyn Transport>, broker: &BrokerSettings) -> anyhow::Result<Worker> {
-            let names = broker.names()?;
-            let builder = Worker::builder(transport, names.clone(), WorkerSettings::default());
-            let builder = builder.broker(broker).extension(Celery::new(&names));
+        pub(super) fn worker(
+            transport: Arc<dyn Transport>,
+            broker: &BrokerSettings,
+            celery: Celery,
+        ) -> anyhow::Result<Worker> {
+            let settings = WorkerSettings { concurrency: 2, prefetch: Some(8), ..WorkerSettings::default() };
+            let builder = Worker::builder(transport, broker.names()?, settings);
+            let builder = builder.broker(broker).extension(celery);
             $(let builder = builder.handle(|task: $type, cx: Context| async move { $handler(task, cx).await });)+
             Ok(builder.build()?)
         }
@@ -136,7 +140,8 @@ impl Both {
         let folder = tempfile::tempdir()?;
         let command = celery_command("calc", &vhost.amqp_url())?;
         let python = Process::start(command, folder.path().join("celery.log"))?;
-        let worker = worker(AmqpTransport::new(&broker)?, &broker)?;
+        let celery = Celery::new(&broker.names()?);
+        let worker = worker(AmqpTransport::new(&broker)?, &broker, celery)?;
         let stopper = worker.stopper();
         Ok(Self {
             ours: tokio::spawn(worker.run_until(std::future::pending())),

@@ -8,8 +8,8 @@ use counterfoil_toolbox::doctor::{Check, Duty, Outcome, permissions};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey, TaskName};
 use counterfoil_toolbox::producer::{RawTask, SendError, SendOptions};
 use counterfoil_toolbox::topology::{self, Names, delay_levels, platform, token_queue};
-use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::{AmqpTransport, Rehearsed};
+use counterfoil_toolbox::transport::{Mailbox, Transport, TransportError};
 use counterfoil_toolbox::{Priority, Producer, ServiceName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -176,6 +176,36 @@ async fn a_worker(stage: &Stage<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One that answers `celery inspect` may have its own mailbox.
+async fn a_worker_that_is_asked(stage: &Stage<'_>) -> anyhow::Result<()> {
+    let mailbox = |name: &str| -> anyhow::Result<Mailbox> {
+        let (exchange, queue) = ("celery.pidbox".parse()?, QueueName::new(name)?);
+        Ok(Mailbox::new(exchange, queue))
+    };
+    let own = mailbox("export@host.1.a.celery.pidbox")?;
+    let plain = stage.user(&["worker", "export", "demo"]).await?;
+    let refused = plain.mailbox(&own).await.err();
+    assert!(
+        matches!(refused, Some(TransportError::Refused { .. })),
+        "{refused:?}"
+    );
+    plain.close().await;
+    let asked = stage
+        .user(&["--remote-control", "worker", "export", "demo"])
+        .await?;
+    asked.mailbox(&own).await?.close().await;
+    let other = mailbox("demo@host.1.a.celery.pidbox")?;
+    assert!(asked.mailbox(&other).await.is_err());
+    // There is no such exchange before somebody asks.
+    let answered = ExchangeName::new("reply.celery.pidbox")?;
+    let said = asked
+        .may_publish(&answered, &RoutingKey::new("asker")?)
+        .await?;
+    assert_eq!(said, Rehearsed::Missing);
+    asked.close().await;
+    Ok(())
+}
+
 async fn a_producer(stage: &Stage<'_>) -> anyhow::Result<()> {
     let names = &stage.names;
     let transport = stage.user(&["producer", "shop", "export", "demo"]).await?;
@@ -216,6 +246,7 @@ async fn each_user_may_do_its_work_and_no_more() -> anyhow::Result<()> {
         let stage = Stage::new(&node, prefix).await?;
         a_platform(&stage).await?;
         a_worker(&stage).await?;
+        a_worker_that_is_asked(&stage).await?;
         a_producer(&stage).await?;
         stage.vhost.close().await?;
     }

@@ -1,12 +1,13 @@
 //! What a channel alone does, without what subscriptions add to it.
 
 use super::stage::{LONG, Stage};
+use crate::eventually;
 use anyhow::{Context as _, ensure};
 use counterfoil_toolbox::message::HeaderValue;
-use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::topology::QueueKind;
 use counterfoil_toolbox::transport::link::{Arrival, Frame, Link, Settlement};
-use counterfoil_toolbox::transport::{Requeue, TransportError};
+use counterfoil_toolbox::transport::{Mailbox, Requeue, TransportError};
 use std::future::poll_fn;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -84,4 +85,40 @@ fn returned(arrival: &Arrival) -> Frame {
         multiple: false,
         how: Settlement::Nack(Requeue::Yes),
     }
+}
+
+pub async fn everybody_with_a_mailbox_gets_each_word_and_it_goes_with_its_reader(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let mailbox = |name: &str| -> anyhow::Result<Mailbox> {
+        let exchange = ExchangeName::new("words")?;
+        Ok(Mailbox::new(exchange, QueueName::new(name)?))
+    };
+    let (one, two) = (mailbox("one")?, mailbox("two")?);
+    let mut readers = [
+        stage.transport.mailbox(&one).await?,
+        stage.transport.mailbox(&two).await?,
+    ];
+    stage.publish(&one.exchange, "any", &["1", "2"]).await?;
+    for reader in &mut readers {
+        for word in ["1", "2"] {
+            ensure!(next(&mut **reader).await?.content.body == word);
+        }
+        // A channel that ends without a word does the same.
+        reader.close().await;
+    }
+    for name in ["one", "two"] {
+        let name = QueueName::new(name)?;
+        eventually("the queue to go", LONG, async || {
+            Ok(stage.transport.depth(&name).await?.is_none().then_some(()))
+        })
+        .await?;
+    }
+    // There is nobody any more, and it can be made again.
+    stage.publish(&one.exchange, "any", &["3"]).await?;
+    let mut again = stage.transport.mailbox(&one).await?;
+    nothing(&mut *again).await?;
+    stage.publish(&one.exchange, "any", &["4"]).await?;
+    ensure!(next(&mut *again).await?.content.body == "4");
+    Ok(())
 }

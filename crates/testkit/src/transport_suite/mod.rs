@@ -109,6 +109,7 @@ macro_rules! transport_suite_tests {
                 a_message_tells_which_consumer_of_its_channel_got_it,
                 what_an_ended_consumer_holds_can_be_returned_and_goes_to_one_that_waits,
                 a_consumer_that_is_full_learns_that_its_queue_was_deleted,
+                everybody_with_a_mailbox_gets_each_word_and_it_goes_with_its_reader,
             ]
             stopping: [
                 after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled,

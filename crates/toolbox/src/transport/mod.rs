@@ -7,6 +7,7 @@
 //! One suite (`counterfoil_testkit::transport_suite`) holds both implementations to the same promises.
 
 mod ack;
+mod address;
 #[cfg(feature = "amqp")]
 pub mod amqp;
 mod caution;
@@ -15,13 +16,16 @@ mod error;
 mod hand;
 mod limits;
 pub mod link;
+mod mailbox;
 pub mod memory;
 mod publisher;
 mod subscription;
 
+pub use address::Address;
 pub use delivery::{Delivery, Requeue, Settled};
 pub use error::{DeclareError, PublishError, TransportError};
 pub use hand::InHand;
+pub use mailbox::Mailbox;
 pub use publisher::{Confirm, Connect, Publication, Publisher, PublisherOptions, PublisherStatus};
 pub use subscription::{StreamOffset, SubscribeOptions, Subscription, SubscriptionStatus};
 
@@ -69,6 +73,22 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`TransportError`] when the broker cannot be reached or refuses.
     async fn link(&self, queue: &QueueName) -> Result<Box<dyn link::Link>, TransportError>;
+
+    /// Makes a [`Mailbox`] and begins to read it, on a channel of its own. What comes has to be settled.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the broker cannot be reached or refuses, and where the transport has none.
+    async fn mailbox(&self, mailbox: &Mailbox) -> Result<Box<dyn link::Link>, TransportError> {
+        Err(TransportError::Refused {
+            what: format!("mailbox {}", mailbox.queue),
+            reason: "this transport has none".to_owned(),
+        })
+    }
+
+    /// Where the broker is. `None`: nowhere, or the transport does not tell.
+    fn address(&self) -> Option<Address> {
+        None
+    }
 
     /// Declares one exchange, queue or binding, or only looks whether it is there.
     ///

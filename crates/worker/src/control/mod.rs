@@ -6,6 +6,8 @@
 mod answers;
 mod follow;
 mod heard;
+mod local;
+mod on_this_worker;
 mod progress;
 
 pub(crate) use follow::follow;
@@ -21,6 +23,7 @@ use counterfoil_toolbox::ids::{SessionId, WorkerId};
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
 use heard::Heard;
+use local::Local;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -36,6 +39,10 @@ const HELD_WAITS: [u64; 2] = [1, 8];
 pub(crate) struct Control {
     names: Names,
     state: RwLock<ControlState>,
+    /// What was asked of this worker alone.
+    local: RwLock<Local>,
+    /// Something was.
+    has_local: AtomicBool,
     /// Nothing that concerns any task of this worker was asked, and it would know.
     is_calm: AtomicBool,
     /// Counts what was asked, for those who wait for it.
@@ -63,6 +70,8 @@ impl Control {
         Self {
             names,
             state: RwLock::new(ControlState::new(me)),
+            local: RwLock::default(),
+            has_local: AtomicBool::new(false),
             is_calm: AtomicBool::new(false),
             changes: watch::Sender::new(0),
             following: watch::Sender::new(Following::CatchingUp),
@@ -108,7 +117,8 @@ impl Control {
     /// Why the task must not be started now, if so.
     pub(crate) fn objection(&self, held: &Held) -> Option<Ended> {
         let state = self.unless_calm()?;
-        if let Some(revocation) = revoked(&state, held, false) {
+        let revocation = revoked(&state, held, false);
+        if let Some(revocation) = revocation.or_else(|| self.refusal_here(held)) {
             return Some(Ended::Revoked(revocation));
         }
         if let Some(hold) = state.hold(&held.envelope.id) {
@@ -127,7 +137,7 @@ impl Control {
     /// Who cancelled a task that has been started.
     pub(crate) fn revocation(&self, held: &Held) -> Option<Revocation> {
         match self.unless_calm() {
-            Some(state) => revoked(&state, held, true),
+            Some(state) => revoked(&state, held, true).or_else(|| self.end_here(held)),
             None => of_opening(None, held),
         }
     }
@@ -203,6 +213,7 @@ impl Control {
         let is_calm = state.spares_all_tasks()
             && !state.pauses_anything()
             && state.standing() == Standing::AtWork
+            && !self.has_local.load(Ordering::SeqCst)
             && self.knows();
         self.is_calm.store(is_calm, Ordering::SeqCst);
     }

@@ -153,3 +153,36 @@ async fn those_of_one_class_get_their_places_in_the_order_in_which_they_came() {
         drop((&mut one).now_or_never().expect("its turn"));
     }
 }
+
+#[tokio::test]
+async fn places_that_are_added_go_to_those_who_wait_and_those_taken_away_go_with_their_holders() {
+    let slots = Slots::new(2);
+    let mut held: Vec<_> = std::iter::from_fn(|| slots.try_take()).collect();
+    assert_eq!(held.len(), 2);
+    let mut waiting: Vec<_> = (0..2).map(|_| slots.take(Normal).boxed()).collect();
+    for one in &mut waiting {
+        assert!(one.now_or_never().is_none());
+    }
+    assert_eq!(slots.grow(3), 5);
+    for one in waiting {
+        held.push(one.now_or_never().expect("there is a place"));
+    }
+    held.push(slots.try_take().expect("one is left"));
+    assert!(slots.try_take().is_none());
+
+    // Of five that are taken, three go with their holders.
+    assert_eq!(slots.shrink(3), 2);
+    held.truncate(2);
+    assert!(slots.try_take().is_none());
+    held.pop();
+    held.push(slots.try_take().expect("it is free"));
+    // Those that were to go stay where others are added.
+    assert_eq!(slots.shrink(1), 1);
+    assert_eq!(slots.grow(1), 2);
+    held.clear();
+    let free: Vec<_> = std::iter::from_fn(|| slots.try_take()).collect();
+    assert_eq!(free.len(), 2);
+    drop(free);
+    assert_eq!(slots.shrink(100), 1, "one stays");
+    assert_eq!(slots.grow(u16::MAX), u16::MAX);
+}

@@ -4,13 +4,14 @@ use super::fault;
 use super::threads::Threads;
 use crate::config::BrokerSettings;
 use crate::ids::hostname;
+use crate::transport::Address;
 use crate::transport::error::TransportError;
 use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts,
 };
 use lapin::tcp::OwnedTLSConfig;
 use lapin::types::LongString;
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus};
 use secrecy::ExposeSecret;
 use std::fmt;
@@ -37,6 +38,21 @@ pub(super) struct Broker {
     pub(super) uri: AMQPUri,
     /// `host:port/vhost`, for errors.
     pub(super) address: String,
+}
+
+impl Broker {
+    /// The same for others, without the password.
+    pub(super) fn address_of(&self) -> Address {
+        let uri = &self.uri;
+        Address {
+            host: uri.authority.host.clone(),
+            port: uri.authority.port,
+            vhost: uri.vhost.clone(),
+            user: uri.authority.userinfo.username.clone(),
+            is_encrypted: uri.scheme == AMQPScheme::AMQPS,
+            heartbeat: Duration::from_secs(uri.query.heartbeat.unwrap_or(0).into()),
+        }
+    }
 }
 
 /// Opens connections for a pool.

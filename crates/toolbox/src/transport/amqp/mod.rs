@@ -10,6 +10,7 @@ mod convert;
 mod declare;
 mod fault;
 mod greeting;
+mod mailbox;
 mod publisher;
 mod rehearse;
 mod threads;
@@ -19,12 +20,14 @@ pub use rehearse::Rehearsed;
 use super::error::TransportError;
 use super::link::Link;
 use super::publisher::Publisher;
-use super::{Declare, DeclareError, PublisherOptions, QueueDepth, ServerInfo, Transport};
+use super::{
+    Address, Declare, DeclareError, Mailbox, PublisherOptions, QueueDepth, ServerInfo, Transport,
+};
 use crate::config::BrokerSettings;
 use crate::names::{ExchangeName, QueueName, RoutingKey};
 use crate::topology::Item;
 use async_trait::async_trait;
-use connection::Connections;
+use connection::{Broker, Connections};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -149,6 +152,14 @@ impl Transport for AmqpTransport {
 
     async fn link(&self, queue: &QueueName) -> Result<Box<dyn Link>, TransportError> {
         Ok(Box::new(self.new_link(queue).await?))
+    }
+
+    async fn mailbox(&self, mailbox: &Mailbox) -> Result<Box<dyn Link>, TransportError> {
+        mailbox::open(&self.connections, mailbox).await
+    }
+
+    fn address(&self) -> Option<Address> {
+        self.connections.brokers().first().map(Broker::address_of)
     }
 
     async fn declare(&self, item: &Item, how: Declare) -> Result<(), DeclareError> {

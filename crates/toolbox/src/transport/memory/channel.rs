@@ -192,9 +192,14 @@ impl State {
     }
 
     fn forget(&mut self, consumer: &Consumer) {
-        if let Some(queue) = self.queues.get_mut(&consumer.queue) {
-            queue.consumers.retain(|id| *id != consumer.id);
-            queue.idle.retain(|id| *id != consumer.id);
+        let Some(queue) = self.queues.get_mut(&consumer.queue) else {
+            return;
+        };
+        queue.consumers.retain(|id| *id != consumer.id);
+        queue.idle.retain(|id| *id != consumer.id);
+        if queue.goes_with_consumers && queue.consumers.is_empty() {
+            let name = queue.declared.name.clone();
+            self.delete_queue(&name);
         }
     }
 

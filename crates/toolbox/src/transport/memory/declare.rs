@@ -4,10 +4,10 @@ use super::arguments::{exchange_difference, queue_difference, rules};
 use super::broker::State;
 use super::exchange::Exchange;
 use super::queue::Queue;
-use crate::message::HeaderValue;
-use crate::names::{ExchangeName, QueueName};
-use crate::topology::{self, Binding, Destination, ExchangeKind, Item};
-use crate::transport::{Declare, DeclareError, QueueDepth, TransportError};
+use crate::message::{HeaderValue, Headers};
+use crate::names::{ExchangeName, QueueName, RoutingKey};
+use crate::topology::{self, Binding, Destination, ExchangeKind, Item, QueueKind};
+use crate::transport::{Declare, DeclareError, Mailbox, QueueDepth, TransportError};
 
 impl State {
     pub(super) fn declare(&mut self, item: &Item, how: Declare) -> Result<(), DeclareError> {
@@ -108,6 +108,48 @@ impl State {
                 Ok(())
             }
         }
+    }
+
+    /// A queue that goes with its consumer, bound to its exchange.
+    pub(super) fn make_mailbox(&mut self, mailbox: &Mailbox) -> Result<(), TransportError> {
+        let (exchange, queue) = (&mailbox.exchange, &mailbox.queue);
+        let refused = |reason: String| TransportError::Refused {
+            what: format!("mailbox {queue}"),
+            reason,
+        };
+        if self.queue_ids.contains_key(queue) {
+            let reason =
+                format!("RESOURCE_LOCKED - cannot obtain exclusive access to queue '{queue}'");
+            return Err(refused(reason));
+        }
+        let items = [
+            Item::Exchange(topology::Exchange {
+                name: exchange.clone(),
+                kind: ExchangeKind::Fanout,
+                internal: false,
+                alternate: None,
+            }),
+            Item::Queue(topology::Queue {
+                name: queue.clone(),
+                kind: QueueKind::Classic,
+                arguments: mailbox.arguments(),
+            }),
+            Item::Binding(Binding {
+                source: exchange.clone(),
+                destination: Destination::Queue(queue.clone()),
+                key: RoutingKey::new("").map_err(|error| refused(error.to_string()))?,
+                arguments: Headers::new(),
+            }),
+        ];
+        for item in items {
+            let declared = self.declare(&item, Declare::Active);
+            declared.map_err(|error| refused(error.to_string()))?;
+        }
+        let made = self.queue_ids.get(queue);
+        if let Some(made) = made.and_then(|id| self.queues.get_mut(id)) {
+            made.goes_with_consumers = true;
+        }
+        Ok(())
     }
 
     pub(super) fn depth(&self, queue: &QueueName) -> Option<QueueDepth> {

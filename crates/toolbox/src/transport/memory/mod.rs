@@ -30,6 +30,7 @@ mod tests;
 pub use faults::Faults;
 
 use super::link::Link;
+use super::mailbox::{self, Mailbox};
 use super::publisher::{Publisher, PublisherOptions};
 use super::{Declare, DeclareError, QueueDepth, ServerInfo, Transport, TransportError};
 use crate::names::{ExchangeName, QueueName};
@@ -168,6 +169,13 @@ impl Transport for MemoryBroker {
             self.client.id(),
             queue.clone(),
         )))
+    }
+
+    async fn mailbox(&self, mailbox: &Mailbox) -> Result<Box<dyn Link>, TransportError> {
+        let mut link = self.link(&mailbox.queue).await?;
+        self.shared.with(|state| state.make_mailbox(mailbox))?;
+        link.consume(mailbox::TAG, mailbox.prefetch, None).await?;
+        Ok(link)
     }
 
     async fn declare(&self, item: &Item, how: Declare) -> Result<(), DeclareError> {

@@ -86,6 +86,8 @@ pub(super) struct Queue {
     pub(super) consumers: Vec<ConsumerId>,
     /// When the clock comes back for this queue.
     pub(super) alarm: Option<Instant>,
+    /// It goes with its last consumer.
+    pub(super) goes_with_consumers: bool,
 }
 
 /// What became of a message that was routed to a queue.
@@ -110,6 +112,7 @@ impl Queue {
             idle: VecDeque::new(),
             consumers: Vec::new(),
             alarm: None,
+            goes_with_consumers: false,
         }
     }
 

@@ -1,0 +1,140 @@
+//! The queues that a worker consumes, and others that it is to consume.
+
+use super::answer::{Raised, ok};
+use super::arguments::Arguments;
+use super::panel::{Done, Outcome, Panel, no_name};
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::message::Headers;
+use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
+use counterfoil_toolbox::topology::{
+    Binding, Destination, Exchange, ExchangeKind, Item, Queue, QueueKind,
+};
+use counterfoil_toolbox::transport::{Declare, DeclareError, Transport};
+use serde_json::{Value, json};
+
+/// A queue that a worker is to consume, and how it is made where there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NewQueue {
+    pub(super) queue: QueueName,
+    exchange: ExchangeName,
+    kind: ExchangeKind,
+    key: RoutingKey,
+}
+
+impl NewQueue {
+    fn of(arguments: &Arguments) -> Result<Self, Raised> {
+        let queue = arguments.text("queue");
+        let queue = queue.ok_or_else(|| Raised::missing("add_consumer", "queue"))?;
+        let exchange = arguments.text("exchange").unwrap_or(queue);
+        let key = arguments.text("routing_key").unwrap_or(queue);
+        let kind = match arguments.text("exchange_type").unwrap_or("direct") {
+            "direct" => ExchangeKind::Direct,
+            "topic" => ExchangeKind::Topic,
+            "fanout" => ExchangeKind::Fanout,
+            "headers" => ExchangeKind::Headers,
+            other => return Err(Raised::key_error(other)),
+        };
+        Ok(Self {
+            queue: QueueName::new(queue).map_err(|error| no_name(&error))?,
+            exchange: ExchangeName::new(exchange).map_err(|error| no_name(&error))?,
+            key: RoutingKey::new(key).map_err(|error| no_name(&error))?,
+            kind,
+        })
+    }
+
+    /// Makes it as Celery does, unless it is there.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn ensure(&self, transport: &dyn Transport) -> Result<(), String> {
+        let queue = Item::Queue(Queue {
+            name: self.queue.clone(),
+            kind: QueueKind::Classic,
+            arguments: Headers::new(),
+        });
+        match transport.declare(&queue, Declare::Passive).await {
+            Ok(()) => return Ok(()),
+            Err(DeclareError::Missing { .. }) => {}
+            Err(error) => return Err(ErrorChain(&error).to_string()),
+        }
+        let exchange = Item::Exchange(Exchange {
+            name: self.exchange.clone(),
+            kind: self.kind,
+            internal: false,
+            alternate: None,
+        });
+        let binding = Item::Binding(Binding {
+            source: self.exchange.clone(),
+            destination: Destination::Queue(self.queue.clone()),
+            key: self.key.clone(),
+            arguments: Headers::new(),
+        });
+        for item in [exchange, queue, binding] {
+            let declared = transport.declare(&item, Declare::Active).await;
+            declared.map_err(|error| ErrorChain(&error).to_string())?;
+        }
+        Ok(())
+    }
+}
+
+impl Panel {
+    pub(super) fn add_consumer(&self, arguments: &Arguments) -> Outcome {
+        let new = NewQueue::of(arguments)?;
+        let answer = ok(format!("add consumer {}", new.queue));
+        Ok(Done::Consume(answer, new))
+    }
+
+    pub(super) fn cancel_consumer(&self, arguments: &Arguments) -> Result<Value, Raised> {
+        let queue = arguments.text("queue");
+        let queue = queue.ok_or_else(|| Raised::missing("cancel_consumer", "queue"))?;
+        if let Ok(queue) = QueueName::new(queue) {
+            self.inside.leave(&queue);
+        }
+        Ok(ok(format!("no longer consuming from {queue}")))
+    }
+
+    /// As kombu tells of queues.
+    pub(super) fn active_queues(&self) -> Value {
+        let queues = self.inside.queues().into_iter();
+        queues.map(|queue| self.queue(&queue)).collect()
+    }
+
+    fn queue(&self, queue: &QueueName) -> Value {
+        let names = &self.facts.names;
+        let arguments = self
+            .inside
+            .declared(queue)
+            .map(|declared| declared.all_arguments());
+        let arguments = arguments.filter(|arguments| !arguments.is_empty());
+        let service = names.service_of(queue);
+        json!({
+            "name": queue.as_str(),
+            "exchange": {
+                "name": names.work.as_str(),
+                "type": "topic",
+                "arguments": null,
+                "durable": true,
+                "passive": false,
+                "auto_delete": false,
+                "delivery_mode": null,
+                "no_declare": true,
+            },
+            "routing_key": format!("{service}.#"),
+            "queue_arguments": arguments.map(|arguments| arguments.to_json()),
+            "binding_arguments": null,
+            "consumer_arguments": null,
+            "durable": true,
+            "exclusive": false,
+            "auto_delete": false,
+            "no_ack": false,
+            "alias": null,
+            "bindings": [],
+            "no_declare": true,
+            "expires": null,
+            "message_ttl": null,
+            "max_length": null,
+            "max_length_bytes": null,
+            "max_priority": null,
+        })
+    }
+}

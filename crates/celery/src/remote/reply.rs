@@ -1,0 +1,70 @@
+//! Sending answers: soon, or not at all. Whoever asked waits for a second.
+
+use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::transport::{
+    Confirm, Publication, PublishError, Publisher, PublisherOptions, Transport,
+};
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longest time for an answer.
+const IN_TIME: Duration = Duration::from_secs(5);
+
+/// How long none is sent after one was refused: each costs the broker a channel.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// The way back to those who ask.
+pub(super) struct Replies {
+    publisher: Publisher,
+    /// Answers under way.
+    sent: FuturesUnordered<Confirm>,
+    refused: Option<Instant>,
+}
+
+impl Replies {
+    pub(super) fn new(transport: &dyn Transport) -> Self {
+        let options = PublisherOptions {
+            confirm_timeout: Some(IN_TIME),
+            ..PublisherOptions::default()
+        };
+        Self {
+            publisher: transport.publisher(options),
+            sent: FuturesUnordered::new(),
+            refused: None,
+        }
+    }
+
+    /// Sends an answer, without waiting until the broker has it.
+    pub(super) async fn send(&mut self, answer: Publication) {
+        if self.refused.is_some_and(|at| at.elapsed() < REFUSED) {
+            return;
+        }
+        match self.publisher.enqueue(answer).await {
+            Ok(confirm) => self.sent.push(confirm),
+            Err(error) => self.note(&error),
+        }
+    }
+
+    /// Looks what becomes of an answer that was sent; for ever when there is none.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn look(&mut self) {
+        match self.sent.next().await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => self.note(&error),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn note(&mut self, error: &PublishError) {
+        let reason = ErrorChain(error).to_string();
+        if matches!(error, PublishError::Refused { .. }) {
+            self.refused = Some(Instant::now());
+            tracing::warn!(reason, delay = ?REFUSED, "the broker does not take answers of remote control; none is sent for a while");
+        } else {
+            tracing::debug!(reason, "an answer of remote control was not sent");
+        }
+    }
+}
