@@ -53,6 +53,9 @@ pub mod names {
     pub const REASON: &str = "counterfoil-reason";
     /// One line that goes with the reason.
     pub const REASON_TEXT: &str = "counterfoil-reason-text";
+    /// On an event for Celery's monitors: the version of the counterfoil whose worker sent it. The platform does not
+    /// read it, since workers of ours report to it by [`Event`](crate::event::Event).
+    pub const BY_COUNTERFOIL: &str = "counterfoil";
     /// How often the broker delivered the message before, on quorum queues.
     pub const DELIVERY_COUNT: &str = "x-delivery-count";
 }
