@@ -2,6 +2,7 @@
 
 use crate::builtin;
 use crate::canvas::{Embed, Parent, after_failure, after_success, as_task, skipped};
+use crate::events::Events;
 use crate::json::raw;
 use crate::node::Node;
 use crate::outcome::Awaited;
@@ -16,7 +17,7 @@ use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_worker::WorkerBuilder;
 use counterfoil_worker::extension::{Beside, Extension, Message, Step, Subject};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, OptionFuture, join};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -29,13 +30,17 @@ use serde_json::value::RawValue;
 /// Answers go to queues of the callers through the broker's default exchange, so the user of the worker has to be
 /// allowed to write to `amq.default`; what is refused is logged once. Tasks that follow go through the exchange of
 /// tasks, where the platform learns of them.
+///
+/// Celery's monitors, `celery events` and Flower among them, see the worker by its signs of life, and what it does by
+/// events of its tasks: see [`Self::task_events`]. Its user has to be allowed to write to the exchange `celeryev`.
 #[derive(Debug, Clone)]
 pub struct Celery {
     routes: Routes,
     replies: bool,
     tracks_started: bool,
     status: Status,
-    node: Node,
+    pub(crate) node: Node,
+    pub(crate) events: Option<Events>,
 }
 
 impl Celery {
@@ -48,6 +53,7 @@ impl Celery {
             tracks_started: false,
             status: Status::default(),
             node: Node::default(),
+            events: Some(Events::default()),
         }
     }
 
@@ -78,6 +84,23 @@ impl Celery {
     #[must_use]
     pub fn track_started(mut self) -> Self {
         self.tracks_started = true;
+        self
+    }
+
+    /// Sends events of tasks from the beginning, as Celery's `worker --task-events` does: that one was received, began,
+    /// and how it ended, with arguments and results as Python prints them, cut at 1,024 characters. They are for whoever
+    /// looks right now, and are dropped rather than that a task waits for them. Default: signs of life of the worker
+    /// alone.
+    #[must_use]
+    pub fn task_events(self) -> Self {
+        self.node.tell_of_tasks(true);
+        self
+    }
+
+    /// Sends no events, and no signs of life: Celery's monitors do not see the worker.
+    #[must_use]
+    pub fn without_events(mut self) -> Self {
+        self.events = None;
         self
     }
 
@@ -241,10 +264,21 @@ impl Extension for Celery {
     }
 
     fn beside(&self, worker: Beside) -> Option<BoxFuture<'static, ()>> {
-        Some(Box::pin(self.status.send(worker)?))
+        let events = self.events.as_ref();
+        let events = events.and_then(|events| events.send(&self.node, worker.clone()));
+        let events = OptionFuture::from(events);
+        let status = OptionFuture::from(self.status.send(worker));
+        Some(Box::pin(async move {
+            join(events, status).await;
+        }))
     }
 
     fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {
+        if self.node.tells_of_tasks()
+            && let Some(events) = &self.events
+        {
+            events.tell(&self.node, task, step);
+        }
         let Some(caller) = self.caller(task) else {
             return;
         };

@@ -57,7 +57,7 @@ pub(crate) struct Shared {
     pub(crate) control: Control,
     /// Every execution.
     pub(crate) executions: TaskTracker,
-    pub(crate) counts: Counts,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) metrics: Metrics,
     pub(crate) hung: Hung,
     /// How the worker ends though nobody asked it to.

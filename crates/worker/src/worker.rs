@@ -15,7 +15,7 @@ use crate::queues::{Declarations, first_lost};
 use crate::registry::Registry;
 use crate::report::{Reporter, send_batches};
 use crate::say::Extensions;
-use crate::shared::{Counts, Limits, Senders, Services, Shared};
+use crate::shared::{Limits, Senders, Services, Shared};
 use crate::slots::Slots;
 use crate::states::States;
 use crate::stop::{Stop, StopOnDrop, Stopper, stop_on_signals};
@@ -261,6 +261,7 @@ impl Worker {
             transport: Arc::clone(&shared.transport),
             names: shared.names.clone(),
             worker: shared.id.clone(),
+            counts: Arc::clone(&shared.counts),
             over: over.clone(),
         });
         Running {
@@ -327,7 +328,7 @@ impl Worker {
             threads: Threads::new(handlers),
             began: Instant::now(),
             executions: TaskTracker::new(),
-            counts: Counts::default(),
+            counts: Arc::default(),
             metrics: Metrics::new(self.settings.concurrency),
             hung: Hung::new(self.settings.concurrency),
             ending: SetOnce::new(),

@@ -2,8 +2,9 @@
 
 use super::content::{Content, Properties};
 use super::decode::Payload;
-use super::envelope::{Envelope, TimeLimits, names};
+use super::envelope::{Envelope, TimeLimits};
 use super::headers::{HeaderValue, Headers};
+use super::names;
 use super::repr::{celery_args_repr, celery_repr};
 use crate::retention::within_limits;
 use chrono::{DateTime, SecondsFormat, Utc};

@@ -10,6 +10,7 @@ mod encode;
 mod envelope;
 pub mod headers;
 pub mod json;
+pub mod names;
 pub mod repr;
 mod run;
 
@@ -19,6 +20,6 @@ pub use encode::{encode, encode_again, encode_with};
 #[cfg(feature = "amqp")]
 pub(crate) use envelope::known_header;
 pub(crate) use envelope::sent_at;
-pub use envelope::{Envelope, TimeLimits, names};
+pub use envelope::{Envelope, TimeLimits};
 pub use headers::{HeaderValue, Headers};
 pub use run::{encode_run, encode_unread};
