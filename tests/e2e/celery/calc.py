@@ -3,6 +3,7 @@ import os
 import time
 
 from celery import Celery
+from celery.exceptions import Reject
 from kombu import Exchange, Queue
 
 SERVICE = os.environ.get("SERVICE", "pycalc")
@@ -39,7 +40,7 @@ class Custom(Exception):
     """One that the caller knows."""
 
 
-RAISED = {"ValueError": ValueError, "Custom": Custom}
+RAISED = {"ValueError": ValueError, "Custom": Custom, "Reject": Reject}
 
 
 @app.task(name=f"{SERVICE}.add")

@@ -8,7 +8,6 @@ use counterfoil_celery::Celery;
 use counterfoil_testkit::{Broker, Vhost};
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::event::Exception;
-use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{ServiceName, Task, TaskOptions};
 use counterfoil_worker::{Context, Exit, Stopper, TaskError, Worker};
@@ -16,7 +15,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -37,10 +35,10 @@ macro_rules! tasks {
         )+
 
         /// A worker of the same tasks.
-        fn worker(transport: Arc<dyn Transport>, broker: &BrokerSettings) -> anyhow::Result<Worker> {
-            let names = broker.names()?;
-            let builder = Worker::builder(transport, names.clone(), WorkerSettings::default());
-            let builder = builder.broker(broker).extension(Celery::new(&names));
+        pub(super) fn worker(broker: &BrokerSettings, celery: Celery) -> anyhow::Result<Worker> {
+            let transport = AmqpTransport::new(broker)?;
+            let builder = Worker::builder(transport, broker.names()?, WorkerSettings::default());
+            let builder = builder.broker(broker).extension(celery);
             $(let builder = builder.handle(|task: $type, cx: Context| async move { $handler(task, cx).await });)+
             Ok(builder.build()?)
         }
@@ -74,6 +72,9 @@ async fn count(task: Count, cx: Context) -> Result<i64, TaskError> {
 }
 
 async fn fail(task: Fail, _: Context) -> Result<(), TaskError> {
+    if task.kind == "Reject" {
+        return Err(TaskError::reject(task.message));
+    }
     let module = match &*task.kind {
         "ValueError" => "builtins",
         _ => "calc",
@@ -102,9 +103,9 @@ async fn note(task: Note, _: Context) -> Result<Value, TaskError> {
 }
 
 /// A broker with both workers on it, each with a service of its own.
-struct Both {
-    vhost: Vhost,
-    folder: tempfile::TempDir,
+pub(super) struct Both {
+    pub(super) vhost: Vhost,
+    pub(super) folder: tempfile::TempDir,
     python: Process,
     ours: JoinHandle<Exit>,
     stopper: Stopper,
@@ -112,6 +113,14 @@ struct Both {
 
 impl Both {
     async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[], |celery| celery).await
+    }
+
+    /// With these arguments for the Python worker, and ours with this extension.
+    pub(super) async fn start_with(
+        arguments: &[&str],
+        extension: impl FnOnce(Celery) -> Celery,
+    ) -> anyhow::Result<Self> {
         let vhost = Broker::shared().await?.vhost().await?;
         let broker = BrokerSettings {
             urls: vec![vhost.amqp_url().into()],
@@ -120,9 +129,10 @@ impl Both {
         let services = [ServiceName::new("calc")?, ServiceName::new("pycalc")?];
         platform::apply(&broker, &services).await?;
         let folder = tempfile::tempdir()?;
-        let command = celery_command("calc", &vhost.amqp_url())?;
+        let mut command = celery_command("calc", &vhost.amqp_url())?;
+        command.args(arguments);
         let python = Process::start(command, folder.path().join("celery.log"))?;
-        let worker = worker(AmqpTransport::new(&broker)?, &broker)?;
+        let worker = worker(&broker, extension(Celery::new(&broker.names()?)))?;
         let stopper = worker.stopper();
         Ok(Self {
             ours: tokio::spawn(worker.run_until(std::future::pending())),
@@ -154,7 +164,7 @@ impl Both {
         Ok(serde_json::from_str(&text)?)
     }
 
-    async fn end(self) -> anyhow::Result<()> {
+    pub(super) async fn end(self) -> anyhow::Result<()> {
         self.python.terminate().await?;
         self.stopper.drain();
         ensure!(self.ours.await? == Exit::Drained);
