@@ -96,7 +96,7 @@ struct Sender {
     node: Node,
     worker: Beside,
     publisher: Publisher,
-    /// The answer to the last sign of life: it shows whether the broker takes any.
+    /// The answer to a sign of life: it shows whether the broker takes any.
     sign: Option<Confirm>,
     /// When the broker refused something.
     refused: Option<Instant>,
@@ -133,9 +133,9 @@ impl Sender {
     /// Tells of the worker itself.
     async fn say(&mut self, kind: Kind) {
         let event = self.sign_of_life(kind);
-        if let Some(confirm) = self.post(event).await {
-            self.sign = Some(confirm);
-        }
+        let confirm = self.post(event).await;
+        // One that is not answered yet is waited for, or no slow answer would be heard.
+        self.sign = self.sign.take().or(confirm);
     }
 
     fn sign_of_life(&self, kind: Kind) -> Event {
@@ -212,7 +212,7 @@ impl Sender {
     }
 }
 
-/// What the broker says to the last sign of life.
+/// What the broker says to a sign of life.
 async fn answer(sign: &mut Option<Confirm>) -> Result<(), PublishError> {
     match sign {
         Some(confirm) => confirm.await,

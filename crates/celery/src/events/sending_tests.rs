@@ -160,3 +160,41 @@ async fn where_the_broker_takes_no_events_none_are_made_until_it_does_and_tasks_
     assert!(monitor.rest().await?.len() >= 2);
     Ok(())
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_shows_itself_again_once_the_broker_is_back_and_stops_in_time_while_it_is_away()
+-> anyhow::Result<()> {
+    let platform = MemoryPlatform::new().await?;
+    let celery = Celery::new(platform.names()).task_events();
+    let worker = platform.worker().handle(add).extension(celery);
+    let worker = platform.start(worker).await?;
+    let mut monitor = Monitor::of(&platform);
+    let before = monitor.next().await?;
+    assert_eq!(before["type"], "worker-online");
+    let away = Duration::from_secs(30);
+    platform.faults().refuse_connections(away);
+    let began = Instant::now();
+    let back = loop {
+        // What was acknowledged when the connection broke comes again.
+        let is_new = monitor.next().await?["clock"].as_u64() > before["clock"].as_u64();
+        if is_new && began.elapsed() >= away {
+            break began.elapsed();
+        }
+    };
+    assert!(back < away + BEAT * 3, "{back:?}");
+    let mut sent = platform.producer().send(Add { x: 2, y: 3 }).await?;
+    sent.result(Duration::from_secs(60)).await?;
+    loop {
+        if monitor.next().await?["type"] == "task-succeeded" {
+            break;
+        }
+    }
+    platform
+        .faults()
+        .refuse_connections(Duration::from_secs(3600));
+    let began = Instant::now();
+    worker.drain().await?;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    Ok(())
+}
