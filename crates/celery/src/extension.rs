@@ -2,6 +2,7 @@
 
 use crate::builtin;
 use crate::canvas::{Embed, Ids, Parent, after_failure, after_success, as_task, skipped};
+use crate::events::Events;
 use crate::json::raw;
 use crate::node::Node;
 use crate::outcome::Awaited;
@@ -32,13 +33,17 @@ use std::time::Instant;
 /// Answers go to queues of the callers through the broker's default exchange, so the user of the worker has to be
 /// allowed to write to `amq.default`; what is refused is logged once. Tasks that follow go through the exchange of
 /// tasks, where the platform learns of them.
+///
+/// Celery's monitors, `celery events` and Flower among them, see the worker by its signs of life, and what it does by
+/// events of its tasks: see [`Self::task_events`]. Its user has to be allowed to write to the exchange `celeryev`.
 #[derive(Debug, Clone)]
 pub struct Celery {
     routes: Routes,
     replies: bool,
     tracks_started: bool,
     status: Status,
-    node: Node,
+    pub(crate) node: Node,
+    pub(crate) events: Option<Events>,
     has_remote_control: bool,
 }
 
@@ -53,6 +58,7 @@ impl Celery {
             status: Status::default(),
             node: Node::default(),
             has_remote_control: true,
+            events: Some(Events::default()),
         }
     }
 
@@ -96,6 +102,23 @@ impl Celery {
     #[must_use]
     pub fn track_started(mut self) -> Self {
         self.tracks_started = true;
+        self
+    }
+
+    /// Sends events of tasks from the beginning, as Celery's `worker --task-events` does: that one was received, began,
+    /// and how it ended, with arguments and results as Python prints them, cut at 1,024 characters. They are for whoever
+    /// looks right now, and are dropped rather than that a task waits for them. Default: signs of life of the worker
+    /// alone.
+    #[must_use]
+    pub fn task_events(self) -> Self {
+        self.node.tell_of_tasks(true);
+        self
+    }
+
+    /// Sends no events, and no signs of life: Celery's monitors do not see the worker.
+    #[must_use]
+    pub fn without_events(mut self) -> Self {
+        self.events = None;
         self
     }
 
@@ -285,16 +308,24 @@ impl Extension for Celery {
     }
 
     fn beside(&self, worker: Beside) -> Option<BoxFuture<'static, ()>> {
+        let events = self.events.as_ref();
+        let events = events.and_then(|events| events.send(&self.node, worker.clone()));
         let status = self.status.send(worker.clone());
         let remote = self.remote_control(worker);
         Some(Box::pin(async move {
+            let events = OptionFuture::from(events);
             let status = OptionFuture::from(status);
             let remote = OptionFuture::from(remote);
-            futures::join!(status, remote);
+            futures::join!(events, status, remote);
         }))
     }
 
     fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {
+        if self.node.tells_of_tasks()
+            && let Some(events) = &self.events
+        {
+            events.tell(&self.node, task, step);
+        }
         let Some(caller) = self.caller(task) else {
             return;
         };

@@ -2,9 +2,10 @@
 
 use super::*;
 use counterfoil_toolbox::event::{Exception, FaultKind, Progress};
-use counterfoil_toolbox::message::{Envelope, Payload};
+use counterfoil_toolbox::message::{Envelope, Headers, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
+use counterfoil_worker::extension::HeadersOf;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +25,7 @@ fn captured() -> Vec<(String, Value)> {
     };
     let mut all: Vec<_> = entries
         .map(|entry| read(entry.expect("an entry")))
-        .filter(|(name, _)| name.starts_with("rpc-result"))
+        .filter(|(name, _)| name.starts_with("rpc-result-"))
         .collect();
     all.sort_by(|one, other| one.0.cmp(&other.0));
     all
@@ -69,7 +70,7 @@ fn answer(body: &Value) -> Value {
     envelope.parent_id = body["parent_id"]
         .as_str()
         .map(|id| id.parse().expect("valid"));
-    let payload = Payload::new("[]", "{}").expect("valid");
+    let (payload, headers) = (Payload::new("[]", "{}").expect("valid"), Headers::new());
     let (queue, exchange) = (QueueName::new("tasks"), ExchangeName::new("task_exchange"));
     let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
     let key = RoutingKey::new("tasks.any").expect("valid");
@@ -78,6 +79,7 @@ fn answer(body: &Value) -> Value {
     let subject = Subject {
         envelope: &envelope,
         payload: Some(&payload),
+        headers: HeadersOf::from(&headers),
         queue: &queue,
         exchange: &exchange,
         routing_key: &key,
@@ -150,10 +152,12 @@ fn a_caller_who_wants_no_answer_gets_none() {
         RoutingKey::new("a.b").expect("valid"),
         "a@h.1.a".parse().expect("valid"),
     );
+    let headers = Headers::new();
     let said = |celery: &Celery, envelope: &Envelope| {
         let subject = Subject {
             envelope,
             payload: None,
+            headers: HeadersOf::from(&headers),
             queue: &queue,
             exchange: &exchange,
             routing_key: &key,

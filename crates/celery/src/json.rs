@@ -10,6 +10,12 @@ pub(crate) fn raw(value: &(impl Serialize + ?Sized)) -> Box<RawValue> {
     to_raw_value(value).expect("values made of text, numbers, lists and fields by text are JSON")
 }
 
+/// A value as the body of a message.
+pub(crate) fn bytes(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    serde_json::to_vec(value)
+        .expect("values made of text, numbers, lists and fields by text are JSON")
+}
+
 /// A JSON value as that of a header.
 pub(crate) fn header(value: &Value) -> HeaderValue {
     match value {

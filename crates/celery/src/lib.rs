@@ -34,12 +34,15 @@
 //! # Reading this crate
 //! `canvas` is what follows after a task: `signature` reads what is to be called, `embed` what a message brings of it,
 //! `call` makes messages of it, `after` decides which. `reply` is the answer to a caller that waits at a queue of its
-//! own, `status` what it is told before, `builtin` the tasks that Celery's workers have by themselves, `remote` what `celery inspect` and `celery control` ask, `node` what the worker is to other nodes, `raised` an error as Python raises it, `outcome` a task's result as Celery names it.
+//! own, `status` what it is told before, `events` what monitors are told, `remote` what `celery inspect` and
+//! `celery control` ask, `node` what the worker is to other nodes, `builtin` the tasks that Celery's workers have by
+//! themselves, `raised` an error as Python raises it, `outcome` a task's result as Celery names it.
 //!
 //! The formats are those of Celery 5.7: <https://docs.celeryq.dev/en/stable/internals/protocol.html>.
 
 mod builtin;
 mod canvas;
+mod events;
 mod extension;
 mod json;
 mod node;

@@ -57,7 +57,7 @@ use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::{Progress, TaskFault};
 use counterfoil_toolbox::ids::WorkerId;
-use counterfoil_toolbox::message::{Envelope, Payload};
+use counterfoil_toolbox::message::{Envelope, Headers, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
@@ -114,6 +114,18 @@ impl Beside {
     pub async fn over(&self) {
         self.over.cancelled().await;
     }
+
+    /// Handlers that run now.
+    #[must_use]
+    pub fn running(&self) -> u64 {
+        self.inside.0.counts.running()
+    }
+
+    /// Executions that have ended since the worker was started, well or not.
+    #[must_use]
+    pub fn processed(&self) -> u64 {
+        self.inside.0.counts.processed()
+    }
 }
 
 /// A task of which something is said. The [module](self) shows how it is used.
@@ -123,6 +135,8 @@ pub struct Subject<'a> {
     pub envelope: &'a Envelope,
     /// Its arguments, and what is to happen after it. `None`: they cannot be read.
     pub payload: Option<&'a Payload>,
+    /// What else its message says.
+    pub headers: HeadersOf<'a>,
     /// The queue that it came by.
     pub queue: &'a QueueName,
     /// The exchange that it was published to.
@@ -137,6 +151,42 @@ pub struct Subject<'a> {
     pub ran_for: Option<Duration>,
     /// Nobody waits for its result: by the word of its sender, or else by its type's.
     pub ignores_result: bool,
+}
+
+/// Headers of the message that a task came with, of which those are copied that are asked for.
+///
+/// ```
+/// use counterfoil_toolbox::message::Headers;
+/// use counterfoil_worker::extension::HeadersOf;
+///
+/// let mut headers = Headers::new();
+/// headers.push("argsrepr", "(2, 3)");
+/// assert_eq!(HeadersOf::from(&headers).text("argsrepr").as_deref(), Some("(2, 3)")); // a task's, in a test
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct HeadersOf<'a>(Source<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    Held(&'a Held),
+    Given(&'a Headers),
+}
+
+impl HeadersOf<'_> {
+    /// A header that is text. `None` also when the message is not here any more, since it was settled.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<Box<str>> {
+        match self.0 {
+            Source::Held(held) => held.header_text(name),
+            Source::Given(headers) => headers.text(name).map(Into::into),
+        }
+    }
+}
+
+impl<'a> From<&'a Headers> for HeadersOf<'a> {
+    fn from(headers: &'a Headers) -> Self {
+        Self(Source::Given(headers))
+    }
 }
 
 /// A step in the life of a task. The [module](self) shows how it is used.
@@ -234,6 +284,7 @@ impl<'a> Subject<'a> {
         Self {
             envelope: &held.envelope,
             payload: held.payload.as_ref().ok(),
+            headers: HeadersOf(Source::Held(held)),
             queue: &held.queue,
             exchange: &held.exchange,
             routing_key: &held.routing_key,

@@ -139,11 +139,10 @@ impl Deliveries {
         self.orphaned || self.taken_over.is_some() || all.any(Delivery::is_live)
     }
 
-    fn content(&self) -> Option<Content> {
+    fn content(&self) -> Option<&Content> {
         let any = self.first.as_ref().or(self.more.first());
         let any = any.map(|delivery| &delivery.content);
-        let any = any.or(self.taken_over.as_ref().map(|taken| &taken.content));
-        any.cloned()
+        any.or(self.taken_over.as_ref().map(|taken| &taken.content))
     }
 
     fn take(&mut self) -> impl Iterator<Item = Delivery> + use<> {
@@ -255,7 +254,7 @@ impl Held {
     /// broker has taken them back, so it is not.
     pub(crate) fn take_over(&self, since: Since) -> bool {
         let mut deliveries = self.deliveries();
-        let Some(content) = deliveries.content() else {
+        let Some(content) = deliveries.content().cloned() else {
             return false;
         };
         let mut is_ours = deliveries.orphaned;
@@ -337,7 +336,14 @@ impl Held {
 
     /// The message as it came, to be kept elsewhere.
     pub(crate) fn content(&self) -> Option<Content> {
-        self.deliveries().content()
+        self.deliveries().content().cloned()
+    }
+
+    /// A text in the headers of the message, while that is here.
+    pub(crate) fn header_text(&self, name: &str) -> Option<Box<str>> {
+        let deliveries = self.deliveries();
+        let content = deliveries.content()?;
+        content.headers.text(name).map(Into::into)
     }
 
     /// Done: the broker may forget it.

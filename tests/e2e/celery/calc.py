@@ -4,6 +4,7 @@ import time
 
 import counterfoil
 from celery import Celery
+from celery.exceptions import Reject
 
 SERVICE = os.environ.get("SERVICE", "pycalc")
 
@@ -17,7 +18,7 @@ class Custom(Exception):
     """One that the caller knows."""
 
 
-RAISED = {"ValueError": ValueError, "Custom": Custom}
+RAISED = {"ValueError": ValueError, "Custom": Custom, "Reject": Reject}
 
 
 @app.task(name=f"{SERVICE}.add")

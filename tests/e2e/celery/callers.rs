@@ -8,7 +8,6 @@ use counterfoil_celery::Celery;
 use counterfoil_testkit::{Broker, Vhost};
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::event::Exception;
-use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{ServiceName, Task, TaskOptions};
 use counterfoil_worker::{Context, Exit, Stopper, TaskError, Worker};
@@ -17,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -38,11 +36,8 @@ macro_rules! tasks {
         )+
 
         /// A worker of the same tasks.
-        pub(super) fn worker(
-            transport: Arc<dyn Transport>,
-            broker: &BrokerSettings,
-            celery: Celery,
-        ) -> anyhow::Result<Worker> {
+        pub(super) fn worker(broker: &BrokerSettings, celery: Celery) -> anyhow::Result<Worker> {
+            let transport = AmqpTransport::new(broker)?;
             let settings = WorkerSettings { concurrency: 2, prefetch: Some(8), ..WorkerSettings::default() };
             let builder = Worker::builder(transport, broker.names()?, settings);
             let builder = builder.broker(broker).extension(celery);
@@ -79,6 +74,9 @@ async fn count(task: Count, cx: Context) -> Result<i64, TaskError> {
 }
 
 async fn fail(task: Fail, _: Context) -> Result<(), TaskError> {
+    if task.kind == "Reject" {
+        return Err(TaskError::reject(task.message));
+    }
     let module = match &*task.kind {
         "ValueError" => "builtins",
         _ => "calc",
@@ -108,8 +106,8 @@ async fn note(task: Note, _: Context) -> Result<Value, TaskError> {
 
 /// A broker with both workers on it, each with a service of its own.
 pub(super) struct Both {
-    vhost: Vhost,
-    folder: tempfile::TempDir,
+    pub(super) vhost: Vhost,
+    pub(super) folder: tempfile::TempDir,
     python: Process,
     ours: JoinHandle<Exit>,
     stopper: Stopper,
@@ -133,15 +131,23 @@ impl Both {
     }
 
     pub(super) async fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[], |celery| celery).await
+    }
+
+    /// With these arguments for the Python worker, and ours with this extension.
+    pub(super) async fn start_with(
+        arguments: &[&str],
+        extension: impl FnOnce(Celery) -> Celery,
+    ) -> anyhow::Result<Self> {
         let vhost = Broker::shared().await?.vhost().await?;
         let broker = broker_of(&vhost);
         let services = [ServiceName::new("calc")?, ServiceName::new("pycalc")?];
         platform::apply(&broker, &services).await?;
         let folder = tempfile::tempdir()?;
-        let command = celery_command("calc", &vhost.amqp_url())?;
+        let mut command = celery_command("calc", &vhost.amqp_url())?;
+        command.args(arguments);
         let python = Process::start(command, folder.path().join("celery.log"))?;
-        let celery = Celery::new(&broker.names()?);
-        let worker = worker(AmqpTransport::new(&broker)?, &broker, celery)?;
+        let worker = worker(&broker, extension(Celery::new(&broker.names()?)))?;
         let stopper = worker.stopper();
         Ok(Self {
             ours: tokio::spawn(worker.run_until(std::future::pending())),

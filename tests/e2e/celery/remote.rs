@@ -12,7 +12,6 @@ use counterfoil_celery::Celery;
 use counterfoil_testkit::{Broker, Vhost, eventually};
 use counterfoil_toolbox::config::BrokerSettings;
 use counterfoil_toolbox::ids::hostname;
-use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use counterfoil_toolbox::{ServiceName, TaskId};
 use counterfoil_worker::{Exit, Stopper};
 use serde_json::Value;
@@ -100,7 +99,7 @@ impl Nodes {
             .args(["--without-gossip", "--without-mingle"]);
         let python = Process::start(command, folder.path().join("celery.log"))?;
         let celery = Celery::new(&broker.names()?).node_name("rs@%h");
-        let worker = worker(AmqpTransport::new(&broker)?, &broker, celery)?;
+        let worker = worker(&broker, celery)?;
         let stopper = worker.stopper();
         let nodes = Self {
             ours: tokio::spawn(worker.run_until(std::future::pending())),

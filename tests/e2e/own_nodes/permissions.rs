@@ -161,16 +161,25 @@ async fn a_worker(stage: &Stage<'_>) -> anyhow::Result<()> {
         (&names.requeue, "export.one"),
         (&names.control, "cancel"),
         (&ExchangeName::default_exchange(), "caller"),
+        (&names.celeryev, "worker.online"),
     ];
     is_refused(&transport, &queues, &keys).await?;
     transport.close().await;
-    // One that answers callers in Python may write to their queues.
+    // One that answers callers in Python may write to their queues, and show itself to monitors.
     let answers = stage
         .user(&["--answers", "worker", "export", "demo"])
         .await?;
-    let (exchange, key) = (ExchangeName::default_exchange(), RoutingKey::new("caller")?);
-    let said = answers.may_publish(&exchange, &key).await?;
-    assert_eq!(said, Rehearsed::Allowed);
+    for (exchange, key) in [
+        (&ExchangeName::default_exchange(), "caller"),
+        (&names.celeryev, "worker.heartbeat"),
+        (&names.celeryev, "task.succeeded"),
+    ] {
+        let said = answers
+            .may_publish(exchange, &RoutingKey::new(key)?)
+            .await?;
+        assert_eq!(said, Rehearsed::Allowed, "{exchange} {key}");
+    }
+    is_refused(&answers, &[], &[(&names.celeryev, "anything.else")]).await?;
     assert!(are_all_ok(&permissions(&answers, names, &duty).await));
     answers.close().await;
     Ok(())

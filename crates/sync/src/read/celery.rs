@@ -1,14 +1,15 @@
 //! What Celery's workers say of their tasks: <https://docs.celeryq.dev/en/stable/userguide/monitoring.html#event-reference>.
 //!
-//! One object, or an array of them. Only what changes the state of a task is taken; signs of life of such workers are
+//! One object, or an array of them. Workers of ours say the same to Celery's monitors, and report to the platform by other
+//! ways: what they say here is not read. Of all else, only what changes the state of a task is taken; signs of life of such workers are
 //! read by nobody yet.
 
 use super::{RESERVED, Record, parked};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::{Parked, StoredMessage};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
-use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::message::json::{MAX_DEPTH, inspect};
+use counterfoil_toolbox::message::{Content, names};
 use counterfoil_toolbox::names::TaskName;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -101,6 +102,9 @@ struct Fields {
 }
 
 pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
+    if message.content.headers.get(names::BY_COUNTERFOIL).is_some() {
+        return;
+    }
     let body = message.content.body.clone();
     let objects = match objects(&body) {
         Ok(objects) => objects,
@@ -294,6 +298,20 @@ mod tests {
         let own =
             json!({"type": "task-progress", "uuid": "t1", "result": {"done": 3}, "retries": "x"});
         assert!(told(&own).is_empty());
+    }
+
+    #[test]
+    fn what_workers_of_ours_tell_monitors_is_not_even_read() {
+        let mut content = Content::json("this is no event at all");
+        content.headers.push(names::BY_COUNTERFOIL, "0.1.0");
+        let message = StoredMessage {
+            exchange: "celeryev".into(),
+            routing_key: "task.started".into(),
+            content,
+        };
+        let mut out = Vec::new();
+        read("platform.celeryev", message, &mut out);
+        assert!(out.is_empty(), "{out:?}");
     }
 
     #[test]

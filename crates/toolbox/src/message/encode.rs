@@ -2,9 +2,10 @@
 
 use super::content::{Content, Properties};
 use super::decode::Payload;
-use super::envelope::{Envelope, TimeLimits, names};
+use super::envelope::{Envelope, TimeLimits};
 use super::headers::{HeaderValue, Headers};
-use super::repr::{python_repr, python_tuple_repr};
+use super::names;
+use super::repr::{celery_args_repr, celery_repr};
 use crate::retention::within_limits;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::time::Duration;
@@ -99,8 +100,8 @@ pub fn encode_with(envelope: &Envelope, args: &str, kwargs: &str, embed: &str) -
     properties.reply_to.clone_from(&envelope.reply_to);
     properties.priority = envelope.priority;
     let mut headers = headers(envelope);
-    headers.push("argsrepr", python_tuple_repr(args));
-    headers.push("kwargsrepr", python_repr(kwargs));
+    headers.push("argsrepr", celery_args_repr(args));
+    headers.push("kwargsrepr", celery_repr(kwargs));
     let mut body = String::with_capacity(args.len() + kwargs.len() + embed.len() + 4);
     for part in ["[", args, ",", kwargs, ",", embed, "]"] {
         body.push_str(part);

@@ -10,8 +10,9 @@ mod encode;
 mod envelope;
 pub mod headers;
 pub mod json;
+pub mod names;
 mod protocol_1;
-mod repr;
+pub mod repr;
 mod run;
 mod times;
 
@@ -21,6 +22,6 @@ pub use encode::{encode, encode_again, encode_with};
 #[cfg(feature = "amqp")]
 pub(crate) use envelope::known_header;
 pub(crate) use envelope::sent_at;
-pub use envelope::{Envelope, TimeLimits, names};
+pub use envelope::{Envelope, TimeLimits};
 pub use headers::{HeaderValue, Headers};
 pub use run::{encode_run, encode_unread};

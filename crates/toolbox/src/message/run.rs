@@ -3,7 +3,8 @@
 use super::content::Content;
 use super::decode::{TaskMessage, Undecodable};
 use super::encode::{encode_again, with_body_of};
-use super::envelope::{Envelope, MAX_COUNT, names};
+use super::envelope::{Envelope, MAX_COUNT};
+use super::names;
 use crate::state::Lineage;
 use chrono::{DateTime, Utc};
 

@@ -9,7 +9,6 @@ use counterfoil_celery::Celery;
 use counterfoil_testkit::{Broker, Permissions, eventually};
 use counterfoil_toolbox::ServiceName;
 use counterfoil_toolbox::config::BrokerSettings;
-use counterfoil_toolbox::transport::amqp::AmqpTransport;
 use serde_json::json;
 
 /// What a task comes to, and who answers a ping.
@@ -83,7 +82,7 @@ async fn a_worker_that_may_not_have_a_mailbox_works_without() -> anyhow::Result<
         Celery::new(&broker.names()?),
         Celery::new(&broker.names()?).without_remote_control(),
     ] {
-        let worker = worker(AmqpTransport::new(&broker)?, &broker, celery)?;
+        let worker = worker(&broker, celery)?;
         let stopper = worker.stopper();
         let ours = tokio::spawn(worker.run_until(std::future::pending()));
         let mut command = python(&vhost.amqp_url())?;
