@@ -27,7 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 /// Handlers that run at the same time: some tests fill the worker with sleeping ones.
 const CONCURRENCY: u16 = 1;
 
-fn worker(transport: Arc<dyn Transport>, broker: &BrokerSettings) -> anyhow::Result<Worker> {
+/// With the name of the node that the tests expect: that of their own process.
+fn worker(
+    transport: Arc<dyn Transport>,
+    broker: &BrokerSettings,
+    tests: &str,
+) -> anyhow::Result<Worker> {
     let (names, queue) = (broker.names()?, QueueName::new("celery")?);
     let settings = WorkerSettings {
         concurrency: CONCURRENCY,
@@ -36,7 +41,9 @@ fn worker(transport: Arc<dyn Transport>, broker: &BrokerSettings) -> anyhow::Res
         queues: vec![queue.clone()],
         ..WorkerSettings::default()
     };
-    let celery = Celery::new(&names).default_queue(queue);
+    let celery = Celery::new(&names)
+        .default_queue(queue)
+        .node_name(&format!("gen{tests}@%h"));
     let worker = Worker::builder(transport, names, settings).broker(broker);
     let worker = worker.extension(celery);
     Ok(echo::join(canvas::join(tasks::join(worker))).build()?)
@@ -109,7 +116,11 @@ pub(crate) async fn run(arguments: &[&str], backend: &str) -> anyhow::Result<Str
         Ok((running.is_finished() || pid.exists()).then_some(()))
     });
     started.await?;
-    let worker = worker(AmqpTransport::new(&broker)?, &broker)?;
+    let worker = worker(
+        AmqpTransport::new(&broker)?,
+        &broker,
+        &std::fs::read_to_string(&pid)?,
+    )?;
     let stopper = worker.stopper();
     let working = tokio::spawn(worker.run_until(std::future::pending()));
     std::fs::write(&ready, "")?;
