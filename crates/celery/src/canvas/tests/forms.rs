@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 fn forms() -> serde_json::Map<String, Value> {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/samples/signature-forms.json"
+        "/../toolbox/tests/samples/signature-forms.json"
     );
     let text = std::fs::read_to_string(path).expect("a capture");
     let mut capture: Value = serde_json::from_str(&text).expect("JSON");

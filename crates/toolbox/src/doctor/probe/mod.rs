@@ -10,22 +10,21 @@
 
 mod stray;
 mod tap;
+mod target;
 mod told;
 
 use super::{Check, canary};
 use crate::config::BrokerSettings;
-use crate::delay::delayed_key;
 use crate::names::{ExchangeName, QueueName, RoutingKey, ServiceName};
-use crate::priority::Priority;
-use crate::topology::{Names, ServiceSettings, work_queues};
+use crate::transport::Publication;
 use crate::transport::amqp::AmqpTransport;
-use crate::transport::{Publication, PublishError, PublisherOptions, Transport};
 use futures::future::{join, join_all};
 use std::time::Duration;
-use stray::{Stray, Strays};
-use tap::{Tap, Then};
+use stray::Stray;
+use tap::Tap;
+use target::targets;
 use tokio::time::Instant;
-use told::{fault, missing, not_counted, not_probed, not_sent, repeated, untracked};
+use told::{fault, not_counted, repeated, untracked};
 use uuid::Uuid;
 
 /// Name of its checks.
@@ -39,14 +38,6 @@ const CONFIRM: Duration = Duration::from_secs(5);
 
 /// Last word of the keys of probes.
 const WORD: &str = "counterfoil-probe";
-
-/// A queue, and what must arrive there.
-struct Target {
-    queue: QueueName,
-    sendings: Vec<Sending>,
-    /// What must not arrive there.
-    strays: Option<Strays>,
-}
 
 /// One probe.
 struct Sending {
@@ -130,40 +121,6 @@ pub async fn probe(
     checks
 }
 
-/// Each queue in which tasks of `service` wait, with a probe by each way that leads there.
-fn targets(names: &Names, service: &ServiceName, settings: &ServiceSettings) -> Vec<Target> {
-    let queues = work_queues(names, service, settings).into_iter();
-    queues
-        .map(|queue| {
-            let class = names.class_of(&queue);
-            let key = key(service, class);
-            let delayed = delayed_key(Duration::ZERO, &key).expect("a service name and a word");
-            let is_late = queue != names.class_queue(service, class);
-            let is_plain = !is_late && class == Priority::Normal;
-            let strays = is_plain.then(|| Strays::new(names, service, &queue));
-            let has_late = settings.max_length.is_some();
-            let mut sendings = Vec::new();
-            if !is_late {
-                sendings.push(Sending::new(&names.tasks, &key, true));
-                sendings.push(Sending::new(&names.requeue, &key, false));
-            }
-            if is_late || !has_late {
-                sendings.push(Sending::new(&names.delay_exit, &delayed, false));
-            }
-            Target {
-                queue,
-                sendings,
-                strays,
-            }
-        })
-        .collect()
-}
-
-fn key(service: &ServiceName, class: Priority) -> RoutingKey {
-    let key = format!("{service}{}.{WORD}", class.suffix());
-    RoutingKey::new(&key).expect("a service name is at most 100 bytes")
-}
-
 impl Sending {
     fn new(exchange: &ExchangeName, key: &RoutingKey, is_tracked: bool) -> Self {
         Self {
@@ -180,75 +137,6 @@ impl Sending {
             routing_key: self.key.clone(),
             content: canary::content(self.id),
         }
-    }
-}
-
-impl Target {
-    async fn run(self, transport: &AmqpTransport) -> Probed {
-        let mut probed = Probed::default();
-        let mut tap = match Tap::open(transport, &self.queue).await {
-            Ok(Ok(tap)) => tap,
-            Ok(Err(busy)) => {
-                probed.checks.push(not_probed(&self.queue, busy));
-                return probed;
-            }
-            Err(error) => {
-                probed.checks.push(fault(&self.queue, &error));
-                return probed;
-            }
-        };
-        // A channel of its own, since a refusal closes it.
-        let publisher = transport.publisher(PublisherOptions {
-            confirm_timeout: Some(CONFIRM),
-            ..PublisherOptions::default()
-        });
-        for sending in self.strays.iter().flat_map(Strays::sendings) {
-            // First, so that they would be there when the others are. Not every user may send such.
-            let _ = publisher.publish(sending.publication()).await;
-        }
-        let mut sent = Vec::new();
-        for sending in &self.sendings {
-            match publisher.publish(sending.publication()).await {
-                Ok(()) => sent.push(sending),
-                // Users of services may send tasks, and nothing else of this.
-                Err(PublishError::Refused { reason, .. })
-                    if !sending.is_tracked && reason.contains("ACCESS_REFUSED") => {}
-                Err(error) => probed.checks.push(not_sent(sending, &error)),
-            }
-        }
-        let ids: Vec<_> = sent.iter().map(|sending| sending.id).collect();
-        match tap.wait_for(&ids, Instant::now() + PATIENCE).await {
-            Ok(()) => self.judge(&tap, &sent, &mut probed),
-            Err(error) => probed.checks.push(fault(&self.queue, &error)),
-        }
-        if let Some(strays) = self.strays {
-            probed.checks.extend(stray::arrived(&tap, &strays.of_queue));
-            probed.untracked = strays.of_tracking;
-        }
-        tap.close(Then::Remove).await;
-        probed
-    }
-
-    fn judge(&self, tap: &Tap, sent: &[&Sending], probed: &mut Probed) {
-        let mut arrived = Vec::new();
-        for sending in sent {
-            match tap.times(&sending.id) {
-                0 => probed.checks.push(missing(&self.queue, sending)),
-                1 => arrived.push(sending.exchange.as_str()),
-                times => probed.checks.push(repeated(&self.queue, times)),
-            }
-        }
-        if !arrived.is_empty() {
-            let what = format!(
-                "what is sent to {} reaches queue {}, once each",
-                arrived.join(", "),
-                self.queue
-            );
-            probed.checks.insert(0, Check::ok(NAME, what));
-        }
-        // Routed there or not: every task must be tracked.
-        let tracked = sent.iter().filter(|sending| sending.is_tracked);
-        probed.tracked.extend(tracked.map(|sending| sending.id));
     }
 }
 
@@ -275,45 +163,4 @@ async fn copies(mut tap: Tap, queue: &QueueName, probed: &Probed) -> Vec<Check> 
     let then = tap.afterwards();
     tap.close(then).await;
     checks
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ways(settings: &ServiceSettings) -> Vec<String> {
-        let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
-        let service = ServiceName::new("demo").expect("valid");
-        let targets = targets(&names, &service, settings).into_iter();
-        let of_target = |target: Target| {
-            let of = target.sendings.into_iter();
-            let of = of.map(|sending| sending.exchange.as_str().to_owned());
-            format!("{}: {}", target.queue, of.collect::<Vec<_>>().join(" "))
-        };
-        targets.map(of_target).collect()
-    }
-
-    #[test]
-    fn every_queue_is_probed_by_every_exchange_that_leads_to_it() {
-        let (direct, late) = (
-            "task_exchange task_exchange.requeue",
-            "celery_delayed_delivery",
-        );
-        let plain = ServiceSettings::default();
-        assert_eq!(ways(&plain), [format!("demo: {direct} {late}")]);
-        let short = ServiceSettings {
-            max_length: Some(9),
-            priorities: true,
-            ..plain
-        };
-        assert_eq!(
-            ways(&short),
-            ["", "~high", "~low"]
-                .map(|class| [
-                    format!("demo{class}: {direct}"),
-                    format!("demo{class}.late: {late}")
-                ])
-                .concat()
-        );
-    }
 }
