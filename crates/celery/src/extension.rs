@@ -1,16 +1,20 @@
 //! The extension of a worker that answers Celery's callers.
 
 use crate::builtin;
-use crate::canvas::{Embed, Parent, after_failure, after_success, as_task, skipped};
+use crate::canvas::{
+    Embed, Parent, Skipped, after_failure, after_success, as_task, children, chord_body,
+    chord_failed, skipped,
+};
 use crate::json::raw;
 use crate::node::Node;
 use crate::outcome::Awaited;
-use crate::raised::{raised, to_json};
 use crate::reply::Reply;
 use crate::route::Routes;
 use crate::status::Status;
+use crate::unlock::{Unlock, body};
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::chord::UNLOCK;
+use counterfoil_toolbox::event::{After, Exception, FaultKind, Raiser, TaskFault};
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
 use counterfoil_toolbox::topology::Names;
@@ -97,6 +101,10 @@ impl Celery {
         let parent = self.parent(task, now);
         let follows = after_success(parent, embed, result)?;
         let mut messages = follows.messages;
+        messages.push(Message::After(After {
+            children: children(&follows.children),
+            ..After::default()
+        }));
         if let Some(caller) = self.caller(task) {
             let result = result.map_or_else(|| raw(&()), ToOwned::to_owned);
             let mut reply = Reply::new(task.envelope, "SUCCESS", result).over_at(now);
@@ -104,6 +112,28 @@ impl Celery {
             messages.push(Message::Answer(reply.to(caller)?));
         }
         Ok(messages)
+    }
+
+    /// What a task that waits for the header of a chord does.
+    fn unlock(&self, task: &Subject<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, String> {
+        let payload = task.payload.ok_or("it has no arguments")?;
+        let parent = self.parent(task, now);
+        let next = parent.derived("unlocked");
+        match Unlock::read(task.envelope, payload, next)? {
+            Unlock::Wait(chord) => Ok(vec![Message::Platform(chord.write())]),
+            Unlock::Call(results) => Ok(chord_body(parent, &body(payload)?, results)?.messages),
+            Unlock::Fail(exception) => {
+                let (mut messages, skipped) = chord_failed(parent, body(payload)?)?;
+                let fault = TaskFault::new(FaultKind::Exception, exception.to_string());
+                messages.extend(self.in_vain(task, &skipped, &exception, &fault, now)?);
+                messages.push(Message::After(After {
+                    skipped: skipped.into_iter().map(|it| it.step).collect(),
+                    because: Some(Box::new(exception)),
+                    ..After::default()
+                }));
+                Ok(messages)
+            }
+        }
     }
 
     /// The caller learns it, also of all steps that will not be taken any more, and errbacks are called. What cannot be
@@ -138,13 +168,32 @@ impl Celery {
         fault: &TaskFault,
         now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
-        let exception = to_json(&self.raised(task, fault));
+        let skipped = skipped(embed)?;
+        let exception = raised(task, fault);
+        let mut messages = self.in_vain(task, &skipped, &exception, fault, now)?;
+        messages.push(Message::After(After {
+            skipped: skipped.into_iter().map(|it| it.step).collect(),
+            ..After::default()
+        }));
+        Ok(messages)
+    }
+
+    /// Tells those who wait for tasks that will never be sent.
+    fn in_vain(
+        &self,
+        task: &Subject<'_>,
+        skipped: &[Skipped],
+        exception: &Exception,
+        fault: &TaskFault,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Message>, String> {
+        let exception = exception.to_celery();
         let mut answers = Vec::new();
-        for step in skipped(embed)? {
+        for step in skipped {
             let Some(caller) = step.reply_to.as_deref().filter(|_| self.replies) else {
                 continue;
             };
-            let envelope = as_task(&step, task.envelope);
+            let envelope = as_task(step, task.envelope);
             let mut reply = Reply::new(&envelope, "FAILURE", raw(&exception)).over_at(now);
             reply.traceback = fault.traceback.as_deref();
             answers.push(Message::Answer(reply.to(caller)?));
@@ -163,18 +212,10 @@ impl Celery {
         let Some(caller) = self.caller(task) else {
             return Ok(Vec::new());
         };
-        let exception = to_json(&self.raised(task, fault));
+        let exception = raised(task, fault).to_celery();
         let mut reply = Reply::new(task.envelope, status, raw(&exception)).over_at(now);
         reply.traceback = fault.traceback.as_deref();
         Ok(vec![Message::Answer(reply.to(caller)?)])
-    }
-
-    fn raised(
-        &self,
-        task: &Subject<'_>,
-        fault: &TaskFault,
-    ) -> counterfoil_toolbox::event::Exception {
-        raised(fault, task.envelope, task.ran_for.is_some())
     }
 
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
@@ -193,6 +234,7 @@ impl Celery {
         now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
         match step {
+            Step::Succeeded(_) if task.envelope.name == UNLOCK => self.unlock(task, now),
             Step::Succeeded(result) => self.succeeded(task, &embed(task)?, *result, now),
             Step::Failed(fault) => self.failed(task, fault, now),
             Step::Revoked(fault) => self.told(task, "REVOKED", fault, now),
@@ -215,7 +257,7 @@ impl Celery {
                 Some(Reply::new(task.envelope, "STARTED", raw(&started)))
             }
             Step::Retried(fault, _) => {
-                let exception = to_json(&self.raised(task, fault));
+                let exception = raised(task, fault).to_celery();
                 let mut reply = Reply::new(task.envelope, "RETRY", raw(&exception));
                 reply.traceback = fault.traceback.as_deref();
                 Some(reply)
@@ -252,6 +294,16 @@ impl Extension for Celery {
             self.status.say(&task.envelope.id, &reply, caller);
         }
     }
+}
+
+/// The exception that a task ended with.
+fn raised(task: &Subject<'_>, fault: &TaskFault) -> Exception {
+    let raiser = Raiser {
+        task: &task.envelope.name,
+        hard_limit: task.envelope.time_limits.hard,
+        was_started: task.ran_for.is_some(),
+    };
+    Exception::of_fault(fault, raiser)
 }
 
 /// What is to happen after a task.

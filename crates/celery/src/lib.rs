@@ -34,7 +34,7 @@
 //! # Reading this crate
 //! `canvas` is what follows after a task: `signature` reads what is to be called, `embed` what a message brings of it,
 //! `call` makes messages of it, `after` decides which. `reply` is the answer to a caller that waits at a queue of its
-//! own, `status` what it is told before, `builtin` the tasks that Celery's workers have by themselves, `raised` an error as Python raises it, `outcome` a task's result as Celery names it.
+//! own, `status` what it is told before, `unlock` the task that waits for the header of a chord, `builtin` the tasks that Celery's workers have by themselves, `outcome` a task's result as Celery names it.
 //!
 //! The formats are those of Celery 5.7: <https://docs.celeryq.dev/en/stable/internals/protocol.html>.
 
@@ -44,9 +44,9 @@ mod extension;
 mod json;
 mod node;
 mod outcome;
-mod raised;
 mod reply;
 mod route;
 mod status;
+mod unlock;
 
 pub use extension::Celery;

@@ -53,9 +53,9 @@
 use crate::builder::WorkerBuilder;
 use crate::held::Held;
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::event::{Progress, TaskFault};
+use counterfoil_toolbox::event::{After, Progress, TaskFault};
 use counterfoil_toolbox::ids::WorkerId;
-use counterfoil_toolbox::message::{Envelope, Payload};
+use counterfoil_toolbox::message::{Content, Envelope, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
@@ -167,6 +167,11 @@ pub enum Message {
     /// Word for somebody who may not be there any more. It is sent until the broker has it or refuses it, which is
     /// logged and has no other consequence.
     Answer(Publication),
+    /// Something that the platform's daemon reads, in the name of the service whose task it is. The worker does not rest
+    /// until the broker has it.
+    Platform(Content),
+    /// What the platform is told with the end of the task. Of several it is told the last one.
+    After(After),
 }
 
 impl<'a> Subject<'a> {

@@ -7,16 +7,28 @@ from kombu import Exchange, Queue
 
 SERVICE = os.environ.get("SERVICE", "pycalc")
 
-app = Celery("calc", broker=os.environ["AMQP_URL"], backend="rpc://")
+app = Celery("calc", broker=os.environ["AMQP_URL"], backend=os.environ.get("RESULTS", "rpc://"))
+
+
+def routed(name, args, kwargs, options, task=None, **more):
+    """The name of the task is the key, and its first word the service."""
+    # Who waits for the header of a chord goes where its body goes.
+    key = args[1]["task"] if name == "celery.chord_unlock" else name
+    route = {
+        "exchange": "task_exchange",
+        "exchange_type": "topic",
+        "routing_key": options.get("routing_key") or key,
+    }
+    if "result" in options:
+        # Celery asks for the queue of a chord's body, and wants to hear of one that it knows.
+        route["queue"] = SERVICE
+    return route
+
+
 app.conf.update(
     task_default_exchange="task_exchange",
     task_default_exchange_type="topic",
-    # The name of the task is the key, and its first word the service.
-    task_routes=lambda name, args, kwargs, options, task=None, **more: {
-        "exchange": "task_exchange",
-        "exchange_type": "topic",
-        "routing_key": options.get("routing_key") or name,
-    },
+    task_routes=routed,
     task_default_queue_type="quorum",
     task_queues=[
         Queue(
@@ -32,6 +44,7 @@ app.conf.update(
     broker_transport_options={"confirm_publish": True},
     broker_connection_retry_on_startup=True,
     task_acks_late=True,
+    result_extended=True,
 )
 
 

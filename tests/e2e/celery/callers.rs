@@ -37,7 +37,7 @@ macro_rules! tasks {
         )+
 
         /// A worker of the same tasks.
-        fn worker(transport: Arc<dyn Transport>, broker: &BrokerSettings) -> anyhow::Result<Worker> {
+        pub(super) fn worker(transport: Arc<dyn Transport>, broker: &BrokerSettings) -> anyhow::Result<Worker> {
             let names = broker.names()?;
             let builder = Worker::builder(transport, names.clone(), WorkerSettings::default());
             let builder = builder.broker(broker).extension(Celery::new(&names));
@@ -102,10 +102,11 @@ async fn note(task: Note, _: Context) -> Result<Value, TaskError> {
 }
 
 /// A broker with both workers on it, each with a service of its own.
-struct Both {
-    vhost: Vhost,
+pub(super) struct Both {
+    pub(super) vhost: Vhost,
     folder: tempfile::TempDir,
-    python: Process,
+    pub(super) python: Process,
+    env: Vec<(String, String)>,
     ours: JoinHandle<Exit>,
     stopper: Stopper,
 }
@@ -113,6 +114,11 @@ struct Both {
 impl Both {
     async fn start() -> anyhow::Result<Self> {
         let vhost = Broker::shared().await?.vhost().await?;
+        Self::on(vhost, &[]).await
+    }
+
+    /// The same with variables for what is in Python.
+    pub(super) async fn on(vhost: Vhost, env: &[(&str, &str)]) -> anyhow::Result<Self> {
         let broker = BrokerSettings {
             urls: vec![vhost.amqp_url().into()],
             ..BrokerSettings::default()
@@ -120,7 +126,8 @@ impl Both {
         let services = [ServiceName::new("calc")?, ServiceName::new("pycalc")?];
         platform::apply(&broker, &services).await?;
         let folder = tempfile::tempdir()?;
-        let command = celery_command("calc", &vhost.amqp_url())?;
+        let mut command = celery_command("calc", &vhost.amqp_url())?;
+        command.envs(env.iter().copied());
         let python = Process::start(command, folder.path().join("celery.log"))?;
         let worker = worker(AmqpTransport::new(&broker)?, &broker)?;
         let stopper = worker.stopper();
@@ -129,17 +136,29 @@ impl Both {
             vhost,
             folder,
             python,
+            env: env
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             stopper,
         })
     }
 
     /// What comes of every call of `calls.py`, by its name.
-    async fn call(&self, services: &[&str]) -> anyhow::Result<Value> {
-        let notes = self.folder.path().join(services.join("-"));
+    pub(super) async fn call(&self, services: &[&str]) -> anyhow::Result<Value> {
+        self.run("calls.py", services).await
+    }
+
+    /// What one of the programs prints.
+    pub(super) async fn run(&self, program: &str, services: &[&str]) -> anyhow::Result<Value> {
+        let notes = self
+            .folder
+            .path()
+            .join(format!("{program}-{}", services.join("-")));
         std::fs::create_dir(&notes)?;
         let mut command = python(&self.vhost.amqp_url())?;
-        command.arg("calls.py").arg(services[0]).arg(&notes);
-        command.args(&services[1..]);
+        command.arg(program).arg(services[0]).arg(&notes);
+        command.args(&services[1..]).envs(self.env.iter().cloned());
         let mut command = tokio::process::Command::from(command);
         let called = tokio::time::timeout(PATIENCE * 2, command.kill_on_drop(true).output());
         let called = called.await.context("the calls take too long")??;
@@ -154,7 +173,7 @@ impl Both {
         Ok(serde_json::from_str(&text)?)
     }
 
-    async fn end(self) -> anyhow::Result<()> {
+    pub(super) async fn end(self) -> anyhow::Result<()> {
         self.python.terminate().await?;
         self.stopper.drain();
         ensure!(self.ours.await? == Exit::Drained);
@@ -184,7 +203,7 @@ async fn canvas_of_python_and_rust_tasks_in_turn_answers_as_one_of_either() -> a
 }
 
 /// Case by case: all that differs is told at once.
-fn compare(theirs: &Value, ours: &Value) {
+pub(super) fn compare(theirs: &Value, ours: &Value) {
     let theirs = theirs.as_object().expect("cases by their names");
     let differ = theirs
         .iter()

@@ -43,7 +43,7 @@ pub(super) struct Place {
 
 impl Parent<'_> {
     /// The id of what stands at `path` after the task.
-    pub(super) fn derived(&self, path: &str) -> TaskId {
+    pub(crate) fn derived(&self, path: &str) -> TaskId {
         let (id, run) = (&self.task.id, self.task.lineage.run);
         let text = format!("{id} {run} {path}");
         TaskId::from(Uuid::new_v5(&FOLLOWERS, text.as_bytes()))

@@ -10,7 +10,7 @@ mod encode;
 mod envelope;
 pub mod headers;
 pub mod json;
-mod repr;
+pub(crate) mod repr;
 mod run;
 
 pub use content::{Content, Properties};

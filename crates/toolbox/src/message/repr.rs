@@ -5,7 +5,7 @@ const MAX_CHARS: usize = 1024;
 
 /// JSON text in Python's notation, cut like Celery cuts it.
 #[must_use]
-pub(super) fn python_repr(json: &str) -> String {
+pub(crate) fn python_repr(json: &str) -> String {
     let mut out = String::with_capacity(json.len().min(MAX_CHARS) + 16);
     let mut rest = json;
     let mut chars = 0;
