@@ -47,6 +47,9 @@ ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner IN SCHEMA :"schema"
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO counterfoil_sync;
 ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner IN SCHEMA :"schema"
     GRANT SELECT ON TABLES TO counterfoil_web;
+-- Those of Celery's tables, where `sync.celery_results` is set.
+ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner IN SCHEMA :"schema"
+    GRANT USAGE ON SEQUENCES TO counterfoil_sync;
 ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner IN SCHEMA :"schema"
     GRANT EXECUTE ON FUNCTIONS TO counterfoil_sync;
 ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner
@@ -55,6 +58,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner
 -- Tables and functions that are there.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA :"schema" TO counterfoil_sync;
 GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO counterfoil_web;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA :"schema" TO counterfoil_sync;
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA :"schema" TO counterfoil_sync;
 

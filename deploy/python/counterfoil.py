@@ -44,7 +44,7 @@ def settings(*, broker_url=None, services=(), result_backend=None, routes=None, 
     broker_url: as in Celery. None: whatever else says it, `Celery(broker=…)` or the variable CELERY_BROKER_URL.
     services: those whose tasks workers of this application run. Without any, it only sends.
     result_backend: "rpc://" or "db+postgresql://…", for `AsyncResult.get()` and what needs it. None: results are
-        ignored. Workers in Rust answer by rpc:// only.
+        ignored. Workers in Rust answer by rpc://, and in the platform's database where `sync.celery_results` says so.
     routes: the service of each task whose name does not begin with it, {"tasks.add": "calc"}.
     exchange, queue_prefix: `exchange` and `queue_prefix` under `[broker]` in counterfoil's configuration. Celery
         knows one set of delay levels only, so with a prefix delayed tasks wait in a worker instead of at the broker.
@@ -75,6 +75,9 @@ def settings(*, broker_url=None, services=(), result_backend=None, routes=None, 
         if isinstance(queue, _Queue):
             options.pop("queue")
             options["routing_key"] = key_of(name) if queues.get(service_of(name)) is queue else queue.routing_key
+        if name == "celery.chord_unlock" and not queue:
+            # Whoever runs the body of a chord waits for its header, too.
+            name = _first(args[1]) or name
         # A retry names the exchange that it came out of, and a key with its old delay: it begins anew.
         if options.get("exchange") in inner:
             options.pop("exchange")
@@ -106,6 +109,16 @@ def settings(*, broker_url=None, services=(), result_backend=None, routes=None, 
         "worker_send_task_events": True,
         "event_exchange": queue_prefix + "celeryev",
     }
+
+
+def _first(signature):
+    """The name of the first task that a signature calls. None: it calls one of Celery's own."""
+    name = signature["task"]
+    within = signature["kwargs"].get("tasks") or signature["kwargs"].get("header") or []
+    within = within["kwargs"]["tasks"] if isinstance(within, dict) else within
+    if name.startswith("celery."):
+        return _first(within[0]) if within else None
+    return name
 
 
 def _queue(service, exchange, prefix):

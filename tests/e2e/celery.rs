@@ -1,6 +1,7 @@
 //! A real Celery producer and a real Celery worker, unmodified but for their settings.
 
 mod callers;
+mod database;
 mod events;
 mod forms;
 mod guide;

@@ -4,6 +4,7 @@
 
 use crate::canvas::{CanvasError, Signature, send};
 use crate::outcome::Awaited;
+use counterfoil_toolbox::chord::UNLOCK;
 use counterfoil_toolbox::message::Payload;
 use counterfoil_toolbox::{TaskName, TaskOptions};
 use counterfoil_worker::{Context, TaskError, WorkerBuilder};
@@ -21,6 +22,7 @@ pub(crate) fn join(worker: WorkerBuilder) -> WorkerBuilder {
         .handle_raw_beside("celery.starmap", once(), starmap)
         .handle_raw_beside("celery.chunks", once(), chunks)
         .handle_raw_beside("celery.accumulate", once(), accumulate)
+        .handle_raw_beside(UNLOCK, once(), unlock)
         .handle_raw_beside("celery.ping", once(), ping)
         .handle_raw_beside("celery.backend_cleanup", once(), backend_cleanup)
 }
@@ -108,6 +110,11 @@ async fn accumulate(payload: Payload, _: Context) -> Result<Box<RawValue>, TaskE
             arg.ok_or_else(|| TaskError::fail(format!("there is no argument {index}")))
         }
     }
+}
+
+/// What it does is sent when it is over.
+async fn unlock(_: Payload, _: Context) -> Result<(), TaskError> {
+    Ok(())
 }
 
 async fn ping(_: Payload, _: Context) -> Result<&'static str, TaskError> {

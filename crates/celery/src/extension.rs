@@ -1,18 +1,23 @@
 //! The extension of a worker that answers Celery's callers.
 
 use crate::builtin;
-use crate::canvas::{Embed, Ids, Parent, after_failure, after_success, as_task, skipped};
+use crate::canvas::{
+    Embed, Ids, Parent, Skipped, after_failure, after_success, as_task, children, chord_body,
+    chord_failed, skipped,
+};
 use crate::events::Events;
 use crate::json::raw;
 use crate::node::Node;
 use crate::outcome::Awaited;
-use crate::raised::{raised, to_json};
+use crate::raised::raised;
 use crate::remote::{self, Facts};
 use crate::reply::Reply;
 use crate::route::Routes;
 use crate::status::Status;
+use crate::unlock::{Unlock, body};
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::event::TaskFault;
+use counterfoil_toolbox::chord::UNLOCK;
+use counterfoil_toolbox::event::{After, Exception, FaultKind, TaskFault};
 use counterfoil_toolbox::ids::hostname;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
@@ -138,6 +143,10 @@ impl Celery {
         let parent = self.parent(task, now);
         let follows = after_success(parent, embed, result)?;
         let mut messages = follows.messages;
+        messages.push(Message::After(After {
+            children: children(&follows.children),
+            ..After::default()
+        }));
         if let Some(caller) = self.caller(task) {
             let result = result.map_or_else(|| raw(&()), ToOwned::to_owned);
             let mut reply = Reply::new(task.envelope, "SUCCESS", result).over_at(now);
@@ -145,6 +154,28 @@ impl Celery {
             messages.push(Message::Answer(reply.to(caller)?));
         }
         Ok(messages)
+    }
+
+    /// What a task that waits for the header of a chord does.
+    fn unlock(&self, task: &Subject<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, String> {
+        let payload = task.payload.ok_or("it has no arguments")?;
+        let parent = self.parent(task, now);
+        let next = parent.id_at("unlocked");
+        match Unlock::read(task.envelope, payload, next)? {
+            Unlock::Wait(chord) => Ok(vec![Message::Platform(chord.write())]),
+            Unlock::Call(results) => Ok(chord_body(parent, &body(payload)?, results)?.messages),
+            Unlock::Fail(exception) => {
+                let (mut messages, skipped) = chord_failed(parent, body(payload)?)?;
+                let fault = TaskFault::new(FaultKind::Exception, exception.to_string());
+                messages.extend(self.in_vain(task, &skipped, &exception, &fault, now)?);
+                messages.push(Message::After(After {
+                    skipped: skipped.into_iter().map(|it| it.step).collect(),
+                    because: Some(Box::new(exception)),
+                    ..After::default()
+                }));
+                Ok(messages)
+            }
+        }
     }
 
     /// The caller learns it, also of all steps that will not be taken any more, and errbacks are called. What cannot be
@@ -179,15 +210,32 @@ impl Celery {
         fault: &TaskFault,
         now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
+        let skipped = skipped(embed)?;
+        let exception = raised(task, fault);
+        let mut messages = self.in_vain(task, &skipped, &exception, fault, now)?;
+        messages.push(Message::After(After {
+            skipped: skipped.into_iter().map(|it| it.step).collect(),
+            ..After::default()
+        }));
+        Ok(messages)
+    }
+
+    /// Tells those who wait for tasks that will never be sent.
+    fn in_vain(
+        &self,
+        task: &Subject<'_>,
+        skipped: &[Skipped],
+        exception: &Exception,
+        fault: &TaskFault,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Message>, String> {
         let mut answers = Vec::new();
-        for step in skipped(embed)? {
+        for step in skipped {
             let Some(caller) = step.reply_to.as_deref().filter(|_| self.replies) else {
                 continue;
             };
-            let of_step = as_task(&step, task.envelope);
-            let reply = self
-                .because_of((&of_step, "FAILURE"), task, fault)
-                .over_at(now);
+            let of_step = as_task(step, task.envelope);
+            let reply = because_of((&of_step, "FAILURE"), exception, fault).over_at(now);
             answers.push(Message::Answer(reply.to(caller)?));
         }
         Ok(answers)
@@ -204,23 +252,8 @@ impl Celery {
         let Some(caller) = self.caller(task) else {
             return Ok(Vec::new());
         };
-        let reply = self
-            .because_of((task.envelope, status), task, fault)
-            .over_at(now);
+        let reply = because_of((task.envelope, status), &raised(task, fault), fault).over_at(now);
         Ok(vec![Message::Answer(reply.to(caller)?)])
-    }
-
-    /// That a task is in this state because of what happened to one.
-    fn because_of<'a>(
-        &self,
-        (of, status): (&'a Envelope, &'a str),
-        task: &Subject<'_>,
-        fault: &'a TaskFault,
-    ) -> Reply<'a> {
-        let exception = to_json(&raised(fault, task.envelope, task.ran_for.is_some()));
-        let mut reply = Reply::new(of, status, raw(&exception));
-        reply.traceback = fault.traceback.as_deref();
-        reply
     }
 
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
@@ -240,6 +273,7 @@ impl Celery {
         now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
         match step {
+            Step::Succeeded(_) if task.envelope.name == UNLOCK => self.unlock(task, now),
             Step::Succeeded(result) => self.succeeded(task, &embed(task)?, *result, now),
             Step::Failed(fault) => self.failed(task, fault, now),
             Step::Revoked(fault) => self.told(task, "REVOKED", fault, now),
@@ -285,7 +319,10 @@ impl Celery {
                     json!({"pid": std::process::id(), "hostname": self.node.name(task.worker)});
                 Some(Reply::new(task.envelope, "STARTED", raw(&started)))
             }
-            Step::Retried(fault, _) => Some(self.because_of((task.envelope, "RETRY"), task, fault)),
+            Step::Retried(fault, _) => {
+                let exception = raised(task, fault);
+                Some(because_of((task.envelope, "RETRY"), &exception, fault))
+            }
             Step::Started
             | Step::Received
             | Step::PutOff
@@ -333,6 +370,17 @@ impl Extension for Celery {
             self.status.say(&task.envelope.id, &reply, caller);
         }
     }
+}
+
+/// That a task is in this state because of this exception.
+fn because_of<'a>(
+    (of, status): (&'a Envelope, &'a str),
+    exception: &Exception,
+    fault: &'a TaskFault,
+) -> Reply<'a> {
+    let mut reply = Reply::new(of, status, raw(&exception.to_celery()));
+    reply.traceback = fault.traceback.as_deref();
+    reply
 }
 
 /// What is to happen after a task.

@@ -35,8 +35,8 @@
 //! `canvas` is what follows after a task: `signature` reads what is to be called, `embed` what a message brings of it,
 //! `call` makes messages of it, `after` decides which. `reply` is the answer to a caller that waits at a queue of its
 //! own, `status` what it is told before, `events` what monitors are told, `remote` what `celery inspect` and
-//! `celery control` ask, `node` what the worker is to other nodes, `builtin` the tasks that Celery's workers have by
-//! themselves, `raised` an error as Python raises it, `outcome` a task's result as Celery names it.
+//! `celery control` ask, `node` what the worker is to other nodes, `unlock` the task that waits for the header of a
+//! chord, `builtin` the tasks that Celery's workers have by themselves, `outcome` a task's result as Celery names it.
 //!
 //! The formats are those of Celery 5.7: <https://docs.celeryq.dev/en/stable/internals/protocol.html>.
 
@@ -52,6 +52,7 @@ mod remote;
 mod reply;
 mod route;
 mod status;
+mod unlock;
 
 pub use canvas::{Canvas, CanvasError, Signature, replace, send};
 pub use extension::Celery;

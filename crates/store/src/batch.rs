@@ -1,5 +1,6 @@
 //! What is written in one transaction.
 
+use crate::celery::Awaited;
 use crate::control::{Asked, HeldBack};
 use crate::copy::{TrackingCopy, line_id};
 use crate::history::{Deed, HistoryLine};
@@ -45,6 +46,7 @@ pub struct Batch {
     pub(crate) held: BTreeMap<TaskId, HeldBack>,
     pub(crate) openings: BTreeMap<SessionId, Opened>,
     pub(crate) endings: BTreeMap<SessionId, Ending>,
+    pub(crate) chords: BTreeMap<TaskId, Awaited>,
     /// Positions in the outbox, and who throws the message away.
     pub(crate) discards: BTreeMap<i64, Option<Box<str>>>,
 }
@@ -193,6 +195,7 @@ impl Batch {
             held,
             openings,
             endings,
+            chords,
             discards,
         } = self;
         tasks.is_empty()
@@ -211,6 +214,7 @@ impl Batch {
             && held.is_empty()
             && openings.is_empty()
             && endings.is_empty()
+            && chords.is_empty()
             && discards.is_empty()
     }
 

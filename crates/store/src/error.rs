@@ -80,6 +80,14 @@ pub enum StoreError {
         /// The migration that failed, and why.
         source: BoxError,
     },
+    /// Results cannot be kept in the tables of Celery.
+    #[error("results cannot be kept for Celery on {server}: {why}")]
+    CeleryTables {
+        /// The database, without password.
+        server: Arc<str>,
+        /// What is in the way, and what to do about it.
+        why: String,
+    },
     /// The lock file beside an SQLite database could not be used.
     #[error("could not lock {path}")]
     LockFile {
@@ -111,6 +119,7 @@ impl StoreError {
             Self::BadUrl { .. }
             | Self::NoIdSecret { .. }
             | Self::OtherDatabase { .. }
+            | Self::CeleryTables { .. }
             | Self::AlreadyScheduled { .. }
             | Self::LockFile { .. } => FaultClass::Fatal,
         }
@@ -143,6 +152,7 @@ impl StoreError {
             Self::BadUrl { .. }
             | Self::NoIdSecret { .. }
             | Self::OtherDatabase { .. }
+            | Self::CeleryTables { .. }
             | Self::AlreadyScheduled { .. }
             | Self::Deadline { .. }
             | Self::LockFile { .. } => None,

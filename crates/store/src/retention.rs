@@ -233,7 +233,8 @@ macro_rules! implement_retention {
                 if !ids.is_empty() {
                     let mut held = self.limits.acquire(WHAT, self.writers()).await?;
                     let old = crate::retention::Going::Old { seconds: keep };
-                    let deleted = Self::delete_now(&mut held, self.sql, &ids, old);
+                    let deleted =
+                        Self::delete_now(&mut held, (self.sql, self.celery.get()), &ids, old);
                     let deleted = self.limits.within(WHAT, deleted).await;
                     removed.tasks = held.settle(deleted)?.len();
                 }

@@ -6,7 +6,12 @@ pub(crate) struct Statements {
     pub(crate) aborting_sessions: &'static str,
     pub(crate) applied_migrations: &'static str,
     pub(crate) canaries: &'static str,
+    pub(crate) celery_columns: &'static str,
+    pub(crate) celery_rights: &'static str,
+    pub(crate) chord: &'static str,
+    pub(crate) chord_members: &'static str,
     pub(crate) clock: &'static str,
+    pub(crate) complete_celery_results: &'static str,
     pub(crate) complete_sessions: &'static str,
     pub(crate) controls: &'static str,
     pub(crate) controls_to_renew: &'static str,
@@ -19,6 +24,9 @@ pub(crate) struct Statements {
     pub(crate) dead_records: &'static str,
     pub(crate) dead_services: &'static str,
     pub(crate) delete_answered: &'static str,
+    pub(crate) delete_celery_results: &'static str,
+    pub(crate) delete_chord: &'static str,
+    pub(crate) delete_chord_members: &'static str,
     pub(crate) delete_dead: &'static str,
     pub(crate) delete_ended_controls: &'static str,
     pub(crate) delete_events: &'static str,
@@ -26,6 +34,7 @@ pub(crate) struct Statements {
     pub(crate) delete_logs: &'static str,
     pub(crate) delete_markers: &'static str,
     pub(crate) delete_old_canaries: &'static str,
+    pub(crate) delete_old_skipped: &'static str,
     pub(crate) delete_old_workers: &'static str,
     pub(crate) delete_parked: &'static str,
     pub(crate) delete_results: &'static str,
@@ -39,8 +48,10 @@ pub(crate) struct Statements {
     pub(crate) discard_finalizers: &'static str,
     pub(crate) discard_refused: &'static str,
     pub(crate) doubles: &'static str,
+    pub(crate) due_chords: &'static str,
     pub(crate) due_outbox: &'static str,
     pub(crate) due_schedules: &'static str,
+    pub(crate) due_told_chords: &'static str,
     pub(crate) enable_schedule: &'static str,
     pub(crate) end_control: &'static str,
     pub(crate) end_controls: &'static str,
@@ -56,7 +67,11 @@ pub(crate) struct Statements {
     pub(crate) has_migrations: &'static str,
     pub(crate) history: &'static str,
     pub(crate) ids_without_row: &'static str,
+    pub(crate) index_celery_taskmeta: &'static str,
+    pub(crate) index_celery_tasksetmeta: &'static str,
     pub(crate) insert_canary: &'static str,
+    pub(crate) insert_chord: &'static str,
+    pub(crate) insert_chord_members: &'static str,
     pub(crate) insert_control: &'static str,
     pub(crate) insert_deleted: &'static str,
     pub(crate) insert_event: &'static str,
@@ -66,15 +81,19 @@ pub(crate) struct Statements {
     pub(crate) insert_outbox_at: &'static str,
     pub(crate) insert_schedule: &'static str,
     pub(crate) insert_session: &'static str,
+    pub(crate) insert_skipped: &'static str,
     pub(crate) insert_subtasks: &'static str,
     pub(crate) living_namesake: &'static str,
     pub(crate) lock_sessions: &'static str,
     pub(crate) log: &'static str,
     pub(crate) lost_tasks: &'static str,
+    pub(crate) make_celery_taskmeta: &'static str,
+    pub(crate) make_celery_tasksetmeta: &'static str,
     pub(crate) mark_published: &'static str,
     pub(crate) mark_sent: &'static str,
     pub(crate) marker_seen: &'static str,
     pub(crate) missing_tasks: &'static str,
+    pub(crate) move_chord: &'static str,
     pub(crate) move_schedule: &'static str,
     pub(crate) next_due: &'static str,
     pub(crate) old_of_retention: &'static str,
@@ -115,6 +134,7 @@ pub(crate) struct Statements {
     pub(crate) tasks: &'static str,
     pub(crate) tasks_of_sessions: &'static str,
     pub(crate) tasks_with_ids: &'static str,
+    pub(crate) told_chord_members: &'static str,
     pub(crate) unanswered: &'static str,
     pub(crate) unpublished_controls: &'static str,
     pub(crate) unroutable: &'static str,
@@ -124,9 +144,12 @@ pub(crate) struct Statements {
     pub(crate) update_canary: &'static str,
     pub(crate) update_marker: &'static str,
     pub(crate) update_subtasks: &'static str,
+    pub(crate) upsert_celery_results: &'static str,
     pub(crate) upsert_dead: &'static str,
+    pub(crate) upsert_old_celery_results: &'static str,
     pub(crate) upsert_parked: &'static str,
     pub(crate) upsert_result: &'static str,
+    pub(crate) upsert_skipped_results: &'static str,
     pub(crate) upsert_task: &'static str,
     pub(crate) upsert_worker: &'static str,
     pub(crate) version: &'static str,
@@ -142,26 +165,28 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            aborting_sessions applied_migrations canaries clock complete_sessions controls controls_to_renew
-            count_sessions count_unpublished counted_subtasks counts_by_service counts_by_state dead dead_records
-            dead_services delete_answered delete_dead delete_ended_controls delete_events delete_handled_dead
-            delete_logs delete_markers delete_old_canaries delete_old_workers delete_parked
-            delete_results delete_schedule delete_stray_events delete_stray_logs
-            delete_stray_results delete_subtasks delete_tasks deleted_task discard_finalizers discard_refused
-            doubles due_outbox due_schedules enable_schedule end_control end_controls end_sessions family
-            family_counts family_results finalizer_types finish_session forget_deleted forget_sent handle_dead
-            has_migrations history ids_without_row insert_canary insert_control insert_deleted
-            insert_event insert_log insert_marker insert_outbox insert_outbox_at insert_schedule
-            insert_session insert_subtasks living_namesake lock_sessions log lost_tasks
-            mark_published mark_sent marker_seen missing_tasks move_schedule next_due
-            old_of_retention old_of_type old_sessions open_sessions outbox_state overdue_sessions
-            owners parked probe refuse_message refused_messages remove_old remove_sessions renew_leases result
-            retentions retries retry_refused schedules seen_of_sessions services session_states sessions
-            sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends subtask_rows
-            subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
-            tasks_with_ids unanswered unpublished_controls unroutable unroutable_services
-            unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_dead upsert_parked
-            upsert_result upsert_task upsert_worker version waiting workers
+            aborting_sessions applied_migrations canaries celery_columns celery_rights chord chord_members clock
+            complete_celery_results complete_sessions controls controls_to_renew count_sessions count_unpublished
+            counted_subtasks counts_by_service counts_by_state dead dead_records dead_services delete_answered
+            delete_celery_results delete_chord delete_chord_members delete_dead delete_ended_controls delete_events
+            delete_handled_dead delete_logs delete_markers delete_old_canaries delete_old_skipped delete_old_workers
+            delete_parked delete_results delete_schedule delete_stray_events delete_stray_logs delete_stray_results
+            delete_subtasks delete_tasks deleted_task discard_finalizers discard_refused doubles due_chords due_outbox
+            due_schedules due_told_chords enable_schedule end_control end_controls end_sessions family family_counts
+            family_results finalizer_types finish_session forget_deleted forget_sent handle_dead has_migrations
+            history ids_without_row index_celery_taskmeta index_celery_tasksetmeta insert_canary insert_chord
+            insert_chord_members insert_control insert_deleted insert_event insert_log insert_marker insert_outbox
+            insert_outbox_at insert_schedule insert_session insert_skipped insert_subtasks living_namesake
+            lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta mark_published mark_sent
+            marker_seen missing_tasks move_chord move_schedule next_due old_of_retention old_of_type old_sessions
+            open_sessions outbox_state overdue_sessions owners parked probe refuse_message refused_messages remove_old
+            remove_sessions renew_leases result retentions retries retry_refused schedules seen_of_sessions services
+            session_states sessions sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends
+            subtask_rows subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
+            tasks_with_ids told_chord_members unanswered unpublished_controls unroutable unroutable_services
+            unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_celery_results upsert_dead
+            upsert_old_celery_results upsert_parked upsert_result upsert_skipped_results upsert_task upsert_worker
+            version waiting workers
         )
     };
 }
@@ -179,6 +204,10 @@ pub(crate) mod postgres {
     pub(crate) const INSERT_UNDATED_EVENT: &str =
         include_str!("../sql/postgres/insert_undated_event.sql");
     pub(crate) const LOCK_IDENTITY: &str = include_str!("../sql/postgres/lock_identity.sql");
+    pub(crate) const MAKE_TASK_ID_SEQUENCE: &str =
+        include_str!("../sql/postgres/make_task_id_sequence.sql");
+    pub(crate) const MAKE_TASKSET_ID_SEQUENCE: &str =
+        include_str!("../sql/postgres/make_taskset_id_sequence.sql");
     pub(crate) const PREPARE_MONTHS: &str = include_str!("../sql/postgres/prepare_months.sql");
     pub(crate) const STILL_LEADS: &str = include_str!("../sql/postgres/still_leads.sql");
     pub(crate) const TRY_LEAD: &str = include_str!("../sql/postgres/try_lead.sql");

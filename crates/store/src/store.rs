@@ -3,6 +3,7 @@
 use crate::asking::Asking;
 use crate::batch::{Applied, Batch};
 use crate::books::Books;
+use crate::celery::CeleryTables;
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::StoreError;
 use crate::family::Families;
@@ -38,6 +39,7 @@ use uuid::Uuid;
 pub trait Store:
     Asking
     + Books
+    + CeleryTables
     + Families
     + Identities
     + MissingTasks

@@ -126,6 +126,7 @@ impl Daemon {
             &self.names,
             &*self.store,
             &self.health,
+            &self.settings,
             stop,
         )
         .await?;

@@ -2,6 +2,7 @@
 
 use crate::aborts::Aborter;
 use crate::canary::Canaries;
+use crate::chords::unlock;
 use crate::control::Controls;
 use crate::doubles::revoke_doubles;
 use crate::health::Health;
@@ -109,6 +110,7 @@ impl Leader {
             () = remover.run(&leading) => {}
             () = searcher.run(&leading) => {}
             () = revoke_doubles(store(), &leading) => {}
+            () = unlock(store(), &leading) => {}
         }
     }
 
@@ -164,6 +166,7 @@ impl Leader {
                 ),
                 Due::Housekeeping => {
                     prepare_months(&*self.store).await;
+                    said(self.store.forget_skipped(FORGOTTEN).await).ok();
                     said(self.store.forget_workers(FORGOTTEN).await)
                 }
             };

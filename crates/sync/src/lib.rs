@@ -11,6 +11,7 @@
 mod aborts;
 mod asks;
 mod canary;
+mod chords;
 mod commit;
 mod control;
 mod daemon;

@@ -4,8 +4,9 @@
 use crate::error::SyncError;
 use crate::feeds::Feed;
 use crate::health::Health;
-use counterfoil_store::{FaultClass, Store};
+use counterfoil_store::{FaultClass, Store, StoreError};
 use counterfoil_toolbox::backoff::Backoff;
+use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::Transport;
@@ -29,6 +30,7 @@ pub(crate) async fn wait(
     names: &Names,
     store: &dyn Store,
     health: &Health,
+    settings: &SyncSettings,
     stop: &CancellationToken,
 ) -> Result<(), SyncError> {
     let backoff = Backoff::reconnect(PAUSE_CAP);
@@ -36,7 +38,7 @@ pub(crate) async fn wait(
     for tries in 0.. {
         if matches!(database, Answer::Later) {
             database = health
-                .while_waiting(look_at_database(store, health))
+                .while_waiting(look_at_database(store, health, settings))
                 .await?;
         }
         if matches!(broker, Answer::Later) {
@@ -55,8 +57,19 @@ pub(crate) async fn wait(
     Ok(())
 }
 
-async fn look_at_database(store: &dyn Store, health: &Health) -> Result<Answer, SyncError> {
-    match store.pending_migrations().await {
+async fn look_at_database(
+    store: &dyn Store,
+    health: &Health,
+    settings: &SyncSettings,
+) -> Result<Answer, SyncError> {
+    let looked = async {
+        let missing = store.pending_migrations().await?;
+        if let (true, Some(encoding)) = (missing.is_empty(), settings.celery_results) {
+            store.keep_celery_results(encoding).await?;
+        }
+        Ok::<_, StoreError>(missing)
+    };
+    match looked.await {
         Ok(missing) => match missing.first() {
             None => {
                 health.database_answered();

@@ -3,9 +3,13 @@
 //! Workers send them in batches, one confirmed message each: a JSON array of [`Event`] on the
 //! events exchange. Every event describes itself, so a row can be built from any of them.
 
+mod after;
 mod fault;
+mod raised;
 
+pub use after::{After, SkippedStep};
 pub use fault::{Exception, FaultKind, TaskFault};
+pub use raised::Raiser;
 
 use crate::ids::{TaskId, WorkerId};
 use crate::names::TaskName;
@@ -78,6 +82,12 @@ pub struct Event {
     /// or it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// What comes after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Box<After>>,
+    /// Its sender wants no result of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignore_result: bool,
 }
 
 impl Event {
@@ -113,6 +123,8 @@ impl Event {
             started_at: None,
             runtime_ms: None,
             lease: None,
+            after: None,
+            ignore_result: false,
         }
     }
 

@@ -10,6 +10,7 @@ mod big_stack;
 mod breaker;
 pub mod call;
 pub mod chance;
+pub mod chord;
 pub mod config;
 pub mod control;
 pub mod delay;

@@ -55,9 +55,9 @@ use crate::held::Held;
 pub use crate::inside::{HeldTask, Inside, NoSuchTask, Stage, TaskType, WhileItRuns};
 use crate::shared::Shared;
 use chrono::{DateTime, Utc};
-use counterfoil_toolbox::event::{Progress, TaskFault};
+use counterfoil_toolbox::event::{After, Progress, TaskFault};
 use counterfoil_toolbox::ids::WorkerId;
-use counterfoil_toolbox::message::{Envelope, Headers, Payload};
+use counterfoil_toolbox::message::{Content, Envelope, Headers, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
@@ -223,6 +223,11 @@ pub enum Message {
     /// Word for somebody who may not be there any more. It is sent until the broker has it or refuses it, which is
     /// logged and has no other consequence.
     Answer(Publication),
+    /// Something that the platform's daemon reads, in the name of the service whose task it is. The worker does not rest
+    /// until the broker has it.
+    Platform(Content),
+    /// What the platform is told with the end of the task. Of several it is told the last one.
+    After(After),
 }
 
 /// What goes on in the place of a task: the last of these tasks has its id, and the platform takes it for another

@@ -158,7 +158,11 @@ pub(crate) fn decide(ended: Ended, facts: Facts<'_>) -> Outcome {
         Ended::Panicked(note) => retry(None, true, panic_fault(note), facts),
         Ended::TimedOut(limit) => {
             let why = format!("it was ended at its time limit of {limit:?}");
-            retry(None, true, fault(FaultKind::TimeLimit, &why), facts)
+            let fault = TaskFault {
+                exception: Some(Box::new(Exception::of_time_limit(limit))),
+                ..fault(FaultKind::TimeLimit, &why)
+            };
+            retry(None, true, fault, facts)
         }
         Ended::Unknown(why) => Outcome::Dead(fault(FaultKind::UnknownTask, &why)),
         Ended::BadArguments(why) => Outcome::Dead(fault(FaultKind::BadArguments, &why)),

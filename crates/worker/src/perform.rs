@@ -15,7 +15,7 @@ use crate::retry::{Due, SHORTEST, Tally, later, send_copy};
 use crate::say::Said;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::event::{Event, EventKind, FaultKind, TaskFault};
+use counterfoil_toolbox::event::{After, Event, EventKind, FaultKind, TaskFault};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,22 +39,10 @@ impl Execution {
         }
         self.metrics().note(&outcome);
         match outcome {
-            Outcome::Done(output) => {
-                if says && !Box::pin(self.says_that_it_is_done(output.as_deref())).await {
-                    return Next::Over;
-                }
-                let mut event = self.event(TaskState::Success);
-                event.result = output;
-                self.finish(event);
-            }
-            Outcome::Skipped(reason) => {
-                if says && !Box::pin(self.says_that_it_is_done(None)).await {
-                    return Next::Over;
-                }
-                let mut event = self.event(TaskState::Success);
-                event.skipped = Some(reason.into());
-                self.finish(event);
-            }
+            Outcome::Done(output) if says => Box::pin(self.succeed(output, None)).await,
+            Outcome::Done(output) => self.succeeded(output, None, None),
+            Outcome::Skipped(reason) if says => Box::pin(self.succeed(None, Some(reason))).await,
+            Outcome::Skipped(reason) => self.succeeded(None, Some(reason), None),
             Outcome::RetryIn {
                 delay,
                 counted,
@@ -307,17 +295,28 @@ impl Execution {
         self.shared.reporter.abandon(self.live);
     }
 
-    /// Sends what follows from its success. `false`: not all of it could be sent, and what follows from that is done.
-    async fn says_that_it_is_done(&self, output: Option<&RawValue>) -> bool {
-        match self.say(&Step::Succeeded(output)).await {
-            Said::All => return true,
+    /// Sends what follows from its success, and then tells of that.
+    async fn succeed(&self, output: Option<Box<RawValue>>, skipped: Option<String>) {
+        match self.say(&Step::Succeeded(output.as_deref())).await {
+            Said::All(after) => self.succeeded(output, skipped, after),
             Said::GivenUp => self.forget(),
             Said::Impossible(why) => {
                 let why = format!("it succeeded, and what is to follow cannot be sent: {why}");
                 self.die(TaskFault::new(FaultKind::Undecodable, why)).await;
             }
         }
-        false
+    }
+
+    fn succeeded(
+        &self,
+        output: Option<Box<RawValue>>,
+        skipped: Option<String>,
+        after: Option<Box<After>>,
+    ) {
+        let mut event = self.event(TaskState::Success);
+        (event.result, event.after) = (output, after);
+        event.skipped = skipped.map(Into::into);
+        self.finish(event);
     }
 
     async fn fail(&self, state: TaskState, fault: TaskFault) {
@@ -326,17 +325,18 @@ impl Execution {
         } else {
             Step::Failed(&fault)
         };
-        match self.say(&step).await {
-            Said::All => {}
+        let after = match self.say(&step).await {
+            Said::All(after) => after,
             Said::GivenUp => return self.forget(),
             Said::Impossible(reason) => {
                 let id = &self.held.envelope.id;
                 tracing::error!(task_id = %id, reason, "nobody can be told that a task failed");
+                None
             }
-        }
+        };
         tracing::warn!(task_id = %self.held.envelope.id, task_name = %self.held.envelope.name, %state, error = fault.message, "task did not succeed");
         let mut event = self.event(state);
-        event.error = Some(fault);
+        (event.error, event.after) = (Some(fault), after);
         self.finish(event);
     }
 

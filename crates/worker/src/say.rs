@@ -8,7 +8,9 @@ use crate::retry::declare_levels;
 use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::delay::delayed_key;
-use counterfoil_toolbox::event::{FaultKind, TaskFault};
+use counterfoil_toolbox::event::{After, FaultKind, TaskFault};
+use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::{Publication, Publisher, PublisherOptions};
 use futures::stream::{self, StreamExt as _};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -33,9 +35,10 @@ pub(crate) struct Extensions {
 }
 
 /// What became of all that was to be said.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Said {
-    All,
+    /// It is with the broker; this is left to be told with the end of the task.
+    All(Option<Box<After>>),
     /// The worker stops.
     GivenUp,
     /// Some of it can never be sent, for this reason.
@@ -114,7 +117,7 @@ impl Execution {
     pub(crate) async fn say(&self, step: &Step<'_>) -> Said {
         let (shared, held) = (&*self.shared, &*self.held);
         if shared.extensions.is_empty() {
-            return Said::All;
+            return Said::All(None);
         }
         let subject = Subject::of(shared, held, self.tally.executions, self.ran_for);
         let messages = match shared.extensions.messages(&subject, step) {
@@ -122,7 +125,7 @@ impl Execution {
             Err(why) => return Said::Impossible(why),
         };
         let said = Box::pin(self.send(messages)).await;
-        if said == Said::All {
+        if matches!(said, Said::All(_)) {
             shared.tell_of(&subject, step);
         }
         said
@@ -137,7 +140,7 @@ impl Execution {
             within,
         } = replacement;
         match self.send(messages).await {
-            Said::All => {
+            Said::All(_) => {
                 let retry = Retry {
                     counted: false,
                     fault: TaskFault::new(
@@ -160,13 +163,20 @@ impl Execution {
 
     /// Sends messages: many tasks at a time, and an answer when all that stands before it is with the broker.
     async fn send(&self, messages: Vec<Message>) -> Said {
-        let mut tasks = Vec::new();
+        let (mut tasks, mut after) = (Vec::new(), None);
         for message in messages {
             match message {
+                Message::After(told) if told.is_nothing() => {}
+                Message::After(told) => after = Some(Box::new(told)),
                 Message::Task { publication, due } => tasks.push((publication, due)),
+                Message::Platform(content) => match self.tell_platform(content).await {
+                    Sent::Confirmed => {}
+                    Sent::GivenUp => return Said::GivenUp,
+                    Sent::Impossible(why) => return Said::Impossible(why),
+                },
                 Message::Answer(publication) => {
                     let said = self.send_tasks(std::mem::take(&mut tasks)).await;
-                    if said != Said::All {
+                    if !matches!(said, Said::All(_)) {
                         return said;
                     }
                     if self.answer(publication).await == Sent::GivenUp {
@@ -175,7 +185,10 @@ impl Execution {
                 }
             }
         }
-        self.send_tasks(tasks).await
+        match self.send_tasks(tasks).await {
+            Said::All(_) => Said::All(after),
+            other @ (Said::GivenUp | Said::Impossible(_)) => other,
+        }
     }
 
     async fn send_tasks(&self, tasks: Vec<(Publication, Option<DateTime<Utc>>)>) -> Said {
@@ -189,7 +202,7 @@ impl Execution {
                 Sent::Impossible(why) => return Said::Impossible(why),
             }
         }
-        Said::All
+        Said::All(None)
     }
 
     async fn send_task(&self, mut publication: Publication, due: Option<DateTime<Utc>>) -> Sent {
@@ -214,6 +227,18 @@ impl Execution {
             }
         }
         until_confirmed(&shared.senders.copies, publication, stop, what).await
+    }
+
+    /// Sends something that the daemon reads.
+    async fn tell_platform(&self, content: Content) -> Sent {
+        let (shared, stop) = (&*self.shared, self.until());
+        let publication = Publication {
+            exchange: shared.names.events.clone(),
+            routing_key: event_key(&self.held.service),
+            content,
+        };
+        let what = "what the platform is told of a task";
+        until_confirmed(&shared.senders.mandatory, publication, stop, what).await
     }
 
     /// Whoever waits for an answer may be gone, and may be nobody's business: no refusal holds up the task. Each costs

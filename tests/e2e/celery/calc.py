@@ -10,8 +10,13 @@ SERVICE = os.environ.get("SERVICE", "pycalc")
 
 app = Celery("calc")
 app.config_from_object(
-    counterfoil.settings(broker_url=os.environ["AMQP_URL"], services=[SERVICE], result_backend="rpc://")
+    counterfoil.settings(
+        broker_url=os.environ["AMQP_URL"],
+        services=[SERVICE],
+        result_backend=os.environ.get("RESULTS", "rpc://"),
+    )
 )
+app.conf.result_extended = True
 
 
 class Custom(Exception):

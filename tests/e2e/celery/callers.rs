@@ -108,7 +108,8 @@ async fn note(task: Note, _: Context) -> Result<Value, TaskError> {
 pub(super) struct Both {
     pub(super) vhost: Vhost,
     pub(super) folder: tempfile::TempDir,
-    python: Process,
+    pub(super) python: Process,
+    env: Vec<(String, String)>,
     ours: JoinHandle<Exit>,
     stopper: Stopper,
 }
@@ -140,12 +141,26 @@ impl Both {
         extension: impl FnOnce(Celery) -> Celery,
     ) -> anyhow::Result<Self> {
         let vhost = Broker::shared().await?.vhost().await?;
+        Self::set_up(vhost, &[], arguments, extension).await
+    }
+
+    /// With these variables for what is in Python.
+    pub(super) async fn on(vhost: Vhost, env: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::set_up(vhost, env, &[], |celery| celery).await
+    }
+
+    async fn set_up(
+        vhost: Vhost,
+        env: &[(&str, &str)],
+        arguments: &[&str],
+        extension: impl FnOnce(Celery) -> Celery,
+    ) -> anyhow::Result<Self> {
         let broker = broker_of(&vhost);
         let services = [ServiceName::new("calc")?, ServiceName::new("pycalc")?];
         platform::apply(&broker, &services).await?;
         let folder = tempfile::tempdir()?;
         let mut command = celery_command("calc", &vhost.amqp_url())?;
-        command.args(arguments);
+        command.args(arguments).envs(env.iter().copied());
         let python = Process::start(command, folder.path().join("celery.log"))?;
         let worker = worker(&broker, extension(Celery::new(&broker.names()?)))?;
         let stopper = worker.stopper();
@@ -154,17 +169,29 @@ impl Both {
             vhost,
             folder,
             python,
+            env: env
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             stopper,
         })
     }
 
     /// What comes of every call of `calls.py`, by its name.
-    async fn call(&self, services: &[&str]) -> anyhow::Result<Value> {
-        let notes = self.folder.path().join(services.join("-"));
+    pub(super) async fn call(&self, services: &[&str]) -> anyhow::Result<Value> {
+        self.run("calls.py", services).await
+    }
+
+    /// What one of the programs prints.
+    pub(super) async fn run(&self, program: &str, services: &[&str]) -> anyhow::Result<Value> {
+        let notes = self
+            .folder
+            .path()
+            .join(format!("{program}-{}", services.join("-")));
         std::fs::create_dir(&notes)?;
         let mut command = python(&self.vhost.amqp_url())?;
-        command.arg("calls.py").arg(services[0]).arg(&notes);
-        command.args(&services[1..]);
+        command.arg(program).arg(services[0]).arg(&notes);
+        command.args(&services[1..]).envs(self.env.iter().cloned());
         let mut command = tokio::process::Command::from(command);
         let called = tokio::time::timeout(PATIENCE * 2, command.kill_on_drop(true).output());
         let called = called.await.context("the calls take too long")??;
@@ -209,7 +236,7 @@ async fn canvas_of_python_and_rust_tasks_in_turn_answers_as_one_of_either() -> a
 }
 
 /// Case by case: all that differs is told at once.
-fn compare(theirs: &Value, ours: &Value) {
+pub(super) fn compare(theirs: &Value, ours: &Value) {
     let theirs = theirs.as_object().expect("cases by their names");
     let differ = theirs
         .iter()

@@ -7,7 +7,9 @@ use super::signature::{Kind, Signature};
 use crate::json::raw;
 use crate::outcome::Awaited;
 use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::event::SkippedStep;
 use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::message::json::inspect;
 use counterfoil_worker::extension::Message;
 use serde_json::value::RawValue;
 
@@ -19,11 +21,15 @@ pub(crate) struct Follows {
 }
 
 /// A step that will never be taken, because one before it failed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Skipped {
-    pub(crate) id: TaskId,
+    pub(crate) step: SkippedStep,
     pub(crate) reply_to: Option<String>,
 }
+
+/// Longest arguments of a step that is not taken that the platform is told, and how deep they may be.
+const MOST_TOLD: usize = 16 * 1024;
+const DEEPEST_TOLD: usize = 32;
 
 /// Callbacks get the result, and so does the next step of a chain.
 ///
@@ -61,6 +67,58 @@ pub(crate) fn after_success(
     })
 }
 
+/// The body of a chord gets the results of its header.
+///
+/// # Errors
+/// Why it cannot be called.
+pub(crate) fn chord_body(
+    parent: Parent<'_>,
+    body: &Signature,
+    results: Box<RawValue>,
+) -> Result<Follows, String> {
+    let mut calls = Calls::by(parent);
+    let place = Place {
+        args: vec![results],
+        ..Place::default()
+    };
+    let called = calls.call(body, place, "body")?;
+    Ok(Follows {
+        messages: calls.messages,
+        children: vec![called],
+    })
+}
+
+/// The errbacks of a body that will never be called, which get its id, and all that will never be called with it.
+///
+/// # Errors
+/// Why an errback cannot be called.
+pub(crate) fn chord_failed(
+    parent: Parent<'_>,
+    body: Signature,
+) -> Result<(Vec<Message>, Vec<Skipped>), String> {
+    let options = body.options()?;
+    let mut task = parent.task.cloned();
+    if let (Some(task), Some(id)) = (&mut task, options.text("task_id")) {
+        task.id = TaskId::new(&id).map_err(|error| error.to_string())?;
+    }
+    let embed = Embed {
+        errbacks: options.signatures("link_error")?,
+        ..Embed::default()
+    };
+    let of_body = Parent {
+        task: task.as_ref(),
+        ..parent
+    };
+    let messages = after_failure(of_body, &embed)?;
+    let mut never = options.signatures("chain")?;
+    match body.kind()? {
+        Kind::Group(within) | Kind::Chain(within) => never.extend(within),
+        Kind::Task | Kind::Chord => {}
+    }
+    never.push(body);
+    Ok((messages, never_taken(never)?))
+}
+
 /// Errbacks get the id of the task.
 ///
 /// # Errors
@@ -76,15 +134,24 @@ pub(crate) fn after_failure(parent: Parent<'_>, embed: &Embed) -> Result<Vec<Mes
     Ok(calls.messages)
 }
 
-/// The steps that are left of the chain of a task that failed, also those that end in the body of a chord.
+/// The steps that are left of the chain of a task that failed.
 pub(crate) fn skipped(embed: &Embed) -> Result<Vec<Skipped>, String> {
+    never_taken(embed.chain.clone())
+}
+
+/// These steps, the last one first, also those that end in the body of a chord.
+fn never_taken(mut left: Vec<Signature>) -> Result<Vec<Skipped>, String> {
     let mut skipped = Vec::new();
-    let mut left: Vec<Signature> = embed.chain.clone();
     while let Some(step) = left.pop() {
         let options = step.options()?;
         if let Some(id) = options.text("task_id") {
+            let id = TaskId::new(&id).map_err(|error| error.to_string())?;
             skipped.push(Skipped {
-                id: TaskId::new(&id).map_err(|error| error.to_string())?,
+                step: SkippedStep {
+                    args: told(raw(&step.args()?)),
+                    kwargs: told(raw(&step.kwargs()?)),
+                    ..SkippedStep::new(id, step.name()?)
+                },
                 reply_to: options.text("reply_to"),
             });
         }
@@ -93,6 +160,19 @@ pub(crate) fn skipped(embed: &Embed) -> Result<Vec<Skipped>, String> {
         }
     }
     Ok(skipped)
+}
+
+/// What is told of arguments: nothing, where they are too much.
+fn told(json: Box<RawValue>) -> Option<Box<RawValue>> {
+    let is_small = json.get().len() <= MOST_TOLD && inspect(json.get()).depth <= DEEPEST_TOLD;
+    is_small.then_some(json)
+}
+
+/// What others may wait for, as the platform is told of it.
+pub(crate) fn children(children: &[Awaited]) -> Option<Box<RawValue>> {
+    let children: Vec<_> = children.iter().map(Awaited::to_json).collect();
+    let json = (!children.is_empty()).then(|| raw(&children))?;
+    (inspect(json.get()).depth <= DEEPEST_TOLD).then_some(json)
 }
 
 /// Groups, and all others.
@@ -123,7 +203,7 @@ fn together(
 
 /// Envelope of a step that was skipped, for its answer.
 pub(crate) fn as_task(skipped: &Skipped, parent: &Envelope) -> Envelope {
-    let mut task = Envelope::new(skipped.id.clone(), parent.name.clone());
+    let mut task = Envelope::new(skipped.step.id.clone(), parent.name.clone());
     task.root_id = parent.root_id.clone();
     task
 }

@@ -10,10 +10,8 @@ use super::signature::{Kind, Signature};
 use crate::json::raw;
 use crate::outcome::Awaited;
 use counterfoil_toolbox::TaskName;
+use counterfoil_toolbox::chord::UNLOCK;
 use serde_json::json;
-
-/// Name of the task that waits for the header.
-const UNLOCK: &str = "celery.chord_unlock";
 
 /// Seconds until it looks for the first time.
 const FIRST_LOOK: u32 = 1;

@@ -57,7 +57,7 @@ pub(super) struct Place {
 
 impl Parent<'_> {
     /// An id for what stands at `path`.
-    pub(super) fn id_at(&self, path: &str) -> TaskId {
+    pub(crate) fn id_at(&self, path: &str) -> TaskId {
         match (self.ids, self.task) {
             (Ids::Follow, Some(task)) => {
                 let (id, run) = (&task.id, task.lineage.run);

@@ -12,7 +12,9 @@ mod replace;
 mod send;
 mod signature;
 
-pub(crate) use after::{after_failure, after_success, as_task, skipped};
+pub(crate) use after::{
+    Skipped, after_failure, after_success, as_task, children, chord_body, chord_failed, skipped,
+};
 pub(crate) use embed::Embed;
 pub(crate) use message::{Ids, Parent};
 pub use replace::replace;

@@ -68,7 +68,9 @@ fn after(captured: &Value, result: Option<Value>) -> Vec<Content> {
     });
     let content = |message| match message {
         Message::Task { publication, .. } => publication.content,
-        Message::Answer(_) => panic!("an answer is no task"),
+        Message::Answer(_) | Message::After(_) | Message::Platform(_) => {
+            panic!("an answer is no task")
+        }
     };
     messages.into_iter().map(content).collect()
 }

@@ -123,7 +123,7 @@ fn received<'a>(task: &Subject<'a>) -> What<'a> {
 }
 
 fn raises<'a>(task: &Subject<'_>, fault: &'a TaskFault) -> What<'a> {
-    let exception = raised(fault, task.envelope, task.ran_for.is_some());
+    let exception = raised(task, fault);
     let whole = fault.traceback.as_deref();
     What::Raised {
         exception: exception::repr(&exception),

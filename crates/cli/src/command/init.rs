@@ -36,6 +36,10 @@ pub(crate) async fn run(global: &Global, output: &mut Output) -> Result<(), Fail
     let store = open::create_database(&config).await?;
     let migrations_applied = store.migrate().await?;
     store.prepare_months().await?;
+    if let Some(encoding) = config.sync.celery_results {
+        // Whoever runs this may make tables, which the daemon's user should not.
+        store.keep_celery_results(encoding).await?;
+    }
     let transport = open::broker(&config.broker).await?;
     let applied = apply_topology(&*transport, wanted(&config.broker)?).await?;
     if !applied.wrong.is_empty() {

@@ -166,6 +166,38 @@ CREATE TABLE session_subtask (
     PRIMARY KEY (session_id, task_id)
 ) WITH (fillfactor = 45);
 
+-- Groups of tasks that a `celery.chord_unlock` waits for: what is sent to its service when all of them are over.
+CREATE TABLE chord (
+    -- Id of the task that is sent then.
+    id text COLLATE "C" PRIMARY KEY,
+    service text COLLATE "C" NOT NULL,
+    root_id text COLLATE "C" NOT NULL,
+    parent_id text COLLATE "C" NOT NULL,
+    -- Not jsonb: that could not hold all arguments.
+    args text NOT NULL,
+    kwargs text NOT NULL,
+    -- The first of its tasks that was not over when somebody looked: nobody looks at the others before that is.
+    waits_for text COLLATE "C" NOT NULL,
+    created_date timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE chord_member (
+    chord_id text COLLATE "C" NOT NULL,
+    -- From 0, in the order of the results.
+    position integer NOT NULL,
+    task_id text COLLATE "C" NOT NULL,
+    PRIMARY KEY (chord_id, position)
+);
+
+-- Tasks that were to follow after others and will never be sent, because those failed.
+CREATE TABLE skipped_task (
+    task_id text COLLATE "C" PRIMARY KEY,
+    -- What the other one raised, as Celery writes it down: JSON.
+    exception text NOT NULL,
+    created_date timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX skipped_task_created ON skipped_task (created_date);
+
 -- Messages that the leading daemon is to publish, in the order of due_at and position.
 CREATE TABLE outbox (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -99,7 +99,7 @@ macro_rules! implement_store {
                 const WHAT: &str = "delete tasks";
                 let mut held = self.limits.acquire(WHAT, self.writers()).await?;
                 let why = crate::retention::Going::Deleted { by };
-                let deleted = Self::delete_now(&mut held, self.sql, ids, why);
+                let deleted = Self::delete_now(&mut held, (self.sql, self.celery.get()), ids, why);
                 let deleted = self.limits.within(WHAT, deleted).await;
                 held.settle(deleted)
             }

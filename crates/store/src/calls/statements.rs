@@ -19,7 +19,7 @@ macro_rules! run_statements {
             /// changed for so many seconds.
             async fn delete_now(
                 connection: &mut <Db as sqlx::Database>::Connection,
-                sql: &Statements,
+                (sql, celery): (&Statements, Option<&crate::celery::Keeping>),
                 ids: &[TaskId],
                 why: crate::retention::Going<'_>,
             ) -> Result<HashSet<TaskId>, sqlx::Error> {
@@ -42,7 +42,9 @@ macro_rules! run_statements {
                 };
                 let gone: HashSet<TaskId> =
                     gone.iter().filter_map(|id| TaskId::new(id).ok()).collect();
-                for statement in [sql.delete_events, sql.delete_logs, sql.delete_results] {
+                let told = celery.map(|_| sql.delete_celery_results);
+                let statements = [sql.delete_events, sql.delete_logs, sql.delete_results];
+                for statement in statements.into_iter().chain(told) {
                     let ids = Self::texts(gone.iter().map(|id| id.as_str()));
                     query(statement).bind(ids).execute(&mut *tx).await?;
                 }

@@ -13,7 +13,7 @@ use crate::text::{INDEXED, LINE, LONG, boxed};
 use crate::time::clamped;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::event::{Event, Lease, Progress};
+use counterfoil_toolbox::event::{Event, Exception, Lease, Progress, SkippedStep, TaskFault};
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::names::TaskName;
 use counterfoil_toolbox::state::StateKey;
@@ -109,6 +109,8 @@ pub struct StateColumns {
     pub progress: Option<Progress>,
     /// What its worker has promised that took it over from the broker.
     pub lease: Option<Lease>,
+    /// What callers in Python are told beside it.
+    pub told: Option<Box<Told>>,
 }
 
 impl StateColumns {
@@ -124,7 +126,55 @@ impl StateColumns {
             worker: None,
             progress: None,
             lease: None,
+            told: None,
         }
+    }
+}
+
+/// What is told only to callers in Python, of a state that has something to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// They want to be told nothing.
+    pub ignored: bool,
+    /// What went wrong.
+    pub fault: Option<TaskFault>,
+    /// Whether the handler was started.
+    pub was_started: bool,
+    /// What was called because it succeeded.
+    pub children: Option<JsonText>,
+    /// What will never be called.
+    pub skipped: Vec<SkippedStep>,
+    /// Why that is not, where it is not the fault.
+    pub because: Option<Exception>,
+    /// When it was said.
+    pub at: DateTime<Utc>,
+}
+
+impl Told {
+    fn of(event: &Event) -> Option<Box<Self>> {
+        let Event { after, error, .. } = event;
+        if after.is_none() && error.is_none() && !event.ignore_result {
+            return None;
+        }
+        let after = after.as_deref();
+        Some(Box::new(Self {
+            ignored: event.ignore_result,
+            fault: error.clone().map(|fault| TaskFault {
+                message: boxed(&fault.message, LINE).into(),
+                traceback: fault.traceback.map(|text| boxed(&text, LONG).into()),
+                ..fault
+            }),
+            was_started: event.runtime_ms.is_some(),
+            children: after.and_then(|after| after.children.clone().map(JsonText::from)),
+            skipped: after.map_or_else(Vec::new, |after| after.skipped.clone()),
+            because: after.and_then(|after| after.because.as_deref().cloned()),
+            at: clamped(event.at),
+        }))
+    }
+
+    /// Chain of causes or backtrace.
+    pub(crate) fn traceback(&self) -> Option<&str> {
+        self.fault.as_ref()?.traceback.as_deref()
     }
 }
 
@@ -200,6 +250,7 @@ pub fn change_from_event(event: &Event) -> Option<TaskChange> {
                     .map(|text| boxed(text, LINE).into()),
             }),
             lease: event.lease,
+            told: Told::of(event),
         },
         copy: None,
         fill: Fill {

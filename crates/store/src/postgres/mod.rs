@@ -1,6 +1,7 @@
 //! The platform database on a PostgreSQL server.
 
 mod asked;
+mod celery;
 mod lead;
 mod letters;
 mod outbox;
@@ -15,6 +16,7 @@ use crate::calls::{
     DeadColumns, LostTaskColumns, OwnersColumns, ParkedColumns, StoredTaskColumns,
     UnroutableColumns, implement_store, row_limit,
 };
+use crate::celery::{Keeping, implement_celery_tables};
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::{StoreError, postgres_class};
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
@@ -33,7 +35,9 @@ use crate::schedule::implement_schedules;
 use crate::sessions::{
     AbortingSession, SessionFilter, SessionRow, Sessions, SubtaskRow, implement_sessions,
 };
-use crate::sql::postgres::{DROP_EMPTY_MONTHS, PREPARE_MONTHS};
+use crate::sql::postgres::{
+    DROP_EMPTY_MONTHS, MAKE_TASK_ID_SEQUENCE, MAKE_TASKSET_ID_SEQUENCE, PREPARE_MONTHS,
+};
 use crate::sql::{POSTGRES, Statements};
 use crate::store::{LeaderGuard, Store};
 use crate::text::{INDEXED, cleaned};
@@ -46,7 +50,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, query, query_as, query_scalar};
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -66,6 +70,8 @@ pub(crate) struct Postgres {
     limits: Limits,
     sql: &'static Statements,
     ids: Option<IdKey>,
+    /// How results are kept for callers in Python, if they are.
+    celery: OnceLock<Keeping>,
 }
 
 implement_sessions!(Postgres);
@@ -73,6 +79,17 @@ implement_store!(Postgres);
 implement_retention!(Postgres);
 implement_books!(Postgres);
 implement_asking!(Postgres);
+implement_celery_tables!(
+    Postgres,
+    [
+        MAKE_TASK_ID_SEQUENCE,
+        MAKE_TASKSET_ID_SEQUENCE,
+        POSTGRES.make_celery_taskmeta,
+        POSTGRES.make_celery_tasksetmeta,
+        POSTGRES.index_celery_taskmeta,
+        POSTGRES.index_celery_tasksetmeta,
+    ]
+);
 implement_outbox!(Postgres, crate::identity::postgres::living_namesake);
 implement_schedules!(Postgres);
 crate::family::implement_families!(Postgres);
@@ -120,6 +137,7 @@ impl Postgres {
             limits,
             sql: &POSTGRES,
             ids: options.id_secret.as_ref().map(IdKey::new),
+            celery: OnceLock::new(),
         })
     }
 
@@ -193,7 +211,7 @@ impl Postgres {
         let mut collisions = 0;
         loop {
             let mut held = self.limits.acquire(WHAT, &self.pool).await?;
-            let written = write::batch(&mut held, self.sql, ids, batch);
+            let written = write::batch(&mut held, (self.sql, ids, self.celery.get()), batch);
             let written = self.limits.within(WHAT, written).await;
             match held.settle(written) {
                 Err(error) if collisions < COLLISIONS && is_collision(&error) => collisions += 1,

@@ -1,11 +1,13 @@
 //! A batch as a handful of statements over arrays, in one transaction.
 
 use super::asked::{asked, ended};
+use super::celery::{tell_callers, write_chords};
 use super::letters::{dead, handled, parked};
 use super::outbox::discard;
 use super::sessions::write_sessions;
 use super::signs::{canaries, markers, renewals, workers};
 use crate::batch::{Applied, Batch, LogRecord};
+use crate::celery::Keeping;
 use crate::control::HeldBack;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
@@ -33,8 +35,7 @@ pub(super) use column;
 /// others from writing history and results of the same tasks at the same time.
 pub(super) async fn batch(
     connection: &mut PgConnection,
-    sql: &Statements,
-    ids: &IdKey,
+    (sql, ids, celery): (&Statements, &IdKey, Option<&Keeping>),
     batch: &Batch,
 ) -> Result<Applied, sqlx::Error> {
     let mut tx = connection.begin().await?;
@@ -107,6 +108,10 @@ pub(super) async fn batch(
         held.execute(&mut *tx).await?;
     }
     write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
+    write_chords(&mut tx, sql, batch).await?;
+    if let Some(keeping) = celery {
+        tell_callers(&mut tx, sql, *keeping, batch).await?;
+    }
     hit(Point::TxOpen).await;
     tx.commit().await?;
     Ok(applied)

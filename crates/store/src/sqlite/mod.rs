@@ -1,5 +1,6 @@
 //! The platform database in an SQLite file: one connection writes, others read beside it.
 
+mod celery;
 mod file_lock;
 mod outbox;
 mod sessions;
@@ -12,6 +13,7 @@ use crate::calls::{
     DeadColumns, LostTaskColumns, OwnersColumns, ParkedColumns, StoredTaskColumns,
     UnroutableColumns, implement_store, row_limit,
 };
+use crate::celery::{Keeping, implement_celery_tables};
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::{StoreError, sqlite_class};
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
@@ -45,7 +47,7 @@ use sqlx::{ConnectOptions, Connection, SqlitePool, query, query_as, query_scalar
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -63,6 +65,8 @@ pub(crate) struct Sqlite {
     limits: Limits,
     sql: &'static Statements,
     ids: Option<IdKey>,
+    /// How results are kept for callers in Python, if they are.
+    celery: OnceLock<Keeping>,
 }
 
 implement_sessions!(Sqlite);
@@ -70,6 +74,15 @@ implement_store!(Sqlite);
 implement_retention!(Sqlite);
 implement_books!(Sqlite);
 implement_asking!(Sqlite);
+implement_celery_tables!(
+    Sqlite,
+    [
+        SQLITE.make_celery_taskmeta,
+        SQLITE.make_celery_tasksetmeta,
+        SQLITE.index_celery_taskmeta,
+        SQLITE.index_celery_tasksetmeta,
+    ]
+);
 implement_outbox!(Sqlite, crate::identity::sqlite::living_namesake);
 implement_schedules!(Sqlite);
 crate::family::implement_families!(Sqlite);
@@ -125,6 +138,7 @@ impl Sqlite {
             limits,
             sql: &SQLITE,
             ids: options.id_secret.as_ref().map(IdKey::new),
+            celery: OnceLock::new(),
         };
         store.open().await?;
         Ok(store)
@@ -202,7 +216,7 @@ impl Sqlite {
         const WHAT: &str = "write a batch";
         let ids = required(self.ids.as_ref(), &self.limits.server)?;
         let mut held = self.limits.acquire(WHAT, &self.writer).await?;
-        let written = write::batch(&mut held, self.sql, ids, batch);
+        let written = write::batch(&mut held, (self.sql, ids, self.celery.get()), batch);
         let written = self.limits.within(WHAT, written).await;
         held.settle(written)
     }

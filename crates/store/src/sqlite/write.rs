@@ -1,8 +1,10 @@
 //! A batch as prepared statements in one transaction, row by row: there is no network to save.
 
+use super::celery::{tell_callers, write_chords};
 use super::outbox::discard;
 use super::sessions::write_sessions;
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
+use crate::celery::Keeping;
 use crate::control::{Asked, HeldBack};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
@@ -25,8 +27,7 @@ pub(super) type Written<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite:
 /// Writes everything that `batch` holds, or nothing.
 pub(super) async fn batch(
     connection: &mut SqliteConnection,
-    sql: &Statements,
-    ids: &IdKey,
+    (sql, ids, celery): (&Statements, &IdKey, Option<&Keeping>),
     batch: &Batch,
 ) -> Result<Applied, sqlx::Error> {
     // Immediate: a transaction that begins by reading could not become a writer while another
@@ -93,6 +94,10 @@ pub(super) async fn batch(
         held.execute(&mut *tx).await?;
     }
     write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
+    write_chords(&mut tx, sql, batch).await?;
+    if let Some(keeping) = celery {
+        tell_callers(&mut tx, sql, *keeping, batch).await?;
+    }
     hit(Point::TxOpen).await;
     tx.commit().await?;
     Ok(applied)

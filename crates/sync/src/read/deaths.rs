@@ -253,6 +253,7 @@ mod tests {
                 other @ (Record::Copy(_)
                 | Record::Said(_)
                 | Record::Opening(_)
+                | Record::Chord(_)
                 | Record::Inquiry(..)
                 | Record::Parked(_)
                 | Record::Worker(_)

@@ -2,6 +2,7 @@
 
 use super::{CANARY, RESERVED, Record, marker, parked, parked_event};
 use counterfoil_store::{CanaryPlace, MarkerPlace, StoredMessage};
+use counterfoil_toolbox::chord::Chord;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::message::json::{MAX_DEPTH, inspect};
@@ -29,6 +30,13 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
     if Inquiry::is_one(&message.content.body) {
         out.push(match Inquiry::read(&message.content.body) {
             Ok(inquiry) => Record::Inquiry(inquiry, None),
+            Err(reason) => parked(queue, reason, None, message),
+        });
+        return;
+    }
+    if Chord::is_one(&message.content.body) {
+        out.push(match Chord::read(&message.content.body) {
+            Ok(chord) => Record::Chord(Box::new((chord, service.into(), message.clone()))),
             Err(reason) => parked(queue, reason, None, message),
         });
         return;

@@ -19,6 +19,7 @@ use counterfoil_store::{
     Batch, CanaryPlace, DeadLetter, MarkerPlace, Parked, Seen, StoredMessage, TrackingCopy,
     WorkerSeen,
 };
+use counterfoil_toolbox::chord::Chord;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::names::DELIVERY_COUNT;
 use counterfoil_toolbox::message::{Content, Envelope};
@@ -46,6 +47,8 @@ pub(crate) enum Record {
     /// A worker asks what has become of a session, and was heard at this time of the database's clock, by which
     /// answers come too late. `None`: nobody has looked yet.
     Inquiry(Inquiry, Option<DateTime<Utc>>),
+    /// A worker of this service waits for a group of tasks.
+    Chord(Box<(Chord, Box<str>, StoredMessage)>),
     /// A message died.
     Dead(Box<DeadLetter>),
     /// A message cannot be read.
@@ -66,6 +69,7 @@ impl Record {
             Self::Copy(copy) => batch.track(copy),
             Self::Event(event) => batch.event(event),
             Self::Opening(opening) => batch.open_session(&opening.0),
+            Self::Chord(chord) => batch.chord(&chord.0, &chord.1),
             Self::Inquiry(inquiry, Some(at)) => batch.inquire(inquiry, *at),
             Self::Inquiry(_, None) | Self::Said(_) => {}
             Self::Dead(dead) => batch.dead((**dead).clone()),
@@ -87,6 +91,7 @@ impl Record {
             Self::Event(event) => return Some(parked_event(&event, queue, reason)),
             Self::Said(said) => (Some(said.task_id), None, said.message),
             Self::Opening(opening) => (None, None, opening.1),
+            Self::Chord(chord) => (Some(chord.0.parent_id), None, chord.2),
             Self::Dead(dead) => (dead.task_id, None, dead.message),
             Self::Parked(parked) => (None, None, parked.message),
             // Another sign of life follows, a canary that is not seen is reported anyway, and whoever is not answered
@@ -113,6 +118,7 @@ impl Record {
             | Self::Event(_)
             | Self::Said(_)
             | Self::Opening(_)
+            | Self::Chord(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
             | Self::Worker(_)
@@ -128,6 +134,7 @@ impl Record {
             Self::Copy(_)
             | Self::Event(_)
             | Self::Opening(_)
+            | Self::Chord(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
             | Self::Parked(_)
@@ -155,6 +162,7 @@ impl Record {
             Self::Copy(_)
             | Self::Said(_)
             | Self::Opening(_)
+            | Self::Chord(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
             | Self::Parked(_)

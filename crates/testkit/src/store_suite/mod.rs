@@ -9,6 +9,7 @@
 pub mod again;
 pub mod asking;
 pub mod books;
+pub mod celery;
 pub mod control;
 pub mod family;
 pub mod filters;
@@ -95,6 +96,15 @@ macro_rules! store_suite {
             again::dead_letters_are_found_by_why_what_and_when,
             again::a_dead_letter_is_listed_until_all_such_messages_were_taken_out,
             control::what_is_asked_is_published_once_in_order,
+            celery::a_caller_in_python_is_told_what_the_row_says_whatever_came_first,
+            celery::a_success_stays_and_who_wants_no_result_is_told_nothing,
+            celery::a_task_that_is_never_sent_failed_and_one_that_was_sent_all_the_same_did_not,
+            celery::tables_are_made_where_there_are_none_and_used_as_they_are,
+            celery::results_are_pickled_where_that_is_asked_for,
+            celery::what_callers_were_told_goes_with_the_task,
+            celery::whoever_waits_for_a_group_is_told_once_when_all_of_it_is_over,
+            celery::a_group_of_which_one_failed_or_is_never_sent_is_told_of_the_first,
+            celery::what_workers_of_celery_wrote_counts_for_those_who_wait,
             asking::a_question_about_a_session_waits_apart_and_is_gone_once_it_is_answered,
             asking::what_has_not_held_for_long_is_forgotten_page_by_page,
             control::what_holds_is_the_latest_that_was_not_taken_back,

@@ -16,6 +16,7 @@
 //! # Ok::<(), counterfoil_toolbox::config::ConfigError>(())
 //! ```
 
+mod celery;
 mod fault;
 mod layers;
 mod load;
@@ -26,6 +27,7 @@ mod secret;
 mod sections;
 mod units;
 
+pub use celery::CeleryEncoding;
 pub use fault::{ConfigError, Fault};
 pub use load::{Config, LoadOptions};
 pub use role::{Needs, Profile, Role};

@@ -1,5 +1,6 @@
 //! From what was said to sections that are ready to use.
 
+use super::celery::CeleryEncoding;
 use super::fault::NEAR;
 use super::read::Section;
 use super::role::{Needs, Profile};
@@ -185,6 +186,16 @@ pub(super) fn sync(mut s: Section<'_>) -> SyncSettings {
         celery_services: s
             .names("celery_services")
             .unwrap_or(default.celery_services),
+        celery_results: s
+            .one_of(
+                "celery_results",
+                &[
+                    ("none", None),
+                    ("json", Some(CeleryEncoding::Json)),
+                    ("pickle", Some(CeleryEncoding::Pickle)),
+                ],
+            )
+            .unwrap_or(default.celery_results),
         canary_interval: s
             .duration("canary_interval", SECOND)
             .unwrap_or(default.canary_interval),

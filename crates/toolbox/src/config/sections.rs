@@ -1,5 +1,6 @@
 //! The sections of a configuration, ready to use. Durations and sizes carry their units in types.
 
+use super::celery::CeleryEncoding;
 use crate::names::{QueueName, ServiceName};
 use crate::retention::RetentionRules;
 use crate::text::InvalidText;
@@ -299,6 +300,10 @@ pub struct SyncSettings {
     pub canary_interval: Duration,
     /// Services that Celery's workers run: what those say of tasks is believed for these alone. Default: none.
     pub celery_services: Vec<ServiceName>,
+    /// How results are written for callers in Python that look for them in the platform's database, in the tables of
+    /// Celery's database backend (`db+postgresql://`, `db+sqlite://`). Default: `None`, they are not. In a file: `"json"`,
+    /// `"pickle"` or `"none"`.
+    pub celery_results: Option<CeleryEncoding>,
     /// How often tasks without a service are tried again. Default: 5 s.
     pub unroutable_interval: Duration,
     /// How often the tokens are looked after by which tasks run whose concurrency is limited over all
@@ -339,6 +344,7 @@ impl Default for SyncSettings {
             batch_bytes: 4_000_000,
             canary_interval: Duration::from_secs(60),
             celery_services: Vec::new(),
+            celery_results: None,
             unroutable_interval: Duration::from_secs(5),
             token_interval: Duration::from_secs(5),
             session_interval: Duration::from_secs(60),

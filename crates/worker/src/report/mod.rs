@@ -207,6 +207,7 @@ impl Reporter {
         event.root_id = Some(envelope.root_id.clone());
         event.session_id.clone_from(&envelope.session_id);
         event.lease = held.lease();
+        event.ignore_result = envelope.ignore_result == Some(true);
         event
     }
 

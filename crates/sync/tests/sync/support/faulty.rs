@@ -2,6 +2,7 @@
 
 mod asking;
 mod books;
+mod celery;
 mod retention;
 
 use async_trait::async_trait;

@@ -1,0 +1,37 @@
+//! Results where callers in Python look for them: the tables of Celery's database backend, in the platform's database.
+//!
+//! A row of `celery_taskmeta` follows the state of its task: it is written in the transaction that changes that, if it
+//! changes it. `rows` is what is written, `pickle` one way to write results, `tables` looks what tables there are.
+
+mod chords;
+mod pickle;
+mod rows;
+mod tables;
+mod unpickle;
+
+pub(crate) use chords::{Awaited, CHORD, ChordRow, Look, chord_steps, look, skipped};
+pub(crate) use rows::{ResultRow, SkippedRow, result_rows, skipped_rows};
+pub(crate) use tables::{Keeping, implement_celery_tables, keeping};
+
+use crate::error::StoreError;
+use async_trait::async_trait;
+use counterfoil_toolbox::config::CeleryEncoding;
+use std::time::Duration;
+
+/// The tables of Celery's database backend. Part of [`Store`](crate::Store).
+#[async_trait]
+pub trait CeleryTables: Send + Sync {
+    /// Writes results into the tables of Celery, from now on, with every [batch](crate::Store::apply). Tables that are
+    /// missing are made, as Celery makes them. The first encoding that is asked for counts.
+    ///
+    /// # Errors
+    /// [`StoreError::CeleryTables`] when they cannot be used: what is in the way, and what to do about it.
+    async fn keep_celery_results(&self, encoding: CeleryEncoding) -> Result<(), StoreError>;
+
+    /// Puts into the outbox what became of [groups that are waited for](crate::Batch::chord), where all of their tasks are
+    /// over: looks at so many, and returns how many were.
+    async fn unlock_chords(&self, limit: u32) -> Result<usize, StoreError>;
+
+    /// Forgets tasks that were never sent, because the one before them failed so long ago.
+    async fn forget_skipped(&self, age: Duration) -> Result<(), StoreError>;
+}

@@ -1,0 +1,185 @@
+//! Which tables of Celery there are. Those that are missing are made, those that are there are used as they are.
+
+use counterfoil_toolbox::config::CeleryEncoding;
+use std::collections::BTreeSet;
+
+/// How results are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Keeping {
+    pub(crate) encoding: CeleryEncoding,
+    /// Whether the table has what Celery 5.7 brought: `children` and `stamps`.
+    pub(crate) has_children: bool,
+}
+
+/// Columns that any Celery since 5.0 makes.
+const COLUMNS: [&str; 12] = [
+    "id",
+    "task_id",
+    "status",
+    "result",
+    "date_done",
+    "traceback",
+    "name",
+    "args",
+    "kwargs",
+    "worker",
+    "retries",
+    "queue",
+];
+
+/// Columns that Celery 5.7 brought.
+const NEW: [&str; 2] = ["children", "stamps"];
+
+/// How results are kept in a table with these columns.
+///
+/// # Errors
+/// What it lacks, and what to do about it.
+pub(crate) fn keeping(
+    columns: &BTreeSet<String>,
+    encoding: CeleryEncoding,
+) -> Result<Keeping, String> {
+    let lacks = |names: &[&'static str]| -> Vec<&'static str> {
+        let missing = names.iter().filter(|name| !columns.contains(**name));
+        missing.copied().collect()
+    };
+    let (missing, new) = (lacks(&COLUMNS), lacks(&NEW));
+    if !missing.is_empty() {
+        return Err(format!(
+            "its table celery_taskmeta has no column {}: a Celery older than 5.0 has made it, or somebody else; start a \
+             newer Celery on it, or drop it if nobody needs its rows",
+            missing.join(", ")
+        ));
+    }
+    if new.len() == 1 {
+        return Err(format!(
+            "its table celery_taskmeta has no column {}, and has others of Celery 5.7: a worker of that adds it when it \
+             starts",
+            new[0]
+        ));
+    }
+    Ok(Keeping {
+        encoding,
+        has_children: new.is_empty(),
+    })
+}
+
+/// Implements [`CeleryTables`](super::CeleryTables) for a store that has the field `celery`, the statements
+/// `MAKE_CELERY_TABLES` in its module, and what `implement_store!` asks for.
+macro_rules! implement_celery_tables {
+    ($store:ty, $make:expr) => {
+        #[async_trait::async_trait]
+        impl crate::celery::CeleryTables for $store {
+            async fn keep_celery_results(
+                &self,
+                encoding: counterfoil_toolbox::config::CeleryEncoding,
+            ) -> Result<(), StoreError> {
+                if self.celery.get().is_some() {
+                    return Ok(());
+                }
+                let mut columns = self.celery_columns().await?;
+                if columns.is_empty() {
+                    let made = self.make_celery_tables().await;
+                    columns = self.celery_columns().await?;
+                    // Somebody else may have made them meanwhile.
+                    if columns.is_empty() {
+                        made?;
+                    }
+                }
+                let unusable = |why| StoreError::CeleryTables {
+                    server: Arc::clone(&self.limits.server),
+                    why,
+                };
+                let keeping = crate::celery::keeping(&columns, encoding).map_err(unusable)?;
+                let rights = query_as::<_, (bool,)>(self.sql.celery_rights);
+                let rights = self.all("look at the tables of Celery", rights).await?;
+                if rights.first() != Some(&(true,)) {
+                    let why = "its user may not SELECT, INSERT, UPDATE and DELETE in celery_taskmeta and use the sequence \
+                               task_id_sequence: grant it that";
+                    return Err(unusable(why.to_owned()));
+                }
+                // Whoever asked at the same time has found the same.
+                let _ = self.celery.set(keeping);
+                Ok(())
+            }
+
+            async fn unlock_chords(&self, limit: u32) -> Result<usize, StoreError> {
+                const WHAT: &str = "look after chords";
+                let celery = self.celery.get();
+                let due = match celery {
+                    Some(_) => self.sql.due_told_chords,
+                    None => self.sql.due_chords,
+                };
+                let due = query_as::<_, (String,)>(due).bind(row_limit(limit));
+                let mut unlocked = 0;
+                for (id,) in self.all(WHAT, due).await? {
+                    let mut held = self.limits.acquire(WHAT, self.writers()).await?;
+                    let done = async {
+                        let mut tx = Self::begin(&mut held).await?;
+                        let done = celery::unlock_chord(&mut tx, self.sql, celery, &id).await?;
+                        tx.commit().await?;
+                        Ok(done)
+                    };
+                    let done = self.limits.within(WHAT, done).await;
+                    unlocked += usize::from(held.settle(done)?);
+                }
+                Ok(unlocked)
+            }
+
+            async fn forget_skipped(&self, age: Duration) -> Result<(), StoreError> {
+                let gone = query(self.sql.delete_old_skipped).bind(age.as_secs_f64());
+                self.execute("forget tasks that were never sent", gone).await
+            }
+        }
+
+        impl $store {
+            async fn celery_columns(
+                &self,
+            ) -> Result<std::collections::BTreeSet<String>, StoreError> {
+                let columns = query_as::<_, (String,)>(self.sql.celery_columns);
+                let columns = self.all("look at the tables of Celery", columns).await?;
+                Ok(columns.into_iter().map(|(name,)| name).collect())
+            }
+
+            async fn make_celery_tables(&self) -> Result<(), StoreError> {
+                for statement in $make {
+                    let made = self
+                        .execute("make the tables of Celery", query(statement))
+                        .await;
+                    made.map_err(|error| match error.code() {
+                        Some("42501") => StoreError::CeleryTables {
+                            server: Arc::clone(&self.limits.server),
+                            why: "they are not there, and its user may not make them: run `counterfoil init` as their owner, or grant it \
+                                  CREATE on the schema for once"
+                                .to_owned(),
+                        },
+                        _ => error,
+                    })?;
+                }
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use implement_celery_tables;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_used_as_it_is_and_what_it_lacks_is_named() {
+        let of = |columns: &[&str]| columns.iter().map(|name| (*name).to_owned()).collect();
+        let mut all: BTreeSet<String> = of(&COLUMNS);
+        let found = keeping(&all, CeleryEncoding::Json).map(|it| it.has_children);
+        assert_eq!(found, Ok(false));
+        all.insert("stamps".to_owned());
+        let half = keeping(&all, CeleryEncoding::Json).expect_err("half of Celery 5.7");
+        assert!(half.contains("no column children"), "{half}");
+        all.insert("children".to_owned());
+        let found = keeping(&all, CeleryEncoding::Json).map(|it| it.has_children);
+        assert_eq!(found, Ok(true));
+        all.remove("worker");
+        let old = keeping(&all, CeleryEncoding::Json).expect_err("an old table");
+        assert!(old.contains("no column worker"), "{old}");
+    }
+}

@@ -1,0 +1,297 @@
+//! Plain data out of what Python pickled. Nothing is ever called or looked up: a pickle that wants that is refused.
+
+use serde_json::{Number, Value};
+
+/// Most values in one, and most bytes of it.
+const MOST: usize = 1_000_000;
+
+/// Deepest lists in lists.
+const DEEPEST: usize = 64;
+
+/// What lies on the stack of a pickle that is read.
+#[derive(Debug, Clone)]
+enum Part {
+    Mark,
+    Value(Value),
+}
+
+/// A pickle of plain data as JSON. `None`: it is none, or holds something else.
+pub(super) fn unpickle(pickle: &[u8]) -> Option<String> {
+    let mut machine = Machine {
+        rest: pickle,
+        stack: Vec::new(),
+        memo: Vec::new(),
+        budget: MOST,
+    };
+    let value = machine.run()?;
+    is_shallow(&value, DEEPEST).then(|| value.to_string())
+}
+
+fn is_shallow(value: &Value, depth: usize) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) if depth == 0 => false,
+        Value::Array(items) => items.iter().all(|item| is_shallow(item, depth - 1)),
+        Value::Object(items) => items.values().all(|item| is_shallow(item, depth - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+struct Machine<'a> {
+    rest: &'a [u8],
+    stack: Vec<Part>,
+    memo: Vec<Value>,
+    /// Values that may still be made: what is remembered may be repeated.
+    budget: usize,
+}
+
+impl Machine<'_> {
+    fn run(&mut self) -> Option<Value> {
+        loop {
+            match self.byte()? {
+                0x80 => drop(self.take(1)?),
+                // A frame says only how long it is.
+                0x95 => drop(self.take(8)?),
+                b'.' => return self.pop(),
+                opcode => self.step(opcode)?,
+            }
+        }
+    }
+
+    fn step(&mut self, opcode: u8) -> Option<()> {
+        match opcode {
+            b'N' => self.push(Value::Null),
+            0x88 => self.push(true.into()),
+            0x89 => self.push(false.into()),
+            b'K' | b'M' | b'J' | 0x8a | b'L' | b'G' => {
+                let number = self.number(opcode)?;
+                self.push(number)
+            }
+            b'X' | 0x8c | 0x8d => {
+                let text = self.text(opcode)?;
+                self.push(text.into())
+            }
+            b']' | b')' => self.push(Value::Array(Vec::new())),
+            b'}' => self.push(Value::Object(serde_json::Map::new())),
+            b'(' => {
+                self.stack.push(Part::Mark);
+                Some(())
+            }
+            0x85..=0x87 => self.tuple(usize::from(opcode - 0x84)),
+            b't' => {
+                let items = self.since_mark()?;
+                self.push(Value::Array(items))
+            }
+            b'a' | b'e' => self.append(opcode),
+            b's' | b'u' => self.set(opcode),
+            0x94 | b'q' | b'r' => self.remember(opcode),
+            b'h' | b'j' => self.recall(opcode),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Option<&[u8]> {
+        let (taken, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn length(&mut self, bytes: usize) -> Option<usize> {
+        let mut wide = [0; 8];
+        wide.get_mut(..bytes)?.copy_from_slice(self.take(bytes)?);
+        usize::try_from(u64::from_le_bytes(wide)).ok()
+    }
+
+    fn push(&mut self, value: Value) -> Option<()> {
+        self.budget = self.budget.checked_sub(1)?;
+        self.stack.push(Part::Value(value));
+        Some(())
+    }
+
+    fn pop(&mut self) -> Option<Value> {
+        match self.stack.pop()? {
+            Part::Value(value) => Some(value),
+            Part::Mark => None,
+        }
+    }
+
+    fn since_mark(&mut self) -> Option<Vec<Value>> {
+        let mark = self
+            .stack
+            .iter()
+            .rposition(|part| matches!(part, Part::Mark))?;
+        let items = self.stack.split_off(mark);
+        let items = items.into_iter().skip(1).map(|part| match part {
+            Part::Value(value) => Some(value),
+            Part::Mark => None,
+        });
+        items.collect()
+    }
+
+    fn number(&mut self, opcode: u8) -> Option<Value> {
+        Some(match opcode {
+            b'K' => self.byte()?.into(),
+            b'M' => u16::from_le_bytes(self.take(2)?.try_into().ok()?).into(),
+            b'J' => i32::from_le_bytes(self.take(4)?.try_into().ok()?).into(),
+            b'G' => {
+                let float = f64::from_be_bytes(self.take(8)?.try_into().ok()?);
+                Value::Number(Number::from_f64(float)?)
+            }
+            b'L' => {
+                let end = self.rest.iter().position(|byte| *byte == b'\n')?;
+                let line = self.take(end + 1)?;
+                let digits = std::str::from_utf8(line)
+                    .ok()?
+                    .trim_end()
+                    .trim_end_matches('L');
+                whole(digits.parse().ok()?)?
+            }
+            _ => {
+                let count = self.length(1)?;
+                let bytes = self.take(count)?;
+                let is_negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
+                let mut wide = [if is_negative { 0xff } else { 0 }; 16];
+                wide.get_mut(..count)?.copy_from_slice(bytes);
+                whole(i128::from_le_bytes(wide))?
+            }
+        })
+    }
+
+    fn text(&mut self, opcode: u8) -> Option<String> {
+        let length = self.length(match opcode {
+            0x8c => 1,
+            b'X' => 4,
+            _ => 8,
+        })?;
+        Some(std::str::from_utf8(self.take(length)?).ok()?.to_owned())
+    }
+
+    fn tuple(&mut self, count: usize) -> Option<()> {
+        let mut items = Vec::with_capacity(count);
+        for _ in 0..count {
+            items.push(self.pop()?);
+        }
+        items.reverse();
+        self.push(Value::Array(items))
+    }
+
+    fn append(&mut self, opcode: u8) -> Option<()> {
+        let items = match opcode {
+            b'a' => vec![self.pop()?],
+            _ => self.since_mark()?,
+        };
+        match self.stack.last_mut()? {
+            Part::Value(Value::Array(list)) => list.extend(items),
+            Part::Value(_) | Part::Mark => return None,
+        }
+        Some(())
+    }
+
+    fn set(&mut self, opcode: u8) -> Option<()> {
+        let items = match opcode {
+            b's' => {
+                let value = self.pop()?;
+                vec![self.pop()?, value]
+            }
+            _ => self.since_mark()?,
+        };
+        let Part::Value(Value::Object(object)) = self.stack.last_mut()? else {
+            return None;
+        };
+        for pair in items.chunks(2) {
+            let [key, value] = pair else { return None };
+            object.insert(key.as_str()?.to_owned(), value.clone());
+        }
+        Some(())
+    }
+
+    fn remember(&mut self, opcode: u8) -> Option<()> {
+        let place = match opcode {
+            b'q' => Some(self.length(1)?),
+            b'r' => Some(self.length(4)?),
+            _ => None,
+        };
+        let Part::Value(value) = self.stack.last()? else {
+            return None;
+        };
+        // What is remembered before it is filled is a list that may contain itself: nobody here writes such.
+        let value = value.clone();
+        match place {
+            Some(place) if place != self.memo.len() => None,
+            Some(_) | None => {
+                self.memo.push(value);
+                Some(())
+            }
+        }
+    }
+
+    fn recall(&mut self, opcode: u8) -> Option<()> {
+        let place = self.length(if opcode == b'h' { 1 } else { 4 })?;
+        let value = self.memo.get(place)?.clone();
+        // A list or a dictionary may have been filled since.
+        let may_differ = value.is_array() || value.is_object();
+        (!may_differ).then(|| self.push(value))?
+    }
+}
+
+/// A whole number, if JSON readers here take it.
+fn whole(number: i128) -> Option<Value> {
+    match (i64::try_from(number), u64::try_from(number)) {
+        (Ok(number), _) => Some(number.into()),
+        (_, Ok(number)) => Some(number.into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_hex(hex: &str) -> Vec<u8> {
+        crate::text::from_hex(hex).expect("hex")
+    }
+
+    /// As Celery 5.6 wrote them.
+    #[test]
+    fn captured_pickles_are_read() {
+        assert_eq!(unpickle(&of_hex("80054b042e")).as_deref(), Some("4"));
+        let failure = "8005954e000000000000007d94288c086578635f74797065948c0a56616c75654572726f72948c0b6578635f6d657373616765948c04626f6f6d944b0186948c0a6578635f6d6f64756c65948c086275696c74696e7394752e";
+        let read: Value =
+            serde_json::from_str(&unpickle(&of_hex(failure)).expect("plain")).expect("JSON");
+        let wanted = serde_json::json!({"exc_type": "ValueError", "exc_message": ["boom", 1], "exc_module": "builtins"});
+        assert_eq!(read, wanted);
+    }
+
+    #[test]
+    fn what_we_pickle_reads_back() {
+        for json in [
+            "null",
+            "[1,-2,4000000000,1.5,\"ü\",{\"a\":[true,false,{}]},[]]",
+        ] {
+            let pickled = super::super::pickle::pickle(json).expect("JSON");
+            assert_eq!(unpickle(&pickled).as_deref(), Some(json));
+        }
+    }
+
+    #[test]
+    fn what_would_call_something_or_never_end_is_refused() {
+        for hostile in [
+            &b"\x80\x02cos\nsystem\n(X\x02\x00\x00\x00lstR."[..],
+            b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
+            b"\x80\x02]q\x00h\x00a.",
+            b"\x80\x02X\xff\xff\xff\xffa.",
+            b"\x80\x02(.",
+            b"\x80\x02",
+        ] {
+            assert_eq!(unpickle(hostile), None, "{hostile:?}");
+        }
+        let mut deep = b"\x80\x02".to_vec();
+        deep.extend(std::iter::repeat_n(b']', 100));
+        deep.extend(std::iter::repeat_n(b'a', 99));
+        deep.push(b'.');
+        assert_eq!(unpickle(&deep), None);
+    }
+}

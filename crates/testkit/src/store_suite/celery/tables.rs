@@ -1,0 +1,104 @@
+//! The tables of Celery.
+
+use super::{Input, apply, told};
+use crate::store_suite::{StoreSite, event, lineage};
+use anyhow::ensure;
+use counterfoil_store::Batch;
+use counterfoil_toolbox::config::CeleryEncoding;
+use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::state::TaskState::{Started, Success};
+use serde_json::Value;
+
+/// # Errors
+/// When the promise is broken.
+pub async fn tables_are_made_where_there_are_none_and_used_as_they_are(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let id = TaskId::random();
+    let done = Input::Event(Box::new(event(&id, lineage(0, 0, 0), Success)));
+    apply(site, std::slice::from_ref(&done)).await?;
+    let asked = "SELECT count(*) || '' FROM celery_taskmeta";
+    ensure!(
+        site.text(asked).await.is_err(),
+        "there is no such table where nobody asked for it"
+    );
+    site.store()
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+    site.another()
+        .await?
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+
+    // As a Celery of before 5.7 made it.
+    site.execute("ALTER TABLE celery_taskmeta DROP COLUMN stamps")
+        .await?;
+    let half = site
+        .another()
+        .await?
+        .keep_celery_results(CeleryEncoding::Json)
+        .await;
+    let half = half.expect_err("half of Celery 5.7").to_string();
+    ensure!(half.contains("no column stamps"), "{half}");
+    site.execute("ALTER TABLE celery_taskmeta DROP COLUMN children")
+        .await?;
+    let store = site.another().await?;
+    store.keep_celery_results(CeleryEncoding::Json).await?;
+    let mut batch = Batch::new();
+    batch.event(&event(&id, lineage(0, 0, 0), Success));
+    batch.event(&event(&id, lineage(0, 1, 0), Started));
+    store.apply(&batch).await?;
+    let status = format!("SELECT max(status) FROM celery_taskmeta WHERE task_id = '{id}'");
+    ensure!(site.text(&status).await?.as_deref() == Some("SUCCESS"));
+    Ok(())
+}
+
+/// # Errors
+/// When the promise is broken.
+pub async fn results_are_pickled_where_that_is_asked_for(site: &StoreSite) -> anyhow::Result<()> {
+    site.store()
+        .keep_celery_results(CeleryEncoding::Pickle)
+        .await?;
+    let id = TaskId::random();
+    apply(
+        site,
+        &[Input::Event(Box::new(event(
+            &id,
+            lineage(0, 0, 0),
+            Success,
+        )))],
+    )
+    .await?;
+    let hex = match site.url().starts_with("postgres") {
+        true => "encode(result, 'hex')",
+        false => "lower(hex(result))",
+    };
+    let asked = format!("SELECT {hex} FROM celery_taskmeta WHERE task_id = '{id}'");
+    let found = site.text(&asked).await?;
+    ensure!(found.as_deref() == Some("80024a030000002e"));
+    Ok(())
+}
+
+/// # Errors
+/// When the promise is broken.
+pub async fn what_callers_were_told_goes_with_the_task(site: &StoreSite) -> anyhow::Result<()> {
+    site.store()
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+    let id = TaskId::random();
+    apply(
+        site,
+        &[Input::Event(Box::new(event(
+            &id,
+            lineage(0, 0, 0),
+            Success,
+        )))],
+    )
+    .await?;
+    ensure!(told(site, &id).await? != Value::Null);
+    site.store()
+        .delete_tasks(std::slice::from_ref(&id), None)
+        .await?;
+    ensure!(told(site, &id).await? == Value::Null);
+    Ok(())
+}

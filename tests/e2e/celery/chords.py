@@ -1,0 +1,89 @@
+"""Calls chords of the tasks of a service, and prints what comes of each as JSON: chords.py SERVICE FOLDER [OTHER]
+
+With OTHER, every second task is one of that service.
+"""
+import itertools
+import json
+import sys
+import time
+from pathlib import Path
+
+from celery import chain, chord, group
+from celery.exceptions import TimeoutError
+
+from calc import app
+
+SERVICE, FOLDER, *OTHER = sys.argv[1:]
+SERVICES = itertools.cycle([SERVICE, *OTHER])
+
+
+def task(name, *args, **kwargs):
+    """A task of one of the services, in turn."""
+    return app.signature(f"{next(SERVICES)}.{name}", args=args, kwargs=kwargs)
+
+
+def outcome(result, timeout=60):
+    try:
+        return {"value": result.get(timeout=timeout), "state": result.state}
+    except TimeoutError:
+        return {"state": result.state}
+    except Exception as error:
+        # The id of the member that failed is another one each time.
+        args = [" ".join(word for word in str(arg).split() if len(word) != 36) for arg in error.args]
+        # What a step before it raised is known before it is known that this one is not taken.
+        return {"error": type(error).__name__, "args": args, "state": over(result)}
+
+
+def over(result):
+    end = time.monotonic() + 60
+    while result.state == "PENDING" and time.monotonic() < end:
+        time.sleep(0.05)
+    return result.state
+
+
+def file(name):
+    return str(Path(FOLDER, name))
+
+
+def noted(name, line):
+    """Whether that was noted in a file."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if Path(file(name)).exists() and line in Path(file(name)).read_text(encoding="utf-8").splitlines():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def plain():
+    yield "chord", outcome(chord([task("add", n, n) for n in range(3)], task("total")).delay())
+    yield "of one member", outcome(chord([task("add", 2, 2)], task("total")).delay())
+    yield "with a step after it", outcome(chain(chord([task("add", n, n) for n in range(3)], task("total")), task("add", 1)).delay())
+    yield "ordered", outcome(chord([task("add", n, 0).set(countdown=2 - n) for n in range(3)], task("note", file("order"))).delay())
+
+
+def failing():
+    errback = task("note", file("errback"))
+    body = task("total").on_error(errback)
+    result = chord([task("add", 1, 1), task("fail", "ValueError", "nope")], body).delay()
+    yield "a member fails", outcome(result)
+    yield "its errback got the id", noted("errback", result.id)
+    broken = chain(task("fail", "Custom", "first"), task("add", 1), task("add", 2))
+    yield "a chain in the header fails", outcome(chord([task("add", 1, 1), broken], task("total")).delay())
+    result = chain(chord([task("fail", "ValueError", "nope"), task("add", 1, 1)], task("total")), task("add", 1)).delay()
+    yield "the step after it", outcome(result)
+
+
+def nested():
+    result = chain(task("add", 1, 1), group(task("add", 1), task("add", 2)), task("total"), task("add", 10)).delay()
+    yield "group in the middle of a chain", outcome(result)
+    inner = chord([task("add", 1, 1), task("add", 2, 2)], task("total"))
+    yield "chord in a chord", outcome(chord([inner, task("add", 3, 3)], task("total")).delay())
+    steps = chain(task("add", 1, 1), task("add", 2))
+    yield "chain in a chord", outcome(chord([steps, task("add", 3, 3)], task("total")).delay())
+    broken = chain(task("add", 1, 1), group(task("add", 1), task("fail", "ValueError", "x").set(immutable=True)), task("total")).delay()
+    yield "group in the middle of a chain fails", outcome(broken)
+
+
+CASES = [plain, failing, nested]
+print(json.dumps({name: found for cases in CASES for name, found in cases()}))
