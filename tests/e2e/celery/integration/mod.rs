@@ -6,10 +6,10 @@ mod echo;
 mod tasks;
 
 use super::python;
-use crate::platform;
+use crate::platform::{self, Platform};
 use anyhow::{Context as _, ensure};
 use counterfoil_celery::Celery;
-use counterfoil_testkit::{Broker, eventually};
+use counterfoil_testkit::{Broker, Database, eventually};
 use counterfoil_toolbox::ServiceName;
 use counterfoil_toolbox::config::{BrokerSettings, QueueOverride, WorkerSettings};
 use counterfoil_toolbox::names::QueueName;
@@ -56,9 +56,27 @@ fn sources() -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(folder))
 }
 
+/// Where callers look for results.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Backend {
+    Rpc,
+    /// That of a platform, whose daemon writes them.
+    Database,
+}
+
 /// Runs tests, and returns what they print.
-pub(crate) async fn run(arguments: &[&str], backend: &str) -> anyhow::Result<String> {
+pub(crate) async fn run(arguments: &[&str], backend: Backend) -> anyhow::Result<String> {
     let vhost = Broker::shared().await?.vhost().await?;
+    let (_platform, backend) = match backend {
+        Backend::Rpc => (None, "rpc".to_owned()),
+        Backend::Database => {
+            let database = Database::fresh().await?;
+            let mut platform = Platform::init(&vhost.amqp_url(), database.url())?;
+            let daemon = platform.daemon_with(&[("COUNTERFOIL_SYNC__CELERY_RESULTS", "json")])?;
+            let backend = format!("db+{}", database.url());
+            (Some((platform, database, daemon)), backend)
+        }
+    };
     let celery = ServiceName::new("celery")?;
     let mut broker = BrokerSettings {
         urls: vec![vhost.amqp_url().into()],
@@ -105,7 +123,7 @@ pub(crate) async fn run(arguments: &[&str], backend: &str) -> anyhow::Result<Str
             Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/celery/integration"),
         )
         .env("TEST_BROKER", vhost.amqp_url())
-        .env("TEST_BACKEND", backend)
+        .env("TEST_BACKEND", &backend)
         .env("TESTS_PID", &pid)
         .env("WORKER_IS_READY", &ready)
         .stdout(log.try_clone()?)
@@ -113,9 +131,10 @@ pub(crate) async fn run(arguments: &[&str], backend: &str) -> anyhow::Result<Str
     let mut tests = tokio::process::Command::from(tests);
     let running = tokio::spawn(tests.kill_on_drop(true).status());
     let started = eventually("pytest to want a worker", platform::PATIENCE, async || {
-        Ok((running.is_finished() || pid.exists()).then_some(()))
+        let tests = std::fs::read_to_string(&pid).unwrap_or_default();
+        Ok((running.is_finished() || !tests.is_empty()).then_some(tests))
     });
-    started.await?;
+    let tests = started.await?;
     let worker = worker(
         AmqpTransport::new(&broker)?,
         &broker,
@@ -148,17 +167,10 @@ fn passed(said: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn celerys_own_tests_find_a_worker_of_ours_to_be_one_of_theirs() -> anyhow::Result<()> {
     let canvas = "t/integration/test_canvas.py";
-    let said = run(
-        &[
-            canvas,
-            "t/integration/test_group_chains.py",
-            "-k",
-            OF_THEIR_PROCESS,
-        ],
-        "rpc",
-    )
-    .await?;
+    // All the others do not run where results come by rpc://.
+    let chosen = format!("{OF_THEIR_PROCESS} and not test_chord and not test_stamping_mechanism");
+    let said = run(&[canvas, "-k", &chosen], Backend::Rpc).await?;
     // Nor were they left out.
-    assert!(passed(&said) >= 50, "{said}");
+    assert!(passed(&said) >= 30, "{said}");
     Ok(())
 }
