@@ -17,6 +17,8 @@ app.config_from_object(
     )
 )
 app.conf.result_extended = True
+if "WITHOUT_TASK_EVENTS" in os.environ:
+    app.conf.worker_send_task_events = False
 
 
 class Custom(Exception):

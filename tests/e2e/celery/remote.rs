@@ -96,7 +96,9 @@ impl Nodes {
                 "--hostname",
                 "py@%h",
             ])
-            .args(["--without-gossip", "--without-mingle"]);
+            .args(["--without-gossip", "--without-mingle"])
+            // As ours: who begins with events of tasks cannot switch them off again.
+            .env("WITHOUT_TASK_EVENTS", "1");
         let python = Process::start(command, folder.path().join("celery.log"))?;
         let celery = Celery::new(&broker.names()?).node_name("rs@%h");
         let worker = worker(&broker, celery)?;

@@ -99,6 +99,7 @@ impl Panel {
         queues.map(|queue| self.queue(&queue)).collect()
     }
 
+    /// As an application says it that has counterfoil's settings: by which exchange and key the queue is reached.
     fn queue(&self, queue: &QueueName) -> Value {
         let names = &self.facts.names;
         let arguments = self
@@ -110,7 +111,7 @@ impl Panel {
         json!({
             "name": queue.as_str(),
             "exchange": {
-                "name": names.work.as_str(),
+                "name": names.tasks.as_str(),
                 "type": "topic",
                 "arguments": null,
                 "durable": true,
@@ -119,7 +120,7 @@ impl Panel {
                 "delivery_mode": null,
                 "no_declare": true,
             },
-            "routing_key": format!("{service}.#"),
+            "routing_key": service,
             "queue_arguments": arguments.map(|arguments| arguments.to_json()),
             "binding_arguments": null,
             "consumer_arguments": null,

@@ -135,11 +135,8 @@ pub(crate) async fn run(arguments: &[&str], backend: Backend) -> anyhow::Result<
         Ok((running.is_finished() || !tests.is_empty()).then_some(tests))
     });
     let tests = started.await?;
-    let worker = worker(
-        AmqpTransport::new(&broker)?,
-        &broker,
-        &std::fs::read_to_string(&pid)?,
-    )?;
+    ensure!(!tests.is_empty(), "{}", std::fs::read_to_string(&printed)?);
+    let worker = worker(AmqpTransport::new(&broker)?, &broker, &tests)?;
     let stopper = worker.stopper();
     let working = tokio::spawn(worker.run_until(std::future::pending()));
     std::fs::write(&ready, "")?;
