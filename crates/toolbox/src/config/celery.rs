@@ -1,6 +1,6 @@
 //! Settings for callers in Python.
 
-/// How results are written for callers in Python. [`SyncSettings::celery_results`] says where.
+/// How results are written for callers in Python. [`SyncSettings::celery_results`](super::SyncSettings::celery_results) says where.
 ///
 /// ```
 /// use counterfoil_toolbox::config::{CeleryEncoding, SyncSettings};
