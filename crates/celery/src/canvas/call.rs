@@ -14,6 +14,10 @@ pub(super) const MAX_DEPTH: usize = 64;
 const MOST: usize = 10_000;
 const MOST_BYTES: usize = 256 * 1024 * 1024;
 
+/// Steps of a chain that are told of with its result, the last ones: each is within the next, and readers of JSON go
+/// only so deep.
+const MOST_IN_LINE: usize = 16;
+
 /// Most steps of a chain: each group among them repeats what comes after it.
 const MOST_STEPS: usize = 1000;
 
@@ -80,7 +84,7 @@ impl<'a> Calls<'a> {
                 MOST_BYTES >> 20
             ));
         }
-        Ok(Awaited::Task(id))
+        Ok(Awaited::task(id))
     }
 
     /// All at once. Groups within are part of it.
@@ -129,7 +133,8 @@ impl<'a> Calls<'a> {
         let Some(last) = steps.last() else {
             return Err("a chain without a step cannot be called".to_owned());
         };
-        let result = last.options()?.text("task_id");
+        let result = last.options()?.text("task_id").is_some();
+        let in_line = in_line(&steps)?;
         let first = steps.remove(0);
         steps.reverse();
         let outer = match place.chain {
@@ -148,12 +153,7 @@ impl<'a> Calls<'a> {
             }
         };
         let awaited = self.call(&first, place, &format!("{path}.0"))?;
-        match (only, result) {
-            (false, Some(id)) => Ok(Awaited::Task(
-                TaskId::new(&id).map_err(|error| error.to_string())?,
-            )),
-            _ => Ok(awaited),
-        }
+        Ok(in_line.filter(|_| !only && result).unwrap_or(awaited))
     }
 
     /// The steps of a chain, chains within it spliced in, each with an id: others may wait for any of them.
@@ -203,6 +203,27 @@ impl<'a> Calls<'a> {
             None => Ok(self.parent.id_at(path)),
         }
     }
+}
+
+/// The result of the last of these steps, which come one after the other.
+fn in_line(steps: &[Signature]) -> Result<Option<Awaited>, String> {
+    let mut before = None;
+    for step in steps.iter().skip(steps.len().saturating_sub(MOST_IN_LINE)) {
+        // That of a chord is that of its body.
+        let own = match step.kind()? {
+            Kind::Chord => step.body()?.map(|body| body.options()).transpose()?,
+            Kind::Task | Kind::Group(_) | Kind::Chain(_) => None,
+        };
+        let id = own.and_then(|own| own.text("task_id"));
+        let Some(id) = id.or(step.options()?.text("task_id")) else {
+            continue;
+        };
+        before = Some(Awaited::Task {
+            id: TaskId::new(&id).map_err(|error| error.to_string())?,
+            parent: before.map(Box::new),
+        });
+    }
+    Ok(before)
 }
 
 /// What a chain's only step has of the place of the chain.

@@ -68,7 +68,7 @@ impl Calls<'_> {
         let unlock = unlock(&body, &group, &results, key)?;
         self.call(&unlock, Place::default(), &format!("{path}.unlock"))?;
         self.messages.extend(sent);
-        Ok(Awaited::Task(id))
+        Ok(Awaited::task(id))
     }
 
     /// The body with what it gets from where the chord stands.

@@ -351,3 +351,28 @@ fn a_stamp_is_on_all_that_is_called() {
     let sent = after(&with_embed(&json!({"callbacks": [all]})), Some(json!(4)));
     assert_eq!(embed_of(&sent[1])["chain"][0]["options"]["tag"], "abc");
 }
+
+#[test]
+fn the_result_of_a_chain_tells_what_comes_before_it_of_which_only_the_last_steps() {
+    let add = |n: usize| {
+        Signature::task("tasks.add")
+            .arg(n)
+            .id(&format!("t{n}").parse().expect("valid"))
+    };
+    let callback =
+        |steps| serde_json::to_value(Signature::chain((0..steps).map(add))).expect("JSON");
+    let awaited = |steps| {
+        let plain = &captured("task-plain")[0];
+        let embed = json!({"callbacks": [callback(steps)]}).to_string();
+        let embed = Embed::read(&embed).expect("what follows");
+        let follows = following(plain, |parent, _| after_success(parent, &embed, None));
+        follows.expect("called").children[0].to_json()
+    };
+    assert_eq!(awaited(1), json!([["t0", null], null]));
+    assert_eq!(
+        awaited(3),
+        json!([["t2", [["t1", [["t0", null], null]], null]], null])
+    );
+    let depth = awaited(1000).to_string().matches("[[").count();
+    assert_eq!(depth, 16);
+}

@@ -64,17 +64,38 @@ pub(crate) enum Backend {
     Database,
 }
 
+/// Their folder with settings of ours, by which tasks go over the exchange where the platform learns of them: it tells
+/// nobody of others.
+fn with_settings(folder: &Path) -> anyhow::Result<PathBuf> {
+    let (theirs, ours) = (sources()?, folder.join("tests"));
+    std::fs::create_dir(&ours)?;
+    for name in ["t", "pyproject.toml"] {
+        std::os::unix::fs::symlink(theirs.join(name), ours.join(name))?;
+    }
+    let settings = serde_json::json!({
+        "task_default_exchange": "task_exchange",
+        "task_default_exchange_type": "topic",
+    });
+    std::fs::write(
+        ours.join("integration-tests-config.json"),
+        settings.to_string(),
+    )?;
+    Ok(ours)
+}
+
 /// Runs tests, and returns what they print.
 pub(crate) async fn run(arguments: &[&str], backend: Backend) -> anyhow::Result<String> {
     let vhost = Broker::shared().await?.vhost().await?;
-    let (_platform, backend) = match backend {
-        Backend::Rpc => (None, "rpc".to_owned()),
+    let folder = tempfile::tempdir()?;
+    let (_platform, backend, current) = match backend {
+        Backend::Rpc => (None, "rpc".to_owned(), sources()?),
         Backend::Database => {
             let database = Database::fresh().await?;
             let mut platform = Platform::init(&vhost.amqp_url(), database.url())?;
             let daemon = platform.daemon_with(&[("COUNTERFOIL_SYNC__CELERY_RESULTS", "json")])?;
             let backend = format!("db+{}", database.url());
-            (Some((platform, database, daemon)), backend)
+            let current = with_settings(folder.path())?;
+            (Some((platform, database, daemon)), backend, current)
         }
     };
     let celery = ServiceName::new("celery")?;
@@ -92,13 +113,12 @@ pub(crate) async fn run(arguments: &[&str], backend: Backend) -> anyhow::Result<
         },
     );
     platform::apply(&broker, &[celery]).await?;
-    let folder = tempfile::tempdir()?;
     let [pid, ready] = ["pid", "ready"].map(|name| folder.path().join(name));
     let printed = folder.path().join("printed");
     let log = std::fs::File::create(&printed)?;
     let mut tests = python(&vhost.amqp_url())?;
     tests
-        .current_dir(sources()?)
+        .current_dir(current)
         .args([
             "-m",
             "pytest",
