@@ -249,7 +249,7 @@ pub enum Message {
 /// async fn import(task: Import, cx: Context) -> Result<(), TaskError> {
 ///     let mut other = Envelope::new(cx.task_id().clone(), "large.import".parse()?);
 ///     other.lineage = cx.lineage(); // of this run
-///     other.lineage.executions += 1;
+///     (other.lineage.executions, other.lineage.tries) = (cx.lineage().retries() + 1, 0);
 ///     let kwargs = serde_json::json!({ "file": task.file }).to_string();
 ///     let publication = Publication {
 ///         exchange: ExchangeName::new("task_exchange")?,

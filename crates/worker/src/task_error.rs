@@ -299,6 +299,16 @@ impl TaskError {
         }
     }
 
+    /// The same as an error of a task that has called the one which failed with it: what would become of that does not
+    /// become of this.
+    pub(crate) fn of_another(mut self) -> Self {
+        self.arguments = None;
+        if matches!(self.verdict, Verdict::Replaced(_)) {
+            self.verdict = Verdict::Fail;
+        }
+        self
+    }
+
     /// What goes on in the task's place, if that is what it says.
     pub(crate) fn into_replacement(self) -> Result<Replacement, Self> {
         match self.verdict {

@@ -139,10 +139,13 @@ pub(crate) fn skipped(embed: &Embed) -> Result<Vec<Skipped>, String> {
     never_taken(embed.chain.clone())
 }
 
+/// Steps that are told of, the next ones: each is told with the exception, and a message has room for many.
+const MOST_SKIPPED: usize = 1000;
+
 /// These steps, the last one first, also those that end in the body of a chord.
 fn never_taken(mut left: Vec<Signature>) -> Result<Vec<Skipped>, String> {
     let mut skipped = Vec::new();
-    while let Some(step) = left.pop() {
+    while let Some(step) = left.pop().filter(|_| skipped.len() < MOST_SKIPPED) {
         let options = step.options()?;
         if let Some(id) = options.text("task_id") {
             let id = TaskId::new(&id).map_err(|error| error.to_string())?;

@@ -158,20 +158,26 @@ fn in_place(
     Ok(signature)
 }
 
-/// A group has many results, and the task one: the list of them.
-fn with_one_end(signature: Signature) -> Result<Signature, String> {
+/// A group has many results, and the task one: the list of them. So a group at the end gets a step behind it.
+fn with_one_end(mut signature: Signature) -> Result<Signature, String> {
     let list = || Signature::plain("celery.accumulate", &[], &json!({"index": 0}));
     match signature.kind()? {
-        Kind::Task | Kind::Chord => Ok(signature),
-        Kind::Group(_) => Ok(Signature::chord_of(&signature, &list())),
-        Kind::Chain(steps) => match steps.last() {
-            None => Err("the chain has no step".to_owned()),
-            Some(last) => Ok(match last.kind()? {
-                Kind::Group(_) => signature.with_step(list())?,
-                Kind::Task | Kind::Chain(_) | Kind::Chord => signature,
-            }),
-        },
+        Kind::Task => {}
+        Kind::Group(_) => return Ok(Signature::chord_of(&signature, &list())),
+        Kind::Chain(mut steps) => {
+            let last = steps.pop().ok_or("the chain has no step")?;
+            match last.kind()? {
+                Kind::Group(_) => return signature.with_step(list()),
+                Kind::Task | Kind::Chain(_) | Kind::Chord => steps.push(with_one_end(last)?),
+            }
+            signature.set_kwarg("tasks", &steps)?;
+        }
+        Kind::Chord => {
+            let body = signature.body()?.ok_or("a chord has no body")?;
+            signature.set_kwarg("body", &with_one_end(body)?)?;
+        }
     }
+    Ok(signature)
 }
 
 /// Changes the task whose result is that of the signature.
@@ -201,7 +207,7 @@ fn at_the_end(
 fn of_the_task(task: &Subject<'_>) -> Headers {
     let mut next = Envelope::new(task.envelope.id.clone(), task.envelope.name.clone());
     next.lineage = task.lineage;
-    next.lineage.executions = task.lineage.executions.saturating_add(1);
+    (next.lineage.executions, next.lineage.tries) = (task.lineage.retries().saturating_add(1), 0);
     let Envelope {
         session_id,
         creator_id,
@@ -226,4 +232,38 @@ fn of_the_task(task: &Subject<'_>) -> Headers {
         own.push(name.to_owned(), value.clone());
     }
     own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain;
+
+    #[test]
+    fn whatever_a_signature_ends_with_one_task_has_its_id() {
+        let one = || Signature::task("tasks.add");
+        let group = || Signature::group([one(), one()]);
+        for signature in [
+            one(),
+            group(),
+            chain![one(), group()],
+            chain![one(), chain![one(), group()]],
+            Signature::chord([one()], group()),
+            chain![one(), Signature::chord([one()], chain![one(), group()])],
+        ] {
+            let mut ended = with_one_end(signature).expect("a signature");
+            let mut named = Vec::new();
+            at_the_end(&mut ended, &mut |last| {
+                named.push(last.name().expect("a name").to_string());
+            })
+            .expect("it has an end");
+            let [name] = &named[..] else {
+                panic!("{named:?}");
+            };
+            assert!(
+                ["tasks.add", "celery.accumulate"].contains(&&**name),
+                "{ended:?}"
+            );
+        }
+    }
 }

@@ -11,8 +11,8 @@ SELECT
     substr(?14, 1, 155), ?4 + ?6, substr(t.routing_key, 1, 155),
     CASE WHEN json_array_length(t.headers, '$.stamped_headers') > 0
         THEN CAST(json_object(
-            'stamped_headers', json(json_extract(t.headers, '$.stamped_headers')),
-            'stamps', json(coalesce(json_extract(t.headers, '$.stamps'), '{}'))
+            'stamped_headers', json(t.headers -> '$.stamped_headers'),
+            'stamps', json(coalesce(t.headers -> '$.stamps', '{}'))
         ) AS BLOB) END
 FROM background_task AS t
 WHERE t.task_id = ?1

@@ -189,7 +189,10 @@ fn read(result: &[u8]) -> Option<String> {
         _ => {
             let text = std::str::from_utf8(result).ok()?;
             let facts = counterfoil_toolbox::message::json::inspect(text);
-            (facts.depth <= counterfoil_toolbox::message::json::MAX_DEPTH).then(|| text.to_owned())
+            let is_json = facts.depth <= counterfoil_toolbox::message::json::MAX_DEPTH
+                // Python writes NaN, which is none, and Celery may be told to write YAML.
+                && serde_json::from_str::<&RawValue>(text).is_ok();
+            is_json.then(|| text.to_owned())
         }
     }
 }

@@ -12,7 +12,8 @@ const DEEPEST: usize = 64;
 #[derive(Debug, Clone)]
 enum Part {
     Mark,
-    Value(Value),
+    /// A value, and how deep lists are in each other within it.
+    Value(Value, usize),
 }
 
 /// A pickle of plain data as JSON. `None`: it is none, or holds something else.
@@ -23,24 +24,15 @@ pub(super) fn unpickle(pickle: &[u8]) -> Option<String> {
         memo: Vec::new(),
         budget: MOST,
     };
-    let value = machine.run()?;
-    is_shallow(&value, DEEPEST).then(|| value.to_string())
-}
-
-fn is_shallow(value: &Value, depth: usize) -> bool {
-    match value {
-        Value::Array(_) | Value::Object(_) if depth == 0 => false,
-        Value::Array(items) => items.iter().all(|item| is_shallow(item, depth - 1)),
-        Value::Object(items) => items.values().all(|item| is_shallow(item, depth - 1)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-    }
+    machine.run().map(|value| value.to_string())
 }
 
 struct Machine<'a> {
     rest: &'a [u8],
     stack: Vec<Part>,
-    memo: Vec<Value>,
-    /// Values that may still be made: what is remembered may be repeated.
+    /// What may be repeated. `None`: a list or a dictionary, which may be filled later.
+    memo: Vec<Option<Value>>,
+    /// Values, and bytes of what is repeated, that may still be made.
     budget: usize,
 }
 
@@ -51,7 +43,7 @@ impl Machine<'_> {
                 0x80 => drop(self.take(1)?),
                 // A frame says only how long it is.
                 0x95 => drop(self.take(8)?),
-                b'.' => return self.pop(),
+                b'.' => return self.pop().map(|(value, _)| value),
                 opcode => self.step(opcode)?,
             }
         }
@@ -79,7 +71,7 @@ impl Machine<'_> {
             0x85..=0x87 => self.tuple(usize::from(opcode - 0x84)),
             b't' => {
                 let items = self.since_mark()?;
-                self.push(Value::Array(items))
+                self.list(items)
             }
             b'a' | b'e' => self.append(opcode),
             b's' | b'u' => self.set(opcode),
@@ -106,26 +98,46 @@ impl Machine<'_> {
     }
 
     fn push(&mut self, value: Value) -> Option<()> {
+        let depth = usize::from(value.is_array() || value.is_object());
+        self.push_around(value, depth)
+    }
+
+    /// Deeper values are refused before they are made: what drops or copies them goes into them.
+    fn push_around(&mut self, value: Value, depth: usize) -> Option<()> {
         self.budget = self.budget.checked_sub(1)?;
-        self.stack.push(Part::Value(value));
+        if depth > DEEPEST {
+            return None;
+        }
+        self.stack.push(Part::Value(value, depth));
         Some(())
     }
 
-    fn pop(&mut self) -> Option<Value> {
+    fn pop(&mut self) -> Option<(Value, usize)> {
         match self.stack.pop()? {
-            Part::Value(value) => Some(value),
+            Part::Value(value, depth) => Some((value, depth)),
             Part::Mark => None,
         }
     }
 
-    fn since_mark(&mut self) -> Option<Vec<Value>> {
+    /// What a list or a dictionary on the stack, within which is something so deep, is filled with.
+    fn fill(&mut self, within: usize) -> Option<&mut Value> {
+        match self.stack.last_mut()? {
+            Part::Value(value, depth) => {
+                *depth = (*depth).max(within + 1);
+                (*depth <= DEEPEST).then_some(value)
+            }
+            Part::Mark => None,
+        }
+    }
+
+    fn since_mark(&mut self) -> Option<Vec<(Value, usize)>> {
         let mark = self
             .stack
             .iter()
             .rposition(|part| matches!(part, Part::Mark))?;
         let items = self.stack.split_off(mark);
         let items = items.into_iter().skip(1).map(|part| match part {
-            Part::Value(value) => Some(value),
+            Part::Value(value, depth) => Some((value, depth)),
             Part::Mark => None,
         });
         items.collect()
@@ -175,7 +187,12 @@ impl Machine<'_> {
             items.push(self.pop()?);
         }
         items.reverse();
-        self.push(Value::Array(items))
+        self.list(items)
+    }
+
+    fn list(&mut self, items: Vec<(Value, usize)>) -> Option<()> {
+        let (items, depths): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        self.push_around(Value::Array(items), 1 + deepest(&depths))
     }
 
     fn append(&mut self, opcode: u8) -> Option<()> {
@@ -183,10 +200,8 @@ impl Machine<'_> {
             b'a' => vec![self.pop()?],
             _ => self.since_mark()?,
         };
-        match self.stack.last_mut()? {
-            Part::Value(Value::Array(list)) => list.extend(items),
-            Part::Value(_) | Part::Mark => return None,
-        }
+        let (items, depths): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        self.fill(deepest(&depths))?.as_array_mut()?.extend(items);
         Some(())
     }
 
@@ -198,9 +213,8 @@ impl Machine<'_> {
             }
             _ => self.since_mark()?,
         };
-        let Part::Value(Value::Object(object)) = self.stack.last_mut()? else {
-            return None;
-        };
+        let (items, depths): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let object = self.fill(deepest(&depths))?.as_object_mut()?;
         for pair in items.chunks(2) {
             let [key, value] = pair else { return None };
             object.insert(key.as_str()?.to_owned(), value.clone());
@@ -214,11 +228,13 @@ impl Machine<'_> {
             b'r' => Some(self.length(4)?),
             _ => None,
         };
-        let Part::Value(value) = self.stack.last()? else {
+        let Part::Value(value, _) = self.stack.last()? else {
             return None;
         };
         // What is remembered before it is filled is a list that may contain itself: nobody here writes such.
-        let value = value.clone();
+        let value = (!value.is_array() && !value.is_object()).then(|| value.clone());
+        let bytes = value.as_ref().and_then(Value::as_str).map_or(1, str::len);
+        self.budget = self.budget.checked_sub(bytes)?;
         match place {
             Some(place) if place != self.memo.len() => None,
             Some(_) | None => {
@@ -230,11 +246,16 @@ impl Machine<'_> {
 
     fn recall(&mut self, opcode: u8) -> Option<()> {
         let place = self.length(if opcode == b'h' { 1 } else { 4 })?;
-        let value = self.memo.get(place)?.clone();
         // A list or a dictionary may have been filled since.
-        let may_differ = value.is_array() || value.is_object();
-        (!may_differ).then(|| self.push(value))?
+        let value = self.memo.get(place)?.clone()?;
+        let bytes = value.as_str().map_or(0, str::len);
+        self.budget = self.budget.checked_sub(bytes)?;
+        self.push(value)
     }
+}
+
+fn deepest(depths: &[usize]) -> usize {
+    depths.iter().copied().max().unwrap_or(0)
 }
 
 /// A whole number, if JSON readers here take it.
@@ -293,5 +314,19 @@ mod tests {
         deep.extend(std::iter::repeat_n(b'a', 99));
         deep.push(b'.');
         assert_eq!(unpickle(&deep), None);
+    }
+
+    /// What is dropped or copied goes into each list, and a stack has an end.
+    #[test]
+    fn what_is_a_million_lists_deep_or_repeats_a_text_for_ever_is_refused_on_the_way() {
+        let mut tuples = b"\x80\x02N".to_vec();
+        tuples.extend(std::iter::repeat_n(0x85, 1_000_000));
+        tuples.push(b'.');
+        assert_eq!(unpickle(&tuples), None);
+        let mut texts = b"\x80\x04X\x00\x00\x08\x00".to_vec();
+        texts.extend(std::iter::repeat_n(b'x', 0x8_0000));
+        texts.extend(std::iter::repeat_n(0x94, 500_000));
+        texts.push(b'.');
+        assert_eq!(unpickle(&texts), None);
     }
 }

@@ -98,6 +98,7 @@ macro_rules! store_suite {
             control::what_is_asked_is_published_once_in_order,
             celery::a_caller_in_python_is_told_what_the_row_says_whatever_came_first,
             celery::a_success_stays_and_who_wants_no_result_is_told_nothing,
+            celery::stamps_are_told_as_they_came_whatever_they_are,
             celery::a_task_that_is_never_sent_failed_and_one_that_was_sent_all_the_same_did_not,
             celery::tables_are_made_where_there_are_none_and_used_as_they_are,
             celery::results_are_pickled_where_that_is_asked_for,

@@ -46,7 +46,7 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// What the handler failed with; that this worker has no such task, or that the arguments do not fit it, which is not
+    /// What the handler failed with, also that another task goes on in its place, which nobody can wait for here; that this worker has no such task, or that the arguments do not fit it, which is not
     /// worth a retry.
     ///
     /// # Cancel safety
@@ -69,7 +69,7 @@ impl Context {
         let running = started.map_err(|error| TaskError::fail(error.to_string()))?;
         match AssertUnwindSafe(running).catch_unwind().await {
             Ok(Returned::Output(output)) => Ok(output),
-            Ok(Returned::Error(error)) => Err(error),
+            Ok(Returned::Error(error)) => Err(error.of_another()),
             Ok(other) => Err(TaskError::returned(other)),
             Err(payload) => {
                 let note = panic::note_of(payload);
