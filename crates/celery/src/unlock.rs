@@ -4,6 +4,7 @@
 //! the task comes once more, with what became of it ([`Outcome`]), and then the body is called. Everything that is sent
 //! has ids that follow from the task's, so that it may be sent twice.
 
+use crate::events::repr;
 use crate::json::raw;
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::chord::{ANSWER, Chord, Outcome};
@@ -74,8 +75,8 @@ impl Unlock {
                 exception,
                 message,
             } => {
-                let repr = exception.as_ref().and_then(Exception::of_celery);
-                let repr = repr.map_or_else(|| message.to_string(), |exception| exception.repr());
+                let raised = exception.as_ref().and_then(Exception::of_celery);
+                let repr = raised.map_or_else(|| message.to_string(), |exception| repr(&exception));
                 let why = match id {
                     Some(id) => format!("Dependency {id} raised {repr}"),
                     None => repr,

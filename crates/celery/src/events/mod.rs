@@ -17,6 +17,7 @@ use crate::node::Node;
 use chrono::Utc;
 use counterfoil_worker::extension::{Beside, Step, Subject};
 use event::{Event, Origin};
+pub(crate) use exception::repr;
 use outbox::Outbox;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

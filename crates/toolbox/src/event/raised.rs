@@ -1,7 +1,6 @@
 //! A fault as the exception that Python raises because of it.
 
 use super::{Exception, FaultKind, TaskFault};
-use crate::message::repr::celery_repr;
 use crate::names::TaskName;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -52,13 +51,6 @@ impl Exception {
             module: stored["exc_module"].as_str().map(Into::into),
             args,
         })
-    }
-
-    /// As Python prints it: `ValueError('no such page')`.
-    #[must_use]
-    pub fn repr(&self) -> String {
-        let args = self.args.iter().map(|arg| celery_repr(&arg.to_string()));
-        format!("{}({})", self.name, args.collect::<Vec<_>>().join(", "))
     }
 
     /// As Celery stores it.
@@ -181,14 +173,9 @@ mod tests {
     }
 
     #[test]
-    fn what_celery_stored_reads_back_and_prints_as_in_python() {
+    fn what_celery_stored_reads_back() {
         let error = Exception::new("ValueError", [Value::from("it's"), 1.into()]).of_module("m");
-        assert_eq!(
-            Exception::of_celery(&error.to_celery()),
-            Some(error.clone())
-        );
-        assert_eq!(error.repr(), r#"ValueError("it's", 1)"#);
-        assert_eq!(Exception::new("E", ["x"]).repr(), "E('x')");
+        assert_eq!(Exception::of_celery(&error.to_celery()), Some(error));
         assert_eq!(Exception::of_celery(&json!({"exc_message": "x"})), None);
     }
 
