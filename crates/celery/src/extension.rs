@@ -187,7 +187,7 @@ impl Celery {
         now: DateTime<Utc>,
     ) -> Result<Vec<Message>, String> {
         let mut messages = self.told(task, "FAILURE", fault, now)?;
-        let follows = embed(task).and_then(|embed| {
+        let follows = Embed::of(task).and_then(|embed| {
             let mut follows = self.skipped(task, &embed, fault, now)?;
             follows.extend(after_failure(self.parent(task, now), &embed)?);
             Ok(follows)
@@ -257,13 +257,7 @@ impl Celery {
     }
 
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
-        Parent {
-            task: Some(task.envelope),
-            queue: Some(task.queue),
-            routes: &self.routes,
-            now,
-            ids: Ids::Follow,
-        }
+        Parent::of(task, &self.routes, now, Ids::Follow)
     }
 
     fn at(
@@ -274,7 +268,7 @@ impl Celery {
     ) -> Result<Vec<Message>, String> {
         match step {
             Step::Succeeded(_) if task.envelope.name == UNLOCK => self.unlock(task, now),
-            Step::Succeeded(result) => self.succeeded(task, &embed(task)?, *result, now),
+            Step::Succeeded(result) => self.succeeded(task, &Embed::of(task)?, *result, now),
             Step::Failed(fault) => self.failed(task, fault, now),
             Step::Revoked(fault) => self.told(task, "REVOKED", fault, now),
             Step::Received
@@ -381,14 +375,6 @@ fn because_of<'a>(
     let mut reply = Reply::new(of, status, raw(&exception.to_celery()));
     reply.traceback = fault.traceback.as_deref();
     reply
-}
-
-/// What is to happen after a task.
-fn embed(task: &Subject<'_>) -> Result<Embed, String> {
-    match task.payload {
-        Some(payload) => Embed::read(payload.embed()),
-        None => Ok(Embed::default()),
-    }
 }
 
 #[cfg(test)]

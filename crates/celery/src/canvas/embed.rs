@@ -1,6 +1,7 @@
 //! What a message brings of what is to happen after its task.
 
 use super::signature::Signature;
+use counterfoil_worker::extension::Subject;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -22,6 +23,17 @@ pub(crate) struct Embed {
 }
 
 impl Embed {
+    /// That of a task's message: nothing, where that cannot be read.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
+    pub(crate) fn of(task: &Subject<'_>) -> Result<Self, String> {
+        match task.payload {
+            Some(payload) => Self::read(payload.embed()),
+            None => Ok(Self::default()),
+        }
+    }
+
     /// # Errors
     /// When it is not what Celery writes.
     pub(crate) fn read(json: &str) -> Result<Self, String> {

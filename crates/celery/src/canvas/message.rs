@@ -10,7 +10,7 @@ use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::telemetry::TraceContext;
 use counterfoil_toolbox::transport::Publication;
 use counterfoil_toolbox::{TaskId, TaskName};
-use counterfoil_worker::extension::Message;
+use counterfoil_worker::extension::{Message, Subject};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -53,6 +53,19 @@ pub(super) struct Place {
     pub(super) chord: Option<Box<RawValue>>,
     /// Options of what it is part of, which go before its own.
     pub(super) options: Options,
+}
+
+impl<'a> Parent<'a> {
+    /// A task that a worker has.
+    pub(crate) fn of(task: &Subject<'a>, routes: &'a Routes, now: DateTime<Utc>, ids: Ids) -> Self {
+        Self {
+            task: Some(task.envelope),
+            queue: Some(task.queue),
+            routes,
+            now,
+            ids,
+        }
+    }
 }
 
 impl Parent<'_> {

@@ -55,17 +55,8 @@ pub fn replace(cx: &Context, signature: &Signature) -> TaskError {
 
 fn replacement(cx: &Context, signature: &Signature) -> Result<Replacement, String> {
     let (message, routes) = (cx.message(), routes_of(cx)?);
-    let embed = match message.payload {
-        Some(payload) => Embed::read(payload.embed())?,
-        None => Embed::default(),
-    };
-    let parent = Parent {
-        task: Some(message.envelope),
-        queue: Some(message.queue),
-        routes,
-        now: Utc::now(),
-        ids: Ids::Follow,
-    };
+    let embed = Embed::of(&message)?;
+    let parent = Parent::of(&message, routes, Utc::now(), Ids::Follow);
     let nesting = message.envelope.extra.int("replaced_task_nesting");
     let nesting = nesting.unwrap_or(0).saturating_add(1);
     let by = described(signature)?;

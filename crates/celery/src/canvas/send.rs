@@ -127,13 +127,7 @@ impl Canvas {
 /// Cancelled, some of the tasks may be sent.
 pub async fn send(cx: &Context, signature: &Signature) -> Result<Awaited, CanvasError> {
     let (message, routes) = (cx.message(), routes_of(cx).map_err(CanvasError::Invalid)?);
-    let parent = Parent {
-        task: Some(message.envelope),
-        queue: Some(message.queue),
-        routes,
-        now: Utc::now(),
-        ids: Ids::New,
-    };
+    let parent = Parent::of(&message, routes, Utc::now(), Ids::New);
     let (drafts, awaited) = drafts(parent, signature)?;
     let sending = stream::iter(drafts).map(|draft| cx.send_draft(draft));
     all_sent(sending).await?;
