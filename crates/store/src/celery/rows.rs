@@ -101,6 +101,7 @@ fn row<'a>(
     if is_theirs || told.is_some_and(|told| told.ignored) {
         return None;
     }
+    let raised = || exception_of(change, None).to_celery().to_string();
     let (status, result) = match state.state {
         // Nobody has it, or nobody works on it: Celery has no row of such a task either.
         TaskState::Pending | TaskState::Unroutable | TaskState::Received => return None,
@@ -118,15 +119,9 @@ fn row<'a>(
         }
         // The message of the next attempt says so, and who sent it will say why.
         TaskState::Retry if state.error_kind.is_none() => return None,
-        TaskState::Retry => ("RETRY", exception_of(change, None).to_celery().to_string()),
-        TaskState::Revoked => (
-            "REVOKED",
-            exception_of(change, None).to_celery().to_string(),
-        ),
-        TaskState::Failure | TaskState::Rejected => (
-            "FAILURE",
-            exception_of(change, None).to_celery().to_string(),
-        ),
+        TaskState::Retry => ("RETRY", raised()),
+        TaskState::Revoked => ("REVOKED", raised()),
+        TaskState::Failure | TaskState::Rejected => ("FAILURE", raised()),
     };
     let is_over = state.state.is_terminal();
     let traceback = outcome.and_then(|outcome| outcome.traceback.as_deref());

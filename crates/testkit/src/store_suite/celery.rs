@@ -87,6 +87,12 @@ async fn apply(site: &StoreSite, inputs: &[Input]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A worker reports that the task is done.
+async fn succeeds(site: &StoreSite, id: &TaskId) -> anyhow::Result<()> {
+    let done = event(id, lineage(0, 0, 0), Success);
+    apply(site, &[Input::Event(Box::new(done))]).await
+}
+
 /// All orders of some things.
 fn orders<T: Clone>(things: &[T]) -> Vec<Vec<T>> {
     if things.is_empty() {
@@ -229,15 +235,7 @@ pub async fn a_success_stays_and_who_wants_no_result_is_told_nothing(
     envelope.ignore_result = Some(true);
     apply(site, &[Input::Copy(Box::new(copy_of(envelope)))]).await?;
     // Of a worker that does not say so itself, as the platform does not.
-    apply(
-        site,
-        &[Input::Event(Box::new(event(
-            &ignored,
-            lineage(0, 0, 0),
-            Success,
-        )))],
-    )
-    .await?;
+    succeeds(site, &ignored).await?;
     ensure!(told(site, &ignored).await? == Value::Null);
     let early = TaskId::random();
     let mut done = event(&early, lineage(0, 0, 0), Success);
@@ -331,15 +329,7 @@ pub async fn a_task_that_is_never_sent_failed_and_one_that_was_sent_all_the_same
     );
     ensure!(told(site, &sent).await? == Value::Null);
     // Another run gets further, and then that counts.
-    apply(
-        site,
-        &[Input::Event(Box::new(event(
-            &never,
-            lineage(0, 0, 0),
-            Success,
-        )))],
-    )
-    .await?;
+    succeeds(site, &never).await?;
     apply(site, &[Input::Event(Box::new(failed))]).await?;
     ensure!(told(site, &never).await?["status"] == "SUCCESS");
 

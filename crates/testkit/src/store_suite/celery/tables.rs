@@ -1,6 +1,6 @@
 //! The tables of Celery.
 
-use super::{Input, apply, told};
+use super::{Input, apply, succeeds, told};
 use crate::store_suite::{StoreSite, event, lineage};
 use anyhow::ensure;
 use counterfoil_store::Batch;
@@ -60,15 +60,7 @@ pub async fn results_are_pickled_where_that_is_asked_for(site: &StoreSite) -> an
         .keep_celery_results(CeleryEncoding::Pickle)
         .await?;
     let id = TaskId::random();
-    apply(
-        site,
-        &[Input::Event(Box::new(event(
-            &id,
-            lineage(0, 0, 0),
-            Success,
-        )))],
-    )
-    .await?;
+    succeeds(site, &id).await?;
     let hex = match site.url().starts_with("postgres") {
         true => "encode(result, 'hex')",
         false => "lower(hex(result))",
@@ -86,15 +78,7 @@ pub async fn what_callers_were_told_goes_with_the_task(site: &StoreSite) -> anyh
         .keep_celery_results(CeleryEncoding::Json)
         .await?;
     let id = TaskId::random();
-    apply(
-        site,
-        &[Input::Event(Box::new(event(
-            &id,
-            lineage(0, 0, 0),
-            Success,
-        )))],
-    )
-    .await?;
+    succeeds(site, &id).await?;
     ensure!(told(site, &id).await? != Value::Null);
     site.store()
         .delete_tasks(std::slice::from_ref(&id), None)
