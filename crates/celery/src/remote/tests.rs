@@ -98,9 +98,10 @@ impl Asker {
             .extension(celery);
         let worker = platform.start(worker).await?;
         let mailbox = QueueName::new(&format!("{node}.{}", super::ASKED))?;
-        while transport.depth(&mailbox).await?.is_none() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        counterfoil_testkit::eventually("its mailbox", Duration::from_secs(60), async || {
+            Ok(transport.depth(&mailbox).await?.map(|_| ()))
+        })
+        .await?;
         Ok(Self {
             publisher: transport.publisher(PublisherOptions::default()),
             answers: Subscription::open(transport, SubscribeOptions::new(queue, 10)),
