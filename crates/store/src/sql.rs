@@ -10,6 +10,7 @@ pub(crate) struct Statements {
     pub(crate) celery_rights: &'static str,
     pub(crate) chord: &'static str,
     pub(crate) chord_members: &'static str,
+    pub(crate) chord_waits_for: &'static str,
     pub(crate) clock: &'static str,
     pub(crate) complete_celery_results: &'static str,
     pub(crate) complete_sessions: &'static str,
@@ -110,6 +111,7 @@ pub(crate) struct Statements {
     pub(crate) remove_old: &'static str,
     pub(crate) remove_sessions: &'static str,
     pub(crate) renew_leases: &'static str,
+    pub(crate) replaced_in_vain: &'static str,
     pub(crate) result: &'static str,
     pub(crate) retentions: &'static str,
     pub(crate) retries: &'static str,
@@ -135,6 +137,7 @@ pub(crate) struct Statements {
     pub(crate) tasks_of_sessions: &'static str,
     pub(crate) tasks_with_ids: &'static str,
     pub(crate) told_chord_members: &'static str,
+    pub(crate) told_chord_waits_for: &'static str,
     pub(crate) unanswered: &'static str,
     pub(crate) unpublished_controls: &'static str,
     pub(crate) unroutable: &'static str,
@@ -165,7 +168,8 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            aborting_sessions applied_migrations canaries celery_columns celery_rights chord chord_members clock
+            aborting_sessions applied_migrations canaries celery_columns celery_rights chord chord_members
+            chord_waits_for clock
             complete_celery_results complete_sessions controls controls_to_renew count_sessions count_unpublished
             counted_subtasks counts_by_service counts_by_state dead dead_records dead_services delete_answered
             delete_celery_results delete_chord delete_chord_members delete_dead delete_ended_controls delete_events
@@ -180,10 +184,10 @@ macro_rules! statements {
             lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta mark_published mark_sent
             marker_seen missing_tasks move_chord move_schedule next_due old_of_retention old_of_type old_sessions
             open_sessions outbox_state overdue_sessions owners parked probe refuse_message refused_messages remove_old
-            remove_sessions renew_leases result retentions retries retry_refused schedules seen_of_sessions services
+            remove_sessions renew_leases replaced_in_vain result retentions retries retry_refused schedules seen_of_sessions services
             session_states sessions sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends
             subtask_rows subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
-            tasks_with_ids told_chord_members unanswered unpublished_controls unroutable unroutable_services
+            tasks_with_ids told_chord_members told_chord_waits_for unanswered unpublished_controls unroutable unroutable_services
             unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_celery_results upsert_dead
             upsert_old_celery_results upsert_parked upsert_result upsert_skipped_results upsert_task upsert_worker
             version waiting workers

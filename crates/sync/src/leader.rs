@@ -2,7 +2,7 @@
 
 use crate::aborts::Aborter;
 use crate::canary::Canaries;
-use crate::chords::unlock;
+use crate::chords::end_what_waits;
 use crate::control::Controls;
 use crate::doubles::revoke_doubles;
 use crate::health::Health;
@@ -110,7 +110,7 @@ impl Leader {
             () = remover.run(&leading) => {}
             () = searcher.run(&leading) => {}
             () = revoke_doubles(store(), &leading) => {}
-            () = unlock(store(), &leading) => {}
+            () = end_what_waits(store(), &leading) => {}
         }
     }
 

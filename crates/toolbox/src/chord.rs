@@ -23,8 +23,8 @@ pub const ANSWER: &str = "counterfoil";
 /// Most tasks that are waited for.
 pub const MOST_MEMBERS: usize = 100_000;
 
-/// Longest body with results: the broker takes no more than 16 MiB.
-const MOST_BYTES: usize = 15 * 1024 * 1024;
+/// Most bytes that the results of all members may have together: the broker takes no message of more than 16 MiB.
+pub const MOST_BYTES: usize = 15 * 1024 * 1024;
 
 /// Levels of nesting around the arguments.
 const AROUND: usize = 4;
@@ -80,6 +80,27 @@ pub enum Outcome {
         /// The same for people.
         message: Box<str>,
     },
+}
+
+impl Outcome {
+    /// That nobody is to blame, and there is no result all the same.
+    #[must_use]
+    pub fn failed(why: impl Into<Box<str>>) -> Self {
+        Self::Failed {
+            id: None,
+            exception: None,
+            message: why.into(),
+        }
+    }
+
+    /// That the results are more than [`MOST_BYTES`].
+    #[must_use]
+    pub fn too_large() -> Self {
+        let most = MOST_BYTES >> 20;
+        Self::failed(format!(
+            "the results of its header take more than {most} MiB"
+        ))
+    }
 }
 
 #[derive(Serialize)]
@@ -140,15 +161,7 @@ impl Chord {
         let kwargs = self.kwargs_with(outcome)?;
         let kwargs = match kwargs.len() > MOST_BYTES {
             false => kwargs,
-            true => self.kwargs_with(&Outcome::Failed {
-                id: None,
-                exception: None,
-                message: format!(
-                    "the results of its header take more than {} MiB",
-                    MOST_BYTES >> 20
-                )
-                .into(),
-            })?,
+            true => self.kwargs_with(&Outcome::too_large())?,
         };
         let name = UNLOCK.parse().expect("a name of a task");
         let mut envelope = Envelope::new(self.id.clone(), name);

@@ -188,11 +188,14 @@ CREATE TABLE chord_member (
     task_id text COLLATE "C" NOT NULL,
     PRIMARY KEY (chord_id, position)
 );
+CREATE INDEX chord_member_task ON chord_member (task_id);
 
 -- Tasks that were to follow after others and will never be sent, because those failed.
 CREATE TABLE skipped_task (
     task_id text COLLATE "C" PRIMARY KEY,
-    -- What the other one raised, as Celery writes it down: JSON.
+    -- The one that failed.
+    after_id text COLLATE "C" NOT NULL,
+    -- What that raised, as Celery writes it down: JSON.
     exception text NOT NULL,
     created_date timestamptz NOT NULL DEFAULT now()
 );

@@ -104,6 +104,8 @@ CREATE INDEX background_task_retention ON background_task (retention_s, created_
 CREATE INDEX background_task_living ON background_task (identifier, type)
     WHERE identifier IS NOT NULL
     AND state NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED');
+-- Others go on in their place.
+CREATE INDEX background_task_replaced ON background_task (task_id) WHERE state = 'RETRY' AND error_kind = 'replaced';
 
 CREATE TRIGGER background_task_touch AFTER UPDATE ON background_task
     FOR EACH ROW WHEN NEW.last_updated IS OLD.last_updated

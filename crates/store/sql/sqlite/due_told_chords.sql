@@ -1,11 +1,13 @@
--- Chords of which somebody has to look again, oldest first, also because of what a worker of Celery's wrote.
+-- Chords of which somebody has to look again, oldest first, also because of what a worker of Celery's wrote. Of a task that is not known
+-- after 30 days nothing will be heard any more.
 -- Parameters: 1 limit.
 SELECT c.id FROM chord AS c
-WHERE EXISTS (
-        SELECT 1 FROM background_task AS t
-        WHERE t.task_id = c.waits_for AND t.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
+LEFT JOIN background_task AS t ON t.task_id = c.waits_for
+WHERE t.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
+    OR t.task_id IS NULL AND (
+        EXISTS (SELECT 1 FROM skipped_task AS s WHERE s.task_id = c.waits_for)
+        OR c.created_date < strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-30 days')
     )
-    OR EXISTS (SELECT 1 FROM skipped_task AS s WHERE s.task_id = c.waits_for)
     OR EXISTS (
         SELECT 1 FROM celery_taskmeta AS m
         WHERE m.task_id = c.waits_for AND m.status IN ('SUCCESS', 'FAILURE', 'REVOKED')

@@ -1,7 +1,13 @@
--- Notes that tasks will never be sent, and why. The first reason stays.
--- Parameters: 1 a JSON array of objects: id, exception (JSON as text).
-INSERT INTO skipped_task (task_id, exception)
-SELECT json_extract(one.value, '$.id'), json_extract(one.value, '$.exception')
+-- Notes that tasks will never be sent, and why, where the task before them stands as is said here. The first reason stays.
+-- Parameters: 1 a JSON array of objects: id, after (task before it), the seven parts of the key of its state, exception
+-- (JSON as text).
+INSERT INTO skipped_task (task_id, after_id, exception)
+SELECT one.value ->> 'id', t.task_id, one.value ->> 'exception'
 FROM json_each(?1) AS one
+JOIN background_task AS t ON t.task_id = one.value ->> 'after'
+    AND (t.run, t.rescue, t.executions, t.deliveries, t.tries, t.rank, t.event_id) = (
+        one.value ->> 'run', one.value ->> 'rescue', one.value ->> 'executions', one.value ->> 'deliveries',
+        one.value ->> 'tries', one.value ->> 'rank', one.value ->> 'event_id'
+    )
 WHERE true
 ON CONFLICT (task_id) DO NOTHING

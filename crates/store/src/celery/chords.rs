@@ -4,12 +4,10 @@
 //! Members may be tasks of ours, tasks of Celery's workers that write into the table of results, or steps of chains that
 //! are never taken.
 
-use super::unpickle::unpickle;
 use crate::batch::Batch;
 use crate::celery::rows::exception_of;
-use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::chord::{Chord, Outcome};
-use counterfoil_toolbox::ids::{TaskId, WorkerId};
+use counterfoil_toolbox::chord::Chord;
+use counterfoil_toolbox::ids::TaskId;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sqlx::FromRow;
@@ -44,9 +42,15 @@ pub(crate) fn skipped(batch: &Batch) -> Option<String> {
             continue;
         }
         let exception = exception_of(change, told.because.as_ref()).to_celery();
-        let exception = exception.to_string();
+        let (exception, key) = (exception.to_string(), change.state.key);
         let steps = told.skipped.iter();
-        skipped.extend(steps.map(|step| json!({"id": step.id, "exception": exception})));
+        skipped.extend(steps.map(|step| {
+            json!({
+                "id": step.id, "after": change.task_id, "run": key.run, "rescue": key.rescue,
+                "executions": key.executions, "deliveries": key.deliveries, "tries": key.tries, "rank": key.rank,
+                "event_id": key.event_id, "exception": exception,
+            })
+        }));
     }
     (!skipped.is_empty()).then(|| Value::from(skipped).to_string())
 }
@@ -73,127 +77,6 @@ impl ChordRow {
             kwargs: raw(&self.kwargs)?,
             members: Vec::new(),
         })
-    }
-}
-
-/// What is known of a member.
-#[derive(Debug, Default, FromRow)]
-pub(crate) struct MemberRow {
-    task_id: String,
-    state: Option<String>,
-    worker: Option<String>,
-    result: Option<String>,
-    error_message: Option<String>,
-    /// Why it is never sent.
-    exception: Option<String>,
-    /// What callers in Python are told.
-    status: Option<String>,
-    told: Option<Vec<u8>>,
-}
-
-/// What became of the members.
-#[derive(Debug)]
-pub(crate) enum Look {
-    /// This one is not over.
-    WaitsFor(String),
-    Over(Outcome),
-}
-
-/// What became of one member.
-enum End {
-    Success(Box<RawValue>),
-    Failure {
-        exception: Option<Value>,
-        message: String,
-    },
-}
-
-/// What became of all members, which are in the order of their results.
-pub(crate) fn look(members: Vec<MemberRow>) -> Look {
-    let mut ends = Vec::with_capacity(members.len());
-    for member in &members {
-        match end(member) {
-            Some(end) => ends.push(end),
-            None => return Look::WaitsFor(member.task_id.clone()),
-        }
-    }
-    let mut results = Vec::with_capacity(ends.len());
-    for (member, end) in members.iter().zip(ends) {
-        match end {
-            End::Success(result) => results.push(result),
-            End::Failure { exception, message } => {
-                return Look::Over(Outcome::Failed {
-                    id: TaskId::new(&member.task_id).ok(),
-                    exception,
-                    message: message.into(),
-                });
-            }
-        }
-    }
-    Look::Over(Outcome::Results(results))
-}
-
-/// `None`: it is not over.
-fn end(member: &MemberRow) -> Option<End> {
-    let state: Option<TaskState> = member.state.as_deref().and_then(|state| state.parse().ok());
-    let state = state.filter(|state| state.is_terminal());
-    let worker = member
-        .worker
-        .as_deref()
-        .and_then(|id| WorkerId::new(id).ok());
-    let is_ours = worker.is_some_and(|worker| worker.is_of_a_process());
-    let told = || member.told.as_deref().and_then(read);
-    let raw = |json: &str| RawValue::from_string(json.to_owned()).ok();
-    match (state, member.status.as_deref()) {
-        // Of ours everything is known, of Celery's tasks what their workers wrote.
-        (Some(TaskState::Success), _) if is_ours => {
-            let result = member.result.as_deref().unwrap_or("null");
-            raw(result).map(End::Success)
-        }
-        (_, Some("SUCCESS")) => match told() {
-            Some(result) => raw(&result).map(End::Success),
-            None => Some(End::Failure {
-                exception: None,
-                message: "its result cannot be read: it is neither JSON nor a pickle of plain data"
-                    .to_owned(),
-            }),
-        },
-        (_, Some("FAILURE" | "REVOKED")) => {
-            let exception = told().and_then(|json| serde_json::from_str(&json).ok());
-            Some(failure(member, exception))
-        }
-        (Some(TaskState::Success), _) => {
-            let result = member.result.as_deref().unwrap_or("null");
-            raw(result).map(End::Success)
-        }
-        (Some(_), _) => Some(failure(member, None)),
-        (None, _) => {
-            let exception = member.exception.as_deref()?;
-            Some(failure(member, serde_json::from_str(exception).ok()))
-        }
-    }
-}
-
-fn failure(member: &MemberRow, exception: Option<Value>) -> End {
-    let message = member.error_message.clone();
-    End::Failure {
-        exception,
-        message: message.unwrap_or_else(|| "it did not succeed".to_owned()),
-    }
-}
-
-/// A result of Celery's as JSON.
-fn read(result: &[u8]) -> Option<String> {
-    match result.first()? {
-        0x80 => unpickle(result),
-        _ => {
-            let text = std::str::from_utf8(result).ok()?;
-            let facts = counterfoil_toolbox::message::json::inspect(text);
-            let is_json = facts.depth <= counterfoil_toolbox::message::json::MAX_DEPTH
-                // Python writes NaN, which is none, and Celery may be told to write YAML.
-                && serde_json::from_str::<&RawValue>(text).is_ok();
-            is_json.then(|| text.to_owned())
-        }
     }
 }
 
@@ -231,29 +114,30 @@ macro_rules! chord_steps {
             Ok(())
         }
 
-        /// Looks whether all members of a chord are over. `true`: they are, and that is told.
+        /// Looks whether all members of a chord are over. `true`: they are, and that is told, or `instead` of it.
         pub(super) async fn unlock_chord(
             tx: &mut <$db as sqlx::Database>::Connection,
-            sql: &Statements,
-            celery: Option<&Keeping>,
+            (sql, celery): (&Statements, Option<&Keeping>),
             id: &str,
+            instead: Option<&crate::celery::Outcome>,
         ) -> Result<bool, sqlx::Error> {
             let chord = sqlx::query_as::<_, crate::celery::ChordRow>(sql.chord).bind(id);
             let Some(row) = chord.fetch_optional(&mut *tx).await? else {
                 return Ok(false);
             };
-            let members = match celery {
-                Some(_) => sql.told_chord_members,
-                None => sql.chord_members,
+            let (waits_for, members) = match celery {
+                Some(_) => (sql.told_chord_waits_for, sql.told_chord_members),
+                None => (sql.chord_waits_for, sql.chord_members),
             };
-            let members = sqlx::query_as(members).bind(id).fetch_all(&mut *tx).await?;
-            let outcome = match crate::celery::look(members) {
-                crate::celery::Look::Over(outcome) => outcome,
-                crate::celery::Look::WaitsFor(task_id) => {
-                    let moved = query(sql.move_chord).bind(id).bind(task_id);
-                    moved.execute(&mut *tx).await?;
-                    return Ok(false);
-                }
+            let waits_for = sqlx::query_as::<_, (String,)>(waits_for).bind(id);
+            if let Some((task_id,)) = waits_for.fetch_optional(&mut *tx).await? {
+                let moved = query(sql.move_chord).bind(id).bind(task_id);
+                moved.execute(&mut *tx).await?;
+                return Ok(false);
+            }
+            let outcome = match instead {
+                Some(outcome) => outcome.clone(),
+                None => outcome_of(&mut *tx, members, id).await?,
             };
             let message = row
                 .chord(id)
@@ -275,6 +159,24 @@ macro_rules! chord_steps {
                 query(statement).bind(id).execute(&mut *tx).await?;
             }
             Ok(true)
+        }
+
+        /// What became of the members of a chord, which are over. No more than a message holds is kept of their results.
+        async fn outcome_of(
+            tx: &mut <$db as sqlx::Database>::Connection,
+            members: &'static str,
+            id: &str,
+        ) -> Result<crate::celery::Outcome, sqlx::Error> {
+            use futures::TryStreamExt;
+            let mut ends = crate::celery::Ends::default();
+            let members = sqlx::query_as::<_, crate::celery::MemberRow>(members).bind(id);
+            let mut members = members.fetch(tx);
+            while let Some(member) = members.try_next().await? {
+                if ends.add(&member).is_break() {
+                    break;
+                }
+            }
+            Ok(ends.outcome())
         }
     };
 }

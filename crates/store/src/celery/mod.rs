@@ -4,12 +4,16 @@
 //! changes it. `rows` is what is written, `pickle` one way to write results, `tables` looks what tables there are.
 
 mod chords;
+mod members;
 mod pickle;
+mod replaced;
 mod rows;
 mod tables;
 mod unpickle;
 
-pub(crate) use chords::{Awaited, CHORD, ChordRow, Look, chord_steps, look, skipped};
+pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, skipped};
+pub(crate) use members::{Ends, MemberRow, Outcome};
+pub(crate) use replaced::ReplacedRow;
 pub(crate) use rows::{ResultRow, SkippedRow, result_rows, skipped_rows};
 pub(crate) use tables::{Keeping, implement_celery_tables, keeping};
 
@@ -29,8 +33,12 @@ pub trait CeleryTables: Send + Sync {
     async fn keep_celery_results(&self, encoding: CeleryEncoding) -> Result<(), StoreError>;
 
     /// Puts into the outbox what became of [groups that are waited for](crate::Batch::chord), where all of their tasks are
-    /// over: looks at so many, and returns how many were.
+    /// over: looks at so many, and returns how many were. What cannot be stored of the results of one is told in their
+    /// place, and keeps no other from being told of.
     async fn unlock_chords(&self, limit: u32) -> Result<usize, StoreError>;
+
+    /// Ends those tasks in whose place others went on that failed: at most so many, and returns how many were.
+    async fn fail_replaced(&self, limit: u32) -> Result<usize, StoreError>;
 
     /// Forgets tasks that were never sent, because the one before them failed so long ago.
     async fn forget_skipped(&self, age: Duration) -> Result<(), StoreError>;

@@ -103,26 +103,45 @@ macro_rules! implement_celery_tables {
             }
 
             async fn unlock_chords(&self, limit: u32) -> Result<usize, StoreError> {
-                const WHAT: &str = "look after chords";
-                let celery = self.celery.get();
-                let due = match celery {
+                let due = match self.celery.get() {
                     Some(_) => self.sql.due_told_chords,
                     None => self.sql.due_chords,
                 };
                 let due = query_as::<_, (String,)>(due).bind(row_limit(limit));
                 let mut unlocked = 0;
-                for (id,) in self.all(WHAT, due).await? {
-                    let mut held = self.limits.acquire(WHAT, self.writers()).await?;
-                    let done = async {
-                        let mut tx = Self::begin(&mut held).await?;
-                        let done = celery::unlock_chord(&mut tx, self.sql, celery, &id).await?;
-                        tx.commit().await?;
-                        Ok(done)
+                for (id,) in self.all(UNLOCK, due).await? {
+                    let done = match self.unlock_chord(&id, None).await {
+                        Err(error) if error.is_bad_data() => {
+                            let why = format!("its results cannot be stored: {}", counterfoil_toolbox::error::ErrorChain(&error));
+                            self.unlock_chord(&id, Some(&crate::celery::Outcome::failed(why))).await
+                        }
+                        done => done,
                     };
-                    let done = self.limits.within(WHAT, done).await;
-                    unlocked += usize::from(held.settle(done)?);
+                    match done {
+                        Ok(done) => unlocked += usize::from(done),
+                        // The others are no worse for it.
+                        Err(error) if error.is_bad_data() || error.is_slow() => {
+                            tracing::error!(task_id = %id, error = %counterfoil_toolbox::error::ErrorChain(&error), "a chord cannot be told of now");
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
                 Ok(unlocked)
+            }
+
+            async fn fail_replaced(&self, limit: u32) -> Result<usize, StoreError> {
+                let rows = query_as::<_, crate::celery::ReplacedRow>(self.sql.replaced_in_vain)
+                    .bind(row_limit(limit));
+                let rows = self.all("look for tasks that were replaced", rows).await?;
+                if rows.is_empty() {
+                    return Ok(0);
+                }
+                let now = self.clock().await?;
+                let mut batch = Batch::new();
+                let failed = rows.iter().filter_map(|row| row.failure(now));
+                failed.for_each(|event| batch.event(&event));
+                self.write(&batch).await?;
+                Ok(rows.len())
             }
 
             async fn forget_skipped(&self, age: Duration) -> Result<(), StoreError> {
@@ -131,7 +150,26 @@ macro_rules! implement_celery_tables {
             }
         }
 
+        const UNLOCK: &str = "look after chords";
+
         impl $store {
+            async fn unlock_chord(
+                &self,
+                id: &str,
+                instead: Option<&crate::celery::Outcome>,
+            ) -> Result<bool, StoreError> {
+                let mut held = self.limits.acquire(UNLOCK, self.writers()).await?;
+                let done = async {
+                    let mut tx = Self::begin(&mut held).await?;
+                    let known = (self.sql, self.celery.get());
+                    let done = celery::unlock_chord(&mut tx, known, id, instead).await?;
+                    tx.commit().await?;
+                    Ok(done)
+                };
+                let done = self.limits.within(UNLOCK, done).await;
+                held.settle(done)
+            }
+
             async fn celery_columns(
                 &self,
             ) -> Result<std::collections::BTreeSet<String>, StoreError> {

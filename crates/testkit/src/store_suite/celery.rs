@@ -2,6 +2,7 @@
 
 mod chords;
 mod tables;
+mod waiting;
 
 pub use chords::{
     a_group_of_which_one_failed_or_is_never_sent_is_told_of_the_first,
@@ -13,6 +14,12 @@ pub use tables::{
     results_are_pickled_where_that_is_asked_for,
     tables_are_made_where_there_are_none_and_used_as_they_are,
     what_callers_were_told_goes_with_the_task,
+};
+pub use waiting::{
+    a_failure_that_is_out_of_date_skips_nothing, a_task_fails_with_those_that_went_on_in_its_place,
+    a_task_for_which_a_chord_waits_is_kept_until_that_is_told,
+    nobody_waits_for_ever_for_a_task_that_nobody_knows,
+    results_that_cannot_be_stored_are_told_as_a_failure_and_delay_no_other_chord,
 };
 
 use super::{StoreSite, copy, copy_of, event, lineage};

@@ -12,7 +12,7 @@ use counterfoil_toolbox::state::TaskState::{Failure, Started, Success};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-fn chord(members: &[TaskId]) -> Chord {
+pub(super) fn chord(members: &[TaskId]) -> Chord {
     let raw = |json: &str| RawValue::from_string(json.to_owned()).expect("JSON");
     Chord {
         id: TaskId::random(),
@@ -24,19 +24,19 @@ fn chord(members: &[TaskId]) -> Chord {
     }
 }
 
-async fn wait_for(site: &StoreSite, chord: &Chord) -> anyhow::Result<()> {
+pub(super) async fn wait_for(site: &StoreSite, chord: &Chord) -> anyhow::Result<()> {
     let mut batch = Batch::new();
     batch.chord(chord, "demo");
     site.store().apply(&batch).await?;
     Ok(())
 }
 
-async fn end(site: &StoreSite, event: Event) -> anyhow::Result<()> {
+pub(super) async fn end(site: &StoreSite, event: Event) -> anyhow::Result<()> {
     apply(site, &[Input::Event(Box::new(event))]).await
 }
 
 /// What is in the outbox for whoever waits: null where nothing is.
-async fn told(site: &StoreSite, chord: &Chord) -> anyhow::Result<Value> {
+pub(super) async fn told(site: &StoreSite, chord: &Chord) -> anyhow::Result<Value> {
     // As often as the daemon looks.
     for _ in 0..=chord.members.len() {
         site.store().unlock_chords(100).await?;

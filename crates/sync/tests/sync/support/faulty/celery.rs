@@ -14,6 +14,9 @@ impl CeleryTables for FaultyStore {
     async fn unlock_chords(&self, limit: u32) -> Result<usize, StoreError> {
         self.inner.unlock_chords(limit).await
     }
+    async fn fail_replaced(&self, limit: u32) -> Result<usize, StoreError> {
+        self.inner.fail_replaced(limit).await
+    }
     async fn forget_skipped(&self, age: Duration) -> Result<(), StoreError> {
         self.inner.forget_skipped(age).await
     }
