@@ -178,25 +178,28 @@ impl Celery {
         }
     }
 
-    /// The caller learns it, also of all steps that will not be taken any more, and errbacks are called. What cannot be
-    /// read of all that keeps nobody from learning of the failure itself.
-    fn failed(
+    /// The caller learns it, also of all steps that will not be taken any more, and of a failure errbacks are called, as
+    /// Celery does. What cannot be read of all that keeps nobody from learning how the task itself ended.
+    fn ended_early(
         &self,
         task: &Subject<'_>,
-        fault: &TaskFault,
+        (status, fault): (&str, &TaskFault),
         now: DateTime<Utc>,
+        calls_errbacks: bool,
     ) -> Result<Vec<Message>, String> {
-        let mut messages = self.told(task, "FAILURE", fault, now)?;
+        let mut messages = self.told(task, status, fault, now)?;
         let follows = Embed::of(task).and_then(|embed| {
             let mut follows = self.skipped(task, &embed, fault, now)?;
-            follows.extend(after_failure(self.parent(task, now), &embed)?);
+            if calls_errbacks {
+                follows.extend(after_failure(self.parent(task, now), &embed)?);
+            }
             Ok(follows)
         });
         match follows {
             Ok(follows) => messages.extend(follows),
             Err(reason) => {
                 let Envelope { id, name, .. } = task.envelope;
-                tracing::error!(task_id = %id, task_name = %name, reason, "errbacks and further steps of a task that failed are not told");
+                tracing::error!(task_id = %id, task_name = %name, reason, "errbacks and further steps of a task that did not succeed are not told");
             }
         }
         Ok(messages)
@@ -269,8 +272,8 @@ impl Celery {
         match step {
             Step::Succeeded(_) if task.envelope.name == UNLOCK => self.unlock(task, now),
             Step::Succeeded(result) => self.succeeded(task, &Embed::of(task)?, *result, now),
-            Step::Failed(fault) => self.failed(task, fault, now),
-            Step::Revoked(fault) => self.told(task, "REVOKED", fault, now),
+            Step::Failed(fault) => self.ended_early(task, ("FAILURE", fault), now, true),
+            Step::Revoked(fault) => self.ended_early(task, ("REVOKED", fault), now, false),
             Step::Received
             | Step::Started
             | Step::Progress(_)

@@ -57,6 +57,42 @@ fn fault(exception: &Value) -> TaskFault {
     TaskFault::new(kind, message)
 }
 
+/// How a message came to a worker.
+struct Came {
+    headers: Headers,
+    queue: QueueName,
+    exchange: ExchangeName,
+    key: RoutingKey,
+    worker: counterfoil_toolbox::ids::WorkerId,
+}
+
+impl Came {
+    fn by(queue: &str, key: &str) -> Self {
+        Self {
+            headers: Headers::new(),
+            queue: QueueName::new(queue).expect("valid"),
+            exchange: ExchangeName::new("task_exchange").expect("valid"),
+            key: RoutingKey::new(key).expect("valid"),
+            worker: format!("{queue}@host.1.a").parse().expect("valid"),
+        }
+    }
+
+    fn subject<'a>(&'a self, envelope: &'a Envelope, payload: Option<&'a Payload>) -> Subject<'a> {
+        Subject {
+            envelope,
+            payload,
+            headers: HeadersOf::from(&self.headers),
+            queue: &self.queue,
+            exchange: &self.exchange,
+            routing_key: &self.key,
+            worker: &self.worker,
+            lineage: Lineage::default(),
+            ran_for: None,
+            ignores_result: envelope.ignore_result == Some(true),
+        }
+    }
+}
+
 /// What we answer in the case of a captured answer.
 fn answer(body: &Value) -> Value {
     let id = body["task_id"].as_str().expect("an id");
@@ -70,23 +106,12 @@ fn answer(body: &Value) -> Value {
     envelope.parent_id = body["parent_id"]
         .as_str()
         .map(|id| id.parse().expect("valid"));
-    let (payload, headers) = (Payload::new("[]", "{}").expect("valid"), Headers::new());
-    let (queue, exchange) = (QueueName::new("tasks"), ExchangeName::new("task_exchange"));
-    let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
-    let key = RoutingKey::new("tasks.any").expect("valid");
-    let worker = "tasks@host.1.a".parse().expect("valid");
+    let payload = Payload::new("[]", "{}").expect("valid");
+    let came = Came::by("tasks", "tasks.any");
     let was_started = body["result"]["exc_message"][0] == "terminated";
     let subject = Subject {
-        envelope: &envelope,
-        payload: Some(&payload),
-        headers: HeadersOf::from(&headers),
-        queue: &queue,
-        exchange: &exchange,
-        routing_key: &key,
-        worker: &worker,
-        lineage: Lineage::default(),
         ran_for: was_started.then_some(Duration::ZERO),
-        ignores_result: false,
+        ..came.subject(&envelope, Some(&payload))
     };
     let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
     let celery = Celery::new(&names);
@@ -149,26 +174,9 @@ fn every_captured_answer_is_given_as_celery_gave_it() {
 fn a_caller_who_wants_no_answer_gets_none() {
     let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
     let mut envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
-    let (queue, exchange) = (QueueName::new("a"), ExchangeName::new("task_exchange"));
-    let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
-    let (key, worker) = (
-        RoutingKey::new("a.b").expect("valid"),
-        "a@h.1.a".parse().expect("valid"),
-    );
-    let headers = Headers::new();
+    let came = Came::by("a", "a.b");
     let said = |celery: &Celery, envelope: &Envelope| {
-        let subject = Subject {
-            envelope,
-            payload: None,
-            headers: HeadersOf::from(&headers),
-            queue: &queue,
-            exchange: &exchange,
-            routing_key: &key,
-            worker: &worker,
-            lineage: Lineage::default(),
-            ran_for: None,
-            ignores_result: envelope.ignore_result == Some(true),
-        };
+        let subject = came.subject(envelope, None);
         let progress = Progress {
             current: 1,
             total: None,
@@ -189,4 +197,47 @@ fn a_caller_who_wants_no_answer_gets_none() {
     assert_eq!(said(&celery.clone().without_replies(), &envelope), 0);
     envelope.ignore_result = Some(true);
     assert_eq!(said(&celery, &envelope), 0);
+}
+
+#[test]
+fn steps_after_a_task_that_was_revoked_are_told_to_be_never_taken_and_no_errback_is_called() {
+    let envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
+    let mut content = counterfoil_toolbox::message::encode(&envelope, "[]", "{}");
+    let next = json!({"task": "a.c", "args": [7], "kwargs": {}, "options": {"task_id": "t2", "reply_to": CALLER}});
+    let errback = json!({"task": "a.sorry", "args": [], "kwargs": {}, "options": {}});
+    let embed = json!({"callbacks": null, "errbacks": [errback], "chain": [next], "chord": null});
+    content.body = json!([[], {}, embed]).to_string().into_bytes().into();
+    let message = counterfoil_toolbox::message::TaskMessage::decode(&content).expect("a task");
+    let came = Came::by("a", "a.b");
+    let subject = came.subject(&message.envelope, Some(&message.payload));
+    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+    let celery = Celery::new(&names);
+    let said = |step: &Step<'_>| {
+        let messages = celery.messages(&subject, step).expect("said");
+        let (mut sent, mut skipped, mut answers) = (0, Vec::new(), Vec::new());
+        for message in messages {
+            match message {
+                Message::After(after) => skipped.extend(after.skipped.into_iter().map(|it| it.id)),
+                Message::Answer(answer) => {
+                    let body = serde_json::from_slice(&answer.content.body);
+                    answers.push(body.expect("JSON"));
+                }
+                Message::Task { .. } | Message::Platform(_) => sent += 1,
+            }
+        }
+        let answers: Vec<Value> = answers;
+        let [answer] = &answers[..] else {
+            panic!("{answers:?}");
+        };
+        let told = ["task_id", "status"].map(|field| answer[field].clone());
+        (sent, skipped, told, answer["result"]["exc_type"].clone())
+    };
+    let t2 = || vec!["t2".parse().expect("valid")];
+    let told = || [json!("t2"), json!("FAILURE")];
+    let cancelled = TaskFault::new(FaultKind::Cancelled, "by ada");
+    let revoked = said(&Step::Revoked(&cancelled));
+    assert_eq!(revoked, (0, t2(), told(), json!("TaskRevokedError")));
+    let failed = TaskFault::new(FaultKind::Panic, "oh");
+    let failed = said(&Step::Failed(&failed));
+    assert_eq!(failed, (1, t2(), told(), json!("Panic")));
 }

@@ -3,7 +3,7 @@ import os
 import time
 
 import counterfoil
-from celery import Celery
+from celery import Celery, chain
 from celery.exceptions import Reject
 
 SERVICE = os.environ.get("SERVICE", "pycalc")
@@ -41,6 +41,12 @@ def total(numbers):
 @app.task(name=f"{SERVICE}.fail")
 def fail(kind, message):
     raise RAISED[kind](message)
+
+
+@app.task(bind=True, name=f"{SERVICE}.detour")
+def detour(self, kind, message):
+    steps = [app.signature(f"{SERVICE}.fail", args=(kind, message)), app.signature(f"{SERVICE}.add", args=(1,))]
+    raise self.replace(chain(*steps))
 
 
 @app.task(bind=True, name=f"{SERVICE}.flaky")

@@ -4,7 +4,7 @@
 use super::{celery_command, python};
 use crate::platform::{self, PATIENCE, Process};
 use anyhow::{Context as _, ensure};
-use counterfoil_celery::Celery;
+use counterfoil_celery::{Celery, Signature, chain, replace};
 use counterfoil_testkit::{Broker, Vhost};
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::event::Exception;
@@ -51,6 +51,7 @@ tasks! {
     "add" Add { x: i64, y: i64 } -> i64, add;
     "total" Total { numbers: Vec<i64> } -> i64, total;
     "fail" Fail { kind: String, message: String } -> (), fail;
+    "detour" Detour { kind: String, message: String } -> (), detour;
     "flaky" Flaky { times: u32 } -> u32, flaky;
     "count" Count { total: i64, file: String } -> i64, count;
     "note" Note { value: Value, file: String } -> Value, note;
@@ -83,6 +84,16 @@ async fn fail(task: Fail, _: Context) -> Result<(), TaskError> {
     };
     Err(TaskError::fail(
         Exception::new(&task.kind, [task.message]).of_module(module),
+    ))
+}
+
+async fn detour(task: Detour, cx: Context) -> Result<(), TaskError> {
+    let failing = Signature::task("calc.fail")
+        .arg(task.kind)
+        .arg(task.message);
+    Err(replace(
+        &cx,
+        &chain![failing, Signature::task("calc.add").arg(1)],
     ))
 }
 

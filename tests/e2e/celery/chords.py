@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from celery import chain, chord, group
-from celery.exceptions import TimeoutError
 
 from calc import app
 
@@ -22,23 +21,19 @@ def task(name, *args, **kwargs):
     return app.signature(f"{next(SERVICES)}.{name}", args=args, kwargs=kwargs)
 
 
-def outcome(result, timeout=60):
-    try:
-        return {"value": result.get(timeout=timeout), "state": result.state}
-    except TimeoutError:
-        return {"state": result.state}
-    except Exception as error:
-        # The id of the member that failed is another one each time.
-        args = [" ".join(word for word in str(arg).split() if len(word) != 36) for arg in error.args]
-        # What a step before it raised is known before it is known that this one is not taken.
-        return {"error": type(error).__name__, "args": args, "state": over(result)}
-
-
-def over(result):
+def outcome(result):
+    # Until it is over: `get` would raise what a task before it raised, if that is known by then.
     end = time.monotonic() + 60
-    while result.state == "PENDING" and time.monotonic() < end:
+    while not result.ready():
+        if time.monotonic() > end:
+            return {"state": result.state}
         time.sleep(0.05)
-    return result.state
+    if result.successful():
+        return {"value": result.result, "state": result.state}
+    error = result.result
+    # The id of the member that failed is another one each time.
+    args = [" ".join(word for word in str(arg).split() if len(word) != 36) for arg in error.args]
+    return {"error": type(error).__name__, "args": args, "state": result.state}
 
 
 def file(name):
@@ -70,6 +65,8 @@ def failing():
     yield "its errback got the id", noted("errback", result.id)
     broken = chain(task("fail", "Custom", "first"), task("add", 1), task("add", 2))
     yield "a chain in the header fails", outcome(chord([task("add", 1, 1), broken], task("total")).delay())
+    yield "what went on in its place fails", outcome(task("detour", "ValueError", "nope").delay())
+    yield "and is waited for", outcome(chord([task("add", 1, 1), task("detour", "ValueError", "nope")], task("total")).delay())
     result = chain(chord([task("fail", "ValueError", "nope"), task("add", 1, 1)], task("total")), task("add", 1)).delay()
     yield "the step after it", outcome(result)
 
