@@ -106,3 +106,11 @@ pub(crate) async fn create_database(config: &Config) -> Result<Arc<dyn Store>, F
     };
     Ok(counterfoil_store::connect(&options).await?)
 }
+
+/// Lets what is written from now on reach callers in Python, where the daemon writes results for them.
+pub(crate) async fn tell_python(store: &dyn Store, config: &Config) -> Result<(), Failure> {
+    match config.sync.celery_results {
+        Some(encoding) => Ok(store.keep_celery_results(encoding).await?),
+        None => Ok(()),
+    }
+}

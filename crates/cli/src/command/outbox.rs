@@ -60,6 +60,7 @@ pub(crate) async fn run(
         OutboxCommand::List { limit } => list(limit, &*store, output).await,
         OutboxCommand::Retry(choice) => choice.run(&What::Retry, &*store, output).await,
         OutboxCommand::Discard(Discard { choice, doer }) => {
+            open::tell_python(&*store, &config).await?;
             let what = What::Discard(doer.or_user());
             choice.run(&what, &*store, output).await
         }

@@ -81,6 +81,7 @@ pub(crate) async fn run(
         ParkedCommand::List { queue, limit } => list(queue, limit, &*store, output).await,
         ParkedCommand::Show { id } => show_all(id, &*store, output).await,
         ParkedCommand::Redrive(unpark) => {
+            open::tell_python(&*store, &config).await?;
             let names = open::names(&config.broker)?;
             let names = Box::new((names, config.sync.celery_services.clone()));
             unpark.run(What::Redrive(names), &*store, output).await

@@ -2,10 +2,15 @@
 
 use crate::stage::{SOON, Stage, id_of, on_both_databases};
 use counterfoil_testkit::eventually;
+use counterfoil_testkit::store_suite::select_text;
 use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::event::FaultKind;
 
-on_both_databases!(a_task_that_was_deleted_is_no_imbalance_and_why_tells_who_did_it);
+on_both_databases!(
+    a_task_that_was_deleted_is_no_imbalance_and_why_tells_who_did_it,
+    callers_in_python_are_told_what_people_do_with_tasks,
+);
 
 async fn a_task_that_was_deleted_is_no_imbalance_and_why_tells_who_did_it(
     stage: Stage,
@@ -37,5 +42,45 @@ async fn a_task_that_was_deleted_is_no_imbalance_and_why_tells_who_did_it(
             "{told}"
         );
     }
+    daemon.stop().await
+}
+
+async fn callers_in_python_are_told_what_people_do_with_tasks(
+    mut stage: Stage,
+) -> anyhow::Result<()> {
+    stage
+        .program
+        .set("COUNTERFOIL_SYNC__CELERY_RESULTS", "json");
+    stage.program.run(&["init"]).await.ends_with(0);
+    stage
+        .store
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+    let daemon = stage.daemon();
+    let told = async |id: &str| {
+        let query = format!("SELECT max(status) FROM celery_taskmeta WHERE task_id = '{id}'");
+        select_text(&stage.url, &query).await
+    };
+    let content = stage.die("demo.add", FaultKind::BadArguments).await?;
+    let id = id_of(&content);
+    stage.is(id, 0, TaskState::Failure).await?;
+    assert_eq!(told(id).await?.as_deref(), Some("FAILURE"));
+    stage
+        .program
+        .run(&["task", "delete", id])
+        .await
+        .ends_with(0);
+    assert_eq!(told(id).await?, None);
+
+    let send = ["send", "demo.add", "--args", "[1, 2]", "--unvalidated"];
+    let sent = stage.program.run(&send).await.ends_with(0);
+    let id = sent.stdout.trim();
+    stage.is(id, 0, TaskState::Pending).await?;
+    stage
+        .program
+        .run(&["task", "cancel", id])
+        .await
+        .ends_with(0);
+    assert_eq!(told(id).await?.as_deref(), Some("REVOKED"));
     daemon.stop().await
 }

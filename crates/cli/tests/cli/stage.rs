@@ -35,6 +35,8 @@ pub(crate) struct Stage {
     pub(crate) transport: Arc<dyn Transport>,
     publisher: Publisher,
     pub(crate) vhost: Vhost,
+    /// Of the database.
+    pub(crate) url: String,
     _database: Option<Database>,
 }
 
@@ -101,7 +103,7 @@ impl Stage {
             ..BrokerSettings::default()
         };
         let transport: Arc<dyn Transport> = AmqpTransport::new(&settings)?;
-        let options = StoreOptions::new(url).id_secret("development".to_owned());
+        let options = StoreOptions::new(url.clone()).id_secret("development".to_owned());
         Ok(Self {
             program,
             names: settings.names()?,
@@ -109,6 +111,7 @@ impl Stage {
             publisher: transport.publisher(PublisherOptions::default()),
             transport,
             vhost,
+            url,
             _database: database,
         })
     }

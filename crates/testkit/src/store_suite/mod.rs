@@ -29,7 +29,7 @@ mod site;
 pub mod upkeep;
 
 pub use samples::{copy, copy_of, event, fault, lineage, same_message};
-pub use site::StoreSite;
+pub use site::{StoreSite, select_text};
 
 /// Declares one test per promise of the suite. The argument makes a fresh, migrated [`StoreSite`]:
 /// a future of a `Result`.

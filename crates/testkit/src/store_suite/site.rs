@@ -96,22 +96,7 @@ impl StoreSite {
     /// # Errors
     /// When the database refuses it or finds no row.
     pub async fn text(&self, query: &str) -> anyhow::Result<Option<String>> {
-        let query = AssertSqlSafe(query.to_owned());
-        let found: Option<(Option<String>,)> = match &self.place {
-            Place::Sqlite(_) => {
-                let mut connection = SqliteConnection::connect(&self.url).await?;
-                sqlx::query_as(query)
-                    .fetch_optional(&mut connection)
-                    .await?
-            }
-            Place::Postgres(_) => {
-                let mut connection = PgConnection::connect(&self.url).await?;
-                sqlx::query_as(query)
-                    .fetch_optional(&mut connection)
-                    .await?
-            }
-        };
-        Ok(found.context("the query found no row")?.0)
+        select_text(&self.url, query).await
     }
 
     /// A fresh, empty database of the same kind, not migrated: its URL and what keeps it alive.
@@ -139,4 +124,27 @@ fn options(url: &str) -> StoreOptions {
     options.connections = 3;
     options.acquire_timeout = crate::patience(options.acquire_timeout);
     options
+}
+
+/// The one text that a query selects in the database at this URL, as another application would read it.
+///
+/// # Errors
+/// When the database refuses it or finds no row.
+pub async fn select_text(url: &str, query: &str) -> anyhow::Result<Option<String>> {
+    let query = AssertSqlSafe(query.to_owned());
+    let found: Option<(Option<String>,)> = match url.starts_with("sqlite") {
+        true => {
+            let mut connection = SqliteConnection::connect(url).await?;
+            sqlx::query_as(query)
+                .fetch_optional(&mut connection)
+                .await?
+        }
+        false => {
+            let mut connection = PgConnection::connect(url).await?;
+            sqlx::query_as(query)
+                .fetch_optional(&mut connection)
+                .await?
+        }
+    };
+    Ok(found.context("the query found no row")?.0)
 }

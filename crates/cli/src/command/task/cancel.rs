@@ -31,6 +31,8 @@ pub(crate) struct CancelArgs {
 pub(super) struct Cancel<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) doer: Doer,
+    /// Whether rows of tasks may be written at once.
+    pub(super) may_write: bool,
     /// What was asked of workers.
     pub(super) asked: Vec<Uuid>,
     /// Whether it is asked of tasks that nobody has heard of, too.
@@ -70,7 +72,10 @@ impl Action for Cancel<'_> {
             self.asked.push(batch.ask(order, by, now));
             batch.revoke(task, by, now);
         }
-        ask(self.store, &batch).await?;
+        match self.may_write {
+            true => ask(self.store, &batch).await?,
+            false => self.store.only_ask(&batch).await?,
+        }
         let workers = self.store.workers().await?;
         let silent: HashSet<_> = workers
             .iter()

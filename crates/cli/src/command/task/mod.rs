@@ -143,7 +143,11 @@ pub(crate) async fn run(
             let task = find(&*store, &args.id).await?;
             tree::run(&args, &task, &*store, output).await?;
         }
-        TaskCommand::Cancel(args) => cancel(args, &*store, output).await?,
+        TaskCommand::Cancel(args) => {
+            // Who may not is left with asking: the daemon tells what came of it.
+            let tells = open::tell_python(&*store, &config).await.is_ok();
+            cancel(args, tells, &*store, output).await?;
+        }
         TaskCommand::Pause(hold::HoldArgs { selection, doer }) => {
             let mut pause = hold::Pause {
                 store: &*store,
@@ -165,6 +169,7 @@ pub(crate) async fn run(
             done?;
         }
         TaskCommand::Delete(args) => {
+            open::tell_python(&*store, &config).await?;
             let mut delete = delete::Delete {
                 store: &*store,
                 doer: args.doer.or_user(),
@@ -214,12 +219,14 @@ fn check(command: &TaskCommand) -> Result<(), Failure> {
 
 async fn cancel(
     args: cancel::CancelArgs,
+    may_write: bool,
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let mut cancel = cancel::Cancel {
         store,
         doer: args.doer.or_user(),
+        may_write,
         asked: Vec::new(),
         unheard: args.force,
     };
