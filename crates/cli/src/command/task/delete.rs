@@ -67,7 +67,7 @@ impl Action for Delete<'_> {
             let session = task.session_id.as_deref();
             Outcome::Failed(match session.filter(|id| open.contains(*id)) {
                 Some(id) => format!("session {id} is not over, and its finalizer is told of it"),
-                None => "it changed meanwhile".to_owned(),
+                None => "it changed meanwhile, or a chord waits for its result".to_owned(),
             })
         });
         Ok(outcomes.collect())
