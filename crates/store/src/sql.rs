@@ -7,6 +7,7 @@ pub(crate) struct Statements {
     pub(crate) applied_migrations: &'static str,
     pub(crate) canaries: &'static str,
     pub(crate) celery_columns: &'static str,
+    pub(crate) celery_results: &'static str,
     pub(crate) celery_rights: &'static str,
     pub(crate) chord: &'static str,
     pub(crate) chord_members: &'static str,
@@ -168,7 +169,7 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            aborting_sessions applied_migrations canaries celery_columns celery_rights chord chord_members
+            aborting_sessions applied_migrations canaries celery_columns celery_results celery_rights chord chord_members
             chord_waits_for clock
             complete_celery_results complete_sessions controls controls_to_renew count_sessions count_unpublished
             counted_subtasks counts_by_service counts_by_state dead dead_records dead_services delete_answered

@@ -127,7 +127,7 @@ fn failure(member: &MemberRow, exception: Option<Value>) -> End {
 }
 
 /// A result of Celery's as JSON.
-fn read(result: &[u8]) -> Option<String> {
+pub(super) fn read(result: &[u8]) -> Option<String> {
     match result.first()? {
         0x80 => unpickle(result),
         _ => {

@@ -3,6 +3,7 @@
 //! A row of `celery_taskmeta` follows the state of its task: it is written in the transaction that changes that, if it
 //! changes it. `rows` is what is written, `pickle` one way to write results, `tables` looks what tables there are.
 
+mod adopted;
 mod chords;
 mod members;
 mod pickle;
@@ -11,6 +12,7 @@ mod rows;
 mod tables;
 mod unpickle;
 
+pub(crate) use adopted::{MOST, adopt_step, adopted, candidates, whole_results};
 pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, skipped};
 pub(crate) use members::{Ends, MemberRow, Outcome};
 pub(crate) use replaced::ReplacedRow;

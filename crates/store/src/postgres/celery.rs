@@ -3,11 +3,14 @@
 use super::outbox::hand_over;
 use super::write::{Written, column};
 use crate::batch::Batch;
-use crate::celery::{Keeping, ResultRow, SkippedRow, chord_steps, result_rows, skipped_rows};
+use crate::celery::{
+    Keeping, ResultRow, SkippedRow, adopt_step, chord_steps, result_rows, skipped_rows,
+};
 use crate::sql::Statements;
 use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgConnection, query};
 
+adopt_step!(sqlx::Postgres);
 chord_steps!(sqlx::Postgres);
 
 /// Writes what callers look for. The rows of tasks were written before, and are locked.

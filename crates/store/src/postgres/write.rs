@@ -1,13 +1,13 @@
 //! A batch as a handful of statements over arrays, in one transaction.
 
 use super::asked::{asked, ended};
-use super::celery::{tell_callers, write_chords};
+use super::celery::{adopted_results, tell_callers, write_chords};
 use super::letters::{dead, handled, parked};
 use super::outbox::discard;
 use super::sessions::write_sessions;
 use super::signs::{canaries, markers, renewals, workers};
 use crate::batch::{Applied, Batch, LogRecord};
-use crate::celery::Keeping;
+use crate::celery::{Keeping, whole_results};
 use crate::control::HeldBack;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
@@ -49,7 +49,11 @@ pub(super) async fn batch(
     }
     let (mut applied, touched) = tasks_and_lines(&mut tx, sql, ids, batch).await?;
     if !batch.results.is_empty() {
-        let rows: Vec<_> = batch.results.values().collect();
+        let adopted = match celery {
+            Some(_) => adopted_results(&mut tx, sql, batch).await?,
+            None => Vec::new(),
+        };
+        let rows = whole_results(batch, &adopted);
         applied.results = results(sql, &rows).execute(&mut *tx).await?.rows_affected();
     }
     if !batch.logs.is_empty() {

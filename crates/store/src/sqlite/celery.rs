@@ -2,11 +2,14 @@
 
 use super::outbox::hand_over;
 use crate::batch::Batch;
-use crate::celery::{Keeping, ResultRow, SkippedRow, chord_steps, result_rows, skipped_rows};
+use crate::celery::{
+    Keeping, ResultRow, SkippedRow, adopt_step, chord_steps, result_rows, skipped_rows,
+};
 use crate::sql::Statements;
 use chrono::{DateTime, Utc};
 use sqlx::{SqliteConnection, query};
 
+adopt_step!(sqlx::Sqlite);
 chord_steps!(sqlx::Sqlite);
 
 /// Writes what callers look for. The rows of tasks were written before.

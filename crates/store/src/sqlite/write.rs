@@ -1,10 +1,10 @@
 //! A batch as prepared statements in one transaction, row by row: there is no network to save.
 
-use super::celery::{tell_callers, write_chords};
+use super::celery::{adopted_results, tell_callers, write_chords};
 use super::outbox::discard;
 use super::sessions::write_sessions;
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
-use crate::celery::Keeping;
+use crate::celery::{Keeping, whole_results};
 use crate::control::{Asked, HeldBack};
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
@@ -42,7 +42,11 @@ pub(super) async fn batch(
         });
     }
     let (mut applied, touched) = tasks_and_lines(&mut tx, sql, ids, batch).await?;
-    for change in batch.results.values() {
+    let adopted = match celery {
+        Some(_) => adopted_results(&mut tx, sql, batch).await?,
+        None => Vec::new(),
+    };
+    for change in whole_results(batch, &adopted) {
         applied.results += result(&mut tx, sql, change).await?;
     }
     for record in batch.logs.values() {

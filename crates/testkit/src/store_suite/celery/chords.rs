@@ -128,21 +128,29 @@ pub async fn what_workers_of_celery_wrote_counts_for_those_who_wait(
     let members = [(); 2].map(|()| TaskId::random());
     let waited = chord(&members);
     wait_for(site, &waited).await?;
-    let bytes = |hex: &str| match site.url().starts_with("postgres") {
-        true => format!("'\\x{hex}'"),
-        false => format!("x'{hex}'"),
-    };
     // 4 as JSON, and as a pickle.
     for (n, (member, result)) in members.iter().zip(["34", "80054b042e"]).enumerate() {
         ensure!(told(site, &waited).await? == Value::Null);
-        let result = bytes(result);
-        site.execute(&format!(
-            "INSERT INTO celery_taskmeta (id, task_id, status, result) VALUES ({}, '{member}', 'SUCCESS', {result})",
-            1000 + n
-        ))
-        .await?;
+        writes(site, 1000 + n, member, result).await?;
     }
     let found = told(site, &waited).await.context("chord")?;
     ensure!(found == json!({"results": [4, 4]}), "{found}");
     Ok(())
+}
+
+/// A worker of Celery's writes that a task succeeded. `result`: as hexadecimal digits.
+pub(super) async fn writes(
+    site: &StoreSite,
+    n: usize,
+    id: &TaskId,
+    result: &str,
+) -> anyhow::Result<()> {
+    let result = match site.url().starts_with("postgres") {
+        true => format!("'\\x{result}'"),
+        false => format!("x'{result}'"),
+    };
+    site.execute(&format!(
+        "INSERT INTO celery_taskmeta (id, task_id, status, result) VALUES ({n}, '{id}', 'SUCCESS', {result})"
+    ))
+    .await
 }

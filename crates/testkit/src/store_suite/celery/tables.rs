@@ -2,12 +2,13 @@
 
 use super::{Input, apply, succeeds, told};
 use crate::store_suite::{StoreSite, event, lineage};
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use counterfoil_store::Batch;
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::state::TaskState::{Started, Success};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// # Errors
 /// When the promise is broken.
@@ -84,5 +85,48 @@ pub async fn what_callers_were_told_goes_with_the_task(site: &StoreSite) -> anyh
         .delete_tasks(std::slice::from_ref(&id), None)
         .await?;
     ensure!(told(site, &id).await? == Value::Null);
+    Ok(())
+}
+
+/// # Errors
+/// When the promise is broken.
+pub async fn results_of_celerys_workers_are_what_they_wrote_and_else_what_they_printed(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    site.store()
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+    let long = format!("22{}22", "78".repeat(1 << 20));
+    let cases = [
+        // As JSON, as a pickle, as one that is no plain data, longer than is taken over, and nothing.
+        (Some("7b2261223a312e31307d"), json!({"a": 1.10})),
+        (Some("80054b042e"), json!(4)),
+        (Some("80045f2e"), json!("printed")),
+        (Some(long.as_str()), json!("printed")),
+        (None, json!("printed")),
+    ];
+    let (mut batch, ids) = (Batch::new(), cases.clone().map(|_| TaskId::random()));
+    for (n, (id, (written, _))) in ids.iter().zip(&cases).enumerate() {
+        if let Some(written) = written {
+            super::chords::writes(site, 2000 + n, id, written).await?;
+        }
+        let mut done = event(id, lineage(0, 0, 0), Success);
+        done.result = RawValue::from_string("\"printed\"".to_owned()).ok();
+        done.worker = Some("celery@host".parse()?);
+        batch.event(&done);
+    }
+    // What ours say is whole.
+    let ours = TaskId::random();
+    super::chords::writes(site, 3000, &ours, "34").await?;
+    let mut done = event(&ours, lineage(0, 0, 0), Success);
+    done.result = RawValue::from_string("5".to_owned()).ok();
+    batch.event(&done);
+    site.store().apply(&batch).await?;
+    let wanted = cases.into_iter().map(|(_, wanted)| wanted);
+    for (id, wanted) in ids.iter().zip(wanted).chain([(&ours, json!(5))]) {
+        let row = site.store().result(id, 0).await?.context("no result")?;
+        let found = row.result.map(|result| result.to_value());
+        ensure!(found == Some(wanted.clone()), "{wanted}: {found:?}");
+    }
     Ok(())
 }
