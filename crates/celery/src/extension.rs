@@ -376,7 +376,7 @@ fn because_of<'a>(
     fault: &'a TaskFault,
 ) -> Reply<'a> {
     let mut reply = Reply::new(of, status, raw(&exception.to_celery()));
-    reply.traceback = fault.traceback.as_deref();
+    reply.traceback = fault.traceback_of(exception);
     reply
 }
 

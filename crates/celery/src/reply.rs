@@ -8,6 +8,7 @@ use counterfoil_toolbox::transport::Publication;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// What is said of a task.
 #[derive(Debug, Serialize)]
@@ -16,7 +17,7 @@ pub(crate) struct Reply<'a> {
     /// A state, by Celery's name or the handler's.
     pub(crate) status: &'a str,
     pub(crate) result: Box<RawValue>,
-    pub(crate) traceback: Option<&'a str>,
+    pub(crate) traceback: Option<Cow<'a, str>>,
     pub(crate) children: Vec<Value>,
     /// When it was over.
     pub(crate) date_done: Option<String>,

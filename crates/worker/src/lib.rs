@@ -97,6 +97,7 @@ mod systemd;
 mod task_error;
 mod task_log;
 mod threads;
+mod traceback;
 mod tuned;
 mod watchdog;
 

@@ -5,6 +5,7 @@ use crate::extension::Replacement;
 use crate::panic::PanicNote;
 use crate::retry::SHORTEST;
 use crate::task_error::{TaskError, Verdict};
+use crate::traceback::traceback;
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::delay::MAX_DELAY;
 use counterfoil_toolbox::event::{Exception, FaultKind, TaskFault};
@@ -200,6 +201,7 @@ fn after_error(error: &TaskError, facts: Facts<'_>) -> Outcome {
     let text = error.to_string();
     let raised = || TaskFault {
         exception: error.exception().and_then(told),
+        traceback: traceback(&*error.cause).map(|text| cut(&text, MAX_TRACEBACK)),
         ..fault(FaultKind::Exception, &text)
     };
     match &error.verdict {

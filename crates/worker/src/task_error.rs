@@ -39,7 +39,7 @@ pub struct TaskError {
     pub(crate) verdict: Verdict,
     /// With which arguments it is retried. `None`: with those that it had.
     pub(crate) arguments: Option<Box<Payload>>,
-    cause: BoxError,
+    pub(crate) cause: BoxError,
 }
 
 /// What shall become of the task.

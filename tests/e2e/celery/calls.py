@@ -36,6 +36,7 @@ def outcome(result, timeout=60):
         return {
             "error": type(error).__name__,
             "args": [str(arg) for arg in error.args],
+            "traceback": type(getattr(result, "traceback", None)).__name__,
             "state": state_of(result),
         }
 

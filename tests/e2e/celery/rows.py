@@ -55,7 +55,7 @@ def row(id, until=TERMINAL, seconds=60):
     del row["id"], row["task_id"]
     row["worker"] = row["worker"] is not None
     row["date_done"] = row["date_done"] is not None
-    row["traceback"] = type(row["traceback"]).__name__ if row["status"] == "SUCCESS" else "any"
+    row["traceback"] = type(row["traceback"]).__name__
     if row["children"]:
         # The first id alone is known: the others follow from it, or from chance.
         row["children"] = [[[None, parent], None if members is None else len(members)] for [[_, parent], members] in row["children"]]

@@ -9,6 +9,7 @@ use counterfoil_toolbox::event::{FaultKind, TaskFault};
 use counterfoil_toolbox::message::repr::{celery_args_repr, celery_repr};
 use counterfoil_worker::extension::{Step, Subject};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Longest traceback that is told, in bytes.
 const LONGEST_TRACEBACK: usize = 16 * 1024;
@@ -43,7 +44,7 @@ enum What<'a> {
     /// It failed, or is tried again.
     Raised {
         exception: String,
-        traceback: Option<&'a str>,
+        traceback: Option<Cow<'a, str>>,
     },
     Revoked {
         terminated: bool,
@@ -124,10 +125,16 @@ fn received<'a>(task: &Subject<'a>) -> What<'a> {
 
 fn raises<'a>(task: &Subject<'_>, fault: &'a TaskFault) -> What<'a> {
     let exception = raised(task, fault);
-    let whole = fault.traceback.as_deref();
+    let cut = |text: Cow<'a, str>| {
+        let end = text.floor_char_boundary(LONGEST_TRACEBACK);
+        match text {
+            Cow::Borrowed(text) => text[..end].into(),
+            Cow::Owned(text) => text[..end].to_owned().into(),
+        }
+    };
     What::Raised {
+        traceback: fault.traceback_of(&exception).map(cut),
         exception: exception::repr(&exception),
-        traceback: whole.map(|text| &text[..text.floor_char_boundary(LONGEST_TRACEBACK)]),
     }
 }
 

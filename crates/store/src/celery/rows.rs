@@ -9,6 +9,7 @@ use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::event::{Exception, FaultKind, Raiser, TaskFault};
 use counterfoil_toolbox::state::StateKey;
 use serde_json::json;
+use std::borrow::Cow;
 
 /// What a caller is told of a task, if its row says the same.
 #[derive(Debug, PartialEq)]
@@ -20,7 +21,7 @@ pub(crate) struct ResultRow<'a> {
     pub(crate) result: Vec<u8>,
     /// When it was over.
     pub(crate) date_done: Option<DateTime<Utc>>,
-    pub(crate) traceback: Option<&'a str>,
+    pub(crate) traceback: Option<Cow<'a, str>>,
     pub(crate) children: Option<&'a str>,
     pub(crate) worker: Option<&'a str>,
 }
@@ -34,7 +35,7 @@ pub(crate) struct SkippedRow<'a> {
     pub(crate) key: StateKey,
     pub(crate) result: Vec<u8>,
     pub(crate) date_done: DateTime<Utc>,
-    pub(crate) traceback: Option<&'a str>,
+    pub(crate) traceback: Option<Cow<'a, str>>,
     pub(crate) name: &'a str,
     pub(crate) args: Option<&'a str>,
     pub(crate) kwargs: Option<&'a str>,
@@ -60,15 +61,16 @@ pub(crate) fn skipped_rows(batch: &Batch, encoding: CeleryEncoding) -> Vec<Skipp
             continue;
         }
         let outcome = outcome_of(batch, change);
-        let result = exception_of(change, told.because.as_ref());
-        let result = encoded(&result.to_celery().to_string(), encoding);
+        let raised = exception_of(change, told.because.as_ref());
+        let result = encoded(&raised.to_celery().to_string(), encoding);
+        let traceback = traceback_of(outcome, Some(told), &raised);
         rows.extend(told.skipped.iter().map(|step| SkippedRow {
             task_id: step.id.as_str(),
             after: change.task_id.as_str(),
             key: change.state.key,
             result: result.clone(),
             date_done: outcome.map_or(told.at, |outcome| outcome.date_done),
-            traceback: outcome.and_then(|outcome| outcome.traceback.as_deref()),
+            traceback: traceback.clone(),
             name: step.task.as_str(),
             args: step.args.as_ref().map(|json| json.get()),
             kwargs: step.kwargs.as_ref().map(|json| json.get()),
@@ -101,7 +103,8 @@ fn row<'a>(
     if is_theirs || told.is_some_and(|told| told.ignored) {
         return None;
     }
-    let raised = || exception_of(change, None).to_celery().to_string();
+    let exception = exception_of(change, None);
+    let raised = || exception.to_celery().to_string();
     let (status, result) = match state.state {
         // Nobody has it, or nobody works on it: Celery has no row of such a task either.
         TaskState::Pending | TaskState::Unroutable | TaskState::Received => return None,
@@ -124,17 +127,27 @@ fn row<'a>(
         TaskState::Failure | TaskState::Rejected => ("FAILURE", raised()),
     };
     let is_over = state.state.is_terminal();
-    let traceback = outcome.and_then(|outcome| outcome.traceback.as_deref());
     Some(ResultRow {
         task_id: change.task_id.as_str(),
         key: state.key,
         status,
         result: encoded(&result, encoding),
         date_done: is_over.then(|| outcome.map_or_else(Utc::now, |outcome| outcome.date_done)),
-        traceback: traceback.or_else(|| told?.traceback()),
+        traceback: traceback_of(outcome, told, &exception),
         children: told.and_then(|told| Some(told.children.as_ref()?.get())),
         worker: state.worker.as_ref().map(|worker| worker.as_str()),
     })
+}
+
+/// What stands where Python has a traceback.
+fn traceback_of<'a>(
+    outcome: Option<&'a ResultChange>,
+    told: Option<&'a Told>,
+    raised: &Exception,
+) -> Option<Cow<'a, str>> {
+    let known = outcome.and_then(|outcome| outcome.traceback.as_deref());
+    let known = known.map(Cow::from);
+    known.or_else(|| told?.fault.as_ref()?.traceback_of(raised))
 }
 
 /// Who has it: as Celery tells of a task that was started.

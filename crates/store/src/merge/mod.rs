@@ -171,11 +171,6 @@ impl Told {
             at: clamped(event.at),
         }))
     }
-
-    /// Chain of causes or backtrace.
-    pub(crate) fn traceback(&self) -> Option<&str> {
-        self.fault.as_ref()?.traceback.as_deref()
-    }
 }
 
 /// What events tell about a task whose tracking copy is not there yet.

@@ -56,7 +56,7 @@ fn results<'q>(statement: &'static str, rows: &'q [ResultRow<'q>]) -> Written<'q
         .bind(column!(rows, |row| row.status))
         .bind(column!(rows, |row| &row.result[..]))
         .bind(column!(rows, |row| row.date_done))
-        .bind(column!(rows, |row| row.traceback))
+        .bind(column!(rows, |row| row.traceback.as_deref()))
         .bind(column!(rows, |row| row.children))
         .bind(column!(rows, |row| row.worker))
 }
@@ -74,7 +74,7 @@ fn skipped_results<'q>(sql: &Statements, rows: &'q [SkippedRow<'q>]) -> Written<
         .bind(column!(rows, |row| row.key.event_id.to_string()))
         .bind(column!(rows, |row| &row.result[..]))
         .bind(column!(rows, |row| row.date_done))
-        .bind(column!(rows, |row| row.traceback))
+        .bind(column!(rows, |row| row.traceback.as_deref()))
         .bind(column!(rows, |row| row.name))
         .bind(column!(rows, |row| row.args))
         .bind(column!(rows, |row| row.kwargs))

@@ -56,7 +56,7 @@ async fn result(
         .bind(row.status)
         .bind(&row.result[..])
         .bind(row.date_done.map(as_sqlalchemy))
-        .bind(row.traceback)
+        .bind(row.traceback.as_deref())
         .bind(row.children)
         .bind(row.worker);
     done.execute(tx).await.map(drop)
@@ -79,7 +79,7 @@ async fn skipped(
         .bind(row.key.event_id.to_string())
         .bind(&row.result[..])
         .bind(as_sqlalchemy(row.date_done))
-        .bind(row.traceback)
+        .bind(row.traceback.as_deref())
         .bind(row.name)
         .bind(row.args)
         .bind(row.kwargs);

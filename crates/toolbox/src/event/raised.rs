@@ -3,6 +3,7 @@
 use super::{Exception, FaultKind, TaskFault};
 use crate::names::TaskName;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Exceptions of Celery and of what it is built on.
@@ -61,6 +62,37 @@ impl Exception {
             "exc_message": self.args,
             "exc_module": self.module,
         })
+    }
+}
+
+impl TaskFault {
+    /// What stands where Python tells the traceback of an exception that the code of a task raised: the exception alone,
+    /// where no more is known. `None`: no code of a task did.
+    #[must_use]
+    pub fn traceback_of(&self, raised: &Exception) -> Option<Cow<'_, str>> {
+        match self.kind {
+            FaultKind::Exception
+            | FaultKind::Exhausted
+            | FaultKind::Panic
+            | FaultKind::BadArguments => Some(match self.traceback.as_deref() {
+                Some(traceback) => traceback.into(),
+                None => raised.to_string().into(),
+            }),
+            FaultKind::TimeLimit
+            | FaultKind::WorkerCrashed
+            | FaultKind::WorkerLost
+            | FaultKind::MessageLost
+            | FaultKind::UnknownTask
+            | FaultKind::Undecodable
+            | FaultKind::ResultTooLarge
+            | FaultKind::Rejected
+            | FaultKind::Replaced
+            | FaultKind::SessionTimeout
+            | FaultKind::Expired
+            | FaultKind::Cancelled
+            | FaultKind::Aborted
+            | FaultKind::QueueFull => None,
+        }
     }
 }
 
