@@ -2,8 +2,8 @@
 
 use crate::builtin;
 use crate::canvas::{
-    Embed, Ids, Parent, Skipped, after_failure, after_success, as_task, children, chord_body,
-    chord_failed, skipped,
+    Embed, Ids, Kind, Parent, Signature, Skipped, after_failure, after_success, as_task, children,
+    chord_body, chord_failed, skipped,
 };
 use crate::events::Events;
 use crate::json::raw;
@@ -164,8 +164,14 @@ impl Celery {
         match Unlock::read(task.envelope, payload, next)? {
             Unlock::Wait(chord) => Ok(vec![Message::Platform(chord.write())]),
             Unlock::Call(results) => Ok(chord_body(parent, &body(payload)?, results)?.messages),
-            Unlock::Fail(exception) => {
-                let (mut messages, skipped) = chord_failed(parent, body(payload)?)?;
+            Unlock::Fail { error, cause } => {
+                let body: Signature = body(payload)?;
+                // Tasks of a group are told what was raised, as Celery does.
+                let exception = match body.kind()? {
+                    Kind::Group(_) => cause.unwrap_or(error),
+                    Kind::Task | Kind::Chain(_) | Kind::Chord => error,
+                };
+                let (mut messages, skipped) = chord_failed(parent, body)?;
                 let fault = TaskFault::new(FaultKind::Exception, exception.to_string());
                 messages.extend(self.in_vain(task, &skipped, &exception, &fault, now)?);
                 messages.push(Message::After(After {

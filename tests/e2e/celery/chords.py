@@ -72,6 +72,10 @@ def failing():
     yield "a chain in the header fails", outcome(chord([task("add", 1, 1), broken], task("total")).delay())
     result = chain(chord([task("fail", "ValueError", "nope"), task("add", 1, 1)], task("total")), task("add", 1)).delay()
     yield "the step after it", outcome(result)
+    body = group(task("add", 1), task("add", 2).on_error(task("note", file("member"))))
+    result = chord([task("add", 1, 1), task("fail", "ValueError", "nope")], body).delay()
+    yield "each task of a group that is its body", [outcome(member) for member in result.results]
+    yield "its errback got the id of its task", noted("member", result.results[1].id)
 
 
 def nested():
@@ -83,6 +87,10 @@ def nested():
     yield "chain in a chord", outcome(chord([steps, task("add", 3, 3)], task("total")).delay())
     broken = chain(task("add", 1, 1), group(task("add", 1), task("fail", "ValueError", "x").set(immutable=True)), task("total")).delay()
     yield "group in the middle of a chain fails", outcome(broken)
+    steps = chain(task("add", 1, 1), group(task("add", 1), task("add", 2)))
+    yield "chain that ends in a group", outcome(chord([task("add", 1, 1), steps], task("add", 5, 6).set(immutable=True)).delay())
+    long = chain(task("add", 1, 1), *(task("add", 1) for _ in range(40)))
+    yield "long chain", outcome(chord([long, task("add", 3, 3)], task("total")).delay())
 
 
 CASES = [plain, failing, nested]
