@@ -10,7 +10,7 @@ use crate::json::raw;
 use crate::node::Node;
 use crate::outcome::Awaited;
 use crate::raised::raised;
-use crate::remote::{self, Facts};
+use crate::remote::{self, Facts, Scheduled};
 use crate::reply::Reply;
 use crate::route::Routes;
 use crate::status::Status;
@@ -50,6 +50,7 @@ pub struct Celery {
     pub(crate) node: Node,
     pub(crate) events: Option<Events>,
     has_remote_control: bool,
+    scheduled: Scheduled,
 }
 
 impl Celery {
@@ -63,6 +64,7 @@ impl Celery {
             status: Status::default(),
             node: Node::default(),
             has_remote_control: true,
+            scheduled: Scheduled::default(),
             events: Some(Events::default()),
         }
     }
@@ -305,9 +307,9 @@ impl Celery {
             tracks_started: self.tracks_started,
             default_queue: self.routes.default_queue.as_ref().map(ToString::to_string),
         };
-        let node = self.node.clone();
+        let (node, scheduled) = (self.node.clone(), self.scheduled.clone());
         self.has_remote_control
-            .then(|| remote::serve(worker, node, facts))
+            .then(|| remote::serve(worker, node, facts, scheduled))
     }
 
     /// What a caller is told of a task that is not over.
@@ -358,6 +360,10 @@ impl Extension for Celery {
     }
 
     fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {
+        if self.has_remote_control && matches!(step, Step::PutOff) {
+            let node = self.node.name(task.worker);
+            self.scheduled.put_off(task, node, Utc::now());
+        }
         if self.node.tells_of_tasks()
             && let Some(events) = &self.events
         {
