@@ -111,10 +111,11 @@ pub(crate) fn chord_failed(
                 own.extend(others);
                 messages.extend(in_the_name_of(parent, id, own)?);
             }
-            never.extend(members);
         }
-        Kind::Chain(steps) => {
+        Kind::Chain(mut steps) => {
             messages = in_the_name_of(parent, options.text("task_id"), errbacks)?;
+            // The last one is told of as the chain.
+            steps.pop();
             never.extend(steps);
         }
         Kind::Task | Kind::Chord => {
@@ -181,12 +182,29 @@ pub(crate) fn skipped(embed: &Embed) -> Result<Vec<Skipped>, String> {
 /// Steps that are told of, the next ones: each is told with the exception, and a message has room for many.
 const MOST_SKIPPED: usize = 1000;
 
-/// These steps, the last one first, also those that end in the body of a chord.
+/// These steps, the last one first, and all that somebody may wait for with them: the bodies of chords, the tasks of groups,
+/// the last steps of chains.
 fn never_taken(mut left: Vec<Signature>) -> Result<Vec<Skipped>, String> {
     let mut skipped = Vec::new();
     while let Some(step) = left.pop().filter(|_| skipped.len() < MOST_SKIPPED) {
         let options = step.options()?;
-        if let Some(id) = options.text("task_id") {
+        let id = options.text("task_id");
+        match step.kind()? {
+            Kind::Task => {}
+            Kind::Chord => left.extend(step.body()?),
+            Kind::Group(members) => left.extend(members),
+            Kind::Chain(mut steps) => {
+                let last = steps.pop().map(|mut last| {
+                    if let Some(id) = &id {
+                        last.change(|options| options.set("task_id", id));
+                    }
+                    last
+                });
+                left.extend(last);
+                continue;
+            }
+        }
+        if let Some(id) = id {
             let id = TaskId::new(&id).map_err(|error| error.to_string())?;
             skipped.push(Skipped {
                 step: SkippedStep {
@@ -196,9 +214,6 @@ fn never_taken(mut left: Vec<Signature>) -> Result<Vec<Skipped>, String> {
                 },
                 reply_to: options.text("reply_to"),
             });
-        }
-        if matches!(step.kind()?, Kind::Chord) {
-            left.extend(step.body()?);
         }
     }
     Ok(skipped)

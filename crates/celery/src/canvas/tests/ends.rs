@@ -2,7 +2,7 @@
 
 use super::{after, captured, embed_of, following, with_embed};
 use crate::canvas::call::Calls;
-use crate::canvas::{Embed, Signature, after_success, chord_failed};
+use crate::canvas::{Embed, Signature, after_success, chord_failed, skipped};
 use crate::chain;
 use counterfoil_worker::extension::Message;
 use serde_json::{Value, json};
@@ -60,6 +60,21 @@ fn the_result_of_a_chord_whose_body_is_a_group_is_that_of_the_group() {
         let result = follows.expect("called").children[0].to_json();
         assert_eq!(result[1].as_array().map(Vec::len), Some(2), "{result}");
     }
+}
+
+#[test]
+fn where_a_step_fails_the_tasks_of_a_group_behind_it_fail_too() {
+    let [one, other] = ["t1", "t2"].map(|id| add().id(&id.parse().expect("valid")));
+    let group = Signature::group([one, chain![add(), other.option("reply_to", "caller")]]);
+    let group = group.id(&"g1".parse().expect("valid"));
+    let embed = Embed::read(&json!({ "chain": [group] }).to_string()).expect("what follows");
+    let never = skipped(&embed).expect("steps");
+    let mut never: Vec<_> = never
+        .iter()
+        .map(|it| (it.step.id.as_str(), it.reply_to.as_deref()))
+        .collect();
+    never.sort_unstable();
+    assert_eq!(never, [("g1", None), ("t1", None), ("t2", Some("caller"))]);
 }
 
 #[test]
