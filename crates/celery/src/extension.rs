@@ -2,15 +2,15 @@
 
 use crate::builtin;
 use crate::canvas::{
-    Embed, Ids, Parent, Skipped, after_failure, after_success, as_task, children, chord_body,
-    chord_failed, skipped,
+    Embed, Ids, Kind, Parent, Signature, Skipped, after_failure, after_success, as_task, children,
+    chord_body, chord_failed, skipped,
 };
 use crate::events::Events;
 use crate::json::raw;
 use crate::node::Node;
 use crate::outcome::Awaited;
 use crate::raised::raised;
-use crate::remote::{self, Facts};
+use crate::remote::{self, Facts, Scheduled};
 use crate::reply::Reply;
 use crate::route::Routes;
 use crate::status::Status;
@@ -50,6 +50,7 @@ pub struct Celery {
     pub(crate) node: Node,
     pub(crate) events: Option<Events>,
     has_remote_control: bool,
+    scheduled: Scheduled,
 }
 
 impl Celery {
@@ -63,6 +64,7 @@ impl Celery {
             status: Status::default(),
             node: Node::default(),
             has_remote_control: true,
+            scheduled: Scheduled::default(),
             events: Some(Events::default()),
         }
     }
@@ -164,8 +166,14 @@ impl Celery {
         match Unlock::read(task.envelope, payload, next)? {
             Unlock::Wait(chord) => Ok(vec![Message::Platform(chord.write())]),
             Unlock::Call(results) => Ok(chord_body(parent, &body(payload)?, results)?.messages),
-            Unlock::Fail(exception) => {
-                let (mut messages, skipped) = chord_failed(parent, body(payload)?)?;
+            Unlock::Fail { error, cause } => {
+                let body: Signature = body(payload)?;
+                // Tasks of a group are told what was raised, as Celery does.
+                let exception = match body.kind()? {
+                    Kind::Group(_) => cause.unwrap_or(error),
+                    Kind::Task | Kind::Chain(_) | Kind::Chord => error,
+                };
+                let (mut messages, skipped) = chord_failed(parent, body)?;
                 let fault = TaskFault::new(FaultKind::Exception, exception.to_string());
                 messages.extend(self.in_vain(task, &skipped, &exception, &fault, now)?);
                 messages.push(Message::After(After {
@@ -302,9 +310,9 @@ impl Celery {
             tracks_started: self.tracks_started,
             default_queue: self.routes.default_queue.as_ref().map(ToString::to_string),
         };
-        let node = self.node.clone();
+        let (node, scheduled) = (self.node.clone(), self.scheduled.clone());
         self.has_remote_control
-            .then(|| remote::serve(worker, node, facts))
+            .then(|| remote::serve(worker, node, facts, scheduled))
     }
 
     /// What a caller is told of a task that is not over.
@@ -355,6 +363,10 @@ impl Extension for Celery {
     }
 
     fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {
+        if self.has_remote_control && matches!(step, Step::PutOff) {
+            let node = self.node.name(task.worker);
+            self.scheduled.put_off(task, node, Utc::now());
+        }
         if self.node.tells_of_tasks()
             && let Some(events) = &self.events
         {

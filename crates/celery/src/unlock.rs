@@ -25,7 +25,12 @@ pub(crate) enum Unlock {
     /// Call the body with this.
     Call(Box<RawValue>),
     /// Tell whoever waits for the body that it will never run.
-    Fail(Exception),
+    Fail {
+        /// That the chord did not come to its body.
+        error: Exception,
+        /// What a task of the header raised, if that is known.
+        cause: Option<Exception>,
+    },
 }
 
 impl Unlock {
@@ -76,13 +81,16 @@ impl Unlock {
                 message,
             } => {
                 let raised = exception.as_ref().and_then(Exception::of_celery);
-                let repr = raised.map_or_else(|| message.to_string(), |exception| repr(&exception));
+                let repr = raised.as_ref().map_or_else(|| message.to_string(), repr);
                 let why = match id {
                     Some(id) => format!("Dependency {id} raised {repr}"),
                     None => repr,
                 };
-                let error = Exception::new("ChordError", [why]);
-                Ok(Self::Fail(error.of_module("celery.exceptions")))
+                let error = Exception::new("ChordError", [why]).of_module("celery.exceptions");
+                Ok(Self::Fail {
+                    error,
+                    cause: raised,
+                })
             }
         }
     }
@@ -190,10 +198,11 @@ mod tests {
             (json!({"message": "too much"}), "too much"),
         ] {
             let kwargs = json!({"result": header(), "counterfoil": {"failed": failed}});
-            let Unlock::Fail(exception) = read(&kwargs).expect("read") else {
+            let Unlock::Fail { error, cause } = read(&kwargs).expect("read") else {
                 panic!("it failed");
             };
-            assert_eq!(exception.to_string(), format!("ChordError: {why}"));
+            assert_eq!(error.to_string(), format!("ChordError: {why}"));
+            assert_eq!(cause.is_some(), why.contains("ValueError"));
         }
     }
 

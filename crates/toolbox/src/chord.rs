@@ -10,9 +10,12 @@ use crate::ids::TaskId;
 use crate::message::json::{MAX_DEPTH, inspect};
 use crate::message::{Content, Envelope, encode};
 use crate::names::RoutingKey;
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Name of the task that waits for a group, and calls the body of its chord.
 pub const UNLOCK: &str = "celery.chord_unlock";
@@ -186,9 +189,71 @@ impl Chord {
     }
 }
 
+/// A result that is waited for, as Celery writes it: `[[id, what comes before it], members of a group]`. What comes before
+/// it is passed over, however deep it is, and so is not written again.
+#[derive(Deserialize)]
+struct Awaited<'a>(
+    #[serde(borrow)] (&'a RawValue, IgnoredAny),
+    Option<Vec<Awaited<'a>>>,
+);
+
+impl Serialize for Awaited<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self((id, _), members) = self;
+        ((id, None::<()>), members).serialize(serializer)
+    }
+}
+
+/// Body of a task that waits for a group, without what comes before the group's members.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn without_parents(body: &str) -> serde_json::Result<String> {
+    type Arguments<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+    let (args, mut kwargs, embed): (&RawValue, Arguments<'_>, &RawValue) =
+        serde_json::from_str(body)?;
+    let awaited = kwargs.get("result").map(|it| it.get()).unwrap_or("[]");
+    let awaited: Vec<Awaited<'_>> = serde_json::from_str(awaited)?;
+    let awaited = serde_json::value::to_raw_value(&awaited)?;
+    kwargs.insert("result".into(), &awaited);
+    serde_json::to_string(&(args, &kwargs, embed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::TaskMessage;
+
+    /// A task that waits for what `result` says.
+    fn unlock(result: &str) -> Content {
+        let kwargs = format!(r#"{{"max_retries": null, "result": {result}}}"#);
+        let mut content = Content::json(format!(r#"[["g1", {{"task": "a.b"}}], {kwargs}, null]"#));
+        content.headers.push("task", UNLOCK);
+        content.headers.push("id", "u1");
+        content
+    }
+
+    #[test]
+    fn a_chain_of_any_length_may_be_in_the_header_of_a_chord() {
+        let mut before = "null".to_owned();
+        for n in 0..5000 {
+            before = format!(r#"[["t{n}", {before}], null]"#);
+        }
+        let result =
+            format!(r#"[[["last", {before}], null], [["g", {before}], [[["m", null], null]]]]"#);
+        let task = TaskMessage::decode(&unlock(&result)).expect("a task");
+        assert_eq!(
+            task.payload.kwargs(),
+            r#"{"max_retries":null,"result":[[["last",null],null],[["g",null],[[["m",null],null]]]]}"#
+        );
+        assert_eq!(task.payload.args(), r#"["g1", {"task": "a.b"}]"#);
+        for other in [
+            "[".repeat(5000),
+            format!("{}{}", "[".repeat(5000), "]".repeat(5000)),
+        ] {
+            TaskMessage::decode(&unlock(&other)).expect_err("it is no result");
+        }
+    }
 
     #[test]
     fn what_is_no_chord_is_refused_and_so_is_one_that_is_too_large() {

@@ -5,7 +5,9 @@ With OTHER, every second task is one of that service.
 import itertools
 import json
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from celery import chain, chord, group
@@ -13,12 +15,12 @@ from celery import chain, chord, group
 from calc import app
 
 SERVICE, FOLDER, *OTHER = sys.argv[1:]
-SERVICES = itertools.cycle([SERVICE, *OTHER])
+TURNS = threading.local()
 
 
 def task(name, *args, **kwargs):
-    """A task of one of the services, in turn."""
-    return app.signature(f"{next(SERVICES)}.{name}", args=args, kwargs=kwargs)
+    """A task of one of the services, in turn, whatever others call at the same time."""
+    return app.signature(f"{next(TURNS.services)}.{name}", args=args, kwargs=kwargs)
 
 
 def outcome(result):
@@ -52,8 +54,17 @@ def noted(name, line):
 
 def plain():
     yield "chord", outcome(chord([task("add", n, n) for n in range(3)], task("total")).delay())
+
+
+def small():
     yield "of one member", outcome(chord([task("add", 2, 2)], task("total")).delay())
+
+
+def followed():
     yield "with a step after it", outcome(chain(chord([task("add", n, n) for n in range(3)], task("total")), task("add", 1)).delay())
+
+
+def ordered():
     yield "ordered", outcome(chord([task("add", n, 0).set(countdown=2 - n) for n in range(3)], task("note", file("order"))).delay())
 
 
@@ -63,24 +74,72 @@ def failing():
     result = chord([task("add", 1, 1), task("fail", "ValueError", "nope")], body).delay()
     yield "a member fails", outcome(result)
     yield "its errback got the id", noted("errback", result.id)
+
+
+def failing_chain():
     broken = chain(task("fail", "Custom", "first"), task("add", 1), task("add", 2))
     yield "a chain in the header fails", outcome(chord([task("add", 1, 1), broken], task("total")).delay())
+
+
+def failing_detours():
     yield "what went on in its place fails", outcome(task("detour", "ValueError", "nope").delay())
     yield "and is waited for", outcome(chord([task("add", 1, 1), task("detour", "ValueError", "nope")], task("total")).delay())
+
+
+def failing_before():
     result = chain(chord([task("fail", "ValueError", "nope"), task("add", 1, 1)], task("total")), task("add", 1)).delay()
     yield "the step after it", outcome(result)
 
 
-def nested():
-    result = chain(task("add", 1, 1), group(task("add", 1), task("add", 2)), task("total"), task("add", 10)).delay()
-    yield "group in the middle of a chain", outcome(result)
-    inner = chord([task("add", 1, 1), task("add", 2, 2)], task("total"))
-    yield "chord in a chord", outcome(chord([inner, task("add", 3, 3)], task("total")).delay())
-    steps = chain(task("add", 1, 1), task("add", 2))
-    yield "chain in a chord", outcome(chord([steps, task("add", 3, 3)], task("total")).delay())
+def failing_group():
+    body = group(task("add", 1), task("add", 2).on_error(task("note", file("member"))))
+    result = chord([task("add", 1, 1), task("fail", "ValueError", "nope")], body).delay()
+    yield "each task of a group that is its body", [outcome(member) for member in result.results]
+    yield "its errback got the id of its task", noted("member", result.results[1].id)
+
+
+def failing_middle():
     broken = chain(task("add", 1, 1), group(task("add", 1), task("fail", "ValueError", "x").set(immutable=True)), task("total")).delay()
     yield "group in the middle of a chain fails", outcome(broken)
 
 
-CASES = [plain, failing, nested]
-print(json.dumps({name: found for cases in CASES for name, found in cases()}))
+def middle():
+    result = chain(task("add", 1, 1), group(task("add", 1), task("add", 2)), task("total"), task("add", 10)).delay()
+    yield "group in the middle of a chain", outcome(result)
+
+
+def nested():
+    inner = chord([task("add", 1, 1), task("add", 2, 2)], task("total"))
+    yield "chord in a chord", outcome(chord([inner, task("add", 3, 3)], task("total")).delay())
+
+
+def chained():
+    steps = chain(task("add", 1, 1), task("add", 2))
+    yield "chain in a chord", outcome(chord([steps, task("add", 3, 3)], task("total")).delay())
+
+
+def ending_in_a_group():
+    steps = chain(task("add", 1, 1), group(task("add", 1), task("add", 2)))
+    yield "chain that ends in a group", outcome(chord([task("add", 1, 1), steps], task("add", 5, 6).set(immutable=True)).delay())
+
+
+def long():
+    steps = chain(task("add", 1, 1), *(task("add", 1) for _ in range(40)))
+    yield "long chain", outcome(chord([steps, task("add", 3, 3)], task("total")).delay())
+
+
+FAILING = [failing, failing_chain, failing_detours, failing_before, failing_group, failing_middle]
+CASES = [small, followed, ordered, *FAILING, middle, nested, chained, ending_in_a_group, long]
+
+
+def run(cases):
+    TURNS.services = itertools.cycle([SERVICE, *OTHER])
+    return list(cases())
+
+
+# Once there is a worker. From then on all wait most of the time.
+found = dict(run(plain))
+with ThreadPoolExecutor(len(CASES)) as threads:
+    for cases in threads.map(run, CASES):
+        found.update(cases)
+print(json.dumps(found))

@@ -1,6 +1,6 @@
 //! What follows after a task that succeeded, or failed.
 
-use super::call::Calls;
+use super::call::{Calls, flat};
 use super::embed::Embed;
 use super::message::{Parent, Place};
 use super::signature::{Kind, Signature};
@@ -88,7 +88,8 @@ pub(crate) fn chord_body(
     })
 }
 
-/// The errbacks of a body that will never be called, which get its id, and all that will never be called with it.
+/// The errbacks of a body that will never be called, which get its id, and all that will never be called with it. Of a
+/// group each task is told of by itself, and the errbacks of the group get the id of each.
 ///
 /// # Errors
 /// Why an errback cannot be called.
@@ -97,26 +98,65 @@ pub(crate) fn chord_failed(
     body: Signature,
 ) -> Result<(Vec<Message>, Vec<Skipped>), String> {
     let options = body.options()?;
-    let mut task = parent.task.cloned();
-    if let (Some(task), Some(id)) = (&mut task, options.text("task_id")) {
-        task.id = TaskId::new(&id).map_err(|error| error.to_string())?;
-    }
-    let embed = Embed {
-        errbacks: options.signatures("link_error")?,
-        ..Embed::default()
-    };
-    let of_body = Parent {
-        task: task.as_ref(),
-        ..parent
-    };
-    let messages = after_failure(of_body, &embed)?;
+    let errbacks = options.signatures("link_error")?;
     let mut never = options.signatures("chain")?;
+    let mut messages = Vec::new();
     match body.kind()? {
-        Kind::Group(within) | Kind::Chain(within) => never.extend(within),
-        Kind::Task | Kind::Chord => {}
+        Kind::Group(members) => {
+            let members = flat(members)?;
+            for member in &members {
+                let (id, mut own) = result_of(member.clone())?;
+                let others = errbacks.iter().filter(|it| !own.contains(it));
+                let others: Vec<_> = others.cloned().collect();
+                own.extend(others);
+                messages.extend(in_the_name_of(parent, id, own)?);
+            }
+        }
+        Kind::Chain(mut steps) => {
+            messages = in_the_name_of(parent, options.text("task_id"), errbacks)?;
+            // The last one is told of as the chain.
+            steps.pop();
+            never.extend(steps);
+        }
+        Kind::Task | Kind::Chord => {
+            messages = in_the_name_of(parent, options.text("task_id"), errbacks)?;
+        }
     }
     never.push(body);
     Ok((messages, never_taken(never)?))
+}
+
+/// The id under which somebody waits for a signature, and its errbacks: of a chord those of its body, too.
+fn result_of(mut signature: Signature) -> Result<(Option<String>, Vec<Signature>), String> {
+    let mut errbacks = Vec::new();
+    loop {
+        let options = signature.options()?;
+        errbacks.extend(options.signatures("link_error")?);
+        match (signature.kind()?, signature.body()?) {
+            (Kind::Chord, Some(body)) => signature = body,
+            (Kind::Task | Kind::Chain(_) | Kind::Group(_) | Kind::Chord, _) => {
+                return Ok((options.text("task_id"), errbacks));
+            }
+        }
+    }
+}
+
+/// Calls the errbacks of a task that is never called itself.
+fn in_the_name_of(
+    parent: Parent<'_>,
+    id: Option<String>,
+    errbacks: Vec<Signature>,
+) -> Result<Vec<Message>, String> {
+    let mut task = parent.task.cloned();
+    if let (Some(task), Some(id)) = (&mut task, id) {
+        task.id = TaskId::new(&id).map_err(|error| error.to_string())?;
+    }
+    let task = task.as_ref();
+    let embed = Embed {
+        errbacks,
+        ..Embed::default()
+    };
+    after_failure(Parent { task, ..parent }, &embed)
 }
 
 /// Errbacks get the id of the task.
@@ -142,12 +182,29 @@ pub(crate) fn skipped(embed: &Embed) -> Result<Vec<Skipped>, String> {
 /// Steps that are told of, the next ones: each is told with the exception, and a message has room for many.
 const MOST_SKIPPED: usize = 1000;
 
-/// These steps, the last one first, also those that end in the body of a chord.
+/// These steps, the last one first, and all that somebody may wait for with them: the bodies of chords, the tasks of groups,
+/// the last steps of chains.
 fn never_taken(mut left: Vec<Signature>) -> Result<Vec<Skipped>, String> {
     let mut skipped = Vec::new();
     while let Some(step) = left.pop().filter(|_| skipped.len() < MOST_SKIPPED) {
         let options = step.options()?;
-        if let Some(id) = options.text("task_id") {
+        let id = options.text("task_id");
+        match step.kind()? {
+            Kind::Task => {}
+            Kind::Chord => left.extend(step.body()?),
+            Kind::Group(members) => left.extend(members),
+            Kind::Chain(mut steps) => {
+                let last = steps.pop().map(|mut last| {
+                    if let Some(id) = &id {
+                        last.change(|options| options.set("task_id", id));
+                    }
+                    last
+                });
+                left.extend(last);
+                continue;
+            }
+        }
+        if let Some(id) = id {
             let id = TaskId::new(&id).map_err(|error| error.to_string())?;
             skipped.push(Skipped {
                 step: SkippedStep {
@@ -157,9 +214,6 @@ fn never_taken(mut left: Vec<Signature>) -> Result<Vec<Skipped>, String> {
                 },
                 reply_to: options.text("reply_to"),
             });
-        }
-        if matches!(step.kind()?, Kind::Chord) {
-            left.extend(step.body()?);
         }
     }
     Ok(skipped)

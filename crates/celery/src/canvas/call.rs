@@ -1,5 +1,6 @@
 //! Calling a signature: the messages that this takes, and what its result will be.
 
+use super::ends::in_line;
 use super::message::{Parent, Place};
 use super::options::Options;
 use super::signature::{Kind, Signature};
@@ -13,10 +14,6 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// Most tasks that follow after one, and most bytes of their bodies: each has the result in it.
 const MOST: usize = 10_000;
 const MOST_BYTES: usize = 256 * 1024 * 1024;
-
-/// Steps of a chain that are told of with its result, the last ones: each is within the next, and readers of JSON go
-/// only so deep.
-const MOST_IN_LINE: usize = 16;
 
 /// Most steps of a chain: each group among them repeats what comes after it.
 const MOST_STEPS: usize = 1000;
@@ -51,9 +48,7 @@ impl<'a> Calls<'a> {
         path: &str,
     ) -> Result<Awaited, String> {
         if self.depth >= MAX_DEPTH {
-            return Err(format!(
-                "groups and chains are more than {MAX_DEPTH} deep in each other"
-            ));
+            return Err(too_deep());
         }
         self.depth += 1;
         let called = match signature.kind()? {
@@ -129,12 +124,8 @@ impl<'a> Calls<'a> {
         path: &str,
     ) -> Result<Awaited, String> {
         let options = signature.options()?;
-        let mut steps = self.frozen(&options, steps, &place, path)?;
-        let Some(last) = steps.last() else {
-            return Err("a chain without a step cannot be called".to_owned());
-        };
-        let result = last.options()?.text("task_id").is_some();
-        let in_line = in_line(&steps)?;
+        let (mut steps, last) = self.frozen(&options, steps, &place, path)?;
+        let in_line = in_line(&steps, last)?;
         let first = steps.remove(0);
         steps.reverse();
         let outer = match place.chain {
@@ -153,17 +144,18 @@ impl<'a> Calls<'a> {
             }
         };
         let awaited = self.call(&first, place, &format!("{path}.0"))?;
-        Ok(in_line.filter(|_| !only && result).unwrap_or(awaited))
+        Ok(if only { awaited } else { in_line })
     }
 
-    /// The steps of a chain, chains within it spliced in, each with an id: others may wait for any of them.
+    /// The steps of a chain, chains within it spliced in, each with an id: others may wait for any of them. And the result
+    /// of the last one.
     fn frozen(
         &self,
         options: &Options,
         steps: Vec<Signature>,
         place: &Place,
         path: &str,
-    ) -> Result<Vec<Signature>, String> {
+    ) -> Result<(Vec<Signature>, Awaited), String> {
         let steps = with_chords(spliced(steps, MAX_DEPTH)?)?;
         let errbacks = options.signatures("link_error")?;
         let count = steps.len();
@@ -190,7 +182,11 @@ impl<'a> Calls<'a> {
             }
             frozen.push(step.with_options(&own));
         }
-        Ok(frozen)
+        let last = frozen.pop();
+        let last = last.ok_or("a chain without a step cannot be called")?;
+        let (last, result) = self.with_ends(last, &format!("{path}.{}", frozen.len()))?;
+        frozen.push(last);
+        Ok((frozen, result))
     }
 
     pub(super) fn parent(&self) -> &Parent<'a> {
@@ -205,25 +201,8 @@ impl<'a> Calls<'a> {
     }
 }
 
-/// The result of the last of these steps, which come one after the other.
-fn in_line(steps: &[Signature]) -> Result<Option<Awaited>, String> {
-    let mut before = None;
-    for step in steps.iter().skip(steps.len().saturating_sub(MOST_IN_LINE)) {
-        // That of a chord is that of its body.
-        let own = match step.kind()? {
-            Kind::Chord => step.body()?.map(|body| body.options()).transpose()?,
-            Kind::Task | Kind::Group(_) | Kind::Chain(_) => None,
-        };
-        let id = own.and_then(|own| own.text("task_id"));
-        let Some(id) = id.or(step.options()?.text("task_id")) else {
-            continue;
-        };
-        before = Some(Awaited::Task {
-            id: TaskId::new(&id).map_err(|error| error.to_string())?,
-            parent: before.map(Box::new),
-        });
-    }
-    Ok(before)
+pub(super) fn too_deep() -> String {
+    format!("groups and chains are more than {MAX_DEPTH} deep in each other")
 }
 
 /// What a chain's only step has of the place of the chain.
@@ -239,7 +218,7 @@ fn place_of_last(
 }
 
 /// The members of a group, those of groups within it among them.
-fn flat(members: Vec<Signature>) -> Result<Vec<Signature>, String> {
+pub(super) fn flat(members: Vec<Signature>) -> Result<Vec<Signature>, String> {
     let mut all = Vec::new();
     let mut left = members;
     left.reverse();
@@ -254,7 +233,7 @@ fn flat(members: Vec<Signature>) -> Result<Vec<Signature>, String> {
 }
 
 /// The steps of a chain, those of chains within it among them.
-fn spliced(steps: Vec<Signature>, depth: usize) -> Result<Vec<Signature>, String> {
+pub(super) fn spliced(steps: Vec<Signature>, depth: usize) -> Result<Vec<Signature>, String> {
     let mut all = Vec::new();
     for step in steps {
         match step.kind()? {

@@ -29,7 +29,7 @@ impl Calls<'_> {
             .id
             .unwrap_or_else(|| self.parent().id_at(&format!("{path}.header")));
         let body = self.body(signature, &options, &place, path)?;
-        let id = self.id_of(&body.options()?, path)?;
+        let (body, result) = self.with_ends(body, &format!("{path}.body"))?;
         if header.members.is_empty() {
             let nothing = Place {
                 args: vec![raw(&json!([]))],
@@ -68,7 +68,7 @@ impl Calls<'_> {
         let unlock = unlock(&body, &group, &results, key)?;
         self.call(&unlock, Place::default(), &format!("{path}.unlock"))?;
         self.messages.extend(sent);
-        Ok(Awaited::task(id))
+        Ok(result)
     }
 
     /// The body with what it gets from where the chord stands.

@@ -6,6 +6,7 @@ mod build;
 mod call;
 mod chord;
 mod embed;
+mod ends;
 mod message;
 mod options;
 mod replace;
@@ -19,6 +20,7 @@ pub(crate) use embed::Embed;
 pub(crate) use message::{Ids, Parent};
 pub use replace::replace;
 pub use send::{Canvas, CanvasError, send};
+pub(crate) use signature::Kind;
 pub use signature::Signature;
 
 #[cfg(test)]

@@ -199,6 +199,18 @@ impl AsRaw for RawValue {
     }
 }
 
+/// Whether the same was written.
+impl PartialEq for Signature {
+    fn eq(&self, other: &Self) -> bool {
+        let Self(fields) = self;
+        fields.len() == other.0.len()
+            && fields.iter().all(|(name, value)| {
+                let other = other.0.get(name);
+                other.is_some_and(|other| other.get() == value.get())
+            })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! What follows, held against what Celery 5.7 sent after the same messages.
 
+mod ends;
 mod forms;
 
 use super::{Embed, Ids, Parent, Signature, after_failure, after_success};

@@ -1,7 +1,7 @@
 //! Remote control: what `celery inspect` and `celery control` ask of a worker, and what Flower shows of it.
 //!
-//! `request` is what comes, `panel` the commands by their names, `answer` what they come to. `tasks`, `facts`, `queues`
-//! tell of the worker; `revoking`, `limits` and `queues` change it. `arguments` and `python` are how Python's programs
+//! `request` is what comes, `panel` the commands by their names, `answer` what they come to. `tasks`, `scheduled`,
+//! `facts`, `queues` tell of the worker; `revoking`, `limits` and `queues` change it. `arguments` and `python` are how Python's programs
 //! speak.
 //!
 //! Whoever may write to the exchange `celery.pidbox` can do all that, end the worker included: so it is in Celery, whose
@@ -18,9 +18,11 @@ mod queues;
 mod reply;
 mod request;
 mod revoking;
+mod scheduled;
 mod tasks;
 
 pub(crate) use facts::Facts;
+pub(crate) use scheduled::Scheduled;
 
 use crate::node::Node;
 use answer::told;
@@ -49,7 +51,7 @@ const RECONNECT_CAP: Duration = Duration::from_secs(5);
 const MAX_REASON: usize = 200;
 
 /// Does what nodes of Celery ask until the worker is over. A worker that may not have a mailbox works without.
-pub(crate) async fn serve(worker: Beside, node: Node, facts: Facts) {
+pub(crate) async fn serve(worker: Beside, node: Node, facts: Facts, scheduled: Scheduled) {
     let name = node.name(&worker.worker).to_owned();
     let exchange = ExchangeName::new(ASKED).expect("it is a name");
     let queue = match QueueName::new(&format!("{name}.{ASKED}")) {
@@ -70,6 +72,7 @@ pub(crate) async fn serve(worker: Beside, node: Node, facts: Facts) {
             node,
             name,
             facts,
+            scheduled,
         },
         replies: Replies::new(&*worker.transport),
         worker: worker.clone(),

@@ -4,6 +4,7 @@ use super::answer::{Raised, nok, ok};
 use super::arguments::Arguments;
 use super::facts::Facts;
 use super::queues::NewQueue;
+use super::scheduled::Scheduled;
 use crate::node::Node;
 use counterfoil_worker::extension::Inside;
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ pub(super) struct Panel {
     /// Its name among nodes.
     pub(super) name: String,
     pub(super) facts: Facts,
+    /// What it has put off.
+    pub(super) scheduled: Scheduled,
 }
 
 /// What a command comes to.

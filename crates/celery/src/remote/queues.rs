@@ -99,28 +99,33 @@ impl Panel {
         queues.map(|queue| self.queue(&queue)).collect()
     }
 
-    /// As an application says it that has counterfoil's settings: by which exchange and key the queue is reached.
+    /// As an application says it that has counterfoil's settings: by which exchange and key the queue is reached. Who
+    /// uses one that is made as Celery makes queues has none of those.
     fn queue(&self, queue: &QueueName) -> Value {
         let names = &self.facts.names;
-        let arguments = self
-            .inside
-            .declared(queue)
-            .map(|declared| declared.all_arguments());
+        let declared = self.inside.declared(queue);
+        let is_celerys = declared.as_ref().is_some_and(|declared| {
+            declared.kind == QueueKind::Classic && declared.arguments.is_empty()
+        });
+        let arguments = declared.map(|declared| declared.all_arguments());
         let arguments = arguments.filter(|arguments| !arguments.is_empty());
-        let service = names.service_of(queue);
+        let (exchange, kind, key) = match is_celerys {
+            true => (queue.as_str(), "direct", queue.as_str()),
+            false => (names.tasks.as_str(), "topic", names.service_of(queue)),
+        };
         json!({
             "name": queue.as_str(),
             "exchange": {
-                "name": names.tasks.as_str(),
-                "type": "topic",
+                "name": exchange,
+                "type": kind,
                 "arguments": null,
                 "durable": true,
                 "passive": false,
                 "auto_delete": false,
                 "delivery_mode": null,
-                "no_declare": true,
+                "no_declare": !is_celerys,
             },
-            "routing_key": service,
+            "routing_key": key,
             "queue_arguments": arguments.map(|arguments| arguments.to_json()),
             "binding_arguments": null,
             "consumer_arguments": null,
@@ -130,7 +135,7 @@ impl Panel {
             "no_ack": false,
             "alias": null,
             "bindings": [],
-            "no_declare": true,
+            "no_declare": (!is_celerys).then_some(true),
             "expires": null,
             "message_ttl": null,
             "max_length": null,

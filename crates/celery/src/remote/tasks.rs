@@ -5,7 +5,8 @@ use super::arguments::Arguments;
 use super::panel::Panel;
 use super::python::repr;
 use chrono::{DateTime, SecondsFormat, Utc};
-use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::message::{Envelope, Payload};
+use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
 use counterfoil_worker::extension::{HeldTask, Stage};
 use serde_json::{Map, Value, json};
 
@@ -26,17 +27,28 @@ impl Panel {
         waiting.map(|task| self.info(&task, false)).collect()
     }
 
+    /// Those that wait for their time, here or at the broker.
     pub(super) fn scheduled(&self) -> Value {
-        let tasks = self.inside.tasks().into_iter();
-        let scheduled = tasks.filter(|task| task.stage() == Stage::WaitsForItsTime);
-        let told = scheduled.map(|task| {
-            json!({
-                "eta": task.envelope().eta.map(iso),
-                "priority": PRIORITY_OF_TIMER,
-                "request": self.info(&task, false),
-            })
-        });
+        let waiting = self.waiting_for_their_time().into_iter();
+        let told = waiting.map(
+            |(eta, info)| json!({"eta": iso(eta), "priority": PRIORITY_OF_TIMER, "request": info}),
+        );
         told.collect()
+    }
+
+    fn waiting_for_their_time(&self) -> Vec<(DateTime<Utc>, Value)> {
+        let tasks = self.inside.tasks().into_iter();
+        let here = tasks.filter(|task| task.stage() == Stage::WaitsForItsTime);
+        let mut all: Vec<_> = here
+            .filter_map(|task| Some((task.envelope().eta?, self.info(&task, false))))
+            .collect();
+        // One that leaves just now is still here.
+        let left = self.scheduled.after(Utc::now()).into_iter();
+        let left = left.filter(|(_, info)| all.iter().all(|(_, known)| known["id"] != info["id"]));
+        let left: Vec<_> = left.collect();
+        all.extend(left);
+        all.sort_by_key(|(eta, _)| *eta);
+        all
     }
 
     pub(super) fn query_task(&self, arguments: &Arguments) -> Result<Value, Raised> {
@@ -44,43 +56,76 @@ impl Panel {
             return Err(Raised::missing("query_task", "ids"));
         }
         let ids = arguments.texts("ids");
+        let is_asked = |id: &str| ids.iter().any(|asked| asked == id);
+        let mut told = Map::new();
+        for (_, info) in self.waiting_for_their_time() {
+            if let Some(id) = info["id"].as_str().filter(|id| is_asked(id)) {
+                told.insert(id.to_owned(), json!(["scheduled", info]));
+            }
+        }
         let tasks = self.inside.tasks().into_iter();
-        let asked = tasks.filter(|task| ids.iter().any(|id| id == task.envelope().id.as_str()));
-        let told = asked.map(|task| {
+        for task in tasks.filter(|task| is_asked(task.envelope().id.as_str())) {
             let stage = match task.stage() {
                 Stage::Runs(_) => "active",
                 Stage::Waits => "reserved",
                 Stage::WaitsForItsTime => "scheduled",
                 Stage::HasEnded => "ready",
             };
-            let told = json!([stage, self.info(&task, false)]);
-            (task.envelope().id.to_string(), told)
-        });
-        Ok(Value::Object(told.collect::<Map<_, _>>()))
+            let info = json!([stage, self.info(&task, false)]);
+            told.insert(task.envelope().id.to_string(), info);
+        }
+        Ok(Value::Object(told))
     }
 
     /// What is told of a task.
     fn info(&self, task: &HeldTask, safe: bool) -> Value {
-        let envelope = task.envelope();
-        let (args, kwargs) = arguments(task, safe);
-        let since = match task.stage() {
-            Stage::Runs(since) => Some(seconds(since)),
-            Stage::Waits | Stage::WaitsForItsTime | Stage::HasEnded => None,
+        let told = Told {
+            envelope: task.envelope(),
+            payload: task.payload(),
+            exchange: task.exchange(),
+            routing_key: task.routing_key(),
+            is_redelivered: task.is_redelivered(),
+            is_acknowledged: task.is_acknowledged(),
+            runs_since: match task.stage() {
+                Stage::Runs(since) => Some(since),
+                Stage::Waits | Stage::WaitsForItsTime | Stage::HasEnded => None,
+            },
         };
+        told.info(&self.name, safe)
+    }
+}
+
+/// What a worker knows of a task that it has, or had.
+pub(super) struct Told<'a> {
+    pub(super) envelope: &'a Envelope,
+    pub(super) payload: Option<&'a Payload>,
+    pub(super) exchange: &'a ExchangeName,
+    pub(super) routing_key: &'a RoutingKey,
+    pub(super) is_redelivered: bool,
+    pub(super) is_acknowledged: bool,
+    pub(super) runs_since: Option<DateTime<Utc>>,
+}
+
+impl Told<'_> {
+    /// As a node of this name tells of it.
+    pub(super) fn info(&self, node: &str, safe: bool) -> Value {
+        let envelope = self.envelope;
+        let (args, kwargs) = arguments(self.payload, safe);
+        let since = self.runs_since.map(seconds);
         json!({
             "id": envelope.id.as_str(),
             "name": name(envelope),
             "args": args,
             "kwargs": kwargs,
             "type": envelope.name.as_str(),
-            "hostname": self.name,
+            "hostname": node,
             "time_start": since,
-            "acknowledged": task.is_acknowledged(),
+            "acknowledged": self.is_acknowledged,
             "delivery_info": {
-                "exchange": task.exchange().as_str(),
-                "routing_key": task.routing_key().as_str(),
+                "exchange": self.exchange.as_str(),
+                "routing_key": self.routing_key.as_str(),
                 "priority": envelope.priority,
-                "redelivered": task.is_redelivered(),
+                "redelivered": self.is_redelivered,
             },
             "worker_pid": since.map(|_| std::process::id()),
         })
@@ -95,8 +140,8 @@ fn name(envelope: &Envelope) -> &str {
 }
 
 /// By position and by name: as they are, or safe to be printed.
-fn arguments(task: &HeldTask, safe: bool) -> (Value, Value) {
-    let Some(payload) = task.payload() else {
+fn arguments(payload: Option<&Payload>, safe: bool) -> (Value, Value) {
+    let Some(payload) = payload else {
         return (Value::Null, Value::Null);
     };
     let read = |json: &str| serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));

@@ -1,5 +1,7 @@
 //! What Celery's own programs asked and its workers answered, held against what a worker of ours answers.
 
+mod scheduled;
+
 use crate::Celery;
 use anyhow::{Context as _, ensure};
 use counterfoil_testkit::{MemoryPlatform, TestWorker};

@@ -8,7 +8,6 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::event::{Exception, FaultKind, Raiser, TaskFault};
 use counterfoil_toolbox::state::StateKey;
-use serde_json::json;
 use std::borrow::Cow;
 
 /// What a caller is told of a task, if its row says the same.
@@ -106,9 +105,11 @@ fn row<'a>(
     let exception = exception_of(change, None);
     let raised = || exception.to_celery().to_string();
     let (status, result) = match state.state {
-        // Nobody has it, or nobody works on it: Celery has no row of such a task either.
-        TaskState::Pending | TaskState::Unroutable | TaskState::Received => return None,
-        TaskState::Started => ("STARTED", started(state.worker.as_ref()?.as_str())),
+        // Celery has no row of such a task either, unless it is told to track the start of tasks: who asks for the state
+        // of one that waits for its next try finds RETRY until that is over.
+        TaskState::Pending | TaskState::Unroutable | TaskState::Received | TaskState::Started => {
+            return None;
+        }
         TaskState::Progress => (
             "PROGRESS",
             serde_json::to_string(state.progress.as_ref()?).ok()?,
@@ -150,13 +151,6 @@ fn traceback_of<'a>(
     known.or_else(|| told?.fault.as_ref()?.traceback_of(raised))
 }
 
-/// Who has it: as Celery tells of a task that was started.
-fn started(worker: &str) -> String {
-    let pid = worker.rsplit('.').nth(1);
-    let pid: Option<u32> = pid.and_then(|pid| pid.parse().ok());
-    json!({"pid": pid, "hostname": worker}).to_string()
-}
-
 /// What a task raised.
 pub(super) fn exception_of(change: &TaskChange, instead: Option<&Exception>) -> Exception {
     if let Some(exception) = instead {
@@ -185,5 +179,31 @@ fn encoded(json: &str, encoding: CeleryEncoding) -> Vec<u8> {
         CeleryEncoding::Json => json.as_bytes().to_vec(),
         // What is no JSON was never a result.
         CeleryEncoding::Pickle => pickle(json).unwrap_or_else(|| b"\x80\x02N.".to_vec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_toolbox::event::{Event, EventKind};
+    use counterfoil_toolbox::ids::{TaskId, WorkerId};
+    use counterfoil_toolbox::state::Lineage;
+
+    #[test]
+    fn callers_are_not_told_that_a_task_was_started_as_celery_does_not_tell_them() {
+        let statuses = |state: TaskState| {
+            let name = "demo.add".parse().expect("valid");
+            let (id, kind) = (TaskId::random(), EventKind::State(state));
+            let mut event = Event::new(id, name, Lineage::default(), kind, Utc::now());
+            event.worker = WorkerId::new("demo@host.7.0a0b0c0d").ok();
+            event.error = Some(TaskFault::new(FaultKind::Exception, "again"));
+            let mut batch = Batch::new();
+            batch.event(&event);
+            let rows = result_rows(&batch, CeleryEncoding::Json);
+            rows.iter().map(|row| row.status).collect::<Vec<_>>()
+        };
+        assert!(statuses(TaskState::Started).is_empty());
+        assert_eq!(statuses(TaskState::Retry), ["RETRY"]);
+        assert_eq!(statuses(TaskState::Failure), ["FAILURE"]);
     }
 }

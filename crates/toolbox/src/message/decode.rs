@@ -5,6 +5,7 @@ use super::content::Content;
 use super::envelope::Envelope;
 use super::json::{self, MAX_DEPTH};
 use super::protocol_1;
+use crate::chord::{self, UNLOCK};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -72,6 +73,10 @@ impl TaskMessage {
             return Err(refuse(format!(
                 "there is no task header, and the body is not a protocol 1 task: {why}"
             )));
+        };
+        let text = match text {
+            Err(_) if envelope.name == UNLOCK => unlocking(content),
+            known => known,
         };
         match text.and_then(Payload::from_text) {
             Ok(payload) => Ok(Self { envelope, payload }),
@@ -205,9 +210,20 @@ fn range_in(text: &str, part: &str) -> Range<usize> {
     start..start + part.len()
 }
 
+/// The same of a task that waits for a group, in which Celery writes all that comes before its members: as deep as a
+/// chain among them is long, and of no use here.
+fn unlocking(content: &Content) -> Result<Cow<'_, str>, String> {
+    let text = to_json_text(content)?;
+    let text = chord::without_parents(&json::without_nan(&text));
+    checked(Cow::Owned(text.map_err(|error| not_a_body(&error))?))
+}
+
 /// The body as text that is safe to hand to a recursive parser.
 fn checked_text(content: &Content) -> Result<Cow<'_, str>, String> {
-    let text = to_json_text(content)?;
+    checked(to_json_text(content)?)
+}
+
+fn checked(text: Cow<'_, str>) -> Result<Cow<'_, str>, String> {
     let facts = json::inspect(&text);
     // One level is the body's own array.
     if facts.depth > MAX_DEPTH + 1 {

@@ -169,10 +169,16 @@ pub(crate) async fn run(arguments: &[&str], backend: Backend) -> anyhow::Result<
     Ok(said)
 }
 
-/// What looks into the process of the worker, which is not that of the tests here.
+/// What looks into the process of the worker, which is not that of the tests here: its signals, its log, its id, and the
+/// stamps that it has as revoked, of which `revoked_by_headers` clears the list.
 pub(crate) const OF_THEIR_PROCESS: &str = "not uses_task_ignore and not ignore_result_stores and not trace_log \
     and not signal_bound and not nesting_level_0 and not task_received_has_access and not linking_stamped_sig \
-    and not record_backend and not hello_stamps";
+    and not record_backend and not hello_stamps and not revoked_by_headers and not test_stats";
+
+/// What tells whether a running task is acknowledged: a worker of ours acknowledges it when it is over, as one of Celery's
+/// does with `task_acks_late`, and theirs at its start.
+pub(crate) const OF_EARLY_WORKERS: &str =
+    "not (test_active and not queues) and not test_query_task";
 
 /// How many tests passed, by the last line of what pytest prints.
 fn passed(said: &str) -> usize {
@@ -184,9 +190,11 @@ fn passed(said: &str) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn celerys_own_tests_find_a_worker_of_ours_to_be_one_of_theirs() -> anyhow::Result<()> {
     let canvas = "t/integration/test_canvas.py";
+    let [queues, scheduled] = ["active_queues", "scheduled"]
+        .map(|test| format!("t/integration/test_inspect.py::test_Inspect::test_{test}"));
     // All the others do not run where results come by rpc://.
     let chosen = format!("{OF_THEIR_PROCESS} and not test_chord and not test_stamping_mechanism");
-    let said = run(&[canvas, "-k", &chosen], Backend::Rpc).await?;
+    let said = run(&[canvas, &queues, &scheduled, "-k", &chosen], Backend::Rpc).await?;
     // Nor were they left out.
     assert!(passed(&said) >= 30, "{said}");
     Ok(())
