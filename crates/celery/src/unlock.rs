@@ -76,7 +76,7 @@ impl Unlock {
                 message,
             } => {
                 let raised = exception.as_ref().and_then(Exception::of_celery);
-                let repr = raised.map_or_else(|| message.to_string(), |exception| repr(&exception));
+                let repr = raised.as_ref().map_or_else(|| cut(&message), repr);
                 let why = match id {
                     Some(id) => format!("Dependency {id} raised {repr}"),
                     None => repr,
@@ -86,6 +86,13 @@ impl Unlock {
             }
         }
     }
+}
+
+/// Longest reason of a member's failure, in bytes: every step that is not taken because of it is told it.
+const LONGEST_REASON: usize = 8 * 1024;
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST_REASON)].to_owned()
 }
 
 /// The tasks of a result as Celery writes it down: `[[id, parent], null]`, or of a group `[[id, parent], [result, …]]`.
@@ -188,6 +195,10 @@ mod tests {
                 "Dependency t2 raised it was lost",
             ),
             (json!({"message": "too much"}), "too much"),
+            (
+                json!({"message": "x".repeat(1_000_000)}),
+                &"x".repeat(8 * 1024),
+            ),
         ] {
             let kwargs = json!({"result": header(), "counterfoil": {"failed": failed}});
             let Unlock::Fail(exception) = read(&kwargs).expect("read") else {

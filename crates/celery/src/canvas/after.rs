@@ -53,6 +53,7 @@ pub(crate) fn after_success(
     } else {
         let (groups, tasks) = apart(&embed.callbacks)?;
         for (n, group) in groups.into_iter().enumerate() {
+            calls.budget.copy(result.get().len())?;
             children.push(calls.call(group, with(None), &format!("callback.{n}"))?);
         }
         children.extend(together(&mut calls, &tasks, &with(None), "callbacks")?);

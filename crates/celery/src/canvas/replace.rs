@@ -54,6 +54,7 @@ pub fn replace(cx: &Context, signature: &Signature) -> TaskError {
 }
 
 fn replacement(cx: &Context, signature: &Signature) -> Result<Replacement, String> {
+    signature.is_flat_enough()?;
     let (message, routes) = (cx.message(), routes_of(cx)?);
     let embed = Embed::of(&message)?;
     let parent = Parent::of(&message, routes, Utc::now(), Ids::Follow);
