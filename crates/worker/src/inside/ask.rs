@@ -6,6 +6,7 @@ use chrono::Utc;
 use counterfoil_toolbox::message::HeaderValue;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::{Rate, TaskId, TaskName};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// What becomes of a task that is revoked while it runs.
@@ -28,6 +29,7 @@ impl Inside {
     pub fn revoke(&self, tasks: &[TaskId], running: WhileItRuns) -> Vec<HeldTask> {
         self.0.control.revoke(tasks, Utc::now());
         let mut in_hand = self.tasks();
+        let tasks: HashSet<_> = tasks.iter().collect();
         in_hand.retain(|task| tasks.contains(&task.envelope().id));
         match running {
             WhileItRuns::GoesOn => self.0.guard.look_again(),
@@ -36,10 +38,10 @@ impl Inside {
         in_hand
     }
 
-    /// Lets tasks come to nothing that bear one of these values under a stamp of Celery's, now and from now on. Those
-    /// that run go on.
-    pub fn revoke_stamped(&self, stamp: &str, values: Vec<HeaderValue>) {
-        self.0.control.revoke_stamped(stamp, values);
+    /// Lets tasks come to nothing that bear one of these values under a stamp of Celery's, now and for the next three
+    /// hours: of the last 50,000 values it is remembered, in memory. Those that run go on.
+    pub fn revoke_stamped(&self, stamp: &str, values: &[HeaderValue]) {
+        self.0.control.revoke_stamped(stamp, values, Utc::now());
         self.0.guard.look_again();
     }
 
