@@ -165,8 +165,8 @@ impl Control {
                 self.answer(&request, answer).await;
                 let queue = &new.queue;
                 match new.ensure(&*self.worker.transport).await {
-                    Ok(()) => {
-                        self.panel.inside.consume(queue.clone());
+                    Ok(made) => {
+                        self.panel.inside.consume(queue.clone(), made);
                     }
                     Err(reason) => {
                         tracing::error!(%queue, reason, "a queue that the worker was asked to consume is not there");

@@ -5,6 +5,7 @@ use crate::consumers;
 use chrono::Utc;
 use counterfoil_toolbox::message::HeaderValue;
 use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::Item;
 use counterfoil_toolbox::{Rate, TaskId, TaskName};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -107,10 +108,12 @@ impl Inside {
         Ok(())
     }
 
-    /// Consumes another queue. It has to be there. `false`: it does already, or is about to end.
-    pub fn consume(&self, queue: QueueName) -> bool {
+    /// Consumes another queue, which has to be there. Should it be deleted, `items` are declared again; none: what the
+    /// worker's settings say of it. Where it is lost for good, it is left, and the log says why. `false`: it does consume it
+    /// already, or is about to end.
+    pub fn consume(&self, queue: QueueName, items: Vec<Item>) -> bool {
         tracing::info!(%queue, "asked to consume one more queue");
-        consumers::add(&self.0, queue)
+        consumers::add(&self.0, queue, items)
     }
 
     /// Takes nothing more out of a queue; what is in hand is finished. `false`: it did not consume it.
