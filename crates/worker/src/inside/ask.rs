@@ -82,7 +82,8 @@ impl Inside {
         now
     }
 
-    /// Lets executions of a type begin so often; `None`: as often as they can.
+    /// Lets executions of a type begin so often; `None`: as often as they can. Those that wait here for their turn do so by
+    /// the new limit at once; those that wait at the broker come when they were to come, within five minutes.
     ///
     /// # Errors
     /// [`NoSuchTask`].

@@ -5,15 +5,17 @@ use crate::tasks::Add;
 use crate::world::{Started, World, in_time};
 use counterfoil_toolbox::message::Headers;
 use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::task::TaskOptions;
 use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
 use counterfoil_toolbox::transport::Declare;
-use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::{Rate, Task, TaskState};
 use counterfoil_worker::extension::{Beside, Extension, Inside, Message, Step, Subject};
 use counterfoil_worker::{Context, TaskError, WorkerBuilder};
 use futures::future::BoxFuture;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::SetOnce;
+use tokio::time::Instant;
 
 on_both_transports!(
     an_added_queue_that_is_deleted_is_made_again_and_consumed,
@@ -152,4 +154,58 @@ async fn the_channel_of_a_queue_that_was_left_is_closed_once_its_tasks_are_over(
     until("being closed", async || world.broker.channels() == before).await;
     assert_eq!(world.waiting_in("extra").await, 0, "it was acknowledged");
     drop(worker);
+}
+
+/// At most seventy a minute.
+#[derive(Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+struct Paced {}
+
+impl Task for Paced {
+    const NAME: &'static str = "demo.paced";
+    type Output = ();
+
+    fn options() -> TaskOptions {
+        TaskOptions {
+            rate_limit: Some(Rate::per_minute(70)),
+            ..TaskOptions::default()
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_wait_for_their_turn_go_by_a_new_rate_at_once() {
+    for (rate, soonest) in [(None, 0), (Some(Rate::per_second(5)), 200)] {
+        let world = World::new().await;
+        let begun: Arc<Mutex<Vec<Instant>>> = Arc::default();
+        let noted = begun.clone();
+        let paced = move |_: Paced, _: Context| {
+            noted.lock().expect("nothing panics").push(Instant::now());
+            std::future::ready(Ok::<_, TaskError>(()))
+        };
+        let (_worker, inside) = start(&world, |builder| builder.handle(paced).handle(add)).await;
+        let first = world.send(Paced {}).await;
+        world.told_of(&first, TaskState::Success).await;
+        let second = world.send(Paced {}).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(begun.lock().expect("nothing panics").len(), 1, "it waits");
+        let changed = Instant::now();
+        let name = Paced::NAME.parse().expect("valid");
+        inside.limit_rate(&name, rate).expect("known");
+        // Its own first turn by the new rate is taken before it.
+        let third = world.send(Paced {}).await;
+        for id in [second, third] {
+            world.told_of(&id, TaskState::Success).await;
+        }
+        let begun = begun.lock().expect("nothing panics").clone();
+        assert!(begun[1] - changed < Duration::from_millis(50), "{begun:?}");
+        let between = begun[2] - begun[1];
+        assert!(
+            between >= Duration::from_millis(soonest) * 9 / 10,
+            "{between:?}"
+        );
+        assert!(
+            between < Duration::from_millis(soonest + 100),
+            "{between:?}"
+        );
+    }
 }
