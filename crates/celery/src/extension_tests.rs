@@ -99,20 +99,19 @@ fn answer(body: &Value) -> Value {
         "RETRY" => {
             let fault = fault();
             let reply = celery.meanwhile(&subject, &Step::Retried(&fault, Duration::from_secs(1)));
-            let reply = reply.expect("it is told").to(CALLER).expect("a queue");
-            Ok(vec![Message::Answer(reply)])
+            let reply = reply.expect("it is told");
+            Ok(vec![reply.message(CALLER).expect("a queue")])
         }
         "PROGRESS" => {
             let reply = Reply::new(&envelope, "PROGRESS", result.clone());
-            let reply = reply.to(CALLER).expect("a queue");
-            Ok(vec![Message::Answer(reply)])
+            Ok(vec![reply.message(CALLER).expect("a queue")])
         }
         other => panic!("{other}: no case of ours"),
     };
     let mut messages = messages.expect("said");
     // Told to the platform, not to him.
     messages.retain(|message| !matches!(message, Message::After(_)));
-    let [Message::Answer(publication)] = &messages[..] else {
+    let [Message::Answer { publication, .. }] = &messages[..] else {
         panic!("one answer is given");
     };
     assert!(publication.exchange.is_default());
@@ -145,48 +144,83 @@ fn every_captured_answer_is_given_as_celery_gave_it() {
     }
 }
 
+/// What is said of a task without arguments.
+fn of_task<T>(envelope: &Envelope, say: impl FnOnce(&Celery, &Subject<'_>) -> T) -> T {
+    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+    let (queue, exchange) = (QueueName::new("a"), ExchangeName::new("task_exchange"));
+    let worker = "a@h.1.a".parse().expect("valid");
+    let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
+    let (headers, key) = (Headers::new(), RoutingKey::new("a.b").expect("valid"));
+    let subject = Subject {
+        envelope,
+        payload: None,
+        headers: HeadersOf::from(&headers),
+        queue: &queue,
+        exchange: &exchange,
+        routing_key: &key,
+        worker: &worker,
+        lineage: Lineage::default(),
+        ran_for: None,
+        ignores_result: envelope.ignore_result == Some(true),
+    };
+    say(&Celery::new(&names), &subject)
+}
+
 #[test]
 fn a_caller_who_wants_no_answer_gets_none() {
-    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
     let mut envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
-    let (queue, exchange) = (QueueName::new("a"), ExchangeName::new("task_exchange"));
-    let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
-    let (key, worker) = (
-        RoutingKey::new("a.b").expect("valid"),
-        "a@h.1.a".parse().expect("valid"),
-    );
-    let headers = Headers::new();
-    let said = |celery: &Celery, envelope: &Envelope| {
-        let subject = Subject {
-            envelope,
-            payload: None,
-            headers: HeadersOf::from(&headers),
-            queue: &queue,
-            exchange: &exchange,
-            routing_key: &key,
-            worker: &worker,
-            lineage: Lineage::default(),
-            ran_for: None,
-            ignores_result: envelope.ignore_result == Some(true),
-        };
+    let said = |celery: &Celery, subject: &Subject<'_>| {
         let progress = Progress {
             current: 1,
             total: None,
             message: None,
         };
-        celery.heard(&subject, &Step::Progress(&progress));
+        celery.heard(subject, &Step::Progress(&progress));
         celery
-            .messages(&subject, &Step::Succeeded(None))
+            .messages(subject, &Step::Succeeded(None))
             .expect("said")
             .iter()
-            .filter(|message| matches!(message, Message::Answer(_)))
+            .filter(|message| matches!(message, Message::Answer { .. }))
             .count()
     };
-    let celery = Celery::new(&names);
-    assert_eq!(said(&celery, &envelope), 0, "nobody waits");
+    assert_eq!(of_task(&envelope, said), 0, "nobody waits");
     envelope.reply_to = Some(CALLER.into());
-    assert_eq!(said(&celery, &envelope), 1);
-    assert_eq!(said(&celery.clone().without_replies(), &envelope), 0);
+    assert_eq!(of_task(&envelope, said), 1);
+    let silent =
+        |celery: &Celery, subject: &Subject<'_>| said(&celery.clone().without_replies(), subject);
+    assert_eq!(of_task(&envelope, silent), 0);
     envelope.ignore_result = Some(true);
-    assert_eq!(said(&celery, &envelope), 0);
+    assert_eq!(of_task(&envelope, said), 0);
+}
+
+#[test]
+fn with_a_large_result_goes_what_is_told_where_the_broker_does_not_take_it() {
+    let mut envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
+    envelope.reply_to = Some(CALLER.into());
+    let instead = |bytes: usize| {
+        let result = RawValue::from_string(format!("\"{}\"", "x".repeat(bytes))).expect("JSON");
+        let said = of_task(&envelope, |celery, subject| {
+            celery.messages(subject, &Step::Succeeded(Some(&result)))
+        });
+        let mut messages = said.expect("said");
+        let Some(Message::Answer { instead, .. }) = messages.pop() else {
+            panic!("an answer is given");
+        };
+        instead
+    };
+    assert!(instead(50_000).is_none());
+    let told = instead(100_000).expect("something is told instead");
+    assert_eq!(told.routing_key.as_str(), CALLER);
+    let body: Value = serde_json::from_slice(&told.content.body).expect("JSON");
+    assert_eq!(
+        (&body["status"], &body["task_id"]),
+        (&json!("FAILURE"), &json!("t1"))
+    );
+    assert_eq!(body["result"]["exc_type"], "EncodeError");
+    assert!(
+        body["result"]["exc_message"]
+            .to_string()
+            .contains("bytes long"),
+        "{body}"
+    );
 }

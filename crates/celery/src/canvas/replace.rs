@@ -96,7 +96,7 @@ fn replacement(cx: &Context, signature: &Signature) -> Result<Replacement, Strin
 fn id_of(message: &Message) -> Option<&str> {
     match message {
         Message::Task { publication, .. } => publication.content.headers.text("id"),
-        Message::Answer(_) | Message::Platform(_) | Message::After(_) => None,
+        Message::Answer { .. } | Message::Platform(_) | Message::After(_) => None,
     }
 }
 

@@ -69,7 +69,7 @@ fn after(captured: &Value, result: Option<Value>) -> Vec<Content> {
     });
     let content = |message| match message {
         Message::Task { publication, .. } => publication.content,
-        Message::Answer(_) | Message::After(_) | Message::Platform(_) => {
+        Message::Answer { .. } | Message::After(_) | Message::Platform(_) => {
             panic!("an answer is no task")
         }
     };

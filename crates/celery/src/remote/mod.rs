@@ -193,8 +193,15 @@ impl Control {
             );
             return;
         }
-        match answer::message(name, answer, to, &request.ticket, node.tick()) {
-            Ok(publication) => self.replies.send(publication).await,
+        let clock = node.tick();
+        let message = |answer| answer::message(name, answer, to, &request.ticket, clock);
+        match message(answer) {
+            Ok(publication) => {
+                let instead = answer::too_large(&publication).map(message);
+                self.replies
+                    .send(publication, instead.and_then(Result::ok))
+                    .await;
+            }
             Err(reason) => tracing::debug!(reason, "an answer of remote control cannot be sent"),
         }
     }
