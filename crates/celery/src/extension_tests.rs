@@ -2,7 +2,7 @@
 
 use super::*;
 use counterfoil_toolbox::event::{Exception, FaultKind, Progress};
-use counterfoil_toolbox::message::{Envelope, Headers, Payload};
+use counterfoil_toolbox::message::{Envelope, Headers};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_worker::extension::HeadersOf;
@@ -70,44 +70,27 @@ fn answer(body: &Value) -> Value {
     envelope.parent_id = body["parent_id"]
         .as_str()
         .map(|id| id.parse().expect("valid"));
-    let (payload, headers) = (Payload::new("[]", "{}").expect("valid"), Headers::new());
-    let (queue, exchange) = (QueueName::new("tasks"), ExchangeName::new("task_exchange"));
-    let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
-    let key = RoutingKey::new("tasks.any").expect("valid");
-    let worker = "tasks@host.1.a".parse().expect("valid");
-    let was_started = body["result"]["exc_message"][0] == "terminated";
-    let subject = Subject {
-        envelope: &envelope,
-        payload: Some(&payload),
-        headers: HeadersOf::from(&headers),
-        queue: &queue,
-        exchange: &exchange,
-        routing_key: &key,
-        worker: &worker,
-        lineage: Lineage::default(),
-        ran_for: was_started.then_some(Duration::ZERO),
-        ignores_result: false,
-    };
-    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
-    let celery = Celery::new(&names);
     let result = RawValue::from_string(body["result"].to_string()).expect("JSON");
     let fault = || fault(&body["result"]);
-    let messages = match body["status"].as_str().expect("a status") {
-        "SUCCESS" => celery.messages(&subject, &Step::Succeeded(Some(&result))),
-        "FAILURE" => celery.messages(&subject, &Step::Failed(&fault())),
-        "REVOKED" => celery.messages(&subject, &Step::Revoked(&fault())),
-        "RETRY" => {
+    let say = |celery: &Celery, subject: &Subject<'_>| match body["status"].as_str() {
+        Some("SUCCESS") => celery.messages(subject, &Step::Succeeded(Some(&result))),
+        Some("FAILURE") => celery.messages(subject, &Step::Failed(&fault())),
+        Some("REVOKED") => celery.messages(subject, &Step::Revoked(&fault())),
+        Some("RETRY") => {
             let fault = fault();
-            let reply = celery.meanwhile(&subject, &Step::Retried(&fault, Duration::from_secs(1)));
+            let reply = celery.meanwhile(subject, &Step::Retried(&fault, Duration::from_secs(1)));
             let reply = reply.expect("it is told");
             Ok(vec![reply.message(CALLER).expect("a queue")])
         }
-        "PROGRESS" => {
-            let reply = Reply::new(&envelope, "PROGRESS", result.clone());
+        Some("PROGRESS") => {
+            let reply = Reply::new(subject.envelope, "PROGRESS", result.clone());
             Ok(vec![reply.message(CALLER).expect("a queue")])
         }
-        other => panic!("{other}: no case of ours"),
+        other => panic!("{other:?}: no case of ours"),
     };
+    let was_started = body["result"]["exc_message"][0] == "terminated";
+    let ran_for = was_started.then_some(Duration::ZERO);
+    let messages = of_task(&envelope, ran_for, say);
     let mut messages = messages.expect("said");
     // Told to the platform, not to him.
     messages.retain(|message| !matches!(message, Message::After(_)));
@@ -145,7 +128,11 @@ fn every_captured_answer_is_given_as_celery_gave_it() {
 }
 
 /// What is said of a task without arguments.
-fn of_task<T>(envelope: &Envelope, say: impl FnOnce(&Celery, &Subject<'_>) -> T) -> T {
+fn of_task<T>(
+    envelope: &Envelope,
+    ran_for: Option<Duration>,
+    say: impl FnOnce(&Celery, &Subject<'_>) -> T,
+) -> T {
     let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
     let (queue, exchange) = (QueueName::new("a"), ExchangeName::new("task_exchange"));
     let worker = "a@h.1.a".parse().expect("valid");
@@ -160,7 +147,7 @@ fn of_task<T>(envelope: &Envelope, say: impl FnOnce(&Celery, &Subject<'_>) -> T)
         routing_key: &key,
         worker: &worker,
         lineage: Lineage::default(),
-        ran_for: None,
+        ran_for,
         ignores_result: envelope.ignore_result == Some(true),
     };
     say(&Celery::new(&names), &subject)
@@ -183,14 +170,14 @@ fn a_caller_who_wants_no_answer_gets_none() {
             .filter(|message| matches!(message, Message::Answer { .. }))
             .count()
     };
-    assert_eq!(of_task(&envelope, said), 0, "nobody waits");
+    assert_eq!(of_task(&envelope, None, said), 0, "nobody waits");
     envelope.reply_to = Some(CALLER.into());
-    assert_eq!(of_task(&envelope, said), 1);
+    assert_eq!(of_task(&envelope, None, said), 1);
     let silent =
         |celery: &Celery, subject: &Subject<'_>| said(&celery.clone().without_replies(), subject);
-    assert_eq!(of_task(&envelope, silent), 0);
+    assert_eq!(of_task(&envelope, None, silent), 0);
     envelope.ignore_result = Some(true);
-    assert_eq!(of_task(&envelope, said), 0);
+    assert_eq!(of_task(&envelope, None, said), 0);
 }
 
 #[test]
@@ -199,7 +186,7 @@ fn with_a_large_result_goes_what_is_told_where_the_broker_does_not_take_it() {
     envelope.reply_to = Some(CALLER.into());
     let instead = |bytes: usize| {
         let result = RawValue::from_string(format!("\"{}\"", "x".repeat(bytes))).expect("JSON");
-        let said = of_task(&envelope, |celery, subject| {
+        let said = of_task(&envelope, None, |celery, subject| {
             celery.messages(subject, &Step::Succeeded(Some(&result)))
         });
         let mut messages = said.expect("said");
