@@ -84,6 +84,8 @@ async fn chunks(payload: Payload, cx: Context) -> Result<Awaited, TaskError> {
     if n == 0 {
         return Err(TaskError::fail("chunks of no items: `n` is 0"));
     }
+    task.can_be_copied(it.len().div_ceil(n))
+        .map_err(TaskError::fail)?;
     let chunks = it.chunks(n).map(|items| task.each_of(items));
     match send(&cx, &Signature::group(chunks)).await {
         Ok(awaited) => Ok(awaited),

@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::outcome::Awaited;
 use crate::raised::raised;
 use crate::remote::{self, Facts, Scheduled};
-use crate::reply::Reply;
+use crate::reply::{Reply, because_of, too_large};
 use crate::route::Routes;
 use crate::status::Status;
 use crate::unlock::{Unlock, body};
@@ -153,7 +153,12 @@ impl Celery {
             let result = result.map_or_else(|| raw(&()), ToOwned::to_owned);
             let mut reply = Reply::new(task.envelope, "SUCCESS", result).over_at(now);
             reply.children = follows.children.iter().map(Awaited::to_json).collect();
-            messages.push(Message::Answer(reply.to(caller)?));
+            let publication = reply.to(caller)?;
+            let instead = too_large(task, &publication, now).map(|reply| reply.to(caller));
+            messages.push(Message::Answer {
+                publication,
+                instead: instead.transpose()?.map(Box::new),
+            });
         }
         Ok(messages)
     }
@@ -247,7 +252,7 @@ impl Celery {
             };
             let of_step = as_task(step, task.envelope);
             let reply = because_of((&of_step, "FAILURE"), exception, fault).over_at(now);
-            answers.push(Message::Answer(reply.to(caller)?));
+            answers.push(reply.message(caller)?);
         }
         Ok(answers)
     }
@@ -264,7 +269,7 @@ impl Celery {
             return Ok(Vec::new());
         };
         let reply = because_of((task.envelope, status), &raised(task, fault), fault).over_at(now);
-        Ok(vec![Message::Answer(reply.to(caller)?)])
+        Ok(vec![reply.message(caller)?])
     }
 
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
@@ -379,17 +384,6 @@ impl Extension for Celery {
             self.status.say(&task.envelope.id, &reply, caller);
         }
     }
-}
-
-/// That a task is in this state because of this exception.
-fn because_of<'a>(
-    (of, status): (&'a Envelope, &'a str),
-    exception: &Exception,
-    fault: &'a TaskFault,
-) -> Reply<'a> {
-    let mut reply = Reply::new(of, status, raw(&exception.to_celery()));
-    reply.traceback = fault.traceback_of(exception);
-    reply
 }
 
 #[cfg(test)]

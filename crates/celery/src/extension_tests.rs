@@ -57,42 +57,6 @@ fn fault(exception: &Value) -> TaskFault {
     TaskFault::new(kind, message)
 }
 
-/// How a message came to a worker.
-struct Came {
-    headers: Headers,
-    queue: QueueName,
-    exchange: ExchangeName,
-    key: RoutingKey,
-    worker: counterfoil_toolbox::ids::WorkerId,
-}
-
-impl Came {
-    fn by(queue: &str, key: &str) -> Self {
-        Self {
-            headers: Headers::new(),
-            queue: QueueName::new(queue).expect("valid"),
-            exchange: ExchangeName::new("task_exchange").expect("valid"),
-            key: RoutingKey::new(key).expect("valid"),
-            worker: format!("{queue}@host.1.a").parse().expect("valid"),
-        }
-    }
-
-    fn subject<'a>(&'a self, envelope: &'a Envelope, payload: Option<&'a Payload>) -> Subject<'a> {
-        Subject {
-            envelope,
-            payload,
-            headers: HeadersOf::from(&self.headers),
-            queue: &self.queue,
-            exchange: &self.exchange,
-            routing_key: &self.key,
-            worker: &self.worker,
-            lineage: Lineage::default(),
-            ran_for: None,
-            ignores_result: envelope.ignore_result == Some(true),
-        }
-    }
-}
-
 /// What we answer in the case of a captured answer.
 fn answer(body: &Value) -> Value {
     let id = body["task_id"].as_str().expect("an id");
@@ -106,38 +70,31 @@ fn answer(body: &Value) -> Value {
     envelope.parent_id = body["parent_id"]
         .as_str()
         .map(|id| id.parse().expect("valid"));
-    let payload = Payload::new("[]", "{}").expect("valid");
-    let came = Came::by("tasks", "tasks.any");
-    let was_started = body["result"]["exc_message"][0] == "terminated";
-    let subject = Subject {
-        ran_for: was_started.then_some(Duration::ZERO),
-        ..came.subject(&envelope, Some(&payload))
-    };
-    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
-    let celery = Celery::new(&names);
     let result = RawValue::from_string(body["result"].to_string()).expect("JSON");
     let fault = || fault(&body["result"]);
-    let messages = match body["status"].as_str().expect("a status") {
-        "SUCCESS" => celery.messages(&subject, &Step::Succeeded(Some(&result))),
-        "FAILURE" => celery.messages(&subject, &Step::Failed(&fault())),
-        "REVOKED" => celery.messages(&subject, &Step::Revoked(&fault())),
-        "RETRY" => {
+    let say = |celery: &Celery, subject: &Subject<'_>| match body["status"].as_str() {
+        Some("SUCCESS") => celery.messages(subject, &Step::Succeeded(Some(&result))),
+        Some("FAILURE") => celery.messages(subject, &Step::Failed(&fault())),
+        Some("REVOKED") => celery.messages(subject, &Step::Revoked(&fault())),
+        Some("RETRY") => {
             let fault = fault();
-            let reply = celery.meanwhile(&subject, &Step::Retried(&fault, Duration::from_secs(1)));
-            let reply = reply.expect("it is told").to(CALLER).expect("a queue");
-            Ok(vec![Message::Answer(reply)])
+            let reply = celery.meanwhile(subject, &Step::Retried(&fault, Duration::from_secs(1)));
+            let reply = reply.expect("it is told");
+            Ok(vec![reply.message(CALLER).expect("a queue")])
         }
-        "PROGRESS" => {
-            let reply = Reply::new(&envelope, "PROGRESS", result.clone());
-            let reply = reply.to(CALLER).expect("a queue");
-            Ok(vec![Message::Answer(reply)])
+        Some("PROGRESS") => {
+            let reply = Reply::new(subject.envelope, "PROGRESS", result.clone());
+            Ok(vec![reply.message(CALLER).expect("a queue")])
         }
-        other => panic!("{other}: no case of ours"),
+        other => panic!("{other:?}: no case of ours"),
     };
+    let was_started = body["result"]["exc_message"][0] == "terminated";
+    let ran_for = was_started.then_some(Duration::ZERO);
+    let messages = of_task(&envelope, ran_for, say);
     let mut messages = messages.expect("said");
     // Told to the platform, not to him.
     messages.retain(|message| !matches!(message, Message::After(_)));
-    let [Message::Answer(publication)] = &messages[..] else {
+    let [Message::Answer { publication, .. }] = &messages[..] else {
         panic!("one answer is given");
     };
     assert!(publication.exchange.is_default());
@@ -169,33 +126,97 @@ fn every_captured_answer_is_given_as_celery_gave_it() {
     }
 }
 
+/// What is said of a task without arguments.
+fn of_task<T>(
+    envelope: &Envelope,
+    ran_for: Option<Duration>,
+    say: impl FnOnce(&Celery, &Subject<'_>) -> T,
+) -> T {
+    of_message((envelope, None), ran_for, say)
+}
+
+fn of_message<T>(
+    (envelope, payload): (&Envelope, Option<&Payload>),
+    ran_for: Option<Duration>,
+    say: impl FnOnce(&Celery, &Subject<'_>) -> T,
+) -> T {
+    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+    let (queue, exchange) = (QueueName::new("a"), ExchangeName::new("task_exchange"));
+    let worker = "a@h.1.a".parse().expect("valid");
+    let (queue, exchange) = (queue.expect("valid"), exchange.expect("valid"));
+    let (headers, key) = (Headers::new(), RoutingKey::new("a.b").expect("valid"));
+    let subject = Subject {
+        envelope,
+        payload,
+        headers: HeadersOf::from(&headers),
+        queue: &queue,
+        exchange: &exchange,
+        routing_key: &key,
+        worker: &worker,
+        lineage: Lineage::default(),
+        ran_for,
+        ignores_result: envelope.ignore_result == Some(true),
+    };
+    say(&Celery::new(&names), &subject)
+}
+
 #[test]
 fn a_caller_who_wants_no_answer_gets_none() {
-    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
     let mut envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
-    let came = Came::by("a", "a.b");
-    let said = |celery: &Celery, envelope: &Envelope| {
-        let subject = came.subject(envelope, None);
+    let said = |celery: &Celery, subject: &Subject<'_>| {
         let progress = Progress {
             current: 1,
             total: None,
             message: None,
         };
-        celery.heard(&subject, &Step::Progress(&progress));
+        celery.heard(subject, &Step::Progress(&progress));
         celery
-            .messages(&subject, &Step::Succeeded(None))
+            .messages(subject, &Step::Succeeded(None))
             .expect("said")
             .iter()
-            .filter(|message| matches!(message, Message::Answer(_)))
+            .filter(|message| matches!(message, Message::Answer { .. }))
             .count()
     };
-    let celery = Celery::new(&names);
-    assert_eq!(said(&celery, &envelope), 0, "nobody waits");
+    assert_eq!(of_task(&envelope, None, said), 0, "nobody waits");
     envelope.reply_to = Some(CALLER.into());
-    assert_eq!(said(&celery, &envelope), 1);
-    assert_eq!(said(&celery.clone().without_replies(), &envelope), 0);
+    assert_eq!(of_task(&envelope, None, said), 1);
+    let silent =
+        |celery: &Celery, subject: &Subject<'_>| said(&celery.clone().without_replies(), subject);
+    assert_eq!(of_task(&envelope, None, silent), 0);
     envelope.ignore_result = Some(true);
-    assert_eq!(said(&celery, &envelope), 0);
+    assert_eq!(of_task(&envelope, None, said), 0);
+}
+
+#[test]
+fn with_a_large_result_goes_what_is_told_where_the_broker_does_not_take_it() {
+    let mut envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
+    envelope.reply_to = Some(CALLER.into());
+    let instead = |bytes: usize| {
+        let result = RawValue::from_string(format!("\"{}\"", "x".repeat(bytes))).expect("JSON");
+        let said = of_task(&envelope, None, |celery, subject| {
+            celery.messages(subject, &Step::Succeeded(Some(&result)))
+        });
+        let mut messages = said.expect("said");
+        let Some(Message::Answer { instead, .. }) = messages.pop() else {
+            panic!("an answer is given");
+        };
+        instead
+    };
+    assert!(instead(50_000).is_none());
+    let told = instead(100_000).expect("something is told instead");
+    assert_eq!(told.routing_key.as_str(), CALLER);
+    let body: Value = serde_json::from_slice(&told.content.body).expect("JSON");
+    assert_eq!(
+        (&body["status"], &body["task_id"]),
+        (&json!("FAILURE"), &json!("t1"))
+    );
+    assert_eq!(body["result"]["exc_type"], "EncodeError");
+    assert!(
+        body["result"]["exc_message"]
+            .to_string()
+            .contains("bytes long"),
+        "{body}"
+    );
 }
 
 #[test]
@@ -207,18 +228,16 @@ fn steps_after_a_task_that_was_revoked_are_told_to_be_never_taken_and_no_errback
     let embed = json!({"callbacks": null, "errbacks": [errback], "chain": [next], "chord": null});
     content.body = json!([[], {}, embed]).to_string().into_bytes().into();
     let message = counterfoil_toolbox::message::TaskMessage::decode(&content).expect("a task");
-    let came = Came::by("a", "a.b");
-    let subject = came.subject(&message.envelope, Some(&message.payload));
-    let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
-    let celery = Celery::new(&names);
     let said = |step: &Step<'_>| {
-        let messages = celery.messages(&subject, step).expect("said");
+        let came = (&message.envelope, Some(&message.payload));
+        let messages = of_message(came, None, |celery, subject| celery.messages(subject, step));
+        let messages = messages.expect("said");
         let (mut sent, mut skipped, mut answers) = (0, Vec::new(), Vec::new());
         for message in messages {
             match message {
                 Message::After(after) => skipped.extend(after.skipped.into_iter().map(|it| it.id)),
-                Message::Answer(answer) => {
-                    let body = serde_json::from_slice(&answer.content.body);
+                Message::Answer { publication, .. } => {
+                    let body = serde_json::from_slice(&publication.content.body);
                     answers.push(body.expect("JSON"));
                 }
                 Message::Task { .. } | Message::Platform(_) => sent += 1,

@@ -1,14 +1,21 @@
 //! The answer to a caller that waits at a queue of its own: what Celery's `rpc://` results are.
 
+use crate::json::raw;
+use crate::raised::raised;
 use chrono::{DateTime, SecondsFormat, Utc};
 use counterfoil_toolbox::TaskId;
+use counterfoil_toolbox::event::{Exception, FaultKind, TaskFault};
 use counterfoil_toolbox::message::{Content, Envelope};
 use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
 use counterfoil_toolbox::transport::Publication;
+use counterfoil_worker::extension::{Message, Subject};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+
+/// Bytes of a message that every broker takes.
+pub(crate) const TAKEN_BY_ALL: usize = 64 * 1024;
 
 /// What is said of a task.
 #[derive(Debug, Serialize)]
@@ -48,6 +55,17 @@ impl<'a> Reply<'a> {
         self
     }
 
+    /// [`Self::to`], to be sent.
+    ///
+    /// # Errors
+    /// The same.
+    pub(crate) fn message(&self, queue: &str) -> Result<Message, String> {
+        Ok(Message::Answer {
+            publication: self.to(queue)?,
+            instead: None,
+        })
+    }
+
     /// The message for whoever waits at this queue. The caller declared it: where it is gone, nobody wants the answer.
     ///
     /// # Errors
@@ -63,4 +81,34 @@ impl<'a> Reply<'a> {
             content,
         })
     }
+}
+
+/// That a task is in this state because of this exception.
+pub(crate) fn because_of<'a>(
+    (of, status): (&'a Envelope, &'a str),
+    exception: &Exception,
+    fault: &'a TaskFault,
+) -> Reply<'a> {
+    let mut reply = Reply::new(of, status, raw(&exception.to_celery()));
+    reply.traceback = fault.traceback_of(exception);
+    reply
+}
+
+/// What a caller is told where the broker does not take the answer with the result: else he would wait for ever. `None`:
+/// every broker takes that.
+pub(crate) fn too_large<'a>(
+    task: &Subject<'a>,
+    answer: &Publication,
+    now: DateTime<Utc>,
+) -> Option<Reply<'a>> {
+    let bytes = answer.content.body.len();
+    if bytes <= TAKEN_BY_ALL {
+        return None;
+    }
+    let why = format!(
+        "the task succeeded, and the answer with its result is {bytes} bytes long: more than the broker takes"
+    );
+    let fault = TaskFault::new(FaultKind::ResultTooLarge, why);
+    let result = raw(&raised(task, &fault).to_celery());
+    Some(Reply::new(task.envelope, "FAILURE", result).over_at(now))
 }

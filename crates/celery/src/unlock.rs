@@ -81,7 +81,7 @@ impl Unlock {
                 message,
             } => {
                 let raised = exception.as_ref().and_then(Exception::of_celery);
-                let repr = raised.as_ref().map_or_else(|| message.to_string(), repr);
+                let repr = raised.as_ref().map_or_else(|| cut(&message), repr);
                 let why = match id {
                     Some(id) => format!("Dependency {id} raised {repr}"),
                     None => repr,
@@ -94,6 +94,13 @@ impl Unlock {
             }
         }
     }
+}
+
+/// Longest reason of a member's failure, in bytes: every step that is not taken because of it is told it.
+const LONGEST_REASON: usize = 8 * 1024;
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(LONGEST_REASON)].to_owned()
 }
 
 /// The tasks of a result as Celery writes it down: `[[id, parent], null]`, or of a group `[[id, parent], [result, …]]`.
@@ -196,6 +203,10 @@ mod tests {
                 "Dependency t2 raised it was lost",
             ),
             (json!({"message": "too much"}), "too much"),
+            (
+                json!({"message": "x".repeat(1_000_000)}),
+                &"x".repeat(8 * 1024),
+            ),
         ] {
             let kwargs = json!({"result": header(), "counterfoil": {"failed": failed}});
             let Unlock::Fail { error, cause } = read(&kwargs).expect("read") else {

@@ -1,8 +1,10 @@
 //! The loop of one queue: every delivery becomes an execution of its own, begun in `lanes.rs`.
 
 use crate::lanes::Lanes;
+use crate::queues::until_lost;
 use crate::shared::Shared;
 use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::Item;
 use counterfoil_toolbox::transport::{
     InHand, Requeue, SubscribeOptions, Subscription, SubscriptionStatus, spawn_beside,
 };
@@ -30,8 +32,32 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    /// Starts to consume `queue`.
+    /// Starts to consume `queue`, which somebody watches over.
     pub(crate) fn start(shared: &Arc<Shared>, queue: QueueName) -> Self {
+        Self::start_with(shared, queue, |_| std::future::ready(()))
+    }
+
+    /// Starts to consume one queue more. Deleted, it is declared again by `items`. Where it is lost for good the worker goes
+    /// on without it.
+    pub(crate) fn start_beside(
+        shared: &Arc<Shared>,
+        queue: QueueName,
+        items: Option<Vec<Item>>,
+    ) -> Self {
+        let (shared_of_watch, of_watch) = (shared.clone(), queue.clone());
+        Self::start_with(shared, queue, move |status| async move {
+            let (shared, queue) = (&shared_of_watch, of_watch);
+            let reason = until_lost(shared, &queue, status, items.as_deref()).await;
+            tracing::error!(%queue, reason, "a queue that the worker was asked to consume cannot be consumed: it is left");
+            shared.consumers.leave(&queue);
+        })
+    }
+
+    fn start_with<F: Future<Output = ()> + Send + 'static>(
+        shared: &Arc<Shared>,
+        queue: QueueName,
+        watch: impl FnOnce(watch::Receiver<SubscriptionStatus>) -> F,
+    ) -> Self {
         let mut prefetch = shared.consumers.prefetch();
         let options = SubscribeOptions::new(queue.clone(), *prefetch.borrow_and_update());
         let subscription = Subscription::open_paused(shared.transport.clone(), options);
@@ -46,7 +72,11 @@ impl Consumer {
             prefetch,
             ended: ended.clone(),
         };
+        let (watching, until) = (watch(status.clone()), ended.clone());
         let consuming = consume(taking, settled.clone());
+        let consuming = async move {
+            futures::join!(consuming, until.run_until_cancelled(watching));
+        };
         let consumer = Self {
             status,
             hand,
@@ -57,6 +87,11 @@ impl Consumer {
         };
         shared.consumers.note(&consumer);
         consumer
+    }
+
+    /// Whether its channel is closed.
+    pub(crate) fn is_over(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Sends what was settled and closes the channel.
@@ -109,7 +144,13 @@ async fn consume(mut taking: Taking, settled: CancellationToken) {
         tracing::warn!("the broker did not confirm the end of a consumer");
     }
     give_back(&mut subscription);
-    settled.cancelled().await;
+    let shared = &taking.shared;
+    tokio::select! {
+        () = settled.cancelled() => {}
+        // Left while the worker goes on: nobody needs the channel once everything in hand is settled.
+        () = subscription.settled(), if !shared.stop.draining().is_cancelled() => {}
+    }
+    shared.consumers.forget(&subscription.in_hand());
     if tokio::time::timeout(FAREWELL, subscription.close())
         .await
         .is_err()

@@ -3,17 +3,18 @@
 use crate::consume::Consumer;
 use crate::shared::Shared;
 use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::Item;
 use counterfoil_toolbox::transport::InHand;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// All that the worker has ever consumed.
+/// What the worker consumes, and what it has left of which something is still in hand.
 #[derive(Debug)]
 pub(crate) struct Consumers {
     prefetch: watch::Sender<u16>,
     known: Mutex<Vec<Known>>,
-    /// Those that were added while it ran, to be closed with it.
+    /// Those that were added while it ran, to be closed with it at the latest.
     added: Mutex<Vec<Consumer>>,
 }
 
@@ -79,6 +80,12 @@ impl Consumers {
         known.iter().map(hand).collect()
     }
 
+    /// Forgets a consumer whose channel is closed, where somebody wanted it to end.
+    pub(crate) fn forget(&self, hand: &Arc<InHand>) {
+        let is_it = |known: &Known| known.is_left && Arc::ptr_eq(&known.hand, hand);
+        self.known().retain(|known| !is_it(known));
+    }
+
     /// Takes nothing more out of `queue`. `false`: it does not.
     pub(crate) fn leave(&self, queue: &QueueName) -> bool {
         let mut known = self.known();
@@ -111,13 +118,19 @@ impl Consumers {
     }
 }
 
-/// Consumes `queue` from now on. `false`: it does already, or drains.
-pub(crate) fn add(shared: &Arc<Shared>, queue: QueueName) -> bool {
+/// Consumes `queue` from now on, and declares these where it is deleted; nothing: what the worker's settings say. `false`:
+/// it does already, or drains.
+pub(crate) fn add(shared: &Arc<Shared>, queue: QueueName, items: Vec<Item>) -> bool {
     let consumers = &shared.consumers;
     let mut added = consumers.added();
     if shared.stop.draining().is_cancelled() || consumers.queues().contains(&queue) {
         return false;
     }
-    added.push(Consumer::start(shared, queue));
+    added.retain(|consumer| !consumer.is_over());
+    let items = match items.is_empty() {
+        false => Some(items),
+        true => shared.declarations.get(&queue).cloned(),
+    };
+    added.push(Consumer::start_beside(shared, queue, items));
     true
 }

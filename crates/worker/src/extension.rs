@@ -222,7 +222,12 @@ pub enum Message {
     },
     /// Word for somebody who may not be there any more. It is sent until the broker has it or refuses it, which is
     /// logged and has no other consequence.
-    Answer(Publication),
+    Answer {
+        /// The message.
+        publication: Publication,
+        /// What is sent where the broker takes no message that is so large. `None`: nothing.
+        instead: Option<Box<Publication>>,
+    },
     /// Something that the platform's daemon reads, in the name of the service whose task it is. The worker does not rest
     /// until the broker has it.
     Platform(Content),

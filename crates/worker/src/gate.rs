@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 
 /// Longest wait here; what is longer than this the broker counts in whole seconds.
 pub(crate) const SHORT: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ pub(crate) struct Gate {
     /// How many may run at a time. `None`: no limit.
     places: Option<Places>,
     line: Mutex<Line>,
+    /// Another one is in its place.
+    replaced: CancellationToken,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +111,7 @@ impl Gate {
         (interval.is_some() || places.is_some()).then(|| Self {
             interval: interval.unwrap_or_default(),
             has_next: AtomicBool::new(false),
+            replaced: CancellationToken::new(),
             places,
             line: Mutex::new(Line {
                 next: now,
@@ -127,6 +131,16 @@ impl Gate {
             self.places = Some(places.clone());
         }
         self
+    }
+
+    /// Another one is in its place: whoever waits by this one asks that one.
+    pub(crate) fn is_replaced(&self) {
+        self.replaced.cancel();
+    }
+
+    /// Waits, but not once another gate is in the place of this one. `None`: one is.
+    pub(crate) async fn while_it_holds<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        self.replaced.run_until_cancelled(wait).await
     }
 
     /// Whether a turn is too far away to wait for a slot; it asks again after this.

@@ -27,21 +27,26 @@ impl Execution {
     /// Takes the task over, and waits until it may begin by the rate of its type.
     pub(crate) async fn take_over_in_turn(&self, task: &Registered) -> Result<(), Ended> {
         self.take_over().await?;
-        let wait = task
-            .gate()
-            .map(|gate| gate.begin_taken_over(Instant::now()));
-        let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
-            return Ok(());
-        };
-        // Nothing else can be asked of a task that was told to begin.
-        let revoked = self.held.until(|| {
-            let objection = self.shared.control.objection(&self.held)?;
-            matches!(objection, Ended::Revoked(_)).then_some(objection)
-        });
-        tokio::select! {
-            biased;
-            revoked = revoked => return Err(revoked),
-            waited = self.pause(wait) => waited?,
+        // Once more where the rate is changed meanwhile.
+        while let Some(gate) = task.gate() {
+            let wait = gate.begin_taken_over(Instant::now());
+            if wait.is_zero() {
+                return Ok(());
+            }
+            // Nothing else can be asked of a task that was told to begin.
+            let revoked = self.held.until(|| {
+                let objection = self.shared.control.objection(&self.held)?;
+                matches!(objection, Ended::Revoked(_)).then_some(objection)
+            });
+            let waited = tokio::select! {
+                biased;
+                revoked = revoked => return Err(revoked),
+                waited = gate.while_it_holds(self.pause(wait)) => waited,
+            };
+            if let Some(waited) = waited {
+                waited?;
+                break;
+            }
         }
         match self.is_expired() {
             true => Err(Ended::Expired),

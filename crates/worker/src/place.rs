@@ -2,7 +2,7 @@
 
 use crate::ended::Ended;
 use crate::execute::Execution;
-use crate::gate::{Gate, Place, Turn};
+use crate::gate::{Gate, Next, Place, Turn};
 use crate::handler::Slot;
 use crate::registry::Registered;
 use crate::shared::Shared;
@@ -22,18 +22,12 @@ const ROUNDS: usize = 3;
 impl Execution {
     /// A place among the handlers that run, or why it gets none.
     pub(crate) async fn wait_for_slot(&self, task: &Registered) -> Result<Slot, Ended> {
-        let Some(gate) = &task.gate() else {
-            let token = self.wait_for_token(task).await?;
-            let (any, token) = self.wait_for_slot_beside(task, token).await?;
-            return Ok(Slot {
-                _any: any,
-                _of_type: None,
-                token,
-            });
+        let of_type = match task.gate() {
+            Some(gate) => self.wait_among_its_type(&gate).await?,
+            None => None,
         };
-        let of_type = self.wait_among_its_type(gate).await?;
         let token = self.wait_for_token(task).await?;
-        let (any, token) = self.wait_for_turn(task, gate, token).await?;
+        let (any, token) = self.wait_for_turn(task, token).await?;
         Ok(Slot {
             _any: any,
             _of_type: of_type,
@@ -43,36 +37,59 @@ impl Execution {
 
     /// A slot at a time when the rate of its type allows one more to begin. It is asked with the slot in hand:
     /// those who wait in line for one must not begin all at once when they get it. While it is too soon the slot is
-    /// of more use to others; only the next one of its type keeps it.
+    /// of more use to others; only the next one of its type keeps it. Where the rate is changed meanwhile it is asked
+    /// anew.
     async fn wait_for_turn(
         &self,
         task: &Registered,
-        gate: &Gate,
         mut token: Option<Token>,
     ) -> Result<(Permit, Option<Token>), Ended> {
-        for _ in 0..ROUNDS {
+        let mut rounds = 0;
+        loop {
+            let Some(gate) = task.gate() else {
+                return self.wait_for_slot_beside(task, token).await;
+            };
+            if rounds == ROUNDS {
+                return Err(Ended::Limited(gate.stand_behind(Instant::now())));
+            }
             if let Some(wait) = gate.is_far(Instant::now()) {
                 return Err(Ended::Limited(wait));
             }
             let (slot, with) = self.wait_for_slot_beside(task, token).await?;
-            match gate.begin(Instant::now()) {
+            let Some(gate) = task.gate() else {
+                return Ok((slot, with));
+            };
+            let wait = match gate.begin(Instant::now()) {
                 Turn::Now => return Ok((slot, with)),
                 Turn::Later(wait) => return Err(Ended::Limited(wait)),
-                Turn::Next(next) => {
-                    while let Some(wait) = next.begin(Instant::now()) {
-                        self.pause(wait).await?;
+                Turn::Next(next) => match gate.while_it_holds(self.until_it_begins(&next)).await {
+                    Some(begins) => {
+                        begins?;
+                        let both = (slot, with);
+                        return self.may_begin().then_some(both).ok_or(Ended::Lost);
                     }
-                    let both = (slot, with);
-                    return self.may_begin().then_some(both).ok_or(Ended::Lost);
+                    None => Duration::ZERO,
+                },
+                Turn::Soon(wait) => wait,
+            };
+            drop(slot);
+            token = with;
+            match gate.while_it_holds(self.pause(wait)).await {
+                Some(waited) => {
+                    waited?;
+                    rounds += 1;
                 }
-                Turn::Soon(wait) => {
-                    drop(slot);
-                    token = with;
-                    self.pause(wait).await?;
-                }
+                None => rounds = 0,
             }
         }
-        Err(Ended::Limited(gate.stand_behind(Instant::now())))
+    }
+
+    /// Waits until the next one of its type may begin.
+    async fn until_it_begins(&self, next: &Next<'_>) -> Result<(), Ended> {
+        while let Some(wait) = next.begin(Instant::now()) {
+            self.pause(wait).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn pause(&self, wait: Duration) -> Result<(), Ended> {

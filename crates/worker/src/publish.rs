@@ -86,10 +86,10 @@ pub(crate) async fn until_answered(
         let error = match stop.run_until_cancelled(sent).await {
             Some(Ok(())) => return Ok(Sent::Confirmed),
             None | Some(Err(PublishError::Closed)) => return Ok(Sent::GivenUp),
-            Some(Err(PublishError::Invalid { reason })) => return Ok(Sent::Impossible(reason)),
-            Some(Err(PublishError::Refused { reason, .. })) if is_about_the_message(&reason) => {
-                return Ok(Sent::Impossible(reason));
-            }
+            Some(Err(
+                ref error @ (PublishError::Invalid { ref reason }
+                | PublishError::Refused { ref reason, .. }),
+            )) if error.is_about_the_message() => return Ok(Sent::Impossible(reason.clone())),
             Some(Err(PublishError::Refused { reason, .. })) => return Err(Refused(reason)),
             Some(Err(error)) => error,
         };
@@ -100,10 +100,4 @@ pub(crate) async fn until_answered(
         }
         tries = tries.saturating_add(1);
     }
-}
-
-/// RabbitMQ's words for a message that is larger than it takes. Of an exchange it says
-/// `ACCESS_REFUSED` or `NOT_FOUND`.
-fn is_about_the_message(reason: &str) -> bool {
-    reason.contains("PRECONDITION_FAILED")
 }

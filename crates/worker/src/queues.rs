@@ -10,6 +10,7 @@ use counterfoil_toolbox::transport::SubscriptionStatus;
 use futures::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 /// What to declare when a queue is gone, by queue. A queue that is not in it is somebody else's.
@@ -25,32 +26,43 @@ pub(crate) async fn first_lost(
     running: &Running,
     declarations: &Declarations,
 ) -> (QueueName, String) {
-    let lost = |consumer| {
-        let watch = Watch {
-            shared: &running.shared,
-            consumer,
-            declaration: declarations.get(&consumer.queue).map(Vec::as_slice),
-        };
-        async move { (consumer.queue.clone(), watch.until_lost().await) }
-    };
-    let mut watches: FuturesUnordered<_> = running.consumers.iter().map(lost).collect();
+    let mut watches = FuturesUnordered::new();
+    for Consumer { queue, status, .. } in &running.consumers {
+        let items = declarations.get(queue).map(Vec::as_slice);
+        let lost = until_lost(&running.shared, queue, status.clone(), items);
+        watches.push(async move { (queue.clone(), lost.await) });
+    }
     match watches.next().await {
         Some(lost) => lost,
         None => std::future::pending().await,
     }
 }
 
+/// Waits until a queue is lost for good, and tells why. Deleted, it is declared again by `items`.
+pub(crate) async fn until_lost(
+    shared: &Shared,
+    queue: &QueueName,
+    status: watch::Receiver<SubscriptionStatus>,
+    items: Option<&[Item]>,
+) -> String {
+    let watch = Watch {
+        shared,
+        queue,
+        declaration: items,
+    };
+    watch.until_lost(status).await
+}
+
 /// The watch over one queue.
 struct Watch<'a> {
     shared: &'a Shared,
-    consumer: &'a Consumer,
+    queue: &'a QueueName,
     declaration: Option<&'a [Item]>,
 }
 
 impl Watch<'_> {
     /// Returns why the queue cannot be consumed: at once when it never was, else after a while.
-    async fn until_lost(self) -> String {
-        let mut status = self.consumer.status.clone();
+    async fn until_lost(self, mut status: watch::Receiver<SubscriptionStatus>) -> String {
         let mut was_consumed = false;
         // Why it is not consumed, and until when it has to be.
         let mut trouble: Option<(String, Instant)> = None;
@@ -85,7 +97,7 @@ impl Watch<'_> {
 
     /// A queue that is gone is declared again, with its bindings. `true`: it is there.
     async fn restore(&self) -> bool {
-        let queue = &self.consumer.queue;
+        let queue = self.queue;
         // One that only moved, or that may not be looked at, needs nothing but another try.
         if !matches!(self.shared.transport.depth(queue).await, Ok(None)) {
             return false;

@@ -174,12 +174,15 @@ impl Execution {
                     Sent::GivenUp => return Said::GivenUp,
                     Sent::Impossible(why) => return Said::Impossible(why),
                 },
-                Message::Answer(publication) => {
+                Message::Answer {
+                    publication,
+                    instead,
+                } => {
                     let said = self.send_tasks(std::mem::take(&mut tasks)).await;
                     if !matches!(said, Said::All(_)) {
                         return said;
                     }
-                    if self.answer(publication).await == Sent::GivenUp {
+                    if self.answer(publication, instead).await == Sent::GivenUp {
                         return Said::GivenUp;
                     }
                 }
@@ -242,22 +245,30 @@ impl Execution {
     }
 
     /// Whoever waits for an answer may be gone, and may be nobody's business: no refusal holds up the task. Each costs
-    /// the broker a channel, so after one no answer is tried for a while.
-    async fn answer(&self, publication: Publication) -> Sent {
-        let (extensions, publication) = (&self.shared.extensions, Arc::new(publication));
-        if extensions.are_refused() {
-            return Sent::Confirmed;
-        }
-        let answers = extensions.answers(&self.shared);
-        match until_answered(answers, &publication, self.until(), "an answer").await {
-            Ok(Sent::GivenUp) => Sent::GivenUp,
-            Ok(Sent::Confirmed) => Sent::Confirmed,
-            Ok(Sent::Impossible(reason)) | Err(Refused(reason)) => {
-                let (id, name) = (&self.held.envelope.id, &self.held.envelope.name);
-                extensions.refused();
-                tracing::error!(task_id = %id, task_name = %name, reason, delay = ?REFUSED, "the broker does not take answers to those who wait for results; none is sent for a while");
-                Sent::Confirmed
+    /// the broker a channel, so after one no answer is tried for a while. One that is too large says nothing of others.
+    async fn answer(&self, publication: Publication, instead: Option<Box<Publication>>) -> Sent {
+        let extensions = &self.shared.extensions;
+        let (id, name) = (&self.held.envelope.id, &self.held.envelope.name);
+        let answers = std::iter::once(publication).chain(instead.map(|instead| *instead));
+        for publication in answers.map(Arc::new) {
+            if extensions.are_refused() {
+                return Sent::Confirmed;
+            }
+            let publisher = extensions.answers(&self.shared);
+            match until_answered(publisher, &publication, self.until(), "an answer").await {
+                Ok(Sent::GivenUp) => return Sent::GivenUp,
+                Ok(Sent::Confirmed) => return Sent::Confirmed,
+                Ok(Sent::Impossible(reason)) => {
+                    let bytes = publication.content.body.len();
+                    tracing::error!(task_id = %id, task_name = %name, bytes, reason, "the broker does not take an answer to somebody who waits for a result");
+                }
+                Err(Refused(reason)) => {
+                    extensions.refused();
+                    tracing::error!(task_id = %id, task_name = %name, reason, delay = ?REFUSED, "the broker does not take answers to those who wait for results; none is sent for a while");
+                    return Sent::Confirmed;
+                }
             }
         }
+        Sent::Confirmed
     }
 }

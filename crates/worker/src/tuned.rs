@@ -52,17 +52,23 @@ impl Tuned {
         self.is_changed.store(true, Ordering::Release);
     }
 
-    /// Other tasks of the type that run keep their places.
+    /// Other tasks of the type that run keep their places. Those that wait go by the new rate.
     pub(crate) fn limit_rate(&self, options: &TaskOptions, rate: Option<Rate>) {
         let options = TaskOptions {
             rate_limit: rate,
             ..options.clone()
         };
+        let mut before = None;
         self.change(|now| {
             let gate = Gate::of(&options, Instant::now());
-            now.gate = gate.map(|gate| Arc::new(gate.with_places_of(now.gate.as_deref())));
+            let gate = gate.map(|gate| Arc::new(gate.with_places_of(now.gate.as_deref())));
+            before = std::mem::replace(&mut now.gate, gate);
             now.rate = rate;
         });
+        // Last: whoever waited by it asks for the new one now.
+        if let Some(before) = before {
+            before.is_replaced();
+        }
     }
 
     pub(crate) fn limit_time(&self, hard: Option<Duration>, soft: Option<Duration>) {

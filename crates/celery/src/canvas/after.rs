@@ -1,9 +1,11 @@
 //! What follows after a task that succeeded, or failed.
 
-use super::call::{Calls, flat};
+use super::budget::Budget;
+use super::call::Calls;
 use super::embed::Embed;
 use super::message::{Parent, Place};
 use super::signature::{Kind, Signature};
+use super::steps::flat;
 use crate::json::raw;
 use crate::outcome::Awaited;
 use counterfoil_toolbox::TaskId;
@@ -53,6 +55,7 @@ pub(crate) fn after_success(
     } else {
         let (groups, tasks) = apart(&embed.callbacks)?;
         for (n, group) in groups.into_iter().enumerate() {
+            calls.budget.copy(result.get().len())?;
             children.push(calls.call(group, with(None), &format!("callback.{n}"))?);
         }
         children.extend(together(&mut calls, &tasks, &with(None), "callbacks")?);
@@ -103,7 +106,10 @@ pub(crate) fn chord_failed(
     let mut messages = Vec::new();
     match body.kind()? {
         Kind::Group(members) => {
-            let members = flat(members)?;
+            let mut budget = Budget::default();
+            let members = flat(members, &mut budget)?;
+            let of_errbacks: usize = errbacks.iter().map(Signature::size).sum();
+            budget.copy(members.len().saturating_mul(of_errbacks))?;
             for member in &members {
                 let (id, mut own) = result_of(member.clone())?;
                 let others = errbacks.iter().filter(|it| !own.contains(it));

@@ -203,7 +203,10 @@ impl Signature {
     /// <https://docs.celeryq.dev/en/stable/userguide/canvas.html#stamping>.
     #[must_use]
     pub fn stamp(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.put_stamp(name, &value.into());
+        // Of one that is nested too deep, the fault is told when it is called.
+        if self.is_flat_enough().is_ok() {
+            self.put_stamp(name, &value.into());
+        }
         self
     }
 

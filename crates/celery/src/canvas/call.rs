@@ -1,9 +1,11 @@
 //! Calling a signature: the messages that this takes, and what its result will be.
 
+use super::budget::{Budget, fits};
 use super::ends::in_line;
 use super::message::{Parent, Place};
 use super::options::Options;
 use super::signature::{Kind, Signature};
+use super::steps::{flat, in_order};
 use crate::outcome::Awaited;
 use counterfoil_toolbox::TaskId;
 use counterfoil_worker::extension::Message;
@@ -11,20 +13,13 @@ use counterfoil_worker::extension::Message;
 /// How deep groups and chains may be in each other.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Most tasks that follow after one, and most bytes of their bodies: each has the result in it.
-const MOST: usize = 10_000;
-const MOST_BYTES: usize = 256 * 1024 * 1024;
-
-/// Most steps of a chain: each group among them repeats what comes after it.
-const MOST_STEPS: usize = 1000;
-
 /// The messages of what was called so far.
 #[derive(Debug)]
 pub(super) struct Calls<'a> {
     parent: Parent<'a>,
     pub(super) messages: Vec<Message>,
     depth: usize,
-    bytes: usize,
+    pub(super) budget: Budget,
 }
 
 impl<'a> Calls<'a> {
@@ -33,7 +28,7 @@ impl<'a> Calls<'a> {
             parent,
             messages: Vec::new(),
             depth: 0,
-            bytes: 0,
+            budget: Budget::default(),
         }
     }
 
@@ -51,6 +46,7 @@ impl<'a> Calls<'a> {
             return Err(too_deep());
         }
         self.depth += 1;
+        self.budget.copy(signature.size())?;
         let called = match signature.kind()? {
             Kind::Task => self.task(signature, &place, path),
             Kind::Group(members) => self.group(signature, members, &place, path),
@@ -68,17 +64,17 @@ impl<'a> Calls<'a> {
         path: &str,
     ) -> Result<Awaited, String> {
         let id = self.id_of(&signature.options()?, path)?;
+        let args = match signature.is_immutable()? {
+            true => 0,
+            false => place.size_of_args(),
+        };
+        self.budget
+            .task(signature.size() + args + place.size_of_rest())?;
         let message = self.parent.message(signature, place, &id)?;
         if let Message::Task { publication, .. } = &message {
-            self.bytes += publication.content.body.len();
+            self.budget.headers(&publication.content.headers)?;
         }
         self.messages.push(message);
-        if self.messages.len() > MOST || self.bytes > MOST_BYTES {
-            return Err(format!(
-                "there are more than {MOST} tasks that follow, or more than {} MiB of them: use a session",
-                MOST_BYTES >> 20
-            ));
-        }
         Ok(Awaited::task(id))
     }
 
@@ -98,8 +94,15 @@ impl<'a> Calls<'a> {
             .or_else(|| options.get("chord").map(ToOwned::to_owned));
         let errbacks = options.signatures("link_error")?;
         let of_members = options.of_members().under(&place.options);
+        let for_each = errbacks.iter().map(Signature::size).sum::<usize>()
+            + chord.as_ref().map_or(0, |chord| chord.get().len())
+            + of_members.size()
+            + place.size();
+        let members = flat(members, &mut self.budget)?;
+        self.budget.copy(members.len().saturating_mul(for_each))?;
         let mut results = Vec::new();
-        for (n, member) in flat(members)?.into_iter().enumerate() {
+        for (n, member) in members.into_iter().enumerate() {
+            self.budget.copy(member.size())?;
             let mut own = member.options()?;
             own.link("link_error", &errbacks)?;
             let place = Place {
@@ -150,15 +153,23 @@ impl<'a> Calls<'a> {
     /// The steps of a chain, chains within it spliced in, each with an id: others may wait for any of them. And the result
     /// of the last one.
     fn frozen(
-        &self,
+        &mut self,
         options: &Options,
         steps: Vec<Signature>,
         place: &Place,
         path: &str,
     ) -> Result<(Vec<Signature>, Awaited), String> {
-        let steps = with_chords(spliced(steps, MAX_DEPTH)?)?;
+        let steps = in_order(steps, &mut self.budget)?;
         let errbacks = options.signatures("link_error")?;
         let count = steps.len();
+        // All but the first travel in one message.
+        let size: usize = steps.iter().skip(1).map(Signature::size).sum();
+        let errbacks_size: usize = errbacks.iter().map(Signature::size).sum();
+        let size = errbacks_size
+            .saturating_mul(count)
+            .saturating_add(size + place.size());
+        fits(size - place.size_of_args())?;
+        self.budget.copy(size)?;
         let mut frozen = Vec::with_capacity(count);
         for (n, step) in steps.into_iter().enumerate() {
             let is_last = n + 1 == count;
@@ -215,63 +226,4 @@ fn place_of_last(
         chord: chord.clone(),
         ..Place::default()
     }
-}
-
-/// The members of a group, those of groups within it among them.
-pub(super) fn flat(members: Vec<Signature>) -> Result<Vec<Signature>, String> {
-    let mut all = Vec::new();
-    let mut left = members;
-    left.reverse();
-    while let Some(member) = left.pop() {
-        match member.kind()? {
-            Kind::Group(within) => left.extend(within.into_iter().rev()),
-            Kind::Chain(steps) if steps.is_empty() => {}
-            Kind::Task | Kind::Chain(_) | Kind::Chord => all.push(member),
-        }
-    }
-    Ok(all)
-}
-
-/// The steps of a chain, those of chains within it among them.
-pub(super) fn spliced(steps: Vec<Signature>, depth: usize) -> Result<Vec<Signature>, String> {
-    let mut all = Vec::new();
-    for step in steps {
-        match step.kind()? {
-            Kind::Chain(_) if depth == 0 => {
-                return Err(format!(
-                    "chains are more than {MAX_DEPTH} deep in each other"
-                ));
-            }
-            Kind::Chain(within) => all.extend(spliced(within, depth - 1)?),
-            Kind::Task | Kind::Group(_) | Kind::Chord => all.push(step),
-        }
-    }
-    Ok(all)
-}
-
-/// A group with a step after it is the header of a chord, and that step its body.
-/// Of one member it is that, and of none it is nothing.
-fn with_chords(steps: Vec<Signature>) -> Result<Vec<Signature>, String> {
-    if steps.len() > MOST_STEPS {
-        return Err(format!("a chain has more than {MOST_STEPS} steps"));
-    }
-    let mut all: Vec<Signature> = Vec::with_capacity(steps.len());
-    for step in steps.into_iter().rev() {
-        match (step.kind()?, all.pop()) {
-            (Kind::Group(members), Some(after)) => {
-                let mut members = flat(members)?;
-                match members.len() {
-                    0 => all.push(after),
-                    1 => all.extend([after, members.remove(0)]),
-                    _ => all.push(Signature::chord_of(&step, &after)),
-                }
-            }
-            (Kind::Task | Kind::Chain(_) | Kind::Group(_) | Kind::Chord, after) => {
-                all.extend(after);
-                all.push(step);
-            }
-        }
-    }
-    all.reverse();
-    Ok(all)
 }

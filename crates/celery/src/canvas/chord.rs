@@ -24,6 +24,8 @@ impl Calls<'_> {
         place: Place,
         path: &str,
     ) -> Result<Awaited, String> {
+        // What comes after it goes into the body, and that into the task that waits, and into each member.
+        self.budget.copy(3 * (signature.size() + place.size()))?;
         let (options, header) = (signature.options()?, signature.header_of_chord()?);
         let group = header
             .id

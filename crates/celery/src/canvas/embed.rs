@@ -1,6 +1,6 @@
 //! What a message brings of what is to happen after its task.
 
-use super::signature::Signature;
+use super::signature::{Signature, listed};
 use counterfoil_worker::extension::Subject;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -48,11 +48,7 @@ fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Signature>,
     let Some(raw) = Option::<Box<RawValue>>::deserialize(deserializer)? else {
         return Ok(Vec::new());
     };
-    let read = match raw.get().starts_with('[') {
-        true => serde_json::from_str(raw.get()),
-        false => serde_json::from_str(raw.get()).map(|one| vec![one]),
-    };
-    read.map_err(serde::de::Error::custom)
+    listed(raw.get()).map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Where a signature ends: the tasks whose results are its own. They get their ids before anything is called, since who
 //! waits for them may not be whoever calls them.
 
-use super::call::{Calls, MAX_DEPTH, flat, spliced, too_deep};
+use super::call::{Calls, MAX_DEPTH, too_deep};
 use super::signature::{Kind, Signature};
+use super::steps::{flat, spliced};
 use crate::outcome::Awaited;
 use counterfoil_toolbox::TaskId;
 
@@ -16,7 +17,7 @@ impl Calls<'_> {
     /// # Errors
     /// Why it cannot be called.
     pub(super) fn with_ends(
-        &self,
+        &mut self,
         signature: Signature,
         path: &str,
     ) -> Result<(Signature, Awaited), String> {
@@ -24,12 +25,13 @@ impl Calls<'_> {
     }
 
     fn ends(
-        &self,
+        &mut self,
         mut signature: Signature,
         path: &str,
         depth: usize,
     ) -> Result<(Signature, Awaited), String> {
         let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
+        self.budget.copy(signature.size())?;
         match signature.kind()? {
             Kind::Task => {
                 let id = self.named(&mut signature, path)?;
@@ -38,7 +40,7 @@ impl Calls<'_> {
             Kind::Group(members) => {
                 let id = self.named(&mut signature, path)?;
                 let (mut ended, mut results) = (Vec::new(), Vec::new());
-                for (n, member) in flat(members)?.into_iter().enumerate() {
+                for (n, member) in flat(members, &mut self.budget)?.into_iter().enumerate() {
                     let (member, result) = self.ends(member, &format!("{path}.{n}"), depth)?;
                     ended.push(member);
                     results.push(result);
@@ -47,7 +49,7 @@ impl Calls<'_> {
                 Ok((signature, Awaited::Group(id, results)))
             }
             Kind::Chain(steps) => {
-                let mut steps = spliced(steps, MAX_DEPTH)?;
+                let mut steps = spliced(steps, &mut self.budget)?;
                 let mut last = steps.pop().ok_or("a chain has no step")?;
                 if let Some(id) = signature.options()?.text("task_id") {
                     last.change(|options| options.set("task_id", &id));

@@ -1,5 +1,6 @@
 //! From one task that follows to its message.
 
+use super::budget::fits_headers;
 use super::options::Options;
 use super::signature::{Fields, Signature};
 use crate::json::{header, raw};
@@ -13,6 +14,7 @@ use counterfoil_toolbox::{TaskId, TaskName};
 use counterfoil_worker::extension::{Message, Subject};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Ids of tasks that nobody gave one follow from the task before and their place after it, so that what is sent twice
@@ -53,6 +55,23 @@ pub(super) struct Place {
     pub(super) chord: Option<Box<RawValue>>,
     /// Options of what it is part of, which go before its own.
     pub(super) options: Options,
+}
+
+impl Place {
+    /// Bytes of all that it has.
+    pub(super) fn size(&self) -> usize {
+        self.size_of_args() + self.size_of_rest()
+    }
+
+    pub(super) fn size_of_args(&self) -> usize {
+        self.args.iter().map(|arg| arg.get().len()).sum()
+    }
+
+    pub(super) fn size_of_rest(&self) -> usize {
+        let chain: usize = self.chain.iter().flatten().map(Signature::size).sum();
+        let chord = self.chord.as_ref().map_or(0, |chord| chord.get().len());
+        chain + chord + self.options.size()
+    }
 }
 
 impl<'a> Parent<'a> {
@@ -142,6 +161,8 @@ impl Parent<'_> {
         options: &Options,
         place: &Place,
     ) -> Result<Headers, String> {
+        let stamps = options.stamps();
+        fits_headers(options.size_in_headers(&stamps))?;
         let mut headers = Headers::new();
         headers.push("task", name.as_str());
         headers.push("id", id.as_str());
@@ -192,12 +213,15 @@ impl Parent<'_> {
         );
         let expires = options.value("expires").map(|at| self.at(&at));
         push(&mut headers, "expires", expires.transpose()?);
-        self.stamp(&mut headers, options);
-        if let Some(Value::Object(own)) = options.value("headers") {
+        if options.get("stamped_headers").is_some() {
+            stamp(&mut headers, options, stamps);
+        }
+        if let Some(Value::Object(mut own)) = options.value("headers") {
+            for (name, _) in headers.iter() {
+                own.remove(name);
+            }
             for (name, value) in own {
-                if headers.get(&name).is_none() {
-                    headers.push(name, header(&value));
-                }
+                headers.push(name, header(&value));
             }
         }
         Ok(headers)
@@ -215,20 +239,6 @@ impl Parent<'_> {
         let span = if seconds < 0.0 { -span } else { span };
         let at = self.now.checked_add_signed(span).ok_or_else(impossible)?;
         Ok(Value::from(at.to_rfc3339()))
-    }
-
-    /// Its stamps: names in a list, and a value for each.
-    fn stamp(&self, headers: &mut Headers, options: &Options) {
-        let Some(Value::Array(names)) = options.value("stamped_headers") else {
-            return;
-        };
-        let mut stamps = Headers::new();
-        for name in names.iter().filter_map(Value::as_str) {
-            let value = options.value(name).unwrap_or_default();
-            stamps.push(name.to_owned(), header(&value));
-        }
-        headers.push("stamped_headers", header(&Value::Array(names.clone())));
-        headers.push("stamps", HeaderValue::Table(stamps));
     }
 }
 
@@ -250,6 +260,18 @@ fn embed(options: &Options, place: &Place) -> Result<Box<RawValue>, String> {
     ];
     let parts = parts.map(|(name, part)| (name.to_owned(), part.unwrap_or_else(null)));
     Ok(raw(&Fields::from(parts)))
+}
+
+/// Stamps: names in a list, and a value for each.
+fn stamp(headers: &mut Headers, options: &Options, names: BTreeSet<String>) {
+    let listed = names.iter().map(|name| HeaderValue::from(name.as_str()));
+    headers.push("stamped_headers", HeaderValue::List(listed.collect()));
+    let mut stamps = Headers::new();
+    for name in names {
+        let value = options.value(&name).unwrap_or_default();
+        stamps.push(name, header(&value));
+    }
+    headers.push("stamps", HeaderValue::Table(stamps));
 }
 
 /// Sets a header that is said something of.

@@ -2,6 +2,7 @@
 //! handlers call.
 
 mod after;
+mod budget;
 mod build;
 mod call;
 mod chord;
@@ -12,6 +13,7 @@ mod options;
 mod replace;
 mod send;
 mod signature;
+mod steps;
 
 pub(crate) use after::{
     Skipped, after_failure, after_success, as_task, children, chord_body, chord_failed, skipped,

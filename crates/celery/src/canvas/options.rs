@@ -1,10 +1,11 @@
 //! Options of a signature.
 
-use super::signature::{Fields, Signature, read};
+use super::signature::{Fields, Signature, listed, size, unreadable};
 use crate::json::raw;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 
 /// Options of a group, chain or chord that are not those of its members.
 const OF_THE_WHOLE: [&str; 9] = [
@@ -17,6 +18,25 @@ const OF_THE_WHOLE: [&str; 9] = [
     "link_error",
     "chain",
     "chord",
+];
+
+/// Options of a task that become headers of its message, beside its stamps.
+const IN_HEADERS: [&str; 15] = [
+    "group_id",
+    "group_index",
+    "shadow",
+    "ignore_result",
+    "retries",
+    "replaced_task_nesting",
+    "time_limit",
+    "soft_time_limit",
+    "countdown",
+    "eta",
+    "expires",
+    "stamped_headers",
+    "headers",
+    "reply_to",
+    "priority",
 ];
 
 /// Options of a signature.
@@ -45,10 +65,7 @@ impl Options {
         let Some(raw) = self.get(name) else {
             return Ok(Vec::new());
         };
-        match raw.get().starts_with('[') {
-            true => Ok(read(Some(raw), name)?.unwrap_or_default()),
-            false => Ok(read(Some(raw), name)?.into_iter().collect()),
-        }
+        listed(raw.get()).map_err(|error| unreadable(name, error))
     }
 
     /// These, and what is said by what they are part of, which goes before them: but a task stays in its group, and has
@@ -57,8 +74,7 @@ impl Options {
         if outer.0.is_empty() {
             return self;
         }
-        let stamps = self.value("stamped_headers").unwrap_or_default();
-        let stamps: Vec<String> = serde_json::from_value(stamps).unwrap_or_default();
+        let stamps = self.stamps();
         for (name, value) in &outer.0 {
             let is_fixed =
                 ["group_id", "stamped_headers"].contains(&&**name) || stamps.contains(name);
@@ -75,6 +91,26 @@ impl Options {
             self.0.remove(name);
         }
         self
+    }
+
+    /// Names of its stamps.
+    pub(crate) fn stamps(&self) -> BTreeSet<String> {
+        let names = self.get("stamped_headers").map(RawValue::get);
+        let names = names.map(serde_json::from_str::<BTreeSet<String>>);
+        names.and_then(Result::ok).unwrap_or_default()
+    }
+
+    /// Bytes of all that it has.
+    pub(crate) fn size(&self) -> usize {
+        size(&self.0)
+    }
+
+    /// Bytes of what becomes headers of a task with these stamps.
+    pub(crate) fn size_in_headers(&self, stamps: &BTreeSet<String>) -> usize {
+        let stamps = stamps.iter().map(String::as_str);
+        let names = IN_HEADERS.into_iter().chain(stamps);
+        let values = names.filter_map(|name| self.0.get(name));
+        values.map(|value| value.get().len()).sum()
     }
 
     pub(crate) fn remove(&mut self, name: &str) -> Option<Box<RawValue>> {

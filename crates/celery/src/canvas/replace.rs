@@ -54,6 +54,7 @@ pub fn replace(cx: &Context, signature: &Signature) -> TaskError {
 }
 
 fn replacement(cx: &Context, signature: &Signature) -> Result<Replacement, String> {
+    signature.is_flat_enough()?;
     let (message, routes) = (cx.message(), routes_of(cx)?);
     let embed = Embed::of(&message)?;
     let parent = Parent::of(&message, routes, Utc::now(), Ids::Follow);
@@ -95,7 +96,7 @@ fn replacement(cx: &Context, signature: &Signature) -> Result<Replacement, Strin
 fn id_of(message: &Message) -> Option<&str> {
     match message {
         Message::Task { publication, .. } => publication.content.headers.text("id"),
-        Message::Answer(_) | Message::Platform(_) | Message::After(_) => None,
+        Message::Answer { .. } | Message::Platform(_) | Message::After(_) => None,
     }
 }
 

@@ -149,6 +149,7 @@ async fn all_sent(
 
 /// The first tasks of a signature, and what they will be waited for by.
 fn drafts(parent: Parent<'_>, signature: &Signature) -> Result<(Vec<Draft>, Awaited), CanvasError> {
+    signature.is_flat_enough().map_err(CanvasError::Invalid)?;
     let tasks = &parent.routes.tasks;
     let mut calls = Calls::by(parent);
     let called = calls.call(signature, Place::default(), "");

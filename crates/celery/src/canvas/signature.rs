@@ -1,7 +1,9 @@
 //! A task that is to be called, as Celery writes it down: <https://docs.celeryq.dev/en/stable/userguide/canvas.html>.
 
+use super::budget::Budget;
 use super::options::Options;
 use crate::json::raw;
+use counterfoil_toolbox::message::json::inspect;
 use counterfoil_toolbox::{TaskId, TaskName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -70,6 +72,31 @@ impl Signature {
         Ok(name)
     }
 
+    /// Bytes of all that it says.
+    pub(super) fn size(&self) -> usize {
+        size(&self.0)
+    }
+
+    /// Whether it can be taken apart step by step. Of those that came in a message that is known.
+    ///
+    /// # Errors
+    /// When it is nested too deep for that.
+    pub(super) fn is_flat_enough(&self) -> Result<(), String> {
+        let depth = self.0.values().map(|value| inspect(value.get()).depth);
+        match depth.max().unwrap_or(0) > DEEPEST {
+            false => Ok(()),
+            true => Err(format!("it is nested deeper than {DEEPEST} levels")),
+        }
+    }
+
+    /// Whether so many tasks may have a copy of it.
+    ///
+    /// # Errors
+    /// When that is too much.
+    pub(crate) fn can_be_copied(&self, times: usize) -> Result<(), String> {
+        Budget::default().tasks(times, self.size())
+    }
+
     pub(crate) fn kind(&self) -> Result<Kind, String> {
         let kind: Option<String> = read(self.0.get("subtask_type"), "subtask_type")?;
         match kind.as_deref() {
@@ -104,7 +131,7 @@ impl Signature {
             return Err("a chord has no header".to_owned());
         };
         if header.get().starts_with('[') {
-            let members = read(Some(header), "header")?.unwrap_or_default();
+            let members = listed(header.get()).map_err(|error| unreadable("header", error))?;
             return Ok(Header { id: None, members });
         }
         let group: Option<Self> = read(Some(header), "header")?;
@@ -119,7 +146,11 @@ impl Signature {
 
     fn tasks(&self) -> Result<Vec<Self>, String> {
         let kwargs = self.kwargs()?;
-        Ok(read(kwargs.get("tasks"), "tasks")?.unwrap_or_default())
+        let tasks = kwargs.get("tasks").map(|tasks| listed(tasks.get()));
+        let tasks = tasks.transpose();
+        Ok(tasks
+            .map_err(|error| unreadable("tasks", error))?
+            .unwrap_or_default())
     }
 
     /// Arguments by position.
@@ -173,13 +204,47 @@ impl Signature {
     }
 }
 
+/// Bytes of all that these have.
+pub(super) fn size(fields: &Fields) -> usize {
+    fields
+        .iter()
+        .map(|(name, value)| name.len() + value.get().len())
+        .sum()
+}
+
+/// Deepest JSON of a signature that a program made, or had from elsewhere.
+const DEEPEST: usize = 256;
+
+/// Most signatures in a list.
+const MOST_LISTED: usize = 100_000;
+
+/// Reads signatures in a list, or one alone, or none. They are counted first: each takes a lot more room than its text.
+pub(super) fn listed(json: &str) -> Result<Vec<Signature>, serde_json::Error> {
+    if !json.starts_with('[') {
+        let one: Option<Signature> = serde_json::from_str(json)?;
+        return Ok(one.into_iter().collect());
+    }
+    let list: Vec<&RawValue> = serde_json::from_str(json)?;
+    if list.len() > MOST_LISTED {
+        return Err(serde::de::Error::custom(format!(
+            "there are {} signatures in a list, and at most {MOST_LISTED} are read",
+            list.len()
+        )));
+    }
+    let signatures = list.into_iter().map(|one| serde_json::from_str(one.get()));
+    signatures.collect()
+}
+
+pub(super) fn unreadable(name: &str, error: serde_json::Error) -> String {
+    format!("{name} of a signature cannot be read: {error}")
+}
+
 pub(super) fn read<'de, T: Deserialize<'de>>(
     raw: Option<&'de (impl AsRaw + ?Sized)>,
     name: &str,
 ) -> Result<Option<T>, String> {
     let Some(raw) = raw else { return Ok(None) };
-    serde_json::from_str(raw.text())
-        .map_err(|error| format!("{name} of a signature cannot be read: {error}"))
+    serde_json::from_str(raw.text()).map_err(|error| unreadable(name, error))
 }
 
 /// JSON text, owned or not.

@@ -2,6 +2,7 @@
 
 mod ends;
 mod forms;
+mod limits;
 
 use super::{Embed, Ids, Parent, Signature, after_failure, after_success};
 use crate::json::header;
@@ -69,7 +70,7 @@ fn after(captured: &Value, result: Option<Value>) -> Vec<Content> {
     });
     let content = |message| match message {
         Message::Task { publication, .. } => publication.content,
-        Message::Answer(_) | Message::After(_) | Message::Platform(_) => {
+        Message::Answer { .. } | Message::After(_) | Message::Platform(_) => {
             panic!("an answer is no task")
         }
     };
@@ -237,30 +238,8 @@ fn refused(callback: Value) -> String {
     };
     let plain = &captured("task-plain")[0];
     let called = following(plain, |parent, _| after_success(parent, &embed, None));
+    let called = called.map(|follows| follows.messages.len());
     called.expect_err("it cannot be called")
-}
-
-#[test]
-fn what_is_nested_without_an_end_is_refused() {
-    let mut deep = signature("tasks.add", json!([1]));
-    for _ in 0..40 {
-        deep =
-            json!({"task": "celery.chain", "kwargs": {"tasks": [deep]}, "subtask_type": "chain"});
-        deep =
-            json!({"task": "celery.group", "kwargs": {"tasks": [deep]}, "subtask_type": "group"});
-    }
-    let refused = refused(deep);
-    assert!(refused.contains("deep in each other"), "{refused}");
-}
-
-#[test]
-fn what_would_fill_the_memory_is_refused() {
-    let members = vec![signature("tasks.add", json!([1])); 11_000];
-    let group = json!({
-        "task": "celery.group", "options": {}, "subtask_type": "group", "kwargs": {"tasks": members},
-    });
-    let refused = refused(group);
-    assert!(refused.contains("tasks that follow"), "{refused}");
 }
 
 /// The header of each task that follows after a callback.

@@ -3,6 +3,7 @@
 use super::python::repr_str;
 use super::request::ReplyTo;
 use crate::json::header;
+use crate::reply::TAKEN_BY_ALL;
 use counterfoil_toolbox::message::{Content, HeaderValue};
 use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
 use counterfoil_toolbox::transport::Publication;
@@ -45,6 +46,17 @@ pub(super) fn ok(text: impl Into<String>) -> Value {
 /// That it did not.
 pub(super) fn nok(text: impl Into<String>) -> Value {
     json!({"error": text.into()})
+}
+
+/// What is told instead of an answer that the broker does not take. `None`: it is so small that there is no such broker.
+pub(super) fn too_large(answer: &Publication) -> Option<Value> {
+    let bytes = answer.content.body.len();
+    let why = || {
+        nok(format!(
+            "the answer is {bytes} bytes long, which is more than the broker takes"
+        ))
+    };
+    (bytes > TAKEN_BY_ALL).then(why)
 }
 
 /// The answer of a command.

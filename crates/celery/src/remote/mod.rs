@@ -168,8 +168,8 @@ impl Control {
                 self.answer(&request, answer).await;
                 let queue = &new.queue;
                 match new.ensure(&*self.worker.transport).await {
-                    Ok(()) => {
-                        self.panel.inside.consume(queue.clone());
+                    Ok(made) => {
+                        self.panel.inside.consume(queue.clone(), made);
                     }
                     Err(reason) => {
                         tracing::error!(%queue, reason, "a queue that the worker was asked to consume is not there");
@@ -196,8 +196,15 @@ impl Control {
             );
             return;
         }
-        match answer::message(name, answer, to, &request.ticket, node.tick()) {
-            Ok(publication) => self.replies.send(publication).await,
+        let clock = node.tick();
+        let message = |answer| answer::message(name, answer, to, &request.ticket, clock);
+        match message(answer) {
+            Ok(publication) => {
+                let instead = answer::too_large(&publication).map(message);
+                self.replies
+                    .send(publication, instead.and_then(Result::ok))
+                    .await;
+            }
             Err(reason) => tracing::debug!(reason, "an answer of remote control cannot be sent"),
         }
     }

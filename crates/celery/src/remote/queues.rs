@@ -42,18 +42,18 @@ impl NewQueue {
         })
     }
 
-    /// Makes it as Celery does, unless it is there.
+    /// Makes it as Celery does, unless it is there, and tells what it made.
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) async fn ensure(&self, transport: &dyn Transport) -> Result<(), String> {
+    pub(super) async fn ensure(&self, transport: &dyn Transport) -> Result<Vec<Item>, String> {
         let queue = Item::Queue(Queue {
             name: self.queue.clone(),
             kind: QueueKind::Classic,
             arguments: Headers::new(),
         });
         match transport.declare(&queue, Declare::Passive).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(Vec::new()),
             Err(DeclareError::Missing { .. }) => {}
             Err(error) => return Err(ErrorChain(&error).to_string()),
         }
@@ -69,11 +69,12 @@ impl NewQueue {
             key: self.key.clone(),
             arguments: Headers::new(),
         });
-        for item in [exchange, queue, binding] {
-            let declared = transport.declare(&item, Declare::Active).await;
+        let items = vec![exchange, queue, binding];
+        for item in &items {
+            let declared = transport.declare(item, Declare::Active).await;
             declared.map_err(|error| ErrorChain(&error).to_string())?;
         }
-        Ok(())
+        Ok(items)
     }
 }
 

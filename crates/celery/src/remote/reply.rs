@@ -2,8 +2,9 @@
 
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::transport::{
-    Confirm, Publication, PublishError, Publisher, PublisherOptions, Transport,
+    Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
+use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ const REFUSED: Duration = Duration::from_secs(60);
 pub(super) struct Replies {
     publisher: Publisher,
     /// Answers under way.
-    sent: FuturesUnordered<Confirm>,
+    sent: FuturesUnordered<BoxFuture<'static, Result<(), PublishError>>>,
     refused: Option<Instant>,
 }
 
@@ -35,15 +36,24 @@ impl Replies {
         }
     }
 
-    /// Sends an answer, without waiting until the broker has it.
-    pub(super) async fn send(&mut self, answer: Publication) {
+    /// Sends an answer, without waiting until the broker has it. Should it be too large for the broker, `instead` is sent.
+    pub(super) async fn send(&mut self, answer: Publication, instead: Option<Publication>) {
         if self.refused.is_some_and(|at| at.elapsed() < REFUSED) {
             return;
         }
-        match self.publisher.enqueue(answer).await {
-            Ok(confirm) => self.sent.push(confirm),
-            Err(error) => self.note(&error),
-        }
+        let confirm = match self.publisher.enqueue(answer).await {
+            Ok(confirm) => confirm,
+            Err(error) => return self.note(&error),
+        };
+        let publisher = self.publisher.clone();
+        self.sent.push(Box::pin(async move {
+            match (confirm.await, instead) {
+                (Err(error), Some(instead)) if error.is_about_the_message() => {
+                    publisher.publish(instead).await
+                }
+                (sent, _) => sent,
+            }
+        }));
     }
 
     /// Looks what becomes of an answer that was sent; for ever when there is none.
@@ -60,7 +70,7 @@ impl Replies {
 
     fn note(&mut self, error: &PublishError) {
         let reason = ErrorChain(error).to_string();
-        if matches!(error, PublishError::Refused { .. }) {
+        if matches!(error, PublishError::Refused { .. }) && !error.is_about_the_message() {
             self.refused = Some(Instant::now());
             tracing::warn!(reason, delay = ?REFUSED, "the broker does not take answers of remote control; none is sent for a while");
         } else {

@@ -71,8 +71,8 @@ impl Panel {
             headers.ok_or_else(|| Raised::missing("revoke_by_stamped_headers", "headers"))?;
         let headers = stamps(headers)?;
         for (stamp, values) in &headers {
-            let values = listed(values).iter().map(header).collect();
-            self.inside.revoke_stamped(stamp, values);
+            let values: Vec<_> = listed(values).iter().map(header).collect();
+            self.inside.revoke_stamped(stamp, &values);
         }
         let said = repr(&Value::Object(headers.clone()));
         tracing::info!(

@@ -10,6 +10,11 @@ use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
 use counterfoil_worker::extension::{HeldTask, Stage};
 use serde_json::{Map, Value, json};
 
+/// Arguments that are told as they are: of longer ones so much as text. One answer tells of all tasks, and every number in
+/// it takes more room than its text.
+const LONGEST_ARGUMENTS: usize = 64 * 1024;
+const CUT_AT: usize = 1024;
+
 /// The priority of what waits for its time, in Celery's timer.
 const PRIORITY_OF_TIMER: u8 = 6;
 
@@ -144,7 +149,11 @@ fn arguments(payload: Option<&Payload>, safe: bool) -> (Value, Value) {
     let Some(payload) = payload else {
         return (Value::Null, Value::Null);
     };
-    let read = |json: &str| serde_json::from_str(json).unwrap_or_else(|_| Value::from(json));
+    let cut = |json: &str| format!("{}...", &json[..json.floor_char_boundary(CUT_AT)]).into();
+    let read = |json: &str| match json.len() > LONGEST_ARGUMENTS {
+        false => serde_json::from_str(json).unwrap_or_else(|_| Value::from(json)),
+        true => cut(json),
+    };
     let (args, kwargs) = (read(payload.args()), read(payload.kwargs()));
     match safe {
         true => (tuple(&args).into(), repr(&kwargs).into()),

@@ -112,6 +112,7 @@ macro_rules! transport_suite_tests {
                 everybody_with_a_mailbox_gets_each_word_and_it_goes_with_its_reader,
             ]
             stopping: [
+                after_cancel_the_channel_is_closed_once_everything_in_hand_is_settled,
                 after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled,
                 a_paused_subscription_takes_nothing_and_goes_on_when_it_is_resumed,
                 what_came_before_a_pause_can_be_given_back_at_once,

@@ -8,6 +8,7 @@ use counterfoil_toolbox::topology::QueueKind;
 use counterfoil_toolbox::transport::{
     Requeue, Settled, SubscribeOptions, Subscription, SubscriptionStatus,
 };
+use std::time::Duration;
 
 pub async fn after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled(
     stage: Stage,
@@ -23,6 +24,30 @@ pub async fn after_cancel_nothing_new_comes_and_what_is_in_hand_can_be_settled(
     subscription.close().await;
     let left = stage.drain(&queue, 1).await?;
     ensure!(left[0].body() == "1" && left[0].content.headers.get("x-delivery-count").is_none());
+    stage.wait_ready(&queue, 0).await
+}
+
+pub async fn after_cancel_the_channel_is_closed_once_everything_in_hand_is_settled(
+    stage: Stage,
+) -> anyhow::Result<()> {
+    let queue = stage.queue("q", QueueKind::Quorum, &[]).await?;
+    stage.fill(&queue, &["0", "1"]).await?;
+    let mut subscription = stage.subscribe(&queue, 2);
+    let held = [
+        next(&mut subscription).await?,
+        next(&mut subscription).await?,
+    ];
+    subscription.cancel().await;
+    let [first, second] = held;
+    for last in [first, second] {
+        let soon = tokio::time::timeout(Duration::from_millis(500), subscription.settled());
+        ensure!(soon.await.is_err(), "something is in hand");
+        ensure!(last.is_live() && last.ack() == Settled::Sent);
+    }
+    let settled = tokio::time::timeout(LONG, subscription.settled());
+    settled.await.context("it is not closed")?;
+    subscription.close().await;
+    ensure!(stage.drain(&queue, 0).await?.is_empty());
     stage.wait_ready(&queue, 0).await
 }
 

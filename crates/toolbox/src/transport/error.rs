@@ -157,6 +157,24 @@ impl PublishError {
         }
     }
 
+    /// Whether it is about this message alone, which would never be taken: others may well be.
+    #[must_use]
+    pub fn is_about_the_message(&self) -> bool {
+        match self {
+            Self::Invalid { .. } => true,
+            // RabbitMQ's words for one that is larger than it takes. Of an exchange it says ACCESS_REFUSED or NOT_FOUND.
+            Self::Refused { reason, .. } => reason.contains("PRECONDITION_FAILED"),
+            Self::Nacked
+            | Self::Unroutable { .. }
+            | Self::ConfirmTimeout { .. }
+            | Self::Blocked { .. }
+            | Self::NotSent { .. }
+            | Self::Withdrawn
+            | Self::Disconnected
+            | Self::Closed => false,
+        }
+    }
+
     /// Whether the broker certainly has no copy of the message.
     #[must_use]
     pub fn is_certainly_not_sent(&self) -> bool {

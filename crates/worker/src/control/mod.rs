@@ -9,6 +9,7 @@ mod heard;
 mod local;
 mod on_this_worker;
 mod progress;
+mod remembered;
 
 pub(crate) use follow::follow;
 

@@ -28,8 +28,8 @@ impl Control {
     }
 
     /// Tasks with such a stamp are not wanted any more.
-    pub(crate) fn revoke_stamped(&self, stamp: &str, values: Vec<HeaderValue>) {
-        self.change(|local| local.revoke_stamped(stamp, values));
+    pub(crate) fn revoke_stamped(&self, stamp: &str, values: &[HeaderValue], now: DateTime<Utc>) {
+        self.change(|local| local.revoke_stamped(stamp, values, now));
     }
 
     /// The ids, the oldest first.
@@ -47,7 +47,7 @@ impl Control {
 
     /// Why the running task must end, by what was asked of this worker.
     pub(super) fn end_here(&self, held: &Held) -> Option<Revocation> {
-        let ends = self.local()?.ends(held);
+        let ends = self.local()?.ends(held, Utc::now());
         ends.then(|| revocation(true))
     }
 

@@ -5,7 +5,9 @@ use crate::consumers;
 use chrono::Utc;
 use counterfoil_toolbox::message::HeaderValue;
 use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::topology::Item;
 use counterfoil_toolbox::{Rate, TaskId, TaskName};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// What becomes of a task that is revoked while it runs.
@@ -28,6 +30,7 @@ impl Inside {
     pub fn revoke(&self, tasks: &[TaskId], running: WhileItRuns) -> Vec<HeldTask> {
         self.0.control.revoke(tasks, Utc::now());
         let mut in_hand = self.tasks();
+        let tasks: HashSet<_> = tasks.iter().collect();
         in_hand.retain(|task| tasks.contains(&task.envelope().id));
         match running {
             WhileItRuns::GoesOn => self.0.guard.look_again(),
@@ -36,10 +39,10 @@ impl Inside {
         in_hand
     }
 
-    /// Lets tasks come to nothing that bear one of these values under a stamp of Celery's, now and from now on. Those
-    /// that run go on.
-    pub fn revoke_stamped(&self, stamp: &str, values: Vec<HeaderValue>) {
-        self.0.control.revoke_stamped(stamp, values);
+    /// Lets tasks come to nothing that bear one of these values under a stamp of Celery's, now and for the next three
+    /// hours: of the last 50,000 values it is remembered, in memory. Those that run go on.
+    pub fn revoke_stamped(&self, stamp: &str, values: &[HeaderValue]) {
+        self.0.control.revoke_stamped(stamp, values, Utc::now());
         self.0.guard.look_again();
     }
 
@@ -79,7 +82,8 @@ impl Inside {
         now
     }
 
-    /// Lets executions of a type begin so often; `None`: as often as they can.
+    /// Lets executions of a type begin so often; `None`: as often as they can. Those that wait here for their turn do so by
+    /// the new limit at once; those that wait at the broker come when they were to come, within five minutes.
     ///
     /// # Errors
     /// [`NoSuchTask`].
@@ -105,10 +109,12 @@ impl Inside {
         Ok(())
     }
 
-    /// Consumes another queue. It has to be there. `false`: it does already, or is about to end.
-    pub fn consume(&self, queue: QueueName) -> bool {
+    /// Consumes another queue, which has to be there. Should it be deleted, `items` are declared again; none: what the
+    /// worker's settings say of it. Where it is lost for good, it is left, and the log says why. `false`: it does consume it
+    /// already, or is about to end.
+    pub fn consume(&self, queue: QueueName, items: Vec<Item>) -> bool {
         tracing::info!(%queue, "asked to consume one more queue");
-        consumers::add(&self.0, queue)
+        consumers::add(&self.0, queue, items)
     }
 
     /// Takes nothing more out of a queue; what is in hand is finished. `false`: it did not consume it.

@@ -23,7 +23,7 @@ on_both_transports!(
 
 /// Sends the same messages whenever a task has succeeded.
 #[derive(Debug)]
-struct Sends(Result<Vec<Message>, String>);
+pub(crate) struct Sends(pub(crate) Result<Vec<Message>, String>);
 
 impl Extension for Sends {
     fn messages(&self, _: &Subject<'_>, step: &Step<'_>) -> Result<Vec<Message>, String> {
@@ -35,7 +35,7 @@ impl Extension for Sends {
 }
 
 /// A task of a service that nobody serves here.
-fn follower(world: &World, id: &str) -> Publication {
+pub(crate) fn follower(world: &World, id: &str) -> Publication {
     let name = "export.later".parse().expect("valid");
     let envelope = Envelope::new(id.parse().expect("valid"), name);
     Publication {
@@ -75,7 +75,10 @@ async fn an_answer_that_the_broker_refuses_holds_up_nothing(world: World) {
         exchange: ExchangeName::new("nobody.has_it").expect("valid"),
         ..follower(&world, "answer")
     };
-    let sends = Sends(Ok(vec![Message::Answer(answer)]));
+    let sends = Sends(Ok(vec![Message::Answer {
+        publication: answer,
+        instead: None,
+    }]));
     let _worker = world.start(|builder| builder.handle(nothing).extension(sends));
     for _ in 0..2 {
         let id = world.send(act("")).await;

@@ -32,6 +32,7 @@ mod draining;
 mod families;
 mod flow;
 mod heartbeats;
+mod inside;
 mod priorities;
 mod queues;
 mod sessions;

@@ -1,5 +1,6 @@
 //! What needs a broker with settings of its own.
 
+use crate::extensions::{Sends, follower};
 use crate::families::{assert_sent_at_once, start_with_gate};
 use crate::on_rabbitmq::transport;
 use crate::tasks::{Act, Long, act, long};
@@ -8,6 +9,7 @@ use counterfoil_testkit::{Broker, RabbitNode, RabbitOptions};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::FaultKind;
 use counterfoil_toolbox::message::names;
+use counterfoil_worker::extension::Message;
 use counterfoil_worker::{Context, Exit};
 use serde_json::Value;
 use std::sync::Arc;
@@ -53,6 +55,44 @@ async fn a_result_that_is_too_large_for_the_broker_fails_its_task_and_holds_up_n
     assert!(fault.message.contains("message size"), "{}", fault.message);
     let dead = world.take_from("demo.dead").await;
     assert_eq!(dead.headers.text(names::REASON), Some("result_too_large"));
+    assert!(world.is_empty_after(worker, "demo").await);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_for_the_broker_is_told_by_another_and_keeps_nobody_from_his()
+-> anyhow::Result<()> {
+    let node = RabbitNode::start_with(small_messages()).await?;
+    let vhost = Broker::of(&node)?.vhost().await?;
+    let world = World::on(transport(vhost.amqp_url())?).await;
+    let to_export = |text: &str, bytes: usize| {
+        let mut answer = follower(&world, text);
+        answer.content.body = "x".repeat(bytes).into_bytes().into();
+        answer
+    };
+    let sends = Sends(Ok(vec![
+        Message::Answer {
+            publication: to_export("large", 200_000),
+            instead: Some(Box::new(to_export("instead", 10))),
+        },
+        Message::Answer {
+            publication: to_export("larger", 300_000),
+            instead: None,
+        },
+        Message::Answer {
+            publication: to_export("another", 20),
+            instead: Some(Box::new(to_export("needless", 30))),
+        },
+    ]));
+    let handler = async |_: Act, _: Context| Ok(Value::Null);
+    let worker = world.start(|builder| builder.handle(handler).extension(sends));
+    let id = world.send(act("")).await;
+    world.told_of(&id, TaskState::Success).await;
+    for wanted in ["instead", "another"] {
+        let answer = world.take_from("export").await;
+        assert_eq!(answer.headers.text("id"), Some(wanted));
+    }
+    assert_eq!(world.waiting_in("export").await, 0);
     assert!(world.is_empty_after(worker, "demo").await);
     Ok(())
 }

@@ -86,7 +86,7 @@ fn of_a_group_that_is_never_called_each_task_is_told_of_and_named_to_errbacks() 
     let group = group.id(&"g1".parse().expect("valid"));
     let plain = &captured("task-plain")[0];
     let told = following(plain, |parent, _| {
-        let calls = Calls::by(parent);
+        let mut calls = Calls::by(parent);
         let (group, _) = calls
             .with_ends(group.link_error(errback("both")), "body")
             .expect("a group");

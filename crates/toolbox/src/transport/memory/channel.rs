@@ -294,7 +294,7 @@ impl State {
     }
 
     /// In the order in which they were opened.
-    fn channels_of(&self, client: ClientId) -> Vec<ChannelId> {
+    pub(super) fn channels_of(&self, client: ClientId) -> Vec<ChannelId> {
         let open = self.channels.iter().filter(|(_, it)| it.gone.is_none());
         let of_it = open.filter(|(_, channel)| client.covers(channel.client));
         of_it.map(|(id, _)| *id).collect()

@@ -127,6 +127,14 @@ impl MemoryBroker {
         self.client.hang_up(&self.shared);
     }
 
+    /// Channels that this client has open (see [`Self::connect`]), one for each subscription; on the handle that the
+    /// broker was made with, those of everybody.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.shared
+            .with(|state| state.channels_of(self.client.id()).len())
+    }
+
     /// Ways to make it misbehave, for tests. Those that concern connections concern the client of this
     /// handle (see [`Self::connect`]); on the handle that the broker was made with, everybody.
     #[must_use]

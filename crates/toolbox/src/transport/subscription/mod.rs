@@ -324,6 +324,17 @@ impl Subscription {
             .await;
     }
 
+    /// After [`Self::cancel`]: closes the channel as soon as everything in hand is settled, and completes then. What was
+    /// not taken yet is in hand, too.
+    ///
+    /// # Cancel safety
+    /// Cancelled, it is closed as soon all the same.
+    pub async fn settled(&mut self) {
+        self.stop.once_settled.cancel();
+        // The runner has ended.
+        while self.status.changed().await.is_ok() {}
+    }
+
     /// Sends the settlements that are waiting and closes the channel. Messages that were delivered
     /// and not settled go back to the queue.
     pub async fn close(mut self) {

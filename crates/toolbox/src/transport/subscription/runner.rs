@@ -34,6 +34,8 @@ const IN_A_ROW: usize = 64;
 pub(super) struct Stop {
     pub(super) consuming: CancellationToken,
     pub(super) settling: CancellationToken,
+    /// The same, once there is nothing left to settle.
+    pub(super) once_settled: CancellationToken,
 }
 
 pub(super) struct Runner {
@@ -205,6 +207,10 @@ impl<'a> Channel<'a> {
                     self.finish().await;
                     return Ok(());
                 }
+                () = stop.once_settled.cancelled(), if self.has_settled_all() => {
+                    self.finish().await;
+                    return Ok(());
+                }
                 () = stop.consuming.cancelled(), if self.taking != Taking::Stopped => self.stop_consuming().await?,
                 Ok(()) = self.flow.changed(), if self.taking != Taking::Stopped => self.change_flow().await?,
                 arrival = std::future::poll_fn(|cx| self.link.poll_next(cx)) => {
@@ -293,6 +299,11 @@ impl<'a> Channel<'a> {
     }
 
     /// Notes what has been settled by now.
+    /// Whether nothing is left in hand, and nothing comes any more.
+    fn has_settled_all(&self) -> bool {
+        self.taking == Taking::Stopped && self.window.unsettled() == 0
+    }
+
     fn take_settlements(&mut self) {
         while let Ok((tag, how)) = self.settlements.try_recv() {
             self.settled(tag, how);
