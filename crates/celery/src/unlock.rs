@@ -7,7 +7,7 @@
 use crate::events::repr;
 use crate::json::raw;
 use counterfoil_toolbox::TaskId;
-use counterfoil_toolbox::chord::{ANSWER, Chord, Outcome};
+use counterfoil_toolbox::chord::{ANSWER, Chord, LONGEST_WAIT_S, Outcome};
 use counterfoil_toolbox::event::Exception;
 use counterfoil_toolbox::message::{Envelope, Payload};
 use serde_json::Value;
@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 
 /// Deepest groups in groups.
 const MAX_DEPTH: usize = 64;
+
+/// Seconds after which Celery looks again.
+const INTERVAL: f64 = 1.0;
 
 /// What such a task is to do.
 #[derive(Debug)]
@@ -61,6 +64,7 @@ impl Unlock {
                     args: raw(payload.args())?,
                     kwargs: raw(payload.kwargs())?,
                     members,
+                    within_s: patience(&kwargs)?,
                 }),
             });
         };
@@ -101,6 +105,24 @@ const LONGEST_REASON: usize = 8 * 1024;
 
 fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(LONGEST_REASON)].to_owned()
+}
+
+/// How long it is waited, in seconds: in Celery the task is tried again so often, after so many seconds each time.
+///
+/// # Errors
+/// When that is no number.
+fn patience(kwargs: &BTreeMap<String, Box<RawValue>>) -> Result<Option<f64>, String> {
+    let number = |name: &str| {
+        let value = kwargs
+            .get(name)
+            .map(|value| serde_json::from_str(value.get()));
+        let value = value.transpose().map(Option::flatten);
+        value.map_err(|error| format!("{name} is no number: {error}"))
+    };
+    let (times, interval): (Option<f64>, Option<f64>) =
+        (number("max_retries")?, number("interval")?);
+    let seconds = times.map(|times| times.max(0.0) * interval.unwrap_or(INTERVAL).max(0.0));
+    Ok(seconds.map(|seconds| seconds.min(LONGEST_WAIT_S)))
 }
 
 /// The tasks of a result as Celery writes it down: `[[id, parent], null]`, or of a group `[[id, parent], [result, …]]`.
@@ -174,6 +196,24 @@ mod tests {
         assert_eq!(members, ["t1", "t2", "t3"]);
         assert_eq!((chord.id.as_str(), chord.parent_id.as_str()), ("u2", "u1"));
         assert_eq!(chord.args.get(), r#"["g1", {"task": "tasks.xsum"}]"#);
+    }
+
+    #[test]
+    fn it_is_waited_as_long_as_celery_would_try_again() {
+        for (times, interval, within) in [
+            (json!(null), json!(2.5), Some(None)),
+            (json!(4), json!(null), Some(Some(4.0))),
+            (json!(4), json!(2.5), Some(Some(10.0))),
+            (json!(-1), json!(1), Some(Some(0.0))),
+            (json!("often"), json!(1), None),
+        ] {
+            let kwargs = json!({"interval": interval, "max_retries": times, "result": header()});
+            let found = read(&kwargs).ok().map(|read| match read {
+                Unlock::Wait(chord) => chord.within_s,
+                Unlock::Call(_) | Unlock::Fail { .. } => panic!("nothing is known yet"),
+            });
+            assert_eq!(found, within, "{kwargs}");
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub const MOST_MEMBERS: usize = 100_000;
 /// Most bytes that the results of all members may have together: the broker takes no message of more than 16 MiB.
 pub const MOST_BYTES: usize = 15 * 1024 * 1024;
 
+/// Longest time that a header may be given, in seconds: a year.
+pub const LONGEST_WAIT_S: f64 = 366.0 * 86_400.0;
+
 /// Levels of nesting around the arguments.
 const AROUND: usize = 4;
 
@@ -42,7 +45,7 @@ const AROUND: usize = 4;
 /// let chord = Chord {
 ///     id: "u2".parse()?, root_id: "u1".parse()?, parent_id: "u1".parse()?,
 ///     args: to_raw_value(&("g1", "the body's signature"))?, kwargs: to_raw_value(&serde_json::json!({}))?,
-///     members: vec!["t1".parse()?],
+///     members: vec!["t1".parse()?], within_s: None,
 /// };
 /// let body = chord.write().body;
 /// assert!(Chord::is_one(&body));
@@ -66,6 +69,9 @@ pub struct Chord {
     pub kwargs: Box<RawValue>,
     /// The tasks that are waited for, in the order of their results.
     pub members: Vec<TaskId>,
+    /// How many seconds they may take, from when this is told: then the chord has failed. Absent: as long as they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within_s: Option<f64>,
 }
 
 /// What became of the members of a chord. [`Chord`] has an example.
@@ -142,12 +148,14 @@ impl Chord {
             return Err(format!("it is nested deeper than {MAX_DEPTH} levels"));
         }
         let read = serde_json::from_str::<Read>(text);
-        let chord = read
+        let mut chord = read
             .map(|read| read.chord)
             .map_err(|error| format!("it is no chord: {}", ErrorChain(&error)))?;
         if chord.members.len() > MOST_MEMBERS {
             return Err(format!("a chord has more than {MOST_MEMBERS} members"));
         }
+        let within_s = chord.within_s;
+        chord.within_s = within_s.map(|seconds| seconds.clamp(0.0, LONGEST_WAIT_S));
         Ok(chord)
     }
 
@@ -272,6 +280,7 @@ mod tests {
             args: raw("[]"),
             kwargs: raw(r#"{"result": [1], "counterfoil": "forged"}"#),
             members: vec![TaskId::random(); MOST_MEMBERS + 1],
+            within_s: None,
         };
         let refused = Chord::read(&chord.write().body).expect_err("too many");
         assert!(refused.contains("members"), "{refused}");

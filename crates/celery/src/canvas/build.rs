@@ -186,6 +186,15 @@ impl Signature {
         self.option("soft_time_limit", &limit.as_secs_f64())
     }
 
+    /// Of a chord: how long its header may take once it was called, in whole seconds. Then the body fails with a
+    /// `ChordError`, and what is left of the header goes on for nothing. Default: as long as it likes.
+    #[must_use]
+    pub fn wait_at_most(self, wait: Duration) -> Self {
+        let seconds = wait.as_millis().div_ceil(1000);
+        self.option("interval", &1)
+            .option("max_retries", &u64::try_from(seconds).unwrap_or(u64::MAX))
+    }
+
     /// Nobody asks for its result.
     #[must_use]
     pub fn ignore_result(self) -> Self {

@@ -67,7 +67,7 @@ impl Calls<'_> {
             .is_none()
             .then(|| first.routing_key());
         let key = key.as_ref().map(|key| key.as_str());
-        let unlock = unlock(&body, &group, &results, key)?;
+        let unlock = unlock(&body, &signature.options()?, (&group, &results), key)?;
         self.call(&unlock, Place::default(), &format!("{path}.unlock"))?;
         self.messages.extend(sent);
         Ok(result)
@@ -125,8 +125,8 @@ impl Calls<'_> {
 /// The task that waits for the members of a group, and calls the body then.
 fn unlock(
     body: &Signature,
-    group: &counterfoil_toolbox::TaskId,
-    results: &[serde_json::Value],
+    of_chord: &Options,
+    (group, results): (&counterfoil_toolbox::TaskId, &[serde_json::Value]),
     key: Option<&str>,
 ) -> Result<Signature, String> {
     let of_body = body.options()?;
@@ -147,8 +147,8 @@ fn unlock(
         options.set("routing_key", key);
     }
     let kwargs = json!({
-        "interval": null,
-        "max_retries": null,
+        "interval": of_chord.get("interval"),
+        "max_retries": of_chord.get("max_retries"),
         "result": results,
         "_chord_unlock_exchange_type": "topic",
     });

@@ -178,6 +178,8 @@ CREATE TABLE chord (
     kwargs text NOT NULL,
     -- The first of its tasks that was not over when somebody looked: nobody looks at the others before that is.
     waits_for text COLLATE "C" NOT NULL,
+    -- Then the chord has failed.
+    gives_up_at timestamptz,
     created_date timestamptz NOT NULL DEFAULT now()
 );
 

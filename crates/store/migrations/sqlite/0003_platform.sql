@@ -179,6 +179,8 @@ CREATE TABLE chord (
     kwargs text NOT NULL,
     -- The first of its tasks that was not over when somebody looked: nobody looks at the others before that is.
     waits_for text NOT NULL,
+    -- Then the chord has failed.
+    gives_up_at text,
     created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
 

@@ -1,5 +1,5 @@
 -- Chords of which somebody has to look again, oldest first, also because of what a worker of Celery's wrote. Of a task that is not known
--- after 30 days nothing will be heard any more.
+-- after 30 days nothing will be heard any more. Those whose time is over are among them.
 -- Parameters: 1 limit.
 SELECT c.id FROM chord AS c
 LEFT JOIN background_task AS t ON t.task_id = c.waits_for
@@ -12,5 +12,6 @@ WHERE t.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
         SELECT 1 FROM celery_taskmeta AS m
         WHERE m.task_id = c.waits_for AND m.status IN ('SUCCESS', 'FAILURE', 'REVOKED')
     )
+    OR c.gives_up_at <= now()
 ORDER BY c.created_date, c.id
 LIMIT $1

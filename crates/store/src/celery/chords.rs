@@ -63,6 +63,8 @@ pub(crate) struct ChordRow {
     parent_id: String,
     args: String,
     kwargs: String,
+    /// Its time is over.
+    pub(crate) is_late: bool,
 }
 
 impl ChordRow {
@@ -76,6 +78,7 @@ impl ChordRow {
             args: raw(&self.args)?,
             kwargs: raw(&self.kwargs)?,
             members: Vec::new(),
+            within_s: None,
         })
     }
 }
@@ -105,7 +108,8 @@ macro_rules! chord_steps {
                     .bind(chord.parent_id.as_str())
                     .bind(chord.args.get())
                     .bind(chord.kwargs.get())
-                    .bind(first.as_str());
+                    .bind(first.as_str())
+                    .bind(chord.within_s);
                 written.execute(&mut *tx).await?;
                 let members = serde_json::json!(chord.members).to_string();
                 let written = query(sql.insert_chord_members).bind(id.as_str());
@@ -130,14 +134,15 @@ macro_rules! chord_steps {
                 None => (sql.chord_waits_for, sql.chord_members),
             };
             let waits_for = sqlx::query_as::<_, (String,)>(waits_for).bind(id);
-            if let Some((task_id,)) = waits_for.fetch_optional(&mut *tx).await? {
-                let moved = query(sql.move_chord).bind(id).bind(task_id);
-                moved.execute(&mut *tx).await?;
-                return Ok(false);
-            }
-            let outcome = match instead {
-                Some(outcome) => outcome.clone(),
-                None => outcome_of(&mut *tx, members, id).await?,
+            let outcome = match (waits_for.fetch_optional(&mut *tx).await?, instead) {
+                (Some((task_id,)), _) if row.is_late => crate::celery::late(&task_id),
+                (Some((task_id,)), _) => {
+                    let moved = query(sql.move_chord).bind(id).bind(task_id);
+                    moved.execute(&mut *tx).await?;
+                    return Ok(false);
+                }
+                (None, Some(outcome)) => outcome.clone(),
+                (None, None) => outcome_of(&mut *tx, members, id).await?,
             };
             let message = row
                 .chord(id)

@@ -11,6 +11,13 @@ use std::ops::ControlFlow;
 
 pub(crate) use counterfoil_toolbox::chord::Outcome;
 
+/// What is told of a chord whose time is over, and that waits for this task.
+pub(crate) fn late(task_id: &str) -> Outcome {
+    Outcome::failed(format!(
+        "its header was not over in time: task {task_id} was not"
+    ))
+}
+
 /// What is known of a member.
 #[derive(Debug, Default, FromRow)]
 pub(crate) struct MemberRow {

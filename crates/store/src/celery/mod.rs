@@ -14,7 +14,7 @@ mod unpickle;
 
 pub(crate) use adopted::{MOST, adopt_step, adopted, candidates, whole_results};
 pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, skipped};
-pub(crate) use members::{Ends, MemberRow, Outcome};
+pub(crate) use members::{Ends, MemberRow, Outcome, late};
 pub(crate) use replaced::ReplacedRow;
 pub(crate) use rows::{ResultRow, SkippedRow, result_rows, skipped_rows};
 pub(crate) use tables::{Keeping, implement_celery_tables, keeping};

@@ -21,6 +21,7 @@ pub(super) fn chord(members: &[TaskId]) -> Chord {
         args: raw(r#"["g", {"task": "demo.total"}]"#),
         kwargs: raw(r#"{"result": []}"#),
         members: members.to_vec(),
+        within_s: None,
     }
 }
 

@@ -148,6 +148,35 @@ pub async fn nobody_waits_for_ever_for_a_task_that_nobody_knows(
 
 /// # Errors
 /// When the promise is broken.
+pub async fn a_chord_whose_header_takes_too_long_has_failed(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let members = [(); 2].map(|()| TaskId::random());
+    for (within_s, is_late) in [(1000.0, false), (0.0, true)] {
+        let mut waited = chord(&members);
+        waited.within_s = Some(within_s);
+        wait_for(site, &waited).await?;
+        let found = told(site, &waited).await?;
+        let message = found["failed"]["message"].as_str().unwrap_or_default();
+        let names_it =
+            message.contains("not over in time") && message.contains(members[0].as_str());
+        ensure!(names_it == is_late, "{within_s}: {found}");
+    }
+    // What is over in time is told, however late somebody looks.
+    let mut waited = chord(&members);
+    waited.within_s = Some(0.0);
+    for member in &members {
+        let mut done = event(member, lineage(0, 0, 0), Success);
+        done.result = RawValue::from_string("1".to_owned()).ok();
+        end(site, done).await?;
+    }
+    wait_for(site, &waited).await?;
+    ensure!(told(site, &waited).await? == json!({"results": [1, 1]}));
+    Ok(())
+}
+
+/// # Errors
+/// When the promise is broken.
 pub async fn results_that_cannot_be_stored_are_told_as_a_failure_and_delay_no_other_chord(
     site: &StoreSite,
 ) -> anyhow::Result<()> {
