@@ -1,9 +1,10 @@
 //! The extension of a worker that answers Celery's callers.
 
+mod failing;
+
 use crate::builtin;
 use crate::canvas::{
-    Embed, Ids, Kind, Parent, Signature, Skipped, after_failure, after_success, as_task, children,
-    chord_body, chord_failed, skipped,
+    Embed, Ids, Kind, Parent, Signature, after_success, children, chord_body, chord_failed,
 };
 use crate::events::Events;
 use crate::json::raw;
@@ -17,16 +18,16 @@ use crate::status::Status;
 use crate::unlock::{Unlock, body};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::chord::UNLOCK;
-use counterfoil_toolbox::event::{After, Exception, FaultKind, TaskFault};
+use counterfoil_toolbox::event::{After, FaultKind, TaskFault};
 use counterfoil_toolbox::ids::hostname;
-use counterfoil_toolbox::message::Envelope;
-use counterfoil_toolbox::names::{ExchangeName, QueueName};
+use counterfoil_toolbox::names::{ExchangeName, QueueName, TaskName};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_worker::WorkerBuilder;
 use counterfoil_worker::extension::{Beside, Extension, Message, Step, Subject};
 use futures::future::{BoxFuture, OptionFuture};
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Speaks with Celery: give it to [`WorkerBuilder::extension`](counterfoil_worker::WorkerBuilder::extension).
@@ -51,6 +52,8 @@ pub struct Celery {
     pub(crate) events: Option<Events>,
     has_remote_control: bool,
     scheduled: Scheduled,
+    /// Errbacks that get the exception.
+    new_style: BTreeSet<TaskName>,
 }
 
 impl Celery {
@@ -65,6 +68,7 @@ impl Celery {
             node: Node::default(),
             has_remote_control: true,
             scheduled: Scheduled::default(),
+            new_style: BTreeSet::new(),
             events: Some(Events::default()),
         }
     }
@@ -189,87 +193,6 @@ impl Celery {
                 Ok(messages)
             }
         }
-    }
-
-    /// The caller learns it, also of all steps that will not be taken any more, and of a failure errbacks are called, as
-    /// Celery does. What cannot be read of all that keeps nobody from learning how the task itself ended.
-    fn ended_early(
-        &self,
-        task: &Subject<'_>,
-        (status, fault): (&str, &TaskFault),
-        now: DateTime<Utc>,
-        calls_errbacks: bool,
-    ) -> Result<Vec<Message>, String> {
-        let mut messages = self.told(task, status, fault, now)?;
-        let follows = Embed::of(task).and_then(|embed| {
-            let mut follows = self.skipped(task, &embed, fault, now)?;
-            if calls_errbacks {
-                follows.extend(after_failure(self.parent(task, now), &embed)?);
-            }
-            Ok(follows)
-        });
-        match follows {
-            Ok(follows) => messages.extend(follows),
-            Err(reason) => {
-                let Envelope { id, name, .. } = task.envelope;
-                tracing::error!(task_id = %id, task_name = %name, reason, "errbacks and further steps of a task that did not succeed are not told");
-            }
-        }
-        Ok(messages)
-    }
-
-    /// Answers for the steps that will not be taken.
-    fn skipped(
-        &self,
-        task: &Subject<'_>,
-        embed: &Embed,
-        fault: &TaskFault,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Message>, String> {
-        let skipped = skipped(embed)?;
-        let exception = raised(task, fault);
-        let mut messages = self.in_vain(task, &skipped, &exception, fault, now)?;
-        messages.push(Message::After(After {
-            skipped: skipped.into_iter().map(|it| it.step).collect(),
-            ..After::default()
-        }));
-        Ok(messages)
-    }
-
-    /// Tells those who wait for tasks that will never be sent.
-    fn in_vain(
-        &self,
-        task: &Subject<'_>,
-        skipped: &[Skipped],
-        exception: &Exception,
-        fault: &TaskFault,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Message>, String> {
-        let mut answers = Vec::new();
-        for step in skipped {
-            let Some(caller) = step.reply_to.as_deref().filter(|_| self.replies) else {
-                continue;
-            };
-            let of_step = as_task(step, task.envelope);
-            let reply = because_of((&of_step, "FAILURE"), exception, fault).over_at(now);
-            answers.push(reply.message(caller)?);
-        }
-        Ok(answers)
-    }
-
-    /// That the task ended in this state because of a fault.
-    fn told(
-        &self,
-        task: &Subject<'_>,
-        status: &str,
-        fault: &TaskFault,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Message>, String> {
-        let Some(caller) = self.caller(task) else {
-            return Ok(Vec::new());
-        };
-        let reply = because_of((task.envelope, status), &raised(task, fault), fault).over_at(now);
-        Ok(vec![reply.message(caller)?])
     }
 
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use counterfoil_toolbox::event::{Exception, FaultKind, Progress};
-use counterfoil_toolbox::message::{Envelope, Headers, Payload};
+use counterfoil_toolbox::message::{Envelope, Headers, Payload, TaskMessage, encode};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_worker::extension::HeadersOf;
@@ -219,21 +219,25 @@ fn with_a_large_result_goes_what_is_told_where_the_broker_does_not_take_it() {
     );
 }
 
+/// A task with a step after it, and an errback.
+fn task_with_a_step_and_an_errback() -> TaskMessage {
+    let envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
+    let mut content = encode(&envelope, "[4]", "{}");
+    let next = json!({"task": "a.c", "args": [7], "kwargs": {}, "options": {"task_id": "t2", "reply_to": CALLER}});
+    let errback = json!({"task": "a.sorry", "args": [1], "kwargs": {}, "options": {}});
+    let embed = json!({"callbacks": null, "errbacks": [errback], "chain": [next], "chord": null});
+    content.body = json!([[4], {}, embed]).to_string().into_bytes().into();
+    TaskMessage::decode(&content).expect("a task")
+}
+
 #[test]
 fn steps_after_a_task_that_was_revoked_are_told_to_be_never_taken_and_no_errback_is_called() {
-    let envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
-    let mut content = counterfoil_toolbox::message::encode(&envelope, "[]", "{}");
-    let next = json!({"task": "a.c", "args": [7], "kwargs": {}, "options": {"task_id": "t2", "reply_to": CALLER}});
-    let errback = json!({"task": "a.sorry", "args": [], "kwargs": {}, "options": {}});
-    let embed = json!({"callbacks": null, "errbacks": [errback], "chain": [next], "chord": null});
-    content.body = json!([[], {}, embed]).to_string().into_bytes().into();
-    let message = counterfoil_toolbox::message::TaskMessage::decode(&content).expect("a task");
+    let message = task_with_a_step_and_an_errback();
     let said = |step: &Step<'_>| {
         let came = (&message.envelope, Some(&message.payload));
         let messages = of_message(came, None, |celery, subject| celery.messages(subject, step));
-        let messages = messages.expect("said");
-        let (mut sent, mut skipped, mut answers) = (0, Vec::new(), Vec::new());
-        for message in messages {
+        let (mut sent, mut skipped, mut answers) = (0, Vec::new(), Vec::<Value>::new());
+        for message in messages.expect("said") {
             match message {
                 Message::After(after) => skipped.extend(after.skipped.into_iter().map(|it| it.id)),
                 Message::Answer { publication, .. } => {
@@ -243,7 +247,6 @@ fn steps_after_a_task_that_was_revoked_are_told_to_be_never_taken_and_no_errback
                 Message::Task { .. } | Message::Platform(_) => sent += 1,
             }
         }
-        let answers: Vec<Value> = answers;
         let [answer] = &answers[..] else {
             panic!("{answers:?}");
         };
@@ -258,4 +261,47 @@ fn steps_after_a_task_that_was_revoked_are_told_to_be_never_taken_and_no_errback
     let failed = TaskFault::new(FaultKind::Panic, "oh");
     let failed = said(&Step::Failed(&failed));
     assert_eq!(failed, (1, t2(), told(), json!("Panic")));
+}
+
+#[test]
+fn an_errback_gets_the_id_or_the_exception_as_the_worker_was_told() {
+    let message = task_with_a_step_and_an_errback();
+    let raised = Exception::new("ValueError", ["nope"]).of_module("builtins");
+    let mut fault = TaskFault::new(FaultKind::Exception, "nope");
+    fault.exception = Some(Box::new(raised));
+    let args = |is_new: bool| {
+        let came = (&message.envelope, Some(&message.payload));
+        let messages = of_message(came, None, |celery, subject| {
+            let celery = celery.clone();
+            let celery = match is_new {
+                true => celery.new_style_errback("a.sorry".parse().expect("valid")),
+                false => celery,
+            };
+            celery.messages(subject, &Step::Failed(&fault))
+        });
+        let called = messages
+            .expect("said")
+            .into_iter()
+            .find_map(|message| match message {
+                Message::Task { publication, .. } => Some(publication.content),
+                Message::After(_) | Message::Answer { .. } | Message::Platform(_) => None,
+            });
+        let called = TaskMessage::decode(&called.expect("it is called")).expect("a task");
+        assert_eq!(called.envelope.name.as_str(), "a.sorry");
+        assert!(called.envelope.origin.is_some(), "who sends it");
+        serde_json::from_str::<Value>(called.payload.args()).expect("JSON")
+    };
+    assert_eq!(args(false), json!(["t1", 1]));
+    let told = args(true);
+    let request = &told[0];
+    assert_eq!(
+        (&request["id"], &request["args"]),
+        (&json!("t1"), &json!([4]))
+    );
+    let exception =
+        json!({"exc_type": "ValueError", "exc_message": ["nope"], "exc_module": "builtins"});
+    assert_eq!(
+        told.as_array().map(|it| &it[1..]),
+        Some(&[exception, json!("ValueError: nope"), json!(1)][..])
+    );
 }

@@ -8,12 +8,13 @@ use super::signature::{Kind, Signature};
 use super::steps::flat;
 use crate::json::raw;
 use crate::outcome::Awaited;
-use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::event::SkippedStep;
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::message::json::inspect;
+use counterfoil_toolbox::{TaskId, TaskName};
 use counterfoil_worker::extension::Message;
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 
 /// Messages of tasks that follow, and what they are waited for by.
 #[derive(Debug, Default)]
@@ -162,22 +163,51 @@ fn in_the_name_of(
         errbacks,
         ..Embed::default()
     };
-    after_failure(Parent { task, ..parent }, &embed)
+    after_failure(Parent { task, ..parent }, &embed, None)
 }
 
 /// Errbacks get the id of the task.
 ///
 /// # Errors
 /// Why one of them cannot be called.
-pub(crate) fn after_failure(parent: Parent<'_>, embed: &Embed) -> Result<Vec<Message>, String> {
+pub(crate) fn after_failure(
+    parent: Parent<'_>,
+    embed: &Embed,
+    new_style: Option<&NewStyle<'_>>,
+) -> Result<Vec<Message>, String> {
     let mut calls = Calls::by(parent);
+    let (told, others): (Vec<_>, Vec<_>) = embed
+        .errbacks
+        .iter()
+        .partition(|errback| new_style.is_some_and(|new_style| new_style.has(errback)));
+    for (n, errback) in told.into_iter().enumerate() {
+        let place = Place {
+            args: new_style.map_or_else(Vec::new, |new_style| (new_style.raised)()),
+            ..Place::default()
+        };
+        calls.call(errback, place, &format!("errbacks.told.{n}"))?;
+    }
     let place = Place {
         args: parent.task.map(|task| raw(&task.id)).into_iter().collect(),
         ..Place::default()
     };
-    let errbacks: Vec<_> = embed.errbacks.iter().collect();
-    together(&mut calls, &errbacks, &place, "errbacks")?;
+    together(&mut calls, &others, &place, "errbacks")?;
     Ok(calls.messages)
+}
+
+/// Errbacks that get more than the id of the task.
+pub(crate) struct NewStyle<'a> {
+    /// Their types.
+    pub(crate) names: &'a BTreeSet<TaskName>,
+    /// What they get.
+    pub(crate) raised: &'a dyn Fn() -> Vec<Box<RawValue>>,
+}
+
+impl NewStyle<'_> {
+    fn has(&self, errback: &Signature) -> bool {
+        let is_task = matches!(errback.kind(), Ok(Kind::Task));
+        is_task && errback.name().is_ok_and(|name| self.names.contains(&name))
+    }
 }
 
 /// The steps that are left of the chain of a task that failed.

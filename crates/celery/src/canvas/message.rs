@@ -8,6 +8,7 @@ use crate::route::{Routes, Said};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_toolbox::message::{Content, Envelope, HeaderValue, Headers, encode_with};
 use counterfoil_toolbox::names::QueueName;
+use counterfoil_toolbox::producer::origin;
 use counterfoil_toolbox::telemetry::TraceContext;
 use counterfoil_toolbox::transport::Publication;
 use counterfoil_toolbox::{TaskId, TaskName};
@@ -122,6 +123,7 @@ impl Parent<'_> {
         let envelope = Envelope::from_headers(&content)?;
         let mut envelope = envelope.ok_or("a task that follows has no name")?;
         envelope.sent_at = Some(self.now);
+        envelope.origin = Some(origin().into());
         let trace = self.task.map(|task| TraceContext::of_headers(&task.extra));
         if let Some(trace) = trace.flatten() {
             trace.write_to(&mut envelope.extra);

@@ -16,7 +16,8 @@ mod signature;
 mod steps;
 
 pub(crate) use after::{
-    Skipped, after_failure, after_success, as_task, children, chord_body, chord_failed, skipped,
+    NewStyle, Skipped, after_failure, after_success, as_task, children, chord_body, chord_failed,
+    skipped,
 };
 pub(crate) use embed::Embed;
 pub(crate) use message::{Ids, Parent};

@@ -65,7 +65,7 @@ fn after(captured: &Value, result: Option<Value>) -> Vec<Content> {
                 let follows = after_success(parent, &embed, Some(&result));
                 follows.expect("called").messages
             }
-            None => after_failure(parent, &embed).expect("called"),
+            None => after_failure(parent, &embed, None).expect("called"),
         }
     });
     let content = |message| match message {

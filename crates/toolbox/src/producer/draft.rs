@@ -19,6 +19,12 @@ pub(super) const MAX_BODY: usize = 16 * 1024 * 1024;
 static ORIGIN: LazyLock<Box<str>> =
     LazyLock::new(|| format!("counterfoil{}@{}", std::process::id(), hostname()).into());
 
+/// Who sends, as messages say it in `origin`: this process.
+#[must_use]
+pub fn origin() -> &'static str {
+    &ORIGIN
+}
+
 /// When this process sent what.
 static STAMPS: Mutex<Stamps> = Mutex::new(Stamps::new());
 

@@ -44,7 +44,7 @@ mod tests;
 
 pub use availability::{Availability, Trouble};
 pub use builder::ProducerBuilder;
-pub use draft::Draft;
+pub use draft::{Draft, origin};
 pub use error::SendError;
 pub use options::SendOptions;
 pub use raw::RawTask;
