@@ -6,7 +6,7 @@ use crate::celery::python;
 use crate::platform::{self, PATIENCE, Process};
 use anyhow::{Context as _, ensure};
 use counterfoil_celery::Celery;
-use counterfoil_testkit::{Broker, Permissions, eventually};
+use counterfoil_testkit::{Broker, Permissions, RabbitNode, RabbitOptions, eventually};
 use counterfoil_toolbox::ServiceName;
 use counterfoil_toolbox::config::BrokerSettings;
 use serde_json::json;
@@ -18,6 +18,57 @@ from calc import app
 value = app.send_task('calc.add', [2, 3]).get(timeout=60)
 print(json.dumps([value, app.control.ping(timeout=2)]))
 ";
+
+/// What a caller gets whose result just fits into the message of its task, what the next caller gets, and what a node
+/// tells of more ids than a message has room for.
+const LARGE: &str = "
+import json, uuid
+from calc import app
+try:
+    value = app.send_task('celery.accumulate', ['x' * 99880], routing_key='calc').get(timeout=60)
+    large = 'a value'
+except Exception as error:
+    large = [type(error).__name__, 'more than the broker takes' in str(error)]
+small = app.send_task('calc.add', [2, 3]).get(timeout=60)
+for _ in range(2):
+    app.control.revoke([str(uuid.uuid4()) for _ in range(1500)])
+(revoked,) = app.control.broadcast('revoked', reply=True, timeout=30, limit=1)
+(revoked,) = revoked.values()
+(ping,) = app.control.broadcast('ping', reply=True, timeout=30, limit=1)
+(ping,) = ping.values()
+print(json.dumps([large, small, list(revoked), ping]))
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gets_an_answer_that_is_too_large_for_the_broker_learns_that_and_others_get_theirs()
+-> anyhow::Result<()> {
+    let options = RabbitOptions {
+        config_lines: vec!["max_message_size = 100000".to_owned()],
+        ..RabbitOptions::default()
+    };
+    let broker = RabbitNode::start_with(options).await?;
+    let vhost = Broker::of(&broker)?.vhost().await?;
+    let settings = BrokerSettings {
+        urls: vec![vhost.amqp_url().into()],
+        ..BrokerSettings::default()
+    };
+    platform::apply(&settings, &[ServiceName::new("calc")?]).await?;
+    let worker = worker(&settings, Celery::new(&settings.names()?))?;
+    let stopper = worker.stopper();
+    let ours = tokio::spawn(worker.run_until(std::future::pending()));
+    let mut command = python(&vhost.amqp_url())?;
+    command.args(["-c", LARGE]);
+    let mut command = tokio::process::Command::from(command);
+    let output = tokio::time::timeout(2 * PATIENCE, command.kill_on_drop(true).output()).await??;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{said}");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let wanted = json!([["EncodeError", true], 5, ["error"], {"ok": "pong"}]);
+    ensure!(told == wanted, "{told}");
+    stopper.drain();
+    ours.await?;
+    Ok(())
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_python_worker_that_starts_learns_what_was_revoked_here() -> anyhow::Result<()> {

@@ -1,14 +1,16 @@
 //! Consuming one queue, for as long as it takes: reconnects, caution, batched acknowledgements.
 
 mod runner;
+mod stop;
 
 use super::delivery::Delivery;
 use super::hand::InHand;
 use super::{Transport, spawn_beside};
 use crate::names::QueueName;
-use runner::{Runner, Stop};
+use runner::Runner;
 use std::sync::Arc;
 use std::time::Duration;
+use stop::Stop;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 

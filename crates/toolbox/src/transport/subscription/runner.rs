@@ -7,6 +7,7 @@ use super::super::delivery::{Delivery, Receipt, Settlement};
 use super::super::error::TransportError;
 use super::super::hand::{InHand, Untold};
 use super::super::link::{Arrival, Link};
+use super::stop::Stop;
 use super::{Flow, SubscribeOptions, SubscriptionStatus};
 use crate::backoff::Backoff;
 use crate::error::ErrorChain;
@@ -17,7 +18,6 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// Name of the consumer that holds one message, and of the one that holds the rest.
 const FIRST: &str = "first";
@@ -28,15 +28,6 @@ const SUSPICIOUS_CAP: Duration = Duration::from_secs(1);
 
 /// Messages that are handed on before anything else is looked at: a look costs more than a message.
 const IN_A_ROW: usize = 64;
-
-/// The two steps of stopping: no new deliveries; then, nothing more to settle.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Stop {
-    pub(super) consuming: CancellationToken,
-    pub(super) settling: CancellationToken,
-    /// The same, once there is nothing left to settle.
-    pub(super) once_settled: CancellationToken,
-}
 
 pub(super) struct Runner {
     pub(super) transport: Arc<dyn Transport>,
@@ -203,11 +194,7 @@ impl<'a> Channel<'a> {
             let look_again = self.look_again_at();
             tokio::select! {
                 biased;
-                () = stop.settling.cancelled() => {
-                    self.finish().await;
-                    return Ok(());
-                }
-                () = stop.once_settled.cancelled(), if self.has_settled_all() => {
+                () = stop.is_over(self.has_settled_all()) => {
                     self.finish().await;
                     return Ok(());
                 }
@@ -298,12 +285,12 @@ impl<'a> Channel<'a> {
         self.caution.on_settled(tag);
     }
 
-    /// Notes what has been settled by now.
     /// Whether nothing is left in hand, and nothing comes any more.
     fn has_settled_all(&self) -> bool {
         self.taking == Taking::Stopped && self.window.unsettled() == 0
     }
 
+    /// Notes what has been settled by now.
     fn take_settlements(&mut self) {
         while let Ok((tag, how)) = self.settlements.try_recv() {
             self.settled(tag, how);
