@@ -82,5 +82,15 @@ def nested():
     yield "group in the middle of a chain fails", outcome(broken)
 
 
-CASES = [plain, failing, nested]
+def calling():
+    """A chord as a task of its own."""
+    service = next(SERVICES)
+    body = app.signature(f"{service}.total", options={"routing_key": service})
+    members = [app.signature(f"{service}.add", args=[n]) for n in range(3)]
+    sent = app.send_task("celery.chord", kwargs={"header": members, "body": body, "partial_args": [10]}, routing_key=service)
+    (id, _), members = sent.get(timeout=60)
+    yield "chord as a task", [members, outcome(app.AsyncResult(id))]
+
+
+CASES = [plain, failing, nested, calling]
 print(json.dumps({name: found for cases in CASES for name, found in cases()}))
