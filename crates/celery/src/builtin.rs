@@ -2,7 +2,9 @@
 //!
 //! They come by whatever queue their sender chose, so no queue is consumed because of them.
 
-use crate::canvas::{CanvasError, Signature, send};
+mod calling;
+
+use crate::canvas::{CanvasError, Signature, send_with};
 use crate::outcome::Awaited;
 use counterfoil_toolbox::chord::UNLOCK;
 use counterfoil_toolbox::message::Payload;
@@ -21,6 +23,9 @@ pub(crate) fn join(worker: WorkerBuilder) -> WorkerBuilder {
         .handle_raw_beside("celery.map", once(), map)
         .handle_raw_beside("celery.starmap", once(), starmap)
         .handle_raw_beside("celery.chunks", once(), chunks)
+        .handle_raw_beside("celery.group", once(), calling::group)
+        .handle_raw_beside("celery.chord", once(), calling::chord)
+        .handle_raw_beside("celery.chain", once(), calling::chain)
         .handle_raw_beside("celery.accumulate", once(), accumulate)
         .handle_raw_beside(UNLOCK, once(), unlock)
         .handle_raw_beside("celery.ping", once(), ping)
@@ -87,7 +92,16 @@ async fn chunks(payload: Payload, cx: Context) -> Result<Awaited, TaskError> {
     task.can_be_copied(it.len().div_ceil(n))
         .map_err(TaskError::fail)?;
     let chunks = it.chunks(n).map(|items| task.each_of(items));
-    match send(&cx, &Signature::group(chunks)).await {
+    call(&cx, &Signature::group(chunks), Vec::new()).await
+}
+
+/// Calls a signature, with these arguments before those of its first tasks.
+async fn call(
+    cx: &Context,
+    signature: &Signature,
+    args: Vec<Box<RawValue>>,
+) -> Result<Awaited, TaskError> {
+    match send_with(cx, signature, args).await {
         Ok(awaited) => Ok(awaited),
         Err(CanvasError::Invalid(why)) => Err(TaskError::fail(why)),
         Err(error) => Err(error.into()),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from celery import chain, group
 from celery.exceptions import TimeoutError
+from celery.utils import uuid
 
 from calc import app
 
@@ -162,6 +163,20 @@ def builtin():
     yield "accumulate", outcome(sent)
 
 
+def calling():
+    """Groups and chains as tasks of their own."""
+    service, id = next(TURNS.services), uuid()
+    # Whoever calls a task in a task is told, unless it says who else is.
+    options = [{"task_id": uuid(), "reply_to": app.thread_oid} for _ in range(2)]
+    tasks = [app.signature(f"{service}.add", args=[n], options=option) for n, option in enumerate(options)]
+    result = [[id, None], [[[option["task_id"], None], None] for option in options]]
+    sent = app.send_task("celery.group", [tasks, result, id, [10]], routing_key=service)
+    yield "group as a task", sent.get(timeout=60) == result
+    yield "its members", [outcome(app.AsyncResult(option["task_id"])) for option in options]
+    yield "chain as a task", outcome(app.send_task("celery.chain", routing_key=service))
+    yield "cleanup", outcome(app.send_task("celery.backend_cleanup", routing_key=service))
+
+
 def progressing():
     result = task("count", 7, file("go on")).delay()
     end = time.monotonic() + 60
@@ -172,7 +187,7 @@ def progressing():
     yield "done", outcome(result)
 
 
-CASES = [timed, failing, retried, following, chained, delayed, grouped, stamped, builtin, progressing]
+CASES = [timed, failing, retried, following, chained, delayed, grouped, stamped, builtin, calling, progressing]
 
 
 def run(cases):

@@ -22,6 +22,7 @@ pub(crate) use after::{
 pub(crate) use embed::Embed;
 pub(crate) use message::{Ids, Parent};
 pub use replace::replace;
+pub(crate) use send::send_with;
 pub use send::{Canvas, CanvasError, send};
 pub(crate) use signature::Kind;
 pub use signature::Signature;

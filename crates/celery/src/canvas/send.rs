@@ -14,6 +14,7 @@ use counterfoil_toolbox::producer::{Draft, SendError};
 use counterfoil_worker::Context;
 use counterfoil_worker::extension::Message;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde_json::value::RawValue;
 
 /// Tasks of one signature that are under way to the broker at a time.
 const UNDER_WAY: usize = 100;
@@ -84,7 +85,7 @@ impl Canvas {
             now: Utc::now(),
             ids: Ids::New,
         };
-        let (drafts, awaited) = drafts(parent, signature)?;
+        let (drafts, awaited) = drafts(parent, signature, Vec::new())?;
         let sending = stream::iter(drafts).map(|draft| self.producer.send_draft(draft));
         all_sent(sending).await?;
         Ok(awaited)
@@ -126,9 +127,18 @@ impl Canvas {
 /// # Cancel safety
 /// Cancelled, some of the tasks may be sent.
 pub async fn send(cx: &Context, signature: &Signature) -> Result<Awaited, CanvasError> {
+    send_with(cx, signature, Vec::new()).await
+}
+
+/// The same, with these arguments before those of each of its first tasks.
+pub(crate) async fn send_with(
+    cx: &Context,
+    signature: &Signature,
+    args: Vec<Box<RawValue>>,
+) -> Result<Awaited, CanvasError> {
     let (message, routes) = (cx.message(), routes_of(cx).map_err(CanvasError::Invalid)?);
     let parent = Parent::of(&message, routes, Utc::now(), Ids::New);
-    let (drafts, awaited) = drafts(parent, signature)?;
+    let (drafts, awaited) = drafts(parent, signature, args)?;
     let sending = stream::iter(drafts).map(|draft| cx.send_draft(draft));
     all_sent(sending).await?;
     Ok(awaited)
@@ -148,11 +158,19 @@ async fn all_sent(
 }
 
 /// The first tasks of a signature, and what they will be waited for by.
-fn drafts(parent: Parent<'_>, signature: &Signature) -> Result<(Vec<Draft>, Awaited), CanvasError> {
+fn drafts(
+    parent: Parent<'_>,
+    signature: &Signature,
+    args: Vec<Box<RawValue>>,
+) -> Result<(Vec<Draft>, Awaited), CanvasError> {
     signature.is_flat_enough().map_err(CanvasError::Invalid)?;
     let tasks = &parent.routes.tasks;
     let mut calls = Calls::by(parent);
-    let called = calls.call(signature, Place::default(), "");
+    let place = Place {
+        args,
+        ..Place::default()
+    };
+    let called = calls.call(signature, place, "");
     let awaited = called.map_err(CanvasError::Invalid)?;
     let drafts = calls.messages.into_iter();
     let drafts = drafts.map(|message| draft(message, tasks));

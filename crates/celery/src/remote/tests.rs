@@ -1,10 +1,12 @@
 //! What Celery's own programs asked and its workers answered, held against what a worker of ours answers.
 
+mod flower;
 mod scheduled;
 
 use crate::Celery;
 use anyhow::{Context as _, ensure};
 use counterfoil_testkit::{MemoryPlatform, TestWorker};
+use counterfoil_toolbox::config::WorkerSettings;
 use counterfoil_toolbox::message::{Content, HeaderValue, Headers};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::topology::{
@@ -66,6 +68,10 @@ struct Asker {
 
 impl Asker {
     async fn start(node: &str) -> anyhow::Result<Self> {
+        Self::start_with(node, WorkerSettings::default()).await
+    }
+
+    async fn start_with(node: &str, settings: WorkerSettings) -> anyhow::Result<Self> {
         let platform = MemoryPlatform::new().await?;
         let transport = platform.transport();
         let queue = QueueName::new("asker")?;
@@ -94,7 +100,7 @@ impl Asker {
         }
         let celery = Celery::new(platform.names()).node_name(node);
         let worker = platform
-            .worker()
+            .worker_with(settings)
             .handle(add)
             .handle(sleep)
             .extension(celery);

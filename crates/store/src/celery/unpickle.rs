@@ -275,15 +275,21 @@ mod tests {
         crate::text::from_hex(hex).expect("hex")
     }
 
-    /// As Celery 5.6 wrote them.
+    /// As Celery 5.6 wrote them, and Celery 5.7 those of the same tasks.
     #[test]
     fn captured_pickles_are_read() {
-        assert_eq!(unpickle(&of_hex("80054b042e")).as_deref(), Some("4"));
-        let failure = "8005954e000000000000007d94288c086578635f74797065948c0a56616c75654572726f72948c0b6578635f6d657373616765948c04626f6f6d944b0186948c0a6578635f6d6f64756c65948c086275696c74696e7394752e";
-        let read: Value =
-            serde_json::from_str(&unpickle(&of_hex(failure)).expect("plain")).expect("JSON");
-        let wanted = serde_json::json!({"exc_type": "ValueError", "exc_message": ["boom", 1], "exc_module": "builtins"});
-        assert_eq!(read, wanted);
+        let [pickled, plain]: [Vec<Value>; 2] = [
+            include_str!("../../tests/samples/db-rows-celery-5.6.3-pickle.json"),
+            include_str!("../../tests/samples/db-rows-celery-5.7-extended.json"),
+        ]
+        .map(|rows| serde_json::from_str(rows).expect("rows"));
+        assert_eq!((pickled.len(), plain.len()), (8, 8));
+        for (pickled, plain) in pickled.iter().zip(&plain) {
+            let hex = pickled["result_hex"].as_str().expect("a result");
+            let read = unpickle(&of_hex(hex)).expect("plain data");
+            let plain = plain["result_text"].as_str().expect("a result");
+            assert_eq!(read.parse::<Value>().ok(), plain.parse().ok(), "{pickled}");
+        }
     }
 
     #[test]

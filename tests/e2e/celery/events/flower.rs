@@ -1,5 +1,7 @@
 //! Flower, the web page of Celery, as a browser shows it.
 
+mod page;
+
 use super::{Ours, python, send_lives};
 use crate::platform::{PATIENCE, Process};
 use anyhow::{Context as _, ensure};
@@ -62,6 +64,17 @@ impl Flower {
         });
         let known = known.await;
         known.with_context(|| format!("{last}\n{}", self.process.log_tail()))
+    }
+
+    /// What it knows once all that `lives.py` sends is over.
+    async fn knows_ends(&mut self) -> anyhow::Result<()> {
+        let all_are_over = |worker: &Value| {
+            let count = |kind| worker[kind].as_u64().unwrap_or(0);
+            let ended = ["task-succeeded", "task-failed", "task-revoked"].map(count);
+            ended == [4, 2, 1] && worker["active"] == 0
+        };
+        self.knows("Flower to see the ends of all tasks", all_are_over)
+            .await
     }
 
     /// A page as the browser has it when all is loaded: the cells of its table, row by row, by the names of their columns.
@@ -175,14 +188,7 @@ async fn flower_shows_a_worker_of_ours_and_its_tasks_in_a_browser() -> anyhow::R
         })
         .await?;
     let lives = send_lives(&amqp_url, "calc")?;
-    let all_are_over = |worker: &Value| {
-        let count = |kind| worker[kind].as_u64().unwrap_or(0);
-        let ended = ["task-succeeded", "task-failed", "task-revoked"].map(count);
-        ended == [4, 2, 1] && worker["active"] == 0
-    };
-    flower
-        .knows("Flower to see the ends of all tasks", all_are_over)
-        .await?;
+    flower.knows_ends().await?;
 
     let workers = flower.page("/workers", "workers-table").await?;
     let [worker] = &workers[..] else {

@@ -51,6 +51,8 @@ async fn celery_inspect_shows_of_our_worker_what_it_shows_of_a_python_worker() -
         let answers = nodes.broadcast(method, &json!({})).await?;
         answers.are_equal().context(method)?;
     }
+    let arguments = json!({"builtins": true});
+    builtin_tasks_are_told(nodes.broadcast("registered", &arguments).await?)?;
     let clock = nodes.inspect(&["clock"]).await?;
     ensure!(shape(&clock.theirs) == shape(&clock.ours), "{clock:?}");
     let report = nodes.inspect(&["report"]).await?;
@@ -70,6 +72,21 @@ async fn celery_inspect_shows_of_our_worker_what_it_shows_of_a_python_worker() -
         ensure!(conf.theirs[name] == conf.ours[name], "{name}: {conf:?}");
     }
     nodes.end().await
+}
+
+/// Each sorts them among its own, which here have the same names only afterwards.
+fn builtin_tasks_are_told(answers: Answers) -> anyhow::Result<()> {
+    let names = |told: Value| -> anyhow::Result<Vec<String>> {
+        let mut names: Vec<String> = serde_json::from_value(told)?;
+        names.sort();
+        Ok(names)
+    };
+    let (theirs, mut ours) = (names(answers.theirs)?, names(answers.ours)?);
+    // Celery itself has that one only in its tests.
+    let ping = ours.iter().position(|name| name == "celery.ping");
+    ours.remove(ping.context("no celery.ping")?);
+    ensure!(theirs == ours, "Python: {theirs:#?}\nours: {ours:#?}");
+    Ok(())
 }
 
 /// Ours is declared with more arguments than Celery knows of.
