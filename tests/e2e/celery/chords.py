@@ -26,7 +26,7 @@ def task(name, *args, **kwargs):
 
 def outcome(result, timeout=60):
     try:
-        return {"value": result.get(timeout=timeout, interval=0.05), "state": result.state}
+        return {"value": result.get(timeout=timeout, interval=0.25), "state": result.state}
     except TimeoutError:
         return {"state": result.state}
     except Exception as error:
@@ -124,7 +124,8 @@ def ending_in_a_group():
 
 
 def long():
-    steps = chain(task("add", 1, 1), *(task("add", 1) for _ in range(40)))
+    # Longer than what comes before its end may be deep.
+    steps = chain(task("add", 1, 1), *(task("add", 1) for _ in range(31)))
     yield "long chain", outcome(chord([steps, task("add", 3, 3)], task("total")).delay())
 
 
