@@ -50,7 +50,7 @@ def unknown(result):
     """The same of a task that a Python worker rejects, which the platform may tell, before it writes why."""
     end = time.monotonic() + 10
     found = outcome(result)
-    while found["error"] == "Reject" and time.monotonic() < end:
+    while found.get("error") == "Reject" and time.monotonic() < end:
         time.sleep(0.05)
         found = outcome(app.AsyncResult(result.id))
     return found
