@@ -36,7 +36,7 @@ def state_of(result):
 
 def outcome(result, timeout=60):
     try:
-        return {"value": result.get(timeout=timeout, interval=0.05), "state": state_of(result)}
+        return {"value": result.get(timeout=timeout, interval=0.25), "state": state_of(result)}
     except TimeoutError:
         return {"state": state_of(result)}
     except Exception as error:
@@ -52,7 +52,7 @@ def unknown(result):
     """The same of a task that a Python worker rejects, which the platform may tell, before it writes why."""
     end = time.monotonic() + 10
     found = outcome(result)
-    while found["error"] == "Reject" and time.monotonic() < end:
+    while found.get("error") == "Reject" and time.monotonic() < end:
         time.sleep(0.05)
         found = outcome(app.AsyncResult(result.id))
     return found
@@ -157,7 +157,7 @@ def builtin():
         yield name, outcome(sent)
     inner = {"task": f"{first}.add", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
     sent = app.send_task("celery.chunks", kwargs={"task": inner, "it": [[1, 2], [3, 4], [5, 6]], "n": 2}, routing_key=first)
-    (_, children), state = sent.get(timeout=60, interval=0.05), sent.state
+    (_, children), state = sent.get(timeout=60, interval=0.25), sent.state
     yield "chunks", {"children": len(children), "state": state}
     sent = app.send_task("celery.accumulate", [1, 2, 3], {"index": 1}, routing_key=first)
     yield "accumulate", outcome(sent)

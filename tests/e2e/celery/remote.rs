@@ -131,8 +131,9 @@ impl Nodes {
             .context("it could not be run")
     }
 
-    /// Runs `celery inspect` or `celery control`.
+    /// Runs `celery inspect` or `celery control` for both nodes: it ends when both have answered.
     async fn celery(&self, what: &str, arguments: &[&str]) -> anyhow::Result<Output> {
+        let both = format!("{},{}", node("py"), node("rs"));
         let mut all = vec![
             "-m",
             "celery",
@@ -142,6 +143,8 @@ impl Nodes {
             "--json",
             "--timeout",
             "3",
+            "--destination",
+            &both,
         ];
         all.extend(arguments);
         self.run(&all).await
