@@ -47,6 +47,7 @@ pub struct Batch {
     pub(crate) openings: BTreeMap<SessionId, Opened>,
     pub(crate) endings: BTreeMap<SessionId, Ending>,
     pub(crate) chords: BTreeMap<TaskId, Awaited>,
+    pub(crate) revoked: BTreeSet<TaskId>,
     /// Positions in the outbox, and who throws the message away.
     pub(crate) discards: BTreeMap<i64, Option<Box<str>>>,
 }
@@ -196,6 +197,7 @@ impl Batch {
             openings,
             endings,
             chords,
+            revoked,
             discards,
         } = self;
         tasks.is_empty()
@@ -215,6 +217,7 @@ impl Batch {
             && openings.is_empty()
             && endings.is_empty()
             && chords.is_empty()
+            && revoked.is_empty()
             && discards.is_empty()
     }
 

@@ -153,6 +153,7 @@ pub(crate) struct Statements {
     pub(crate) upsert_old_celery_results: &'static str,
     pub(crate) upsert_parked: &'static str,
     pub(crate) upsert_result: &'static str,
+    pub(crate) upsert_revoked_results: &'static str,
     pub(crate) upsert_skipped_results: &'static str,
     pub(crate) upsert_task: &'static str,
     pub(crate) upsert_worker: &'static str,
@@ -190,7 +191,7 @@ macro_rules! statements {
             subtask_rows subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
             tasks_with_ids told_chord_members told_chord_waits_for unanswered unpublished_controls unroutable unroutable_services
             unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_celery_results upsert_dead
-            upsert_old_celery_results upsert_parked upsert_result upsert_skipped_results upsert_task upsert_worker
+            upsert_old_celery_results upsert_parked upsert_result upsert_revoked_results upsert_skipped_results upsert_task upsert_worker
             version waiting workers
         )
     };

@@ -26,6 +26,7 @@ pub mod priority;
 pub mod producer;
 pub mod rate;
 pub mod retention;
+pub mod revoked;
 pub mod sent;
 pub mod session;
 pub mod start;

@@ -27,11 +27,14 @@ pub(crate) use scheduled::Scheduled;
 use crate::node::Node;
 use answer::told;
 use arguments::Arguments;
+use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::{ExchangeName, QueueName};
+use counterfoil_toolbox::revoked::Revoked;
+use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::link::{Arrival, Frame, Link, Settlement};
-use counterfoil_toolbox::transport::{Mailbox, TransportError};
+use counterfoil_toolbox::transport::{Mailbox, Publication, TransportError};
 use counterfoil_worker::extension::Beside;
 use panel::{Done, Panel};
 use reply::Replies;
@@ -158,10 +161,15 @@ impl Control {
         if !request.is_for(name) {
             return;
         }
+        let mut revoked = Vec::new();
         let done = request.take().and_then(|(method, arguments)| {
             tracing::debug!(what = cut(&method), "asked by remote control");
-            self.panel.run(&method, &Arguments(arguments), clock)
+            let arguments = Arguments(arguments);
+            let done = self.panel.run(&method, &arguments, clock);
+            revoked = self.panel.revoked_by(&method, &arguments);
+            done
         });
+        self.tell_of(revoked).await;
         match done {
             Ok(Done::Answer(answer)) => self.answer(&request, answer).await,
             Ok(Done::Consume(answer, new)) => {
@@ -180,6 +188,21 @@ impl Control {
             Ok(Done::Over) => self.panel.inside.drain(),
             Err(raised) => self.answer(&request, told(Err(raised))).await,
         }
+    }
+
+    /// Tells the platform of tasks that were revoked.
+    async fn tell_of(&mut self, ids: Vec<TaskId>) {
+        if ids.is_empty() {
+            return;
+        }
+        let id = self.worker.worker.as_str();
+        let service = id.split_once('@').map_or(id, |(service, _)| service);
+        let told = Publication {
+            exchange: self.worker.names.events.clone(),
+            routing_key: event_key(service),
+            content: Revoked { ids }.write(),
+        };
+        self.replies.send(told, None).await;
     }
 
     async fn answer(&mut self, request: &Request, answer: Value) {

@@ -42,6 +42,27 @@ impl Panel {
         }
     }
 
+    /// The tasks that a command of this name has revoked and that do not run here: whoever waits for their results need not
+    /// wait until somebody takes their messages.
+    pub(super) fn revoked_by(&self, method: &str, arguments: &Arguments) -> Vec<TaskId> {
+        if !matches!(method, "revoke" | "terminate") {
+            return Vec::new();
+        }
+        let mut ids = parsed(&arguments.texts("task_id"));
+        let running: BTreeSet<_> = self.running();
+        ids.retain(|id| !running.contains(id));
+        ids
+    }
+
+    /// Ids of the tasks that run.
+    fn running(&self) -> BTreeSet<TaskId> {
+        let tasks = self.inside.tasks();
+        let running = tasks
+            .iter()
+            .filter(|task| matches!(task.stage(), Stage::Runs(_) | Stage::HasEnded));
+        running.map(|task| task.envelope().id.clone()).collect()
+    }
+
     pub(super) fn terminate(&self, arguments: &Arguments) -> Result<Value, Raised> {
         for argument in ["signal", "task_id"] {
             if !arguments.0.contains_key(argument) {

@@ -29,6 +29,12 @@ impl Batch {
         };
         self.chords.insert(chord.id.clone(), awaited);
     }
+
+    /// Adds that these tasks were revoked by Celery's remote control. Callers in Python are told so of those that nobody
+    /// has begun; what becomes of them otherwise is told of them as of all.
+    pub fn revoked_by_celery(&mut self, ids: &[TaskId]) {
+        self.revoked.extend(ids.iter().cloned());
+    }
 }
 
 /// Tasks of a batch that will never be sent, and why, as a statement takes them. `None`: there are none.

@@ -16,7 +16,7 @@ pub(crate) use adopted::{MOST, adopt_step, adopted, candidates, whole_results};
 pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, skipped};
 pub(crate) use members::{Ends, MemberRow, Outcome, late};
 pub(crate) use replaced::ReplacedRow;
-pub(crate) use rows::{ResultRow, SkippedRow, result_rows, skipped_rows};
+pub(crate) use rows::{ResultRow, SkippedRow, result_rows, revoked_rows, skipped_rows};
 pub(crate) use tables::{Keeping, implement_celery_tables, keeping};
 
 use crate::error::StoreError;

@@ -8,6 +8,7 @@ use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::event::{Exception, FaultKind, Raiser, TaskFault};
 use counterfoil_toolbox::state::StateKey;
+use serde_json::json;
 use std::borrow::Cow;
 
 /// What a caller is told of a task, if its row says the same.
@@ -78,6 +79,16 @@ pub(crate) fn skipped_rows(batch: &Batch, encoding: CeleryEncoding) -> Vec<Skipp
     rows.sort_by(|one, other| one.task_id.cmp(other.task_id));
     rows.dedup_by(|one, other| one.task_id == other.task_id);
     rows
+}
+
+/// Tasks of a batch that were revoked, as a JSON array, and what callers find as their result. `None`: there are none.
+pub(crate) fn revoked_rows(batch: &Batch, encoding: CeleryEncoding) -> Option<(String, Vec<u8>)> {
+    if batch.revoked.is_empty() {
+        return None;
+    }
+    let revoked = Exception::new("TaskRevokedError", ["revoked"]).of_module("celery.exceptions");
+    let result = encoded(&revoked.to_celery().to_string(), encoding);
+    Some((json!(batch.revoked).to_string(), result))
 }
 
 /// The outcome that goes with the state of a task.

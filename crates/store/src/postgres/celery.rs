@@ -4,7 +4,8 @@ use super::outbox::hand_over;
 use super::write::{Written, column};
 use crate::batch::Batch;
 use crate::celery::{
-    Keeping, ResultRow, SkippedRow, adopt_step, chord_steps, result_rows, skipped_rows,
+    Keeping, ResultRow, SkippedRow, adopt_step, chord_steps, result_rows, revoked_rows,
+    skipped_rows,
 };
 use crate::sql::Statements;
 use sqlx::postgres::PgBindIterExt;
@@ -32,6 +33,10 @@ pub(super) async fn tell_callers(
     if !skipped.is_empty() {
         let statement = skipped_results(sql, &skipped);
         statement.execute(&mut *tx).await?;
+    }
+    if let Some((ids, result)) = revoked_rows(batch, keeping.encoding) {
+        let told = query(sql.upsert_revoked_results).bind(ids).bind(result);
+        told.execute(&mut *tx).await?;
     }
     let copies = batch.tasks.values().filter(|change| change.copy.is_some());
     let copies: Vec<_> = copies.collect();

@@ -3,7 +3,8 @@
 use super::outbox::hand_over;
 use crate::batch::Batch;
 use crate::celery::{
-    Keeping, ResultRow, SkippedRow, adopt_step, chord_steps, result_rows, skipped_rows,
+    Keeping, ResultRow, SkippedRow, adopt_step, chord_steps, result_rows, revoked_rows,
+    skipped_rows,
 };
 use crate::sql::Statements;
 use chrono::{DateTime, Utc};
@@ -28,6 +29,10 @@ pub(super) async fn tell_callers(
     }
     for row in skipped_rows(batch, keeping.encoding) {
         skipped(tx, sql, &row).await?;
+    }
+    if let Some((ids, result)) = revoked_rows(batch, keeping.encoding) {
+        let told = query(sql.upsert_revoked_results).bind(ids).bind(result);
+        told.execute(&mut *tx).await?;
     }
     let copies = batch.tasks.values().filter(|change| change.copy.is_some());
     let copies: Vec<_> = copies.map(|change| change.task_id.as_str()).collect();

@@ -6,6 +6,7 @@ use counterfoil_toolbox::chord::Chord;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::message::json::{MAX_DEPTH, inspect};
+use counterfoil_toolbox::revoked::Revoked;
 use counterfoil_toolbox::session::{Inquiry, Opening};
 use counterfoil_toolbox::state::Lineage;
 use serde_json::value::RawValue;
@@ -37,6 +38,13 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
     if Chord::is_one(&message.content.body) {
         out.push(match Chord::read(&message.content.body) {
             Ok(chord) => Record::Chord(Box::new((chord, service.into(), message.clone()))),
+            Err(reason) => parked(queue, reason, None, message),
+        });
+        return;
+    }
+    if Revoked::is_one(&message.content.body) {
+        out.push(match Revoked::read(&message.content.body) {
+            Ok(revoked) => Record::Revoked(Box::new((revoked, message.clone()))),
             Err(reason) => parked(queue, reason, None, message),
         });
         return;

@@ -24,6 +24,7 @@ use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::names::DELIVERY_COUNT;
 use counterfoil_toolbox::message::{Content, Envelope};
 use counterfoil_toolbox::names::{CANARY, TaskName};
+use counterfoil_toolbox::revoked::Revoked;
 use counterfoil_toolbox::session::{Inquiry, Opening};
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::topology::names::event_key;
@@ -49,6 +50,8 @@ pub(crate) enum Record {
     Inquiry(Inquiry, Option<DateTime<Utc>>),
     /// A worker of this service waits for a group of tasks.
     Chord(Box<(Chord, Box<str>, StoredMessage)>),
+    /// Tasks were revoked at one worker.
+    Revoked(Box<(Revoked, StoredMessage)>),
     /// A message died.
     Dead(Box<DeadLetter>),
     /// A message cannot be read.
@@ -70,6 +73,7 @@ impl Record {
             Self::Event(event) => batch.event(event),
             Self::Opening(opening) => batch.open_session(&opening.0),
             Self::Chord(chord) => batch.chord(&chord.0, &chord.1),
+            Self::Revoked(revoked) => batch.revoked_by_celery(&revoked.0.ids),
             Self::Inquiry(inquiry, Some(at)) => batch.inquire(inquiry, *at),
             Self::Inquiry(_, None) | Self::Said(_) => {}
             Self::Dead(dead) => batch.dead((**dead).clone()),
@@ -92,6 +96,7 @@ impl Record {
             Self::Said(said) => (Some(said.task_id), None, said.message),
             Self::Opening(opening) => (None, None, opening.1),
             Self::Chord(chord) => (Some(chord.0.parent_id), None, chord.2),
+            Self::Revoked(revoked) => (None, None, revoked.1),
             Self::Dead(dead) => (dead.task_id, None, dead.message),
             Self::Parked(parked) => (None, None, parked.message),
             // Another sign of life follows, a canary that is not seen is reported anyway, and whoever is not answered
@@ -119,6 +124,7 @@ impl Record {
             | Self::Said(_)
             | Self::Opening(_)
             | Self::Chord(_)
+            | Self::Revoked(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
             | Self::Worker(_)
@@ -135,6 +141,7 @@ impl Record {
             | Self::Event(_)
             | Self::Opening(_)
             | Self::Chord(_)
+            | Self::Revoked(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
             | Self::Parked(_)
@@ -163,6 +170,7 @@ impl Record {
             | Self::Said(_)
             | Self::Opening(_)
             | Self::Chord(_)
+            | Self::Revoked(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
             | Self::Parked(_)

@@ -14,6 +14,7 @@ pub use tables::{
     results_are_pickled_where_that_is_asked_for,
     results_of_celerys_workers_are_what_they_wrote_and_else_what_they_printed,
     tables_are_made_where_there_are_none_and_used_as_they_are,
+    tasks_that_were_revoked_are_told_so_unless_somebody_has_begun_them,
     what_callers_were_told_goes_with_the_task,
 };
 pub use waiting::{

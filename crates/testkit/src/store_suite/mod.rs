@@ -103,6 +103,7 @@ macro_rules! store_suite {
             celery::tables_are_made_where_there_are_none_and_used_as_they_are,
             celery::results_are_pickled_where_that_is_asked_for,
             celery::results_of_celerys_workers_are_what_they_wrote_and_else_what_they_printed,
+            celery::tasks_that_were_revoked_are_told_so_unless_somebody_has_begun_them,
             celery::what_callers_were_told_goes_with_the_task,
             celery::whoever_waits_for_a_group_is_told_once_when_all_of_it_is_over,
             celery::a_group_of_which_one_failed_or_is_never_sent_is_told_of_the_first,

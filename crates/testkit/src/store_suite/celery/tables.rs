@@ -1,12 +1,12 @@
 //! The tables of Celery.
 
 use super::{Input, apply, succeeds, told};
-use crate::store_suite::{StoreSite, event, lineage};
+use crate::store_suite::{StoreSite, copy, event, lineage};
 use anyhow::{Context as _, ensure};
 use counterfoil_store::Batch;
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::state::TaskState::{Started, Success};
+use counterfoil_toolbox::state::TaskState::{Retry, Started, Success};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -128,5 +128,57 @@ pub async fn results_of_celerys_workers_are_what_they_wrote_and_else_what_they_p
         let found = row.result.map(|result| result.to_value());
         ensure!(found == Some(wanted.clone()), "{wanted}: {found:?}");
     }
+    Ok(())
+}
+
+/// # Errors
+/// When the promise is broken.
+pub async fn tasks_that_were_revoked_are_told_so_unless_somebody_has_begun_them(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    site.store()
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+    let ids = [(); 5].map(|()| TaskId::random());
+    let [unknown, waits, runs, retried, over] = &ids;
+    for id in [waits, runs, retried, over] {
+        apply(site, &[Input::Copy(Box::new(copy(id)))]).await?;
+    }
+    for (id, state) in [(runs, Started), (retried, Retry), (over, Success)] {
+        let seen = event(id, lineage(0, 0, 0), state);
+        apply(site, &[Input::Event(Box::new(seen))]).await?;
+    }
+    // Somebody else has begun it, whom the platform does not know.
+    let theirs = TaskId::random();
+    site.execute(&format!(
+        "INSERT INTO celery_taskmeta (id, task_id, status) VALUES (5000, '{theirs}', 'STARTED')"
+    ))
+    .await?;
+    let all: Vec<_> = ids.iter().cloned().chain([theirs.clone()]).collect();
+    for _ in 0..2 {
+        let mut batch = Batch::new();
+        batch.revoked_by_celery(&all);
+        site.store().apply(&batch).await?;
+    }
+    for (id, status) in [
+        (unknown, json!("REVOKED")),
+        (waits, json!("REVOKED")),
+        (retried, json!("REVOKED")),
+        (runs, Value::Null),
+        (over, json!("SUCCESS")),
+        (&theirs, json!("STARTED")),
+    ] {
+        let found = told(site, id).await?;
+        ensure!(found["status"] == status, "{status}: {found:#}");
+    }
+    let found = told(site, unknown).await?;
+    let wanted = json!({"exc_type": "TaskRevokedError", "exc_message": ["revoked"], "exc_module": "celery.exceptions"});
+    ensure!(
+        found["result"] == wanted && found["is_done"] == true,
+        "{found:#}"
+    );
+    // A worker that was not told of it runs it all the same.
+    succeeds(site, waits).await?;
+    ensure!(told(site, waits).await?["status"] == "SUCCESS");
     Ok(())
 }
