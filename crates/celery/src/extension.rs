@@ -18,7 +18,7 @@ use crate::status::Status;
 use crate::unlock::{Unlock, body};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::chord::UNLOCK;
-use counterfoil_toolbox::event::{After, FaultKind, TaskFault};
+use counterfoil_toolbox::event::{After, Exception, FaultKind, TaskFault};
 use counterfoil_toolbox::ids::hostname;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, TaskName};
 use counterfoil_toolbox::topology::Names;
@@ -29,6 +29,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::time::Instant;
+
+/// Longest exception of a member that each task of a group is told which is the body of a chord, in bytes of JSON.
+const MOST_CAUSE: usize = 8 * 1024;
 
 /// Speaks with Celery: give it to [`WorkerBuilder::extension`](counterfoil_worker::WorkerBuilder::extension).
 ///
@@ -179,7 +182,7 @@ impl Celery {
                 let body: Signature = body(payload)?;
                 // Tasks of a group are told what was raised, as Celery does.
                 let exception = match body.kind()? {
-                    Kind::Group(_) => cause.unwrap_or(error),
+                    Kind::Group(_) => cause.filter(is_short).unwrap_or(error),
                     Kind::Task | Kind::Chain(_) | Kind::Chord => error,
                 };
                 let (mut messages, skipped) = chord_failed(parent, body)?;
@@ -307,6 +310,11 @@ impl Extension for Celery {
             self.status.say(&task.envelope.id, &reply, caller);
         }
     }
+}
+
+/// Whether each task of a group can be told it.
+fn is_short(exception: &Exception) -> bool {
+    raw(&exception.to_celery()).get().len() <= MOST_CAUSE
 }
 
 #[cfg(test)]

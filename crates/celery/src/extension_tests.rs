@@ -222,11 +222,12 @@ fn with_a_large_result_goes_what_is_told_where_the_broker_does_not_take_it() {
 /// A task with a step after it, and an errback.
 fn task_with_a_step_and_an_errback() -> TaskMessage {
     let envelope = Envelope::new("t1".parse().expect("valid"), "a.b".parse().expect("valid"));
-    let mut content = encode(&envelope, "[4]", "{}");
+    let mut content = encode(&envelope, "[1e400]", "{}");
     let next = json!({"task": "a.c", "args": [7], "kwargs": {}, "options": {"task_id": "t2", "reply_to": CALLER}});
     let errback = json!({"task": "a.sorry", "args": [1], "kwargs": {}, "options": {}});
     let embed = json!({"callbacks": null, "errbacks": [errback], "chain": [next], "chord": null});
-    content.body = json!([[4], {}, embed]).to_string().into_bytes().into();
+    // Python writes numbers that no other has.
+    content.body = format!("[[1e400], {{}}, {embed}]").into_bytes().into();
     TaskMessage::decode(&content).expect("a task")
 }
 
@@ -289,15 +290,14 @@ fn an_errback_gets_the_id_or_the_exception_as_the_worker_was_told() {
         let called = TaskMessage::decode(&called.expect("it is called")).expect("a task");
         assert_eq!(called.envelope.name.as_str(), "a.sorry");
         assert!(called.envelope.origin.is_some(), "who sends it");
-        serde_json::from_str::<Value>(called.payload.args()).expect("JSON")
+        called.payload.args().to_owned()
     };
-    assert_eq!(args(false), json!(["t1", 1]));
+    let read = |args: &str| serde_json::from_str::<Value>(args).expect("JSON");
+    assert_eq!(read(&args(false)), json!(["t1", 1]));
     let told = args(true);
-    let request = &told[0];
-    assert_eq!(
-        (&request["id"], &request["args"]),
-        (&json!("t1"), &json!([4]))
-    );
+    assert!(told.contains(r#""args":[1e400]"#), "as it was: {told}");
+    let told = read(&told.replace("1e400", "4"));
+    assert_eq!(told[0]["id"], "t1");
     let exception =
         json!({"exc_type": "ValueError", "exc_message": ["nope"], "exc_module": "builtins"});
     assert_eq!(

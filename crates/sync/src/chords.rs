@@ -39,7 +39,8 @@ pub(crate) async fn end_what_waits(store: Arc<dyn Store>, leading: &Leading) {
 
 /// How many are over now.
 async fn look(store: &dyn Store) -> Result<usize, StoreError> {
-    // First what a chord may wait for.
-    let failed = store.fail_replaced(AT_ONCE).await?;
-    Ok(failed + store.unlock_chords(AT_ONCE).await?)
+    // First what a chord may wait for. What is wrong with the one is no reason to leave the other.
+    let failed = store.fail_replaced(AT_ONCE).await;
+    let unlocked = store.unlock_chords(AT_ONCE).await?;
+    Ok(failed? + unlocked)
 }

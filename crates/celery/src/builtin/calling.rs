@@ -39,7 +39,7 @@ struct Named(BTreeMap<String, Box<RawValue>>);
 impl Named {
     fn of(payload: &Payload, names: &[&str]) -> Result<Self, TaskError> {
         let unreadable = |error| TaskError::fail(format!("the arguments cannot be read: {error}"));
-        let args: Vec<Box<RawValue>> = serde_json::from_str(payload.args()).map_err(unreadable)?;
+        let args: Vec<&RawValue> = serde_json::from_str(payload.args()).map_err(unreadable)?;
         let mut all: BTreeMap<String, _> =
             serde_json::from_str(payload.kwargs()).map_err(unreadable)?;
         if args.len() > names.len() {
@@ -48,7 +48,7 @@ impl Named {
             return Err(TaskError::fail(why));
         }
         for (name, arg) in names.iter().zip(args) {
-            if all.insert((*name).to_owned(), arg).is_some() {
+            if all.insert((*name).to_owned(), arg.to_owned()).is_some() {
                 let why = format!("`{name}` was given by position and by name");
                 return Err(TaskError::fail(why));
             }
@@ -84,14 +84,20 @@ pub(super) async fn group(payload: Payload, cx: Context) -> Result<Awaited, Task
 }
 
 /// Calls each of some signatures, and another with the list of their results. Its result is that one's, to be waited for.
-/// How often Celery looks whether all are done is no matter here: what looks is told.
+/// When Celery looks for the first time whether all are done is no matter here: what looks is told.
 pub(super) async fn chord(payload: Payload, cx: Context) -> Result<Awaited, TaskError> {
     let mut given = Named::of(&payload, &OF_CHORD)?;
     let (header, body): (Box<RawValue>, Box<RawValue>) =
         (given.need("header")?, given.need("body")?);
     let args = given.take("partial_args")?.unwrap_or_default();
-    for unused in ["interval", "countdown", "max_retries", "eager"] {
+    for unused in ["countdown", "eager"] {
         given.0.remove(unused);
+    }
+    // Options, where there are some: how long the header may take.
+    for name in ["interval", "max_retries"] {
+        if given.0.get(name).is_some_and(|value| value.get() == "null") {
+            given.0.remove(name);
+        }
     }
     let kwargs: Option<BTreeMap<String, Value>> = given.take("kwargs")?;
     if kwargs.is_some_and(|kwargs| !kwargs.is_empty()) {

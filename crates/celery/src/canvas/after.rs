@@ -104,39 +104,38 @@ pub(crate) fn chord_failed(
     let options = body.options()?;
     let errbacks = options.signatures("link_error")?;
     let mut never = options.signatures("chain")?;
-    let mut messages = Vec::new();
-    match body.kind()? {
+    let messages = match body.kind()? {
         Kind::Group(members) => {
-            let mut budget = Budget::default();
-            let members = flat(members, &mut budget)?;
-            let of_errbacks: usize = errbacks.iter().map(Signature::size).sum();
-            budget.copy(members.len().saturating_mul(of_errbacks))?;
-            for member in &members {
-                let (id, mut own) = result_of(member.clone())?;
-                let others = errbacks.iter().filter(|it| !own.contains(it));
-                let others: Vec<_> = others.cloned().collect();
-                own.extend(others);
-                messages.extend(in_the_name_of(parent, id, own)?);
+            let mut calls = Calls::by(parent);
+            let members = flat(members, &mut calls.budget)?;
+            for (n, member) in members.iter().enumerate() {
+                let (id, own) = result_of(member.clone(), &mut calls.budget)?;
+                // Each is told of by itself, and all that is called is counted together.
+                let called = errbacks_of(&own, &errbacks, &mut calls.budget)?;
+                calls.for_a_task_never_called(id, &called, &format!("members.{n}.errbacks"))?;
             }
+            calls.messages
         }
         Kind::Chain(mut steps) => {
-            messages = in_the_name_of(parent, options.text("task_id"), errbacks)?;
             // The last one is told of as the chain.
             steps.pop();
             never.extend(steps);
+            in_the_name_of(parent, options.text("task_id"), errbacks)?
         }
-        Kind::Task | Kind::Chord => {
-            messages = in_the_name_of(parent, options.text("task_id"), errbacks)?;
-        }
-    }
+        Kind::Task | Kind::Chord => in_the_name_of(parent, options.text("task_id"), errbacks)?,
+    };
     never.push(body);
     Ok((messages, never_taken(never)?))
 }
 
 /// The id under which somebody waits for a signature, and its errbacks: of a chord those of its body, too.
-fn result_of(mut signature: Signature) -> Result<(Option<String>, Vec<Signature>), String> {
+fn result_of(
+    mut signature: Signature,
+    budget: &mut Budget,
+) -> Result<(Option<String>, Vec<Signature>), String> {
     let mut errbacks = Vec::new();
     loop {
+        budget.copy(signature.size())?;
         let options = signature.options()?;
         errbacks.extend(options.signatures("link_error")?);
         match (signature.kind()?, signature.body()?) {
@@ -148,22 +147,49 @@ fn result_of(mut signature: Signature) -> Result<(Option<String>, Vec<Signature>
     }
 }
 
+/// Errbacks of a member and those of its group, each once.
+fn errbacks_of<'a>(
+    own: &'a [Signature],
+    of_group: &'a [Signature],
+    budget: &mut Budget,
+) -> Result<Vec<&'a Signature>, String> {
+    // Each is compared with each.
+    let size = |all: &[Signature]| all.iter().map(Signature::size).sum::<usize>();
+    budget.copy(size(own).saturating_mul(of_group.len().max(1)))?;
+    budget.copy(size(of_group).saturating_mul(own.len().max(1)))?;
+    let others = of_group.iter().filter(|errback| !own.contains(errback));
+    Ok(own.iter().chain(others).collect())
+}
+
 /// Calls the errbacks of a task that is never called itself.
 fn in_the_name_of(
     parent: Parent<'_>,
     id: Option<String>,
     errbacks: Vec<Signature>,
 ) -> Result<Vec<Message>, String> {
-    let mut task = parent.task.cloned();
-    if let (Some(task), Some(id)) = (&mut task, id) {
-        task.id = TaskId::new(&id).map_err(|error| error.to_string())?;
+    let mut calls = Calls::by(parent);
+    let errbacks: Vec<_> = errbacks.iter().collect();
+    calls.for_a_task_never_called(id, &errbacks, "errbacks")?;
+    Ok(calls.messages)
+}
+
+impl Calls<'_> {
+    /// Calls errbacks with the id of a task that is never called; without one, with that of the task that says so.
+    fn for_a_task_never_called(
+        &mut self,
+        id: Option<String>,
+        errbacks: &[&Signature],
+        path: &str,
+    ) -> Result<(), String> {
+        let id = id.map(|id| TaskId::new(&id).map_err(|error| error.to_string()));
+        let id = id.transpose()?;
+        let id = id.as_ref().or(self.parent().task.map(|task| &task.id));
+        let place = Place {
+            args: id.map(raw).into_iter().collect(),
+            ..Place::default()
+        };
+        together(self, errbacks, &place, path).map(drop)
     }
-    let task = task.as_ref();
-    let embed = Embed {
-        errbacks,
-        ..Embed::default()
-    };
-    after_failure(Parent { task, ..parent }, &embed, None)
 }
 
 /// Errbacks get the id of the task.

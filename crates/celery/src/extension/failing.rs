@@ -10,13 +10,13 @@ use counterfoil_toolbox::event::{After, Exception, TaskFault};
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::TaskName;
 use counterfoil_worker::extension::{Message, Subject};
-use serde_json::json;
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
 impl Celery {
     /// Calls errbacks (`link_error`) of this type with the request, the exception and the traceback of the task that
     /// failed, as Celery calls an errback of three arguments that is a task of the same worker. Default: with the id of
-    /// that task, as Celery calls all others.
+    /// that task, as Celery calls all others. Errbacks of the body of a chord get its id in any case.
     ///
     /// Before arguments of its own come three: an object with `id`, `task`, `args`, `kwargs`, `root_id`, `parent_id`,
     /// `retries` and `hostname`; one with `exc_type`, `exc_message` and `exc_module`; a text or null.
@@ -29,18 +29,28 @@ impl Celery {
     /// The arguments of such an errback.
     fn told_to_errbacks(&self, task: &Subject<'_>, fault: &TaskFault) -> Vec<Box<RawValue>> {
         let envelope = task.envelope;
+        // As texts: what Python wrote may be more than a tree of values holds.
         let of_payload = |json: Option<&str>, nothing: &str| {
             let json = json.unwrap_or(nothing).to_owned();
             RawValue::from_string(json).unwrap_or_else(|_| raw(&()))
         };
         let exception = raised(task, fault);
-        let request = json!({
-            "id": envelope.id, "task": envelope.name,
-            "args": of_payload(task.payload.map(|payload| payload.args()), "[]"),
-            "kwargs": of_payload(task.payload.map(|payload| payload.kwargs()), "{}"),
-            "root_id": envelope.root_id, "parent_id": envelope.parent_id, "retries": envelope.retries,
-            "hostname": task.worker,
-        });
+        let request = BTreeMap::from([
+            ("id", raw(&envelope.id)),
+            ("task", raw(&envelope.name)),
+            (
+                "args",
+                of_payload(task.payload.map(|payload| payload.args()), "[]"),
+            ),
+            (
+                "kwargs",
+                of_payload(task.payload.map(|payload| payload.kwargs()), "{}"),
+            ),
+            ("root_id", raw(&envelope.root_id)),
+            ("parent_id", raw(&envelope.parent_id)),
+            ("retries", raw(&envelope.retries)),
+            ("hostname", raw(&task.worker)),
+        ]);
         let traceback = raw(&fault.traceback_of(&exception));
         vec![raw(&request), raw(&exception.to_celery()), traceback]
     }

@@ -1,6 +1,6 @@
 -- Tasks in whose place others went on that failed before the last of them was sent.
 -- Parameters: 1 limit.
-SELECT t.task_id, t.type, t.run, t.rescue, t.executions, t.deliveries, t.tries, s.after_id, s.exception
+SELECT t.task_id, t.type, t.run, t.rescue, t.executions, t.tries, s.after_id, s.exception
 FROM background_task AS t
 JOIN skipped_task AS s ON s.task_id = t.task_id
 WHERE t.state = 'RETRY' AND t.error_kind = 'replaced'

@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 /// Longest result that is taken over, in bytes: as long as one of ours may be by default.
 pub(crate) const MOST: i64 = 1024 * 1024;
 
+/// Most bytes of results that are taken over in one transaction. Of the others there is what was printed.
+pub(crate) const MOST_AT_ONCE: i64 = 32 * 1024 * 1024;
+
 /// The tasks of a batch of which there may be such results. Empty: there are none.
 pub(crate) fn candidates(batch: &Batch) -> Vec<&TaskId> {
     let theirs = batch.results.values().filter(|change| is_theirs(change));
@@ -72,6 +75,7 @@ macro_rules! adopt_step {
             let ids = serde_json::json!(candidates).to_string();
             let found = sqlx::query_as(sql.celery_results);
             let found = found.bind(ids).bind(crate::celery::MOST);
+            let found = found.bind(crate::celery::MOST_AT_ONCE);
             let found = found.fetch_all(&mut *tx).await?;
             Ok(crate::celery::adopted(batch, found))
         }

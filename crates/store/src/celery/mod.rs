@@ -12,7 +12,7 @@ mod rows;
 mod tables;
 mod unpickle;
 
-pub(crate) use adopted::{MOST, adopt_step, adopted, candidates, whole_results};
+pub(crate) use adopted::{MOST, MOST_AT_ONCE, adopt_step, adopted, candidates, whole_results};
 pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, skipped};
 pub(crate) use members::{Ends, MemberRow, Outcome, late};
 pub(crate) use replaced::ReplacedRow;

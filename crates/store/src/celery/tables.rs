@@ -138,10 +138,10 @@ macro_rules! implement_celery_tables {
                 }
                 let now = self.clock().await?;
                 let mut batch = Batch::new();
-                let failed = rows.iter().filter_map(|row| row.failure(now));
-                failed.for_each(|event| batch.event(&event));
+                let failed: Vec<_> = rows.iter().filter_map(|row| row.failure(now)).collect();
+                failed.iter().for_each(|event| batch.event(event));
                 self.write(&batch).await?;
-                Ok(rows.len())
+                Ok(failed.len())
             }
 
             async fn forget_skipped(&self, age: Duration) -> Result<(), StoreError> {

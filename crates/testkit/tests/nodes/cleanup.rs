@@ -41,7 +41,8 @@ async fn the_exit_code_of_the_command_is_passed_on_and_the_servers_end() -> anyh
 
 #[tokio::test]
 async fn sigterm_reaches_the_command_and_ends_the_servers() -> anyhow::Result<()> {
-    let mut run = Run::start("trap 'exit 7' TERM; while :; do sleep 0.05; done").await?;
+    // Before it says that it runs.
+    let mut run = Run::begin("trap 'exit 7' TERM", "while :; do sleep 0.05; done").await?;
     assert_eq!(run.open_ports().await, 2);
     run.signal("TERM").await?;
     assert_eq!(run.with_nodes.wait().await?.code(), Some(7));
@@ -69,7 +70,12 @@ struct Run {
 impl Run {
     /// Runs a shell script beside two servers and returns once both are up and the script runs.
     async fn start(script: &str) -> anyhow::Result<Self> {
-        let announce = format!(r#"echo "${AMQP_URL}"; echo "${DATABASE_URL}"; {script}"#);
+        Self::begin(":", script).await
+    }
+
+    /// The same, and `first` has been done by then.
+    async fn begin(first: &str, script: &str) -> anyhow::Result<Self> {
+        let announce = format!(r#"{first}; echo "${AMQP_URL}"; echo "${DATABASE_URL}"; {script}"#);
         let mut with_nodes = Command::new(env!("CARGO_BIN_EXE_counterfoil-with-nodes"))
             .args(["--", "/bin/sh", "-c", &announce])
             .env_remove(AMQP_URL)

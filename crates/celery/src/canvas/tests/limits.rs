@@ -1,7 +1,7 @@
 //! What a message from outside cannot make a worker do: each limit is held before anything is copied.
 
 use super::{after, captured, embed_of, following, refused, signature, with_embed};
-use crate::canvas::{Embed, Signature, after_success};
+use crate::canvas::{Embed, Signature, after_success, chord_failed};
 use serde_json::{Value, json};
 
 fn around(kind: &str, options: &Value, tasks: Vec<Value>) -> Value {
@@ -189,4 +189,24 @@ fn a_signature_that_nobody_could_take_apart_is_not_begun() {
     let deep = nested(100_000).stamp("tag", "abc");
     let refused = deep.is_flat_enough().expect_err("too deep");
     assert!(refused.contains("256 levels"), "{refused}");
+}
+
+#[test]
+fn errbacks_of_a_body_that_will_never_be_called_are_counted_together() {
+    let came = captured("task-plain").remove(0);
+    let failed = |members: usize, errbacks: usize| {
+        let errback = json!({"task": "tasks.sorry"});
+        let options = json!({"link_error": vec![errback; errbacks]});
+        let members = vec![json!({"task": "tasks.add"}); members];
+        let body = around("group", &options, members).to_string();
+        let body: Signature = serde_json::from_str(&body).expect("a signature");
+        following(&came, |parent, _| {
+            chord_failed(parent, body.clone()).map(|told| told.0.len())
+        })
+    };
+    assert_eq!(failed(3, 2), Ok(6));
+    let many = failed(3000, 3000).expect_err("nine million");
+    assert!(many.contains("tasks that follow"), "{many}");
+    let compared = failed(9000, 90_000).expect_err("too much to compare");
+    assert!(compared.contains("tasks that follow"), "{compared}");
 }

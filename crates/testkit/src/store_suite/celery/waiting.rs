@@ -7,6 +7,7 @@ use anyhow::ensure;
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::event::{After, Event, FaultKind, SkippedStep, TaskFault};
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::state::TaskState::{Failure, Pending, Retry, Started, Success};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -105,6 +106,25 @@ pub async fn a_failure_that_is_out_of_date_skips_nothing(site: &StoreSite) -> an
         told(site, &waited).await? == Value::Null,
         "it may still be sent"
     );
+
+    // What people run again is over when that run is, whatever callers in Python find of the one before.
+    site.store()
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+    let again = TaskId::random();
+    end(site, event(&again, lineage(0, 0, 0), Failure)).await?;
+    let second = Lineage {
+        run: 1,
+        ..Lineage::default()
+    };
+    end(site, event(&again, second, Pending)).await?;
+    let waited = chord(std::slice::from_ref(&again));
+    wait_for(site, &waited).await?;
+    ensure!(told(site, &waited).await? == Value::Null, "it runs again");
+    let mut done = event(&again, second, Success);
+    done.result = RawValue::from_string("9".to_owned()).ok();
+    end(site, done).await?;
+    ensure!(told(site, &waited).await? == json!({"results": [9]}));
 
     // What was sent after all is over when it says so.
     let [first, over] = [(); 2].map(|()| TaskId::random());
