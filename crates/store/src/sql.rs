@@ -41,6 +41,7 @@ pub(crate) struct Statements {
     pub(crate) delete_parked: &'static str,
     pub(crate) delete_results: &'static str,
     pub(crate) delete_schedule: &'static str,
+    pub(crate) delete_skipped: &'static str,
     pub(crate) delete_stray_events: &'static str,
     pub(crate) delete_stray_logs: &'static str,
     pub(crate) delete_stray_results: &'static str,
@@ -176,7 +177,7 @@ macro_rules! statements {
             counted_subtasks counts_by_service counts_by_state dead dead_records dead_services delete_answered
             delete_celery_results delete_chord delete_chord_members delete_dead delete_ended_controls delete_events
             delete_handled_dead delete_logs delete_markers delete_old_canaries delete_old_skipped delete_old_workers
-            delete_parked delete_results delete_schedule delete_stray_events delete_stray_logs delete_stray_results
+            delete_parked delete_results delete_schedule delete_skipped delete_stray_events delete_stray_logs delete_stray_results
             delete_subtasks delete_tasks deleted_task discard_finalizers discard_refused doubles due_chords due_outbox
             due_schedules due_told_chords enable_schedule end_control end_controls end_sessions family family_counts
             family_results finalizer_types finish_session forget_deleted forget_sent handle_dead has_migrations

@@ -202,6 +202,7 @@ CREATE TABLE skipped_task (
     created_date timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX skipped_task_created ON skipped_task (created_date);
+CREATE INDEX skipped_task_after ON skipped_task (after_id);
 
 -- Messages that the leading daemon is to publish, in the order of due_at and position.
 CREATE TABLE outbox (

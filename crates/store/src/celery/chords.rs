@@ -6,6 +6,7 @@
 
 use crate::batch::Batch;
 use crate::celery::rows::exception_of;
+use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::chord::Chord;
 use counterfoil_toolbox::ids::TaskId;
 use serde_json::value::RawValue;
@@ -61,6 +62,23 @@ pub(crate) fn skipped(batch: &Batch) -> Option<String> {
     (!skipped.is_empty()).then(|| Value::from(skipped).to_string())
 }
 
+/// Tasks of a batch that people run again, and those that succeeded in such a run: what was skipped of the one, or because
+/// of the other, may be sent now. As a statement takes them. `None`: there are none.
+pub(crate) fn no_more_skipped(batch: &Batch) -> Option<(String, String)> {
+    let (mut again, mut succeeded) = (Vec::new(), Vec::new());
+    for change in batch.tasks.values() {
+        if change.copy.as_ref().is_some_and(|copy| copy.key.run > 0) {
+            again.push(&change.task_id);
+        }
+        let state = &change.state;
+        if state.key.run > 0 && state.state == TaskState::Success {
+            succeeded.push(&change.task_id);
+        }
+    }
+    let are_none = again.is_empty() && succeeded.is_empty();
+    (!are_none).then(|| (json!(again).to_string(), json!(succeeded).to_string()))
+}
+
 /// A chord, column by column.
 #[derive(Debug, FromRow)]
 pub(crate) struct ChordRow {
@@ -98,6 +116,10 @@ macro_rules! chord_steps {
             sql: &Statements,
             batch: &Batch,
         ) -> Result<(), sqlx::Error> {
+            if let Some((again, succeeded)) = crate::celery::no_more_skipped(batch) {
+                let forgotten = query(sql.delete_skipped).bind(again).bind(succeeded);
+                forgotten.execute(&mut *tx).await?;
+            }
             if let Some(skipped) = crate::celery::skipped(batch) {
                 query(sql.insert_skipped)
                     .bind(skipped)

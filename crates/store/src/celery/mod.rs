@@ -13,7 +13,7 @@ mod tables;
 mod unpickle;
 
 pub(crate) use adopted::{MOST, MOST_AT_ONCE, adopt_step, adopted, candidates, whole_results};
-pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, skipped};
+pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, no_more_skipped, skipped};
 pub(crate) use members::{Ends, MemberRow, Outcome, late};
 pub(crate) use replaced::ReplacedRow;
 pub(crate) use rows::{ResultRow, SkippedRow, result_rows, revoked_rows, skipped_rows};

@@ -21,6 +21,7 @@ pub use waiting::{
     a_chord_whose_header_takes_too_long_has_failed, a_failure_that_is_out_of_date_skips_nothing,
     a_task_fails_with_those_that_went_on_in_its_place,
     a_task_for_which_a_chord_waits_is_kept_until_that_is_told,
+    a_task_that_runs_again_does_not_fail_because_of_what_was_skipped_before,
     nobody_waits_for_ever_for_a_task_that_nobody_knows,
     results_that_cannot_be_stored_are_told_as_a_failure_and_delay_no_other_chord,
 };

@@ -112,6 +112,7 @@ macro_rules! store_suite {
             celery::a_task_fails_with_those_that_went_on_in_its_place,
             celery::a_task_for_which_a_chord_waits_is_kept_until_that_is_told,
             celery::a_chord_whose_header_takes_too_long_has_failed,
+            celery::a_task_that_runs_again_does_not_fail_because_of_what_was_skipped_before,
             celery::nobody_waits_for_ever_for_a_task_that_nobody_knows,
             celery::results_that_cannot_be_stored_are_told_as_a_failure_and_delay_no_other_chord,
             asking::a_question_about_a_session_waits_apart_and_is_gone_once_it_is_answered,

@@ -74,6 +74,44 @@ pub async fn a_task_fails_with_those_that_went_on_in_its_place(
 
 /// # Errors
 /// When the promise is broken.
+pub async fn a_task_that_runs_again_does_not_fail_because_of_what_was_skipped_before(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let run = Lineage {
+        run: 1,
+        ..Lineage::default()
+    };
+    let replaced = |id: &TaskId, attempt: Lineage| {
+        let mut replaced = event(id, attempt, Retry);
+        replaced.error = Some(TaskFault::new(FaultKind::Replaced, "it is replaced"));
+        replaced
+    };
+    // It failed because of a step that failed, and people run it again.
+    let [id, step] = [(); 2].map(|()| TaskId::random());
+    end(site, failed_before(&step, &[&id])).await?;
+    end(site, replaced(&id, lineage(0, 0, 0))).await?;
+    ensure!(site.store().fail_replaced(10).await? == 1);
+    let mut again = copy(&id);
+    again.envelope.lineage.run = 1;
+    apply(site, &[Input::Copy(Box::new(again))]).await?;
+    end(site, replaced(&id, run)).await?;
+    ensure!(
+        site.store().fail_replaced(10).await? == 0,
+        "in its second run"
+    );
+
+    // People run the step before it again, which succeeds.
+    let [id, step] = [(); 2].map(|()| TaskId::random());
+    end(site, failed_before(&step, &[&id])).await?;
+    end(site, event(&step, run, Success)).await?;
+    apply(site, &[Input::Copy(Box::new(copy(&id)))]).await?;
+    end(site, replaced(&id, lineage(0, 0, 0))).await?;
+    ensure!(site.store().fail_replaced(10).await? == 0, "after all");
+    Ok(())
+}
+
+/// # Errors
+/// When the promise is broken.
 pub async fn a_task_for_which_a_chord_waits_is_kept_until_that_is_told(
     site: &StoreSite,
 ) -> anyhow::Result<()> {
