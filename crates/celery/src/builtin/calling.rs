@@ -2,7 +2,7 @@
 //! them: a group and a chord call what they are given, a chain refuses.
 
 use super::call;
-use crate::canvas::Signature;
+use crate::canvas::{Signature, listed};
 use crate::json::raw;
 use crate::outcome::Awaited;
 use counterfoil_toolbox::event::Exception;
@@ -74,7 +74,9 @@ impl Named {
 /// Calls each of some signatures. Its result is theirs, to be waited for.
 pub(super) async fn group(payload: Payload, cx: Context) -> Result<Awaited, TaskError> {
     let mut given = Named::of(&payload, &OF_GROUP)?;
-    let tasks: Vec<Signature> = given.need("tasks")?;
+    let tasks: Box<RawValue> = given.need("tasks")?;
+    let tasks = listed(tasks.get())
+        .map_err(|error| TaskError::fail(format!("`tasks` cannot be read: {error}")))?;
     let args = given.take("partial_args")?.unwrap_or_default();
     let mut group = Signature::group(tasks);
     if let Some(id) = given.take::<Value>("group_id")? {

@@ -24,8 +24,8 @@ pub(crate) use message::{Ids, Parent};
 pub use replace::replace;
 pub(crate) use send::send_with;
 pub use send::{Canvas, CanvasError, send};
-pub(crate) use signature::Kind;
 pub use signature::Signature;
+pub(crate) use signature::{Kind, listed};
 
 #[cfg(test)]
 mod tests;

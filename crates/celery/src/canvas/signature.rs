@@ -219,7 +219,7 @@ const DEEPEST: usize = 256;
 const MOST_LISTED: usize = 100_000;
 
 /// Reads signatures in a list, or one alone, or none. They are counted first: each takes a lot more room than its text.
-pub(super) fn listed(json: &str) -> Result<Vec<Signature>, serde_json::Error> {
+pub(crate) fn listed(json: &str) -> Result<Vec<Signature>, serde_json::Error> {
     if !json.starts_with('[') {
         let one: Option<Signature> = serde_json::from_str(json)?;
         return Ok(one.into_iter().collect());
