@@ -78,6 +78,7 @@ pub(crate) async fn serve(worker: Beside, node: Node, facts: Facts, scheduled: S
             scheduled,
         },
         replies: Replies::new(&*worker.transport),
+        reports: Replies::new(&*worker.transport),
         worker: worker.clone(),
     };
     let mailbox = Mailbox::new(exchange, queue);
@@ -92,6 +93,9 @@ pub(crate) async fn serve(worker: Beside, node: Node, facts: Facts, scheduled: S
 struct Control {
     panel: Panel,
     replies: Replies,
+    /// What the platform is told, by a channel of its own: what becomes of an answer that is too large is known only where
+    /// nothing else is under way.
+    reports: Replies,
     worker: Beside,
 }
 
@@ -132,6 +136,7 @@ impl Control {
             let arrival = tokio::select! {
                 arrival = poll_fn(|cx| link.poll_next(cx)) => arrival,
                 () = self.replies.look() => continue,
+                () = self.reports.look() => continue,
             };
             let arrival = match arrival {
                 Ok(arrival) => arrival,
@@ -202,7 +207,7 @@ impl Control {
             routing_key: event_key(service),
             content: Revoked { ids }.write(),
         };
-        self.replies.send(told, None).await;
+        self.reports.send(told, None).await;
     }
 
     async fn answer(&mut self, request: &Request, answer: Value) {
