@@ -9,6 +9,7 @@ pub(crate) mod integration;
 mod mixed;
 mod names;
 mod producers;
+mod relayed;
 mod remote;
 mod told;
 mod traces;

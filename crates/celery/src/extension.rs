@@ -3,6 +3,7 @@
 mod failing;
 
 use crate::builtin;
+use crate::caller::{Caller, Way};
 use crate::canvas::{
     Embed, Ids, Kind, Parent, Signature, after_success, children, chord_body, chord_failed,
 };
@@ -40,7 +41,8 @@ const MOST_CAUSE: usize = 8 * 1024;
 /// ids that follow from the task's own: a worker that crashes in between sends the same tasks again, and no others.
 ///
 /// Answers go to queues of the callers through the broker's default exchange, so the user of the worker has to be
-/// allowed to write to `amq.default`; what is refused is logged once. Tasks that follow go through the exchange of
+/// allowed to write to `amq.default`, or leaves them to the platform: see [`Self::replies_by_platform`]. What is refused
+/// is logged once. Tasks that follow go through the exchange of
 /// tasks, where the platform learns of them.
 ///
 /// Celery's monitors, `celery events` and Flower among them, see the worker by its signs of life, and what it does by
@@ -48,7 +50,7 @@ const MOST_CAUSE: usize = 8 * 1024;
 #[derive(Debug, Clone)]
 pub struct Celery {
     routes: Routes,
-    replies: bool,
+    way: Way,
     tracks_started: bool,
     status: Status,
     pub(crate) node: Node,
@@ -65,7 +67,7 @@ impl Celery {
     pub fn new(names: &Names) -> Self {
         Self {
             routes: Routes::new(names),
-            replies: true,
+            way: Way::Direct,
             tracks_started: false,
             status: Status::default(),
             node: Node::default(),
@@ -87,7 +89,17 @@ impl Celery {
     /// Sends no answers to the queues of callers.
     #[must_use]
     pub fn without_replies(mut self) -> Self {
-        self.replies = false;
+        self.way = Way::None;
+        self
+    }
+
+    /// Leaves answers to the platform's daemon, which passes them on: for a worker whose user may not write to
+    /// `amq.default`, since whoever may writes into every queue. They take the time of one more message each, and come to
+    /// callers of Celery alone, whose queues are called by a UUID. `names` are those of the broker's settings. Default: the
+    /// worker writes to the queues of callers.
+    #[must_use]
+    pub fn replies_by_platform(mut self, names: &Names) -> Self {
+        self.way = Way::Platform(names.events.clone());
         self
     }
 
@@ -137,9 +149,9 @@ impl Celery {
     }
 
     /// Where the caller waits for the task, if he does.
-    fn caller<'a>(&self, task: &Subject<'a>) -> Option<&'a str> {
-        let is_wanted = self.replies && !task.ignores_result;
-        task.envelope.reply_to.as_deref().filter(|_| is_wanted)
+    fn caller<'a>(&self, task: &Subject<'a>) -> Option<Caller<'a>> {
+        let queue = task.envelope.reply_to.as_deref();
+        self.way.to(queue.filter(|_| !task.ignores_result), task)
     }
 
     fn succeeded(
@@ -160,8 +172,9 @@ impl Celery {
             let result = result.map_or_else(|| raw(&()), ToOwned::to_owned);
             let mut reply = Reply::new(task.envelope, "SUCCESS", result).over_at(now);
             reply.children = follows.children.iter().map(Awaited::to_json).collect();
-            let publication = reply.to(caller)?;
-            let instead = too_large(task, &publication, now).map(|reply| reply.to(caller));
+            let publication = caller.publication(&reply)?;
+            let instead = too_large(task, &publication, now);
+            let instead = instead.map(|reply| caller.publication(&reply));
             messages.push(Message::Answer {
                 publication,
                 instead: instead.transpose()?.map(Box::new),
@@ -237,7 +250,7 @@ impl Celery {
             names: worker.names.clone(),
             broker: worker.transport.address(),
             began: Instant::now(),
-            replies: self.replies,
+            replies: !matches!(self.way, Way::None),
             tracks_started: self.tracks_started,
             default_queue: self.routes.default_queue.as_ref().map(ToString::to_string),
         };
@@ -307,7 +320,7 @@ impl Extension for Celery {
             return;
         };
         if let Some(reply) = self.meanwhile(task, step) {
-            self.status.say(&task.envelope.id, &reply, caller);
+            self.status.say(&task.envelope.id, &reply, &caller);
         }
     }
 }

@@ -80,11 +80,11 @@ fn answer(body: &Value) -> Value {
             let fault = fault();
             let reply = celery.meanwhile(subject, &Step::Retried(&fault, Duration::from_secs(1)));
             let reply = reply.expect("it is told");
-            Ok(vec![reply.message(CALLER).expect("a queue")])
+            Ok(vec![Caller::At(CALLER).message(&reply).expect("a queue")])
         }
         Some("PROGRESS") => {
             let reply = Reply::new(subject.envelope, "PROGRESS", result.clone());
-            Ok(vec![reply.message(CALLER).expect("a queue")])
+            Ok(vec![Caller::At(CALLER).message(&reply).expect("a queue")])
         }
         other => panic!("{other:?}: no case of ours"),
     };
@@ -153,6 +153,7 @@ fn of_message<T>(
         exchange: &exchange,
         routing_key: &key,
         worker: &worker,
+        service: "a",
         lineage: Lineage::default(),
         ran_for,
         ignores_result: envelope.ignore_result == Some(true),

@@ -34,13 +34,14 @@
 //! # Reading this crate
 //! `canvas` is what follows after a task: `signature` reads what is to be called, `embed` what a message brings of it,
 //! `call` makes messages of it, `after` decides which. `reply` is the answer to a caller that waits at a queue of its
-//! own, `status` what it is told before, `events` what monitors are told, `remote` what `celery inspect` and
+//! own, `caller` the way there, `status` what it is told before, `events` what monitors are told, `remote` what `celery inspect` and
 //! `celery control` ask, `node` what the worker is to other nodes, `unlock` the task that waits for the header of a
 //! chord, `builtin` the tasks that Celery's workers have by themselves, `outcome` a task's result as Celery names it.
 //!
 //! The formats are those of Celery 5.7: <https://docs.celeryq.dev/en/stable/internals/protocol.html>.
 
 mod builtin;
+mod caller;
 mod canvas;
 mod events;
 mod extension;

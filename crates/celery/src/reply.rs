@@ -5,10 +5,9 @@ use crate::raised::raised;
 use chrono::{DateTime, SecondsFormat, Utc};
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::event::{Exception, FaultKind, TaskFault};
-use counterfoil_toolbox::message::{Content, Envelope};
-use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
+use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::transport::Publication;
-use counterfoil_worker::extension::{Message, Subject};
+use counterfoil_worker::extension::Subject;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -53,33 +52,6 @@ impl<'a> Reply<'a> {
     pub(crate) fn over_at(mut self, at: DateTime<Utc>) -> Self {
         self.date_done = Some(at.to_rfc3339_opts(SecondsFormat::Micros, false));
         self
-    }
-
-    /// [`Self::to`], to be sent.
-    ///
-    /// # Errors
-    /// The same.
-    pub(crate) fn message(&self, queue: &str) -> Result<Message, String> {
-        Ok(Message::Answer {
-            publication: self.to(queue)?,
-            instead: None,
-        })
-    }
-
-    /// The message for whoever waits at this queue. The caller declared it: where it is gone, nobody wants the answer.
-    ///
-    /// # Errors
-    /// When no queue can have that name.
-    pub(crate) fn to(&self, queue: &str) -> Result<Publication, String> {
-        let body = serde_json::to_vec(self).map_err(|error| error.to_string())?;
-        let mut content = Content::json(body);
-        content.properties.correlation_id = Some(self.task_id.as_str().into());
-        content.properties.persistent = false;
-        Ok(Publication {
-            exchange: ExchangeName::default_exchange(),
-            routing_key: RoutingKey::new(queue).map_err(|error| error.to_string())?,
-            content,
-        })
     }
 }
 

@@ -2,6 +2,7 @@
 //! of each task the latest alone. Once the task is over nothing of it is sent any more: a caller that looks takes what
 //! comes last for what is so.
 
+use crate::caller::Caller;
 use crate::reply::Reply;
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::transport::{Publication, PublisherOptions};
@@ -26,9 +27,9 @@ struct Inner {
 
 impl Status {
     /// Says it soon, unless something else is said of the task before.
-    pub(crate) fn say(&self, task: &TaskId, reply: &Reply<'_>, caller: &str) {
+    pub(crate) fn say(&self, task: &TaskId, reply: &Reply<'_>, caller: &Caller<'_>) {
         // One that cannot be written is nobody's loss: the end is told in any case.
-        let Ok(publication) = reply.to(caller) else {
+        let Ok(publication) = caller.publication(reply) else {
             return;
         };
         self.latest().insert(task.clone(), publication);
@@ -89,7 +90,7 @@ mod tests {
                 status.say(
                     &task.id,
                     &Reply::new(task, "PROGRESS", raw(&current)),
-                    "caller",
+                    &Caller::At("caller"),
                 );
             }
         }

@@ -9,6 +9,7 @@
 //! of several daemons does.
 
 mod aborts;
+mod answers;
 mod asks;
 mod canary;
 mod chords;

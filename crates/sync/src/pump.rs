@@ -4,9 +4,10 @@
 //! that holds it is committed, never before: a crash in between delivers it again, and writing it
 //! again changes nothing.
 
+use crate::answers::Answers;
 use crate::commit::{Committer, Unwritten};
 use crate::error::SyncError;
-use crate::feeds::Feeds;
+use crate::feeds::{Feed, Feeds};
 use crate::gather::{Gathered, Rhythm};
 use crate::health::Health;
 use crate::said::Listener;
@@ -15,7 +16,7 @@ use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::Transport;
+use counterfoil_toolbox::transport::{Delivery, Transport};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -25,6 +26,9 @@ use tracing::Instrument as _;
 
 /// How long a stopping daemon tries to write what it holds; then the broker keeps it.
 const FLUSH: Duration = Duration::from_secs(10);
+
+/// How long a stopping daemon tries to pass on answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
 
 /// How often the loop shows that it is alive when there is nothing to do.
 const TICK: Duration = Duration::from_secs(1);
@@ -87,6 +91,7 @@ impl Pump {
             },
             feeds,
             gathered: Gathered::default(),
+            answers: Answers::new(&*self.transport),
             writing: None,
             last: None,
         };
@@ -133,6 +138,7 @@ struct Shift<'a> {
     committer: Committer,
     feeds: Feeds,
     gathered: Gathered,
+    answers: Answers,
     writing: Option<Writing>,
     /// When the last batch began to be written.
     last: Option<Instant>,
@@ -162,14 +168,21 @@ impl Shift<'_> {
                     let Some((feed, delivery)) = arrival else {
                         return Err(Interruption::Fail(SyncError::BrokerClosed));
                     };
-                    self.gathered.take(feed, delivery, &self.pump.names);
+                    self.take(feed, delivery);
                 }
+                () = self.answers.look() => {}
                 _ = ticks.tick() => {}
             }
             self.pump.health.tick();
             self.pump
                 .health
                 .holds(self.gathered.len(), self.gathered.since());
+        }
+    }
+
+    fn take(&mut self, feed: Feed, delivery: Delivery) {
+        if let Some(delivery) = self.answers.take(feed, delivery) {
+            self.gathered.take(feed, delivery, &self.pump.names);
         }
     }
 
@@ -227,7 +240,7 @@ impl Shift<'_> {
                 while !self.gathered.is_full(self.pump.rhythm.appetite)
                     && let Some((feed, delivery)) = self.feeds.try_next()
                 {
-                    self.gathered.take(feed, delivery, &self.pump.names);
+                    self.take(feed, delivery);
                 }
                 if self.gathered.is_empty() {
                     return Ok(());
@@ -236,12 +249,24 @@ impl Shift<'_> {
                 self.pump.health.tick();
             }
         };
-        tokio::pin!(draining);
-        tokio::select! {
-            ended = &mut draining => return ended,
-            () = tokio::time::sleep(FLUSH) => give_up.cancel(),
-        }
-        draining.await
+        let flushed = {
+            tokio::pin!(draining);
+            tokio::select! {
+                ended = &mut draining => ended,
+                () = tokio::time::sleep(FLUSH) => {
+                    give_up.cancel();
+                    draining.await
+                }
+            }
+        };
+        // What is not passed on then comes to the next daemon.
+        let answering = async {
+            while !self.answers.is_empty() {
+                self.answers.look().await;
+            }
+        };
+        let _ = tokio::time::timeout(LAST_ANSWERS, answering).await;
+        flushed
     }
 }
 

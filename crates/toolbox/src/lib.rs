@@ -5,6 +5,7 @@
 //! ([`topology`]), and how messages travel ([`transport`]): over RabbitMQ (feature `amqp`) or
 //! through a broker in memory.
 
+pub mod answer;
 pub mod backoff;
 mod big_stack;
 mod breaker;

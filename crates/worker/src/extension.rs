@@ -145,6 +145,8 @@ pub struct Subject<'a> {
     pub routing_key: &'a RoutingKey,
     /// Who has it.
     pub worker: &'a WorkerId,
+    /// In the name of this service the platform is told of it.
+    pub service: &'a str,
     /// Which attempt of it this is.
     pub lineage: Lineage,
     /// How long its handler ran. `None`: it has not ended, or was not started.
@@ -299,6 +301,7 @@ impl<'a> Subject<'a> {
             exchange: &held.exchange,
             routing_key: &held.routing_key,
             worker: &shared.id,
+            service: &held.service,
             lineage: held.lineage(executions),
             ran_for,
             ignores_result: ignored

@@ -5,7 +5,7 @@ use super::{celery_command, python};
 use crate::platform::{self, PATIENCE, Process};
 use anyhow::{Context as _, ensure};
 use counterfoil_celery::{Celery, Signature, chain, replace};
-use counterfoil_testkit::{Broker, Vhost};
+use counterfoil_testkit::{Broker, Permissions, Vhost};
 use counterfoil_toolbox::config::{BrokerSettings, WorkerSettings};
 use counterfoil_toolbox::event::Exception;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
@@ -152,16 +152,28 @@ impl Both {
         extension: impl FnOnce(Celery) -> Celery,
     ) -> anyhow::Result<Self> {
         let vhost = Broker::shared().await?.vhost().await?;
-        Self::set_up(vhost, &[], arguments, extension).await
+        let url = vhost.amqp_url();
+        Self::set_up((vhost, &url), &[], arguments, extension).await
     }
 
     /// With these variables for what is in Python.
     pub(super) async fn on(vhost: Vhost, env: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::set_up(vhost, env, &[], |celery| celery).await
+        let url = vhost.amqp_url();
+        Self::set_up((vhost, &url), env, &[], |celery| celery).await
+    }
+
+    /// With a worker of ours whose user may do no more than this.
+    pub(super) async fn limited(
+        permissions: Permissions<'_>,
+        extension: impl FnOnce(Celery) -> Celery,
+    ) -> anyhow::Result<Self> {
+        let vhost = Broker::shared().await?.vhost().await?;
+        let user = vhost.user(permissions).await?;
+        Self::set_up((vhost, &user.amqp_url), &[], &[], extension).await
     }
 
     async fn set_up(
-        vhost: Vhost,
+        (vhost, of_ours): (Vhost, &str),
         env: &[(&str, &str)],
         arguments: &[&str],
         extension: impl FnOnce(Celery) -> Celery,
@@ -173,7 +185,11 @@ impl Both {
         let mut command = celery_command("calc", &vhost.amqp_url())?;
         command.args(arguments).envs(env.iter().copied());
         let python = Process::start(command, folder.path().join("celery.log"))?;
-        let worker = worker(&broker, extension(Celery::new(&broker.names()?)))?;
+        let ours = BrokerSettings {
+            urls: vec![of_ours.to_owned().into()],
+            ..broker.clone()
+        };
+        let worker = worker(&ours, extension(Celery::new(&broker.names()?)))?;
         let stopper = worker.stopper();
         Ok(Self {
             ours: tokio::spawn(worker.run_until(std::future::pending())),

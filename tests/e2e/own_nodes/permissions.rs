@@ -165,6 +165,20 @@ async fn a_worker(stage: &Stage<'_>) -> anyhow::Result<()> {
     ];
     is_refused(&transport, &queues, &keys).await?;
     transport.close().await;
+    // One that shows itself to monitors may do that and no more, and leaves answers to the daemon.
+    let shown = stage
+        .user(&["--events", "worker", "export", "demo"])
+        .await?;
+    let heartbeat = RoutingKey::new("worker.heartbeat")?;
+    let said = shown.may_publish(&names.celeryev, &heartbeat).await?;
+    assert_eq!(said, Rehearsed::Allowed);
+    is_refused(
+        &shown,
+        &[],
+        &[(&ExchangeName::default_exchange(), "caller")],
+    )
+    .await?;
+    shown.close().await;
     // One that answers callers in Python may write to their queues, and show itself to monitors.
     let answers = stage
         .user(&["--answers", "worker", "export", "demo"])

@@ -168,7 +168,7 @@ impl Sender {
             return;
         };
         if self.refused.replace(Instant::now()).is_none() {
-            let missing = "deploy/rabbitmq/permissions --answers; or let the worker send none, with Celery::without_events()";
+            let missing = "deploy/rabbitmq/permissions --events; or let the worker send none, with Celery::without_events()";
             tracing::warn!(
                 exchange,
                 reason,

@@ -47,6 +47,7 @@ fn sent_of(
         exchange: &exchange,
         routing_key: &key,
         worker: &worker,
+        service: "a",
         lineage: Lineage::default(),
         ran_for,
         ignores_result: false,

@@ -116,12 +116,12 @@ impl Celery {
     ) -> Result<Vec<Message>, String> {
         let mut answers = Vec::new();
         for step in skipped {
-            let Some(caller) = step.reply_to.as_deref().filter(|_| self.replies) else {
+            let Some(caller) = self.way.to(step.reply_to.as_deref(), task) else {
                 continue;
             };
             let of_step = as_task(step, task.envelope);
             let reply = because_of((&of_step, "FAILURE"), exception, fault).over_at(now);
-            answers.push(reply.message(caller)?);
+            answers.push(caller.message(&reply)?);
         }
         Ok(answers)
     }
@@ -138,6 +138,6 @@ impl Celery {
             return Ok(Vec::new());
         };
         let reply = because_of((task.envelope, status), &raised(task, fault), fault).over_at(now);
-        Ok(vec![reply.message(caller)?])
+        Ok(vec![caller.message(&reply)?])
     }
 }

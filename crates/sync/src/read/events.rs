@@ -2,6 +2,7 @@
 
 use super::{CANARY, RESERVED, Record, marker, parked, parked_event};
 use counterfoil_store::{CanaryPlace, MarkerPlace, StoredMessage};
+use counterfoil_toolbox::answer::Answer;
 use counterfoil_toolbox::chord::Chord;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::message::Content;
@@ -40,6 +41,13 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
             Ok(chord) => Record::Chord(Box::new((chord, service.into(), message.clone()))),
             Err(reason) => parked(queue, reason, None, message),
         });
+        return;
+    }
+    if Answer::is_one(&message.content.body) {
+        // One that can be read is passed on, and was never of interest here.
+        if let Err(reason) = Answer::read(&message.content.body) {
+            out.push(parked(queue, reason, None, message));
+        }
         return;
     }
     if Revoked::is_one(&message.content.body) {

@@ -4,6 +4,7 @@
 mod support;
 
 mod aborts;
+mod answers;
 mod binary;
 mod canaries;
 mod celery;
