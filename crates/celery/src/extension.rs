@@ -20,9 +20,10 @@ use crate::unlock::{Unlock, body};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::chord::UNLOCK;
 use counterfoil_toolbox::event::{After, Exception, FaultKind, TaskFault};
-use counterfoil_toolbox::ids::hostname;
+use counterfoil_toolbox::ids::{WorkerId, hostname};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, TaskName};
 use counterfoil_toolbox::topology::Names;
+use counterfoil_toolbox::transport::Publication;
 use counterfoil_worker::WorkerBuilder;
 use counterfoil_worker::extension::{Beside, Extension, Message, Step, Subject};
 use futures::future::{BoxFuture, OptionFuture};
@@ -56,6 +57,7 @@ pub struct Celery {
     pub(crate) node: Node,
     pub(crate) events: Option<Events>,
     has_remote_control: bool,
+    tells_of_sent: bool,
     scheduled: Scheduled,
     /// Errbacks that get the exception.
     new_style: BTreeSet<TaskName>,
@@ -72,6 +74,7 @@ impl Celery {
             status: Status::default(),
             node: Node::default(),
             has_remote_control: true,
+            tells_of_sent: false,
             scheduled: Scheduled::default(),
             new_style: BTreeSet::new(),
             events: Some(Events::default()),
@@ -138,6 +141,14 @@ impl Celery {
     #[must_use]
     pub fn task_events(self) -> Self {
         self.node.tell_of_tasks(true);
+        self
+    }
+
+    /// Sends an event of each task that the worker sends, too, as Celery's `task_send_sent_event` does: children of its tasks,
+    /// and those that follow after them. Programs have [`SentEvents`](crate::SentEvents). Default: none.
+    #[must_use]
+    pub fn sent_events(mut self) -> Self {
+        self.tells_of_sent = true;
         self
     }
 
@@ -304,6 +315,12 @@ impl Extension for Celery {
             let remote = OptionFuture::from(remote);
             futures::join!(events, status, remote);
         }))
+    }
+
+    fn sent(&self, worker: &WorkerId, task: &Publication) {
+        if let Some(events) = self.events.as_ref().filter(|_| self.tells_of_sent) {
+            events.tell_sent(&self.node, worker, task);
+        }
     }
 
     fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {

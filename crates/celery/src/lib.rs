@@ -56,5 +56,6 @@ mod status;
 mod unlock;
 
 pub use canvas::{Canvas, CanvasError, Signature, replace, send};
+pub use events::SentEvents;
 pub use extension::Celery;
 pub use outcome::Awaited;

@@ -89,6 +89,12 @@ pub trait Extension: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Told of every task that the worker has sent, retries aside: children of its tasks, and what
+    /// [follows](Message::Task) after them. It must return at once.
+    fn sent(&self, worker: &WorkerId, task: &Publication) {
+        let _ = (worker, task);
+    }
+
     /// Told of every step when it is taken. It must return at once: others wait meanwhile.
     fn heard(&self, task: &Subject<'_>, step: &Step<'_>) {
         let _ = (task, step);

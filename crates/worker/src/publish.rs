@@ -38,11 +38,11 @@ pub(crate) struct Refused(pub(crate) String);
 /// The same message may arrive more than once.
 pub(crate) async fn until_confirmed(
     publisher: &Publisher,
-    publication: Publication,
+    publication: impl Into<Arc<Publication>>,
     stop: &CancellationToken,
     what: &'static str,
 ) -> Sent {
-    let publication = Arc::new(publication);
+    let publication = publication.into();
     let mut tries = 0;
     loop {
         let sent = until_answered(publisher, &publication, stop, what).await;

@@ -9,7 +9,9 @@ use crate::shared::Shared;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::delay::delayed_key;
 use counterfoil_toolbox::event::{After, FaultKind, TaskFault};
+use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Content;
+use counterfoil_toolbox::producer::Observer;
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::{Publication, Publisher, PublisherOptions};
 use futures::stream::{self, StreamExt as _};
@@ -32,6 +34,21 @@ pub(crate) struct Extensions {
     answers: OnceLock<Publisher>,
     /// When the last answer was refused.
     refused: Mutex<Option<Instant>>,
+}
+
+/// Tells extensions of tasks that a worker sends.
+#[derive(Debug)]
+struct Observing {
+    all: Vec<Arc<dyn Extension>>,
+    worker: WorkerId,
+}
+
+impl Observer for Observing {
+    fn sent(&self, task: &Publication) {
+        for extension in &self.all {
+            extension.sent(&self.worker, task);
+        }
+    }
 }
 
 /// What became of all that was to be said.
@@ -75,6 +92,17 @@ impl Extensions {
 
     pub(crate) fn push(&mut self, extension: impl Extension) {
         self.all.push(Arc::new(extension));
+    }
+
+    /// Who tells them of tasks that this worker sends.
+    pub(crate) fn observer(&self, worker: &WorkerId) -> Option<Arc<dyn Observer>> {
+        let observer = || -> Arc<dyn Observer> {
+            Arc::new(Observing {
+                all: self.all.clone(),
+                worker: worker.clone(),
+            })
+        };
+        (!self.is_empty()).then(observer)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -208,28 +236,51 @@ impl Execution {
         Said::All(None)
     }
 
-    async fn send_task(&self, mut publication: Publication, due: Option<DateTime<Utc>>) -> Sent {
+    async fn send_task(&self, publication: Publication, due: Option<DateTime<Utc>>) -> Sent {
+        let publication = match self.in_time(publication, due).await {
+            Ok(publication) => Arc::new(publication),
+            Err(sent) => return sent,
+        };
         let (shared, stop) = (&*self.shared, self.until());
-        let what = "a task that follows";
-        if publication.exchange != shared.names.tasks {
-            // Whoever named another exchange may have mistyped it: nobody will mend that. Nor do the levels lead there; who
-            // gets it before its time sees to that.
-            let copies = &shared.senders.copies;
-            let sent = until_answered(copies, &Arc::new(publication), stop, what).await;
-            return sent.unwrap_or_else(|Refused(reason)| Sent::Impossible(reason));
+        let (copies, what) = (&shared.senders.copies, "a task that follows");
+        let is_known =
+            [&shared.names.tasks, &shared.names.delay_entry].contains(&&publication.exchange);
+        let sent = if is_known {
+            until_confirmed(copies, Arc::clone(&publication), stop, what).await
+        } else {
+            // Whoever named another exchange may have mistyped it: nobody will mend that.
+            let sent = until_answered(copies, &publication, stop, what).await;
+            sent.unwrap_or_else(|Refused(reason)| Sent::Impossible(reason))
+        };
+        if let (Sent::Confirmed, Some(observer)) = (&sent, &shared.senders.observer) {
+            observer.sent(&publication);
         }
+        sent
+    }
+
+    /// The task with the address where it waits until it is due. The levels do not lead to other exchanges than that of
+    /// tasks: who gets it there before its time sees to that.
+    ///
+    /// # Errors
+    /// What becomes of one that cannot be delayed.
+    async fn in_time(
+        &self,
+        mut publication: Publication,
+        due: Option<DateTime<Utc>>,
+    ) -> Result<Publication, Sent> {
+        let (shared, stop) = (&*self.shared, self.until());
         let wait = due.and_then(|due| (due - Utc::now()).to_std().ok());
-        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
-            match delayed_key(wait, &publication.routing_key) {
-                Ok(key) => publication.routing_key = key,
-                Err(error) => return Sent::Impossible(error.to_string()),
-            }
+        let wait =
+            wait.filter(|wait| !wait.is_zero() && publication.exchange == shared.names.tasks);
+        if let Some(wait) = wait {
+            publication.routing_key = delayed_key(wait, &publication.routing_key)
+                .map_err(|error| Sent::Impossible(error.to_string()))?;
             publication.exchange = shared.names.delay_entry.clone();
             if !declare_levels(shared, stop).await {
-                return Sent::GivenUp;
+                return Err(Sent::GivenUp);
             }
         }
-        until_confirmed(&shared.senders.copies, publication, stop, what).await
+        Ok(publication)
     }
 
     /// Sends something that the daemon reads.

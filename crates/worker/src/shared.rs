@@ -20,6 +20,7 @@ use crate::tokens::Tokens;
 use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Envelope;
+use counterfoil_toolbox::producer::Observer;
 use counterfoil_toolbox::task::Ack;
 use counterfoil_toolbox::topology::{DelayLevels, Names};
 use counterfoil_toolbox::transport::{Delivery, Publisher, PublisherOptions, Transport};
@@ -223,6 +224,8 @@ pub(crate) struct RunFor {
 pub(crate) struct Senders {
     /// Child tasks.
     pub(crate) producer: Producer,
+    /// Who is told of them, and of tasks that follow.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     /// Retry copies and signs of life.
     pub(crate) copies: Publisher,
     pub(crate) levels: DelayLevels,
@@ -232,11 +235,19 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
-    pub(crate) fn new(transport: &Arc<dyn Transport>, names: &Names) -> Self {
+    /// `observer` is told of tasks that are sent.
+    pub(crate) fn new(
+        transport: &Arc<dyn Transport>,
+        names: &Names,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        let mut producer = Producer::builder(transport.clone(), names.clone()).patient();
+        if let Some(observer) = &observer {
+            producer = producer.observer(Arc::clone(observer));
+        }
         Self {
-            producer: Producer::builder(transport.clone(), names.clone())
-                .patient()
-                .build(),
+            producer: producer.build(),
+            observer,
             copies: transport.publisher(PublisherOptions::default()),
             levels: DelayLevels::default(),
             mandatory: transport.publisher(PublisherOptions::mandatory()),

@@ -304,8 +304,12 @@ impl Worker {
                 self.names.clone(),
                 self.settings.cancel_grace,
             ),
+            senders: Senders::new(
+                &self.transport,
+                &self.names,
+                self.extensions.observer(&self.id),
+            ),
             id: self.id,
-            senders: Senders::new(&self.transport, &self.names),
             names: self.names,
             transport: self.transport,
             services,

@@ -1,6 +1,7 @@
 //! What a worker of ours tells Celery's monitors, heard by Celery's own.
 
 mod flower;
+mod sent;
 
 use super::callers::{Both, worker};
 use super::{python, result_of};
@@ -133,7 +134,7 @@ impl Ours {
         };
         let broker = of(vhost.amqp_url());
         platform::apply(&broker, &[ServiceName::new("calc")?]).await?;
-        let celery = Celery::new(&broker.names()?).task_events();
+        let celery = Celery::new(&broker.names()?).task_events().sent_events();
         let worker = worker(&of(user.amqp_url), celery)?;
         Ok(Self {
             stopper: worker.stopper(),

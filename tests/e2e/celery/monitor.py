@@ -9,7 +9,9 @@ state = app.events.State()
 def task_of(uuid):
     task = state.tasks[uuid]
     fields = ("name", "state", "args", "kwargs", "result", "runtime", "exception", "retries", "root_id")
-    return {field: getattr(task, field) for field in fields} | {"worker": task.worker.hostname}
+    # Of one that was only sent, no worker is known.
+    worker = task.worker and task.worker.hostname
+    return {field: getattr(task, field) for field in fields} | {"worker": worker}
 
 
 def worker_of(hostname):

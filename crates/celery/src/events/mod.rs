@@ -5,20 +5,24 @@
 //! a task waits for them. The platform learns of tasks by reports of another kind, and does not read these.
 //!
 //! `event` is what is said, `task` what there is to say of tasks, `exception` an exception as Python prints it, `outbox`
-//! where events wait to be sent, `sending` who sends them, and signs of life besides.
+//! where events wait to be sent, `sending` who sends them, and signs of life besides, `sent` that a task was sent.
 
 mod event;
 mod exception;
 mod outbox;
 mod sending;
+mod sent;
 mod task;
 
 use crate::node::Node;
 use chrono::Utc;
+use counterfoil_toolbox::ids::WorkerId;
+use counterfoil_toolbox::transport::Publication;
 use counterfoil_worker::extension::{Beside, Step, Subject};
 use event::{Event, Origin};
 pub(crate) use exception::repr;
 use outbox::Outbox;
+pub use sent::SentEvents;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,6 +49,18 @@ impl Events {
         for (kind, told) in task::told(task, step).into_iter().flatten() {
             let origin = Origin { hostname, node };
             self.0.outbox.push(Event::new(kind, origin, now, &told));
+        }
+    }
+
+    /// Says soon that the worker sent a task.
+    pub(crate) fn tell_sent(&self, node: &Node, worker: &WorkerId, task: &Publication) {
+        if self.0.are_refused.load(Ordering::Relaxed) {
+            return;
+        }
+        let hostname = node.name(worker);
+        let told = sent::told(task, Origin { hostname, node }, Utc::now());
+        if let Some(event) = told {
+            self.0.outbox.push(event);
         }
     }
 

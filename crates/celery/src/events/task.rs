@@ -6,6 +6,7 @@ use crate::raised::raised;
 use chrono::{DateTime, SecondsFormat, Timelike, Utc};
 use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::event::{FaultKind, TaskFault};
+use counterfoil_toolbox::message::Payload;
 use counterfoil_toolbox::message::repr::{celery_args_repr, celery_repr};
 use counterfoil_worker::extension::{Step, Subject};
 use serde::Serialize;
@@ -103,24 +104,36 @@ pub(crate) fn told<'a>(task: &Subject<'a>, step: &Step<'a>) -> [Option<(Kind, Of
 
 fn received<'a>(task: &Subject<'a>) -> What<'a> {
     let envelope = task.envelope;
-    // What its sender says: some values are secret.
-    let printed = |header, print: &dyn Fn() -> Option<String>| {
-        let said = task.headers.text(header);
-        said.unwrap_or_else(|| print().unwrap_or_default().into())
-    };
+    let (args, kwargs) = printed(|name| task.headers.text(name), task.payload);
     let shown_as = envelope.extra.text("shadow");
     What::Received {
         name: shown_as
             .filter(|name| !name.is_empty())
             .unwrap_or(envelope.name.as_str()),
-        args: printed("argsrepr", &|| Some(celery_args_repr(task.payload?.args()))),
-        kwargs: printed("kwargsrepr", &|| Some(celery_repr(task.payload?.kwargs()))),
+        args,
+        kwargs,
         root_id: &envelope.root_id,
         parent_id: envelope.parent_id.as_ref(),
         retries: envelope.retries,
         eta: envelope.eta.map(iso),
         expires: envelope.expires.map(iso),
     }
+}
+
+/// Arguments as their sender prints them, since some values are secret, or else as Celery would.
+pub(super) fn printed(
+    header: impl Fn(&str) -> Option<Box<str>>,
+    payload: Option<&Payload>,
+) -> (Box<str>, Box<str>) {
+    let print = |print: fn(&str) -> String, json: Option<&str>| {
+        Box::from(json.map(print).unwrap_or_default())
+    };
+    let args = || print(celery_args_repr, payload.map(Payload::args));
+    let kwargs = || print(celery_repr, payload.map(Payload::kwargs));
+    (
+        header("argsrepr").unwrap_or_else(args),
+        header("kwargsrepr").unwrap_or_else(kwargs),
+    )
 }
 
 fn raises<'a>(task: &Subject<'_>, fault: &'a TaskFault) -> What<'a> {
@@ -139,7 +152,7 @@ fn raises<'a>(task: &Subject<'_>, fault: &'a TaskFault) -> What<'a> {
 }
 
 /// As Python writes it.
-fn iso(time: DateTime<Utc>) -> String {
+pub(super) fn iso(time: DateTime<Utc>) -> String {
     let precision = match time.nanosecond() / 1000 {
         0 => SecondsFormat::Secs,
         _ => SecondsFormat::Micros,

@@ -2,7 +2,7 @@
 
 use super::event::{Event, Kind, Origin};
 use super::sending::OfWorker;
-use super::task;
+use super::{sent, task};
 use crate::node::Node;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::event::{Exception, FaultKind, TaskFault};
@@ -25,7 +25,7 @@ fn captured(case: &str) -> Value {
 }
 
 /// What a worker sends when a task takes a step.
-fn sent(content: &Content, step: &Step<'_>, ran_for: Option<Duration>) -> Vec<Publication> {
+fn said(content: &Content, step: &Step<'_>, ran_for: Option<Duration>) -> Vec<Publication> {
     let TaskMessage { envelope, payload } = TaskMessage::decode(content).expect("a task");
     sent_of((&envelope, &payload, &content.headers), step, ran_for)
 }
@@ -154,7 +154,7 @@ fn every_captured_event_of_a_task_is_sent_as_celery_sent_it() {
             "task-revoked" => Step::Revoked(&fault),
             _ => Step::Failed(&fault),
         };
-        let sent = sent(&message, &step, ran_for);
+        let sent = said(&message, &step, ran_for);
         let [ours] = &sent[..] else {
             panic!("{case}: {sent:?}");
         };
@@ -163,12 +163,34 @@ fn every_captured_event_of_a_task_is_sent_as_celery_sent_it() {
 }
 
 #[test]
+fn that_a_task_was_sent_is_told_as_celery_tells_it() {
+    let mut theirs = captured("task-sent");
+    // Tasks of ours go to an exchange, and nobody here knows which queues it leads to.
+    theirs["event"]["queue"] = Value::Null;
+    theirs["event"]["exchange"] = json!("task_exchange");
+    theirs["event"]["routing_key"] = json!("tasks.add");
+    let task = Publication {
+        exchange: ExchangeName::new("task_exchange").expect("valid"),
+        routing_key: RoutingKey::new("tasks.add").expect("valid"),
+        content: message(&theirs["event"]),
+    };
+    let node = Node::default();
+    let event = sent::told(&task, origin(&node), at()).expect("a task");
+    compare(&publication(event), &theirs);
+    let none = Publication {
+        content: Content::json("{}"),
+        ..task
+    };
+    assert!(sent::told(&none, origin(&node), at()).is_none());
+}
+
+#[test]
 fn a_task_that_was_cancelled_while_it_ran_is_terminated_without_a_signal() {
     let mut theirs = captured("task-revoked-terminated");
     theirs["event"]["signum"] = Value::Null;
     let fault = TaskFault::new(FaultKind::Cancelled, "nobody wants it");
     let message = message(&theirs["event"]);
-    let sent = sent(&message, &Step::Revoked(&fault), Some(Duration::ZERO));
+    let sent = said(&message, &Step::Revoked(&fault), Some(Duration::ZERO));
     compare(&sent[0], &theirs);
 }
 
@@ -177,7 +199,7 @@ fn what_a_handler_rejects_fails_and_is_rejected_and_what_is_put_off_is_queued_ag
     let theirs = captured("task-rejected");
     let message = message(&theirs["event"]);
     let fault = TaskFault::new(FaultKind::Rejected, "nope");
-    let sent_now = sent(&message, &Step::Failed(&fault), None);
+    let sent_now = said(&message, &Step::Failed(&fault), None);
     let [failed, rejected] = &sent_now[..] else {
         panic!("{sent_now:?}");
     };
@@ -187,7 +209,7 @@ fn what_a_handler_rejects_fails_and_is_rejected_and_what_is_put_off_is_queued_ag
         (&json!("task-failed"), &json!("reject requeue=False: nope"))
     );
     compare(rejected, &theirs);
-    let put_off = sent(&message, &Step::PutOff, None);
+    let put_off = said(&message, &Step::PutOff, None);
     let put_off: Value = serde_json::from_slice(&put_off[0].content.body).expect("JSON");
     assert_eq!(
         (&put_off["type"], &put_off["requeue"]),
@@ -200,7 +222,7 @@ fn arguments_are_told_as_the_sender_prints_them_or_else_as_celery_would() {
     let mut content = message(&json!({"uuid": "t1"}));
     content.body = r#"[["secret", [1.50]], {"x": null}, {}]"#.into();
     let received = |content: &Content| -> Value {
-        let sent = sent(content, &Step::Received, None);
+        let sent = said(content, &Step::Received, None);
         serde_json::from_slice(&sent[0].content.body).expect("JSON")
     };
     let event = received(&content);

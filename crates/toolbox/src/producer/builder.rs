@@ -2,6 +2,7 @@
 
 use super::guard::{Guard, WhileOpen};
 use super::metrics::Metrics;
+use super::observer::Observer;
 use super::replies::Replies;
 use super::send::{Inner, Producer};
 use crate::config::BreakerSettings;
@@ -38,6 +39,7 @@ pub struct ProducerBuilder {
     names: Names,
     breaker: BreakerSettings,
     while_open: WhileOpen,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl ProducerBuilder {
@@ -47,6 +49,7 @@ impl ProducerBuilder {
             names,
             breaker: BreakerSettings::default(),
             while_open: WhileOpen::Refuse,
+            observer: None,
         }
     }
 
@@ -78,6 +81,41 @@ impl ProducerBuilder {
     /// ```
     pub fn patient(mut self) -> Self {
         self.while_open = WhileOpen::Wait;
+        self
+    }
+
+    /// Tells `observer` of every task once the broker has it. Of several the last one is told. Default: nobody.
+    ///
+    /// ```
+    /// # use counterfoil_toolbox::{Producer, config::BrokerSettings, topology, transport::memory::MemoryBroker};
+    /// # use std::sync::{Arc, atomic::{AtomicU32, Ordering}};
+    /// # #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    /// # struct Add { x: i64, y: i64 }
+    /// # impl counterfoil_toolbox::Task for Add { const NAME: &'static str = "demo.add"; type Output = i64; }
+    /// use counterfoil_toolbox::{producer::Observer, transport::Publication};
+    ///
+    /// #[derive(Debug, Default)]
+    /// struct Count(AtomicU32);
+    ///
+    /// impl Observer for Count {
+    ///     fn sent(&self, _: &Publication) {
+    ///         self.0.fetch_add(1, Ordering::Relaxed);
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, names) = (MemoryBroker::new(), BrokerSettings::default().names()?);
+    /// # topology::apply(&broker, topology::platform(&names, Default::default())).await?;
+    /// # let transport = Arc::new(broker);
+    /// let count = Arc::new(Count::default());
+    /// let producer = Producer::builder(transport, names).observer(count.clone()).build();
+    /// producer.send(Add { x: 2, y: 3 }).await?;
+    /// assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -146,6 +184,7 @@ impl ProducerBuilder {
                 names: self.names,
                 levels: DelayLevels::default(),
                 replies,
+                observer: self.observer,
             }),
         }
     }

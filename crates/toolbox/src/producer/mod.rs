@@ -29,6 +29,7 @@ mod error;
 mod guard;
 mod hand_over;
 mod metrics;
+mod observer;
 mod options;
 #[cfg(test)]
 mod outage_tests;
@@ -46,6 +47,7 @@ pub use availability::{Availability, Trouble};
 pub use builder::ProducerBuilder;
 pub use draft::{Draft, origin};
 pub use error::SendError;
+pub use observer::Observer;
 pub use options::SendOptions;
 pub use raw::RawTask;
 pub use result::{RawHandle, ResultError, TaskHandle};

@@ -6,6 +6,7 @@ use super::draft::Draft;
 use super::error::SendError;
 use super::guard::Guard;
 use super::metrics::Metrics;
+use super::observer::Observer;
 use super::options::SendOptions;
 use super::raw::RawTask;
 use super::replies::Replies;
@@ -63,6 +64,7 @@ pub(super) struct Inner {
     pub(super) names: Names,
     pub(super) levels: DelayLevels,
     pub(super) replies: Option<Replies>,
+    pub(super) observer: Option<Arc<dyn Observer>>,
 }
 
 impl Producer {

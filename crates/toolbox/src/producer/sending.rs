@@ -100,6 +100,9 @@ impl Sending {
             let error = match outcome {
                 Ok(()) => {
                     self.permit.succeeded();
+                    if let Some(observer) = &self.producer.observer {
+                        observer.sent(&self.publication);
+                    }
                     return Ok(RawHandle::new(self.id, self.waiting));
                 }
                 Err(error) => error,
