@@ -13,6 +13,7 @@ use counterfoil_toolbox::transport::{Publication, PublisherOptions, Transport};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// What could not be sent for so long is of no use any more: monitors keep events for that time.
 const STALE: Duration = Duration::from_secs(5);
@@ -81,11 +82,12 @@ pub(super) fn told(task: &Publication, by: Origin<'_>, now: DateTime<Utc>) -> Op
 pub struct SentEvents {
     outbox: Arc<Outbox>,
     node: Node,
-    sending: tokio::task::AbortHandle,
+    /// Dropped with it, it ends the sending.
+    _until: oneshot::Sender<()>,
 }
 
 impl SentEvents {
-    /// Sends events until it is dropped, under the name that messages of this process have as their `origin`.
+    /// Sends events until it is dropped, and what waits then for five seconds more, under the name that messages of this process have as their `origin`.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -98,24 +100,27 @@ impl SentEvents {
         let publisher = transport.publisher(options);
         let (outbox, exchange) = (Arc::new(Outbox::default()), names.celeryev.clone());
         let waiting = Arc::clone(&outbox);
-        let sending = tokio::spawn(async move {
+        let (until, mut over) = oneshot::channel();
+        tokio::spawn(async move {
+            let mut last = None;
             loop {
-                let event = waiting.next().await.to(exchange.clone(), origin());
-                // Its confirm is not waited for: whoever looks sees it, or nobody does.
-                let _ = publisher.enqueue(event).await;
+                let event = tokio::select! {
+                    biased;
+                    event = waiting.next() => event.to(exchange.clone(), origin()),
+                    _ = &mut over => break,
+                };
+                // Confirms are not waited for: whoever looks sees an event, or nobody does.
+                last = publisher.enqueue(event).await.ok();
+            }
+            if let Some(last) = last {
+                let _ = last.await;
             }
         });
         Arc::new(Self {
             outbox,
             node: Node::default(),
-            sending: sending.abort_handle(),
+            _until: until,
         })
-    }
-}
-
-impl Drop for SentEvents {
-    fn drop(&mut self) {
-        self.sending.abort();
     }
 }
 
