@@ -87,7 +87,8 @@ pub struct SentEvents {
 }
 
 impl SentEvents {
-    /// Sends events until it is dropped, and what waits then for five seconds more, under the name that messages of this process have as their `origin`.
+    /// Sends events until it is dropped, and what waits then for five seconds more, under the name that messages of this
+    /// process have as their `origin`.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
