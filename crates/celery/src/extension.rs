@@ -41,9 +41,9 @@ const MOST_CAUSE: usize = 8 * 1024;
 /// and the next steps of chains are called. What follows after a task is with the broker before the task is over, under
 /// ids that follow from the task's own: a worker that crashes in between sends the same tasks again, and no others.
 ///
-/// Answers go to queues of the callers through the broker's default exchange, so the user of the worker has to be
-/// allowed to write to `amq.default`, or leaves them to the platform: see [`Self::replies_by_platform`]. What is refused
-/// is logged once. Tasks that follow go through the exchange of
+/// Answers go to queues of the callers through the broker's default exchange, if the user of the worker is allowed to write
+/// to `amq.default`. If not, the platform's daemon passes on those that tell how a task ended, and the log says so: see
+/// [`Self::replies_by_platform`]. Tasks that follow go through the exchange of
 /// tasks, where the platform learns of them.
 ///
 /// Celery's monitors, `celery events` and Flower among them, see the worker by its signs of life, and what it does by
@@ -96,10 +96,10 @@ impl Celery {
         self
     }
 
-    /// Leaves answers to the platform's daemon, which passes them on: for a worker whose user may not write to
-    /// `amq.default`, since whoever may writes into every queue. They take the time of one more message each, and come to
-    /// callers of Celery alone, whose queues are called by a UUID. `names` are those of the broker's settings. Default: the
-    /// worker writes to the queues of callers.
+    /// Leaves answers to the platform's daemon without trying: for a worker whose user may not write to `amq.default`, since
+    /// whoever may writes into every queue. The daemon passes on how tasks ended, when it has written that into the
+    /// database, and nothing of what they are before: progress, retries. It does so to callers of Celery alone, whose queues
+    /// are called by a UUID. `names` are those of the broker's settings. Default: the worker writes to the queues of callers.
     #[must_use]
     pub fn replies_by_platform(mut self, names: &Names) -> Self {
         self.way = Way::Platform(names.events.clone());

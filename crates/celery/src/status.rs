@@ -1,16 +1,21 @@
 //! What callers are told while a task runs: nobody's work hangs on it, so it is sent without waiting for the broker, and
 //! of each task the latest alone. Once the task is over nothing of it is sent any more: a caller that looks takes what
-//! comes last for what is so.
+//! comes last for what is so, and never sees a result before it. So it goes by the channel of the answers, and not by the
+//! daemon, of which two may pass on what a task is in turn.
 
 use crate::caller::Caller;
 use crate::reply::Reply;
 use counterfoil_toolbox::TaskId;
-use counterfoil_toolbox::transport::{Publication, PublisherOptions};
+use counterfoil_toolbox::transport::{Publication, PublishError, Publisher};
 use counterfoil_worker::extension::Beside;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 use tokio::sync::Notify;
+
+/// How soon it is tried again while too much is under way.
+const FULL: Duration = Duration::from_millis(100);
 
 /// The way to whoever waits for a task.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +33,9 @@ struct Inner {
 impl Status {
     /// Says it soon, unless something else is said of the task before.
     pub(crate) fn say(&self, task: &TaskId, reply: &Reply<'_>, caller: &Caller<'_>) {
+        if matches!(caller, Caller::Behind { .. }) {
+            return;
+        }
         // One that cannot be written is nobody's loss: the end is told in any case.
         let Ok(publication) = caller.publication(reply) else {
             return;
@@ -48,20 +56,36 @@ impl Status {
         }
         let status = self.clone();
         Some(async move {
-            let publisher = worker.transport.publisher(PublisherOptions::default());
             loop {
                 tokio::select! {
                     biased;
                     () = status.0.wake.notified() => {}
                     () = worker.over() => return,
                 }
-                let said = std::mem::take(&mut *status.latest());
-                for publication in said.into_values() {
-                    // Its confirm is not waited for, and a broker that is away will be told what comes later.
-                    let _ = publisher.enqueue(Arc::new(publication)).await;
+                while !status.hand_over(&worker.answers) {
+                    tokio::time::sleep(FULL).await;
                 }
             }
         })
+    }
+
+    /// Hands all of it over while nobody can say that a task is over: what is not handed over then is never sent. `false`:
+    /// some is left, since too much is under way.
+    fn hand_over(&self, answers: &Publisher) -> bool {
+        let mut latest = self.latest();
+        while let Some(task) = latest.keys().next().cloned() {
+            let Some(publication) = latest.remove(&task) else {
+                continue;
+            };
+            let publication = Arc::new(publication);
+            // Its confirm is not waited for, and a broker that is away will be told what comes later.
+            if let Err(PublishError::NotSent { .. }) = answers.enqueue_now(Arc::clone(&publication))
+            {
+                latest.insert(task, Arc::unwrap_or_clone(publication));
+                return false;
+            }
+        }
+        true
     }
 
     fn latest(&self) -> MutexGuard<'_, HashMap<TaskId, Publication>> {

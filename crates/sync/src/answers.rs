@@ -1,12 +1,12 @@
 //! Passing on answers to callers of Celery's, for workers that may not write to the queues of callers.
 //!
-//! They are not for the database, and do not wait for it. A message that brings one is acknowledged when the broker has
+//! It is done when what came with them is in the database. A message that brings one is acknowledged when the broker has
 //! the answer: a crash in between passes it on once more, and a caller takes the first.
 
-use crate::feeds::Feed;
 use counterfoil_toolbox::answer::Answer;
 use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::transport::{
     Delivery, Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
@@ -19,23 +19,26 @@ use tokio::time::Instant;
 /// Longest pause between two tries to pass one on.
 const RETRY_CAP: Duration = Duration::from_secs(5);
 
-/// How long an answer is tried that the broker refuses, or a queue does not take. Others wait meanwhile: an answer that is
-/// under way holds one of the places of events.
+/// How long an answer is tried whose queue does not take it. It holds one of the places of events meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How seldom the log repeats that the broker does not take answers.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// Answers that are tried again at the same time. Of more, each is tried once: reports must not wait for answers.
+const MOST: usize = 100;
+
+/// How long none is tried after the broker refused one: each costs a channel.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// The answers under way.
 pub(crate) struct Answers {
     publisher: Publisher,
     under_way: FuturesUnordered<BoxFuture<'static, Outcome>>,
-    told_at: Option<Instant>,
+    refused: Option<Instant>,
 }
 
 /// One answer.
 struct OnItsWay {
     delivery: Delivery,
+    task_id: TaskId,
     publication: Arc<Publication>,
     since: Instant,
     tries: u32,
@@ -48,30 +51,26 @@ impl Answers {
         Self {
             publisher: transport.publisher(PublisherOptions::default()),
             under_way: FuturesUnordered::new(),
-            told_at: None,
+            refused: None,
         }
     }
 
-    /// Passes the message on if it is an answer; otherwise it is given back. What looks like one and cannot be read is
-    /// none.
-    pub(crate) fn take(&mut self, feed: Feed, delivery: Delivery) -> Option<Delivery> {
-        let body = &delivery.content.body;
-        if feed != Feed::Events || !Answer::is_one(body) {
-            return Some(delivery);
-        }
-        let Ok(answer) = Answer::read(body) else {
-            return Some(delivery);
-        };
-        self.pass_on(OnItsWay {
-            publication: Arc::new(answer.publication()),
+    /// Passes on the answer that this message brought.
+    pub(crate) fn pass_on(&self, delivery: Delivery, answer: &Answer) {
+        let answer = OnItsWay {
             delivery,
+            task_id: answer.task_id().clone(),
+            publication: Arc::new(answer.publication()),
             since: Instant::now(),
             tries: 0,
-        });
-        None
+        };
+        if self.refused.is_some_and(|at| at.elapsed() < REFUSED) {
+            return give_up(answer, "the last ones were refused");
+        }
+        self.send(answer);
     }
 
-    fn pass_on(&self, answer: OnItsWay) {
+    fn send(&self, answer: OnItsWay) {
         let publisher = self.publisher.clone();
         self.under_way.push(Box::pin(async move {
             if let Some(before) = answer.tries.checked_sub(1) {
@@ -104,33 +103,27 @@ impl Answers {
         if !answer.delivery.is_live() {
             return;
         }
-        self.tell(&error);
-        if answer.since.elapsed() >= patience(&error) {
-            let _ = answer.delivery.ack(); // stale: it comes again, as often as it takes
-        } else {
-            answer.tries = answer.tries.saturating_add(1);
-            self.pass_on(answer);
+        let reason = ErrorChain(&error).to_string();
+        let is_for_good = error.is_about_the_message();
+        if matches!(error, PublishError::Refused { .. }) && !is_for_good {
+            self.refused = Some(Instant::now());
+            return give_up(answer, &reason);
         }
-    }
-
-    fn tell(&mut self, error: &PublishError) {
-        if self.told_at.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
-            self.told_at = Some(Instant::now());
-            let reason = ErrorChain(error).to_string();
-            tracing::warn!(reason, "answers to callers of Celery's are not passed on");
+        let is_of_its_queue = matches!(
+            error,
+            PublishError::Nacked | PublishError::ConfirmTimeout { .. }
+        );
+        let is_over = answer.since.elapsed() >= PATIENCE || self.under_way.len() >= MOST;
+        if is_for_good || is_of_its_queue && is_over {
+            return give_up(answer, &reason);
         }
+        answer.tries = answer.tries.saturating_add(1);
+        self.send(answer);
     }
 }
 
-/// How long an answer is tried again after such an error. While the broker is away, it waits.
-fn patience(error: &PublishError) -> Duration {
-    if error.is_about_the_message() {
-        return Duration::ZERO;
-    }
-    let is_of_its_queue = matches!(error, PublishError::Refused { .. } | PublishError::Nacked);
-    if is_of_its_queue {
-        PATIENCE
-    } else {
-        Duration::MAX
-    }
+fn give_up(answer: OnItsWay, reason: &str) {
+    let (task_id, queue) = (&answer.task_id, answer.publication.routing_key.as_str());
+    tracing::warn!(%task_id, queue, reason, "an answer to a caller of Celery's is not passed on");
+    let _ = answer.delivery.ack(); // stale: it comes again, and is given up again
 }

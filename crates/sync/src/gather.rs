@@ -7,6 +7,7 @@ use crate::said::{Listener, Rows};
 use crate::trust::{self, Known};
 use chrono::{DateTime, Utc};
 use counterfoil_store::Batch;
+use counterfoil_toolbox::answer::Answer;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::Names;
@@ -38,6 +39,8 @@ pub(crate) struct Gathered {
     /// The same one by one, to find the one that the database refuses.
     pub(crate) items: Vec<Item>,
     deliveries: Vec<Delivery>,
+    /// Deliveries that bring answers to be passed on, and those.
+    answers: Vec<(usize, Answer)>,
     /// Deliveries of which nothing could be kept, not even as they came.
     hopeless: Vec<usize>,
     bytes: usize,
@@ -97,8 +100,8 @@ impl Gathered {
         for record in records {
             self.content.parked += u64::from(record.parked().is_some());
             self.content.deaths += u64::from(matches!(record, Record::Dead(_)));
-            // Whether an event counts, and when a question was heard, is asked when the batch is written.
-            if record.event().is_none() {
+            // Whether it counts, and when a question was heard, is asked when the batch is written.
+            if record.judged().is_empty() {
                 record.add_to(&mut self.batch);
             }
             self.items.push(Item {
@@ -129,14 +132,47 @@ impl Gathered {
         }
     }
 
-    /// Tasks that events in it report on.
+    /// Tasks that are reported on in it.
     pub(crate) fn subjects(&self) -> Vec<TaskId> {
-        trust::subjects(self.items.iter().filter_map(|item| item.record.event()))
+        trust::subjects(self.items.iter().flat_map(|item| item.record.judged()))
     }
 
-    /// Adds the events that count to what is to be written, and parks the others.
+    /// Adds what counts to what is to be written, and parks the rest.
     pub(crate) fn judge(&mut self, known: &Known, names: &Names) {
         for item in &mut self.items {
+            match &mut item.record {
+                Record::Revoked(revoked) => {
+                    let (revoked, service, _) = &mut **revoked;
+                    let may = |id: &TaskId| trust::may_tell(service, id, known, &self.batch);
+                    revoked.ids.retain(may);
+                    item.record.add_to(&mut self.batch);
+                    continue;
+                }
+                Record::Answer(answer) => {
+                    let (answer, service, message) = &**answer;
+                    if trust::may_tell(service, answer.task_id(), known, &self.batch) {
+                        self.answers.push((item.delivery, answer.clone()));
+                    } else {
+                        let queue = item.feed.queue(names).as_str();
+                        let parked = trust::no_say(service, answer.task_id(), queue, message);
+                        self.content.parked += 1;
+                        item.record = Record::Parked(Box::new(parked));
+                        item.record.add_to(&mut self.batch);
+                    }
+                    continue;
+                }
+                Record::Event(_)
+                | Record::Copy(_)
+                | Record::Said(_)
+                | Record::Opening(_)
+                | Record::Chord(_)
+                | Record::Inquiry(..)
+                | Record::Dead(_)
+                | Record::Parked(_)
+                | Record::Worker(_)
+                | Record::Canary(..)
+                | Record::Marker(..) => {}
+            }
             let Some(event) = item.record.event() else {
                 continue;
             };
@@ -214,8 +250,8 @@ impl Gathered {
         self.hopeless.push(delivery);
     }
 
-    /// Tells the broker that everything in it is durable.
-    pub(crate) fn settle(self) -> Tally {
+    /// Tells the broker that everything in it is durable. Answers are left, to be passed on.
+    pub(crate) fn settle(self) -> (Tally, Vec<(Delivery, Answer)>) {
         self.tell_of_parked();
         let lag = self.oldest_event.map(|at| Utc::now() - at);
         let mut tally = Tally {
@@ -226,7 +262,13 @@ impl Gathered {
             },
             ..Tally::default()
         };
+        let mut answers = self.answers.into_iter().peekable();
+        let mut left = Vec::new();
         for (place, delivery) in self.deliveries.into_iter().enumerate() {
+            if let Some((_, answer)) = answers.next_if(|(of, _)| *of == place) {
+                left.push((delivery, answer));
+                continue;
+            }
             let settled = if self.hopeless.contains(&place) {
                 // Where its queue dead-letters: the end of the line, but not lost.
                 delivery.nack(Requeue::No)
@@ -236,7 +278,7 @@ impl Gathered {
             tally.messages += 1;
             tally.stale += usize::from(settled == Settled::Stale);
         }
-        tally
+        (tally, left)
     }
 
     /// One line for all of a batch: whoever floods the queues must not flood the log.
@@ -253,6 +295,8 @@ impl Gathered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use counterfoil_store::{Owners, StoredMessage};
+    use counterfoil_toolbox::revoked::Revoked;
 
     const RHYTHM: Rhythm = Rhythm {
         appetite: Appetite {
@@ -282,6 +326,40 @@ mod tests {
         let now = Instant::now();
         let gathered = holding(now + Duration::from_millis(3));
         assert_eq!(gathered.due(RHYTHM, Some(now)), Some(now + RHYTHM.wait));
+    }
+
+    #[test]
+    fn a_service_revokes_its_own_tasks_and_those_that_nobody_knows() {
+        let id = |text: &str| TaskId::new(text).expect("valid");
+        let ids = ["own", "addressed", "others", "unknown"].map(id).to_vec();
+        let owners = |by_name: &str, by_key: &str| Owners {
+            by_name: by_name.into(),
+            by_key: by_key.into(),
+        };
+        let known = Known::from([
+            (id("own"), owners("demo", "demo")),
+            (id("addressed"), owners("other", "demo")),
+            (id("others"), owners("other", "other")),
+        ]);
+        let told = Revoked { ids };
+        let message = StoredMessage {
+            exchange: "".into(),
+            routing_key: "event.demo.batch".into(),
+            content: told.write(),
+        };
+        let mut gathered = Gathered::default();
+        gathered.items.push(Item {
+            feed: Feed::Events,
+            delivery: 0,
+            record: Record::Revoked(Box::new((told, "demo".into(), message))),
+        });
+        assert_eq!(gathered.subjects().len(), 4);
+        let names = Names::new("", "task_exchange", "platform.fifo").expect("valid");
+        gathered.judge(&known, &names);
+        let Record::Revoked(left) = &gathered.items[0].record else {
+            panic!("it is still that");
+        };
+        assert_eq!(left.0.ids, ["own", "addressed", "unknown"].map(id));
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! While one batch is written, the next gathers. A message is acknowledged after the transaction
 //! that holds it is committed, never before: a crash in between delivers it again, and writing it
-//! again changes nothing.
+//! again changes nothing. One that brings an answer to a caller of Celery's is acknowledged when that
+//! is passed on.
 
 use crate::answers::Answers;
 use crate::commit::{Committer, Unwritten};
 use crate::error::SyncError;
-use crate::feeds::{Feed, Feeds};
+use crate::feeds::Feeds;
 use crate::gather::{Gathered, Rhythm};
 use crate::health::Health;
 use crate::said::Listener;
@@ -16,7 +17,7 @@ use counterfoil_toolbox::backoff::Backoff;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{Delivery, Transport};
+use counterfoil_toolbox::transport::Transport;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -168,7 +169,7 @@ impl Shift<'_> {
                     let Some((feed, delivery)) = arrival else {
                         return Err(Interruption::Fail(SyncError::BrokerClosed));
                     };
-                    self.take(feed, delivery);
+                    self.gathered.take(feed, delivery, &self.pump.names);
                 }
                 () = self.answers.look() => {}
                 _ = ticks.tick() => {}
@@ -177,12 +178,6 @@ impl Shift<'_> {
             self.pump
                 .health
                 .holds(self.gathered.len(), self.gathered.since());
-        }
-    }
-
-    fn take(&mut self, feed: Feed, delivery: Delivery) {
-        if let Some(delivery) = self.answers.take(feed, delivery) {
-            self.gathered.take(feed, delivery, &self.pump.names);
         }
     }
 
@@ -205,7 +200,11 @@ impl Shift<'_> {
         match written {
             // A crash before this line delivers the batch again.
             Ok(Ok(gathered)) => {
-                self.pump.health.settled(gathered.settle());
+                let (tally, answers) = gathered.settle();
+                self.pump.health.settled(tally);
+                for (delivery, answer) in answers {
+                    self.answers.pass_on(delivery, &answer);
+                }
                 hit(Point::Acked).await;
                 Ok(())
             }
@@ -240,7 +239,7 @@ impl Shift<'_> {
                 while !self.gathered.is_full(self.pump.rhythm.appetite)
                     && let Some((feed, delivery)) = self.feeds.try_next()
                 {
-                    self.take(feed, delivery);
+                    self.gathered.take(feed, delivery, &self.pump.names);
                 }
                 if self.gathered.is_empty() {
                     return Ok(());

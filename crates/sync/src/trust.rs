@@ -19,7 +19,7 @@
 use crate::read;
 use crate::said::{self, Listener};
 use counterfoil_store::record::ParkedRow;
-use counterfoil_store::{Batch, Owners, Parked, Store, StoreError};
+use counterfoil_store::{Batch, Owners, Parked, Store, StoreError, StoredMessage};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::event::Event;
 use counterfoil_toolbox::ids::TaskId;
@@ -36,10 +36,30 @@ const PAGES: usize = 50;
 /// Who has a say in tasks, as far as the database knows.
 pub(crate) type Known = HashMap<TaskId, Owners>;
 
-/// Tasks that are reported on.
-pub(crate) fn subjects<'a>(events: impl IntoIterator<Item = &'a Event>) -> Vec<TaskId> {
-    let ids: BTreeSet<&TaskId> = events.into_iter().map(|event| &event.task_id).collect();
+/// What is kept of an answer of a service that has no say in its task.
+pub(crate) fn no_say(service: &str, task: &TaskId, queue: &str, message: &StoredMessage) -> Parked {
+    Parked {
+        queue: queue.into(),
+        reason: format!("service {service:?} answers for {task}, which is not its task").into(),
+        task_id: Some(task.clone()),
+        name: None,
+        message: message.clone(),
+        waits: false,
+    }
+}
+
+/// Each task that is reported on, once.
+pub(crate) fn subjects<'a>(tasks: impl IntoIterator<Item = &'a TaskId>) -> Vec<TaskId> {
+    let ids: BTreeSet<&TaskId> = tasks.into_iter().collect();
     ids.into_iter().cloned().collect()
+}
+
+/// Whether a worker of `service` may answer who waits for a task, or say that it is revoked: unless copies tell that
+/// others run it. Steps of chains that are never sent have none, and whoever was to send them answers for them.
+pub(crate) fn may_tell(service: &str, task: &TaskId, known: &Known, batch: &Batch) -> bool {
+    let copies = [batch.owners(task), known.get(task).cloned()];
+    let mut copies = copies.into_iter().flatten().peekable();
+    copies.peek().is_none() || copies.any(|copy| copy.include(service))
 }
 
 /// What is kept of a report that does not count, now or ever; `None`: it counts. Copies that are
@@ -152,8 +172,8 @@ async fn hear(
             *record = meant;
         }
     }
-    let events = said.iter().filter_map(|(_, record)| record.event());
-    let known = store.owners(&subjects(events)).await?;
+    let tasks = said.iter().flat_map(|(_, record)| record.judged());
+    let known = store.owners(&subjects(tasks)).await?;
     for (queue, record) in said {
         let objection = record
             .event()

@@ -61,6 +61,25 @@ impl Answer {
         })
     }
 
+    /// What `publication` would tell a caller, were it taken from the worker. `None`: it is for nobody to whom the daemon
+    /// passes on answers.
+    #[must_use]
+    pub fn of(publication: &Publication) -> Option<Self> {
+        let to = caller(publication.routing_key.as_str())?;
+        if !publication.exchange.is_default() {
+            return None;
+        }
+        let content = &publication.content;
+        let id = content.properties.correlation_id.as_deref()?;
+        Self::new(TaskId::new(id).ok()?, to, content.body.to_vec()).ok()
+    }
+
+    /// The task that it is about.
+    #[must_use]
+    pub fn task_id(&self) -> &TaskId {
+        &self.task_id
+    }
+
     /// The message that brings it to the daemon.
     #[must_use]
     pub fn write(&self) -> Content {
@@ -111,7 +130,10 @@ mod tests {
         let answer =
             Answer::new(id, caller(CALLER).expect("valid"), said.into()).expect("an answer");
         let read = Answer::read(&answer.write().body).expect("it can be read");
-        let sent = read.publication().content;
+        let publication = read.publication();
+        let again = Answer::of(&publication).expect("it is for a caller");
+        assert_eq!(again.write().body, answer.write().body);
+        let sent = publication.content;
         assert_eq!(sent.body, said.as_bytes());
         assert_eq!(sent.properties.correlation_id.as_deref(), Some("t1"));
     }

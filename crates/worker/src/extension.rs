@@ -61,7 +61,7 @@ use counterfoil_toolbox::message::{Content, Envelope, Headers, Payload};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::{Publication, Transport};
+use counterfoil_toolbox::transport::{Publication, Publisher, Transport};
 use futures::future::BoxFuture;
 use serde_json::value::RawValue;
 use std::fmt;
@@ -112,6 +112,8 @@ pub struct Beside {
     pub worker: WorkerId,
     /// What it has, and what can be asked of it.
     pub inside: Inside,
+    /// By which [answers](Message::Answer) go: what is handed over to it before stays before them.
+    pub answers: Publisher,
     pub(crate) over: CancellationToken,
 }
 
@@ -228,8 +230,9 @@ pub enum Message {
         /// When it is due. `None`: now.
         due: Option<DateTime<Utc>>,
     },
-    /// Word for somebody who may not be there any more. It is sent until the broker has it or refuses it, which is
-    /// logged and has no other consequence.
+    /// Word for somebody who may not be there any more. It is sent until the broker has it, or refuses it, or its queue has
+    /// not taken it for ten seconds, which is logged and has no other consequence. One to a caller of Celery's that this
+    /// user may not send goes by the platform's daemon: see [`Answer`](counterfoil_toolbox::answer::Answer).
     Answer {
         /// The message.
         publication: Publication,

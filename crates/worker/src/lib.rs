@@ -40,6 +40,7 @@
 //! `inside` is what extensions see of it and can change: `consumers` are its queues, `tuned` the limits of types ·
 //! `report` tells the platform · `drain` stops everything.
 
+mod answers;
 mod builder;
 mod worker;
 

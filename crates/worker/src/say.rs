@@ -1,5 +1,6 @@
 //! Telling extensions what becomes of a task, and sending what they have to say of it before its end is told.
 
+use crate::answers::Answers;
 use crate::execute::{Execution, Retry};
 use crate::extension::{Beside, Extension, Message, Replacement, Step, Subject};
 use crate::held::Held;
@@ -13,27 +14,19 @@ use counterfoil_toolbox::ids::WorkerId;
 use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::producer::Observer;
 use counterfoil_toolbox::topology::names::event_key;
-use counterfoil_toolbox::transport::{Publication, Publisher, PublisherOptions};
+use counterfoil_toolbox::transport::Publication;
 use futures::stream::{self, StreamExt as _};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 /// Messages about one task that are under way at the same time.
 const UNDER_WAY: usize = 50;
-
-/// How long no answer is sent after one was refused.
-const REFUSED: Duration = Duration::from_secs(60);
 
 /// Those who have something to say.
 #[derive(Debug)]
 pub(crate) struct Extensions {
     all: Vec<Arc<dyn Extension>>,
-    /// For answers alone: the broker closes the channel of one that it refuses.
-    answers: OnceLock<Publisher>,
-    /// When the last answer was refused.
-    refused: Mutex<Option<Instant>>,
+    answers: Answers,
 }
 
 /// Tells extensions of tasks that a worker sends.
@@ -66,28 +59,12 @@ impl Extensions {
     pub(crate) const fn none() -> Self {
         Self {
             all: Vec::new(),
-            answers: OnceLock::new(),
-            refused: Mutex::new(None),
+            answers: Answers::none(),
         }
     }
 
-    fn answers(&self, shared: &Shared) -> &Publisher {
-        let open = || shared.transport.publisher(PublisherOptions::default());
-        self.answers.get_or_init(open)
-    }
-
-    fn refused(&self) {
-        *self.refused_at() = Some(Instant::now());
-    }
-
-    fn are_refused(&self) -> bool {
-        self.refused_at().is_some_and(|at| at.elapsed() < REFUSED)
-    }
-
-    fn refused_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.refused
-            .lock()
-            .expect("no code panics while it holds the lock")
+    pub(crate) const fn answers(&self) -> &Answers {
+        &self.answers
     }
 
     pub(crate) fn push(&mut self, extension: impl Extension) {
@@ -293,33 +270,5 @@ impl Execution {
         };
         let what = "what the platform is told of a task";
         until_confirmed(&shared.senders.mandatory, publication, stop, what).await
-    }
-
-    /// Whoever waits for an answer may be gone, and may be nobody's business: no refusal holds up the task. Each costs
-    /// the broker a channel, so after one no answer is tried for a while. One that is too large says nothing of others.
-    async fn answer(&self, publication: Publication, instead: Option<Box<Publication>>) -> Sent {
-        let extensions = &self.shared.extensions;
-        let (id, name) = (&self.held.envelope.id, &self.held.envelope.name);
-        let answers = std::iter::once(publication).chain(instead.map(|instead| *instead));
-        for publication in answers.map(Arc::new) {
-            if extensions.are_refused() {
-                return Sent::Confirmed;
-            }
-            let publisher = extensions.answers(&self.shared);
-            match until_answered(publisher, &publication, self.until(), "an answer").await {
-                Ok(Sent::GivenUp) => return Sent::GivenUp,
-                Ok(Sent::Confirmed) => return Sent::Confirmed,
-                Ok(Sent::Impossible(reason)) => {
-                    let bytes = publication.content.body.len();
-                    tracing::error!(task_id = %id, task_name = %name, bytes, reason, "the broker does not take an answer to somebody who waits for a result");
-                }
-                Err(Refused(reason)) => {
-                    extensions.refused();
-                    tracing::error!(task_id = %id, task_name = %name, reason, delay = ?REFUSED, "the broker does not take answers to those who wait for results; none is sent for a while");
-                    return Sent::Confirmed;
-                }
-            }
-        }
-        Sent::Confirmed
     }
 }

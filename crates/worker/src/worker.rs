@@ -261,6 +261,11 @@ impl Worker {
             transport: Arc::clone(&shared.transport),
             names: shared.names.clone(),
             worker: shared.id.clone(),
+            answers: shared
+                .extensions
+                .answers()
+                .publisher(&*shared.transport)
+                .clone(),
             inside: Inside(Arc::clone(&shared)),
             over: over.clone(),
         });

@@ -78,7 +78,7 @@ pub(crate) async fn serve(worker: Beside, node: Node, facts: Facts, scheduled: S
             scheduled,
         },
         replies: Replies::new(&*worker.transport),
-        reports: Replies::new(&*worker.transport),
+        reports: Replies::that_arrive(&*worker.transport),
         worker: worker.clone(),
     };
     let mailbox = Mailbox::new(exchange, queue);

@@ -25,9 +25,18 @@ pub(super) struct Replies {
 
 impl Replies {
     pub(super) fn new(transport: &dyn Transport) -> Self {
+        Self::by(transport, PublisherOptions::default())
+    }
+
+    /// For what has to come to a queue: it would be confirmed and lost otherwise.
+    pub(super) fn that_arrive(transport: &dyn Transport) -> Self {
+        Self::by(transport, PublisherOptions::mandatory())
+    }
+
+    fn by(transport: &dyn Transport, options: PublisherOptions) -> Self {
         let options = PublisherOptions {
             confirm_timeout: Some(IN_TIME),
-            ..PublisherOptions::default()
+            ..options
         };
         Self {
             publisher: transport.publisher(options),

@@ -254,6 +254,7 @@ mod tests {
                 | Record::Said(_)
                 | Record::Opening(_)
                 | Record::Chord(_)
+                | Record::Answer(_)
                 | Record::Revoked(_)
                 | Record::Inquiry(..)
                 | Record::Parked(_)

@@ -44,15 +44,15 @@ pub(crate) fn read(queue: &str, message: StoredMessage, out: &mut Vec<Record>) {
         return;
     }
     if Answer::is_one(&message.content.body) {
-        // One that can be read is passed on, and was never of interest here.
-        if let Err(reason) = Answer::read(&message.content.body) {
-            out.push(parked(queue, reason, None, message));
-        }
+        out.push(match Answer::read(&message.content.body) {
+            Ok(answer) => Record::Answer(Box::new((answer, service.into(), message.clone()))),
+            Err(reason) => parked(queue, reason, None, message),
+        });
         return;
     }
     if Revoked::is_one(&message.content.body) {
         out.push(match Revoked::read(&message.content.body) {
-            Ok(revoked) => Record::Revoked(Box::new((revoked, message.clone()))),
+            Ok(revoked) => Record::Revoked(Box::new((revoked, service.into(), message.clone()))),
             Err(reason) => parked(queue, reason, None, message),
         });
         return;

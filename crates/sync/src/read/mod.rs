@@ -19,8 +19,10 @@ use counterfoil_store::{
     Batch, CanaryPlace, DeadLetter, MarkerPlace, Parked, Seen, StoredMessage, TrackingCopy,
     WorkerSeen,
 };
+use counterfoil_toolbox::answer::Answer;
 use counterfoil_toolbox::chord::Chord;
 use counterfoil_toolbox::event::Event;
+use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::names::DELIVERY_COUNT;
 use counterfoil_toolbox::message::{Content, Envelope};
 use counterfoil_toolbox::names::{CANARY, TaskName};
@@ -50,8 +52,10 @@ pub(crate) enum Record {
     Inquiry(Inquiry, Option<DateTime<Utc>>),
     /// A worker of this service waits for a group of tasks.
     Chord(Box<(Chord, Box<str>, StoredMessage)>),
-    /// Tasks were revoked at one worker.
-    Revoked(Box<(Revoked, StoredMessage)>),
+    /// A worker of this service answers somebody who waits for the result of a task.
+    Answer(Box<(Answer, Box<str>, StoredMessage)>),
+    /// Tasks were revoked at one worker, of this service.
+    Revoked(Box<(Revoked, Box<str>, StoredMessage)>),
     /// A message died.
     Dead(Box<DeadLetter>),
     /// A message cannot be read.
@@ -66,7 +70,7 @@ pub(crate) enum Record {
 
 impl Record {
     /// Adds it to what one transaction writes. Questions are, once it is known when they were heard, and what Celery's
-    /// workers said once it is an event.
+    /// workers said once it is an event. Answers are for others.
     pub(crate) fn add_to(&self, batch: &mut Batch) {
         match self {
             Self::Copy(copy) => batch.track(copy),
@@ -75,7 +79,7 @@ impl Record {
             Self::Chord(chord) => batch.chord(&chord.0, &chord.1),
             Self::Revoked(revoked) => batch.revoked_by_celery(&revoked.0.ids),
             Self::Inquiry(inquiry, Some(at)) => batch.inquire(inquiry, *at),
-            Self::Inquiry(_, None) | Self::Said(_) => {}
+            Self::Inquiry(_, None) | Self::Said(_) | Self::Answer(_) => {}
             Self::Dead(dead) => batch.dead((**dead).clone()),
             Self::Parked(parked) => batch.park((**parked).clone()),
             Self::Worker(worker) => batch.worker((**worker).clone()),
@@ -96,7 +100,8 @@ impl Record {
             Self::Said(said) => (Some(said.task_id), None, said.message),
             Self::Opening(opening) => (None, None, opening.1),
             Self::Chord(chord) => (Some(chord.0.parent_id), None, chord.2),
-            Self::Revoked(revoked) => (None, None, revoked.1),
+            Self::Answer(answer) => (Some(answer.0.task_id().clone()), None, answer.2),
+            Self::Revoked(revoked) => (None, None, revoked.2),
             Self::Dead(dead) => (dead.task_id, None, dead.message),
             Self::Parked(parked) => (None, None, parked.message),
             // Another sign of life follows, a canary that is not seen is reported anyway, and whoever is not answered
@@ -124,6 +129,7 @@ impl Record {
             | Self::Said(_)
             | Self::Opening(_)
             | Self::Chord(_)
+            | Self::Answer(_)
             | Self::Revoked(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
@@ -141,6 +147,7 @@ impl Record {
             | Self::Event(_)
             | Self::Opening(_)
             | Self::Chord(_)
+            | Self::Answer(_)
             | Self::Revoked(_)
             | Self::Inquiry(..)
             | Self::Dead(_)
@@ -162,6 +169,25 @@ impl Record {
         }
     }
 
+    /// The tasks of which somebody says something who may have no say in them.
+    pub(crate) fn judged(&self) -> &[TaskId] {
+        match self {
+            Self::Event(event) => std::slice::from_ref(&event.task_id),
+            Self::Answer(answer) => std::slice::from_ref(answer.0.task_id()),
+            Self::Revoked(revoked) => &revoked.0.ids,
+            Self::Copy(_)
+            | Self::Said(_)
+            | Self::Opening(_)
+            | Self::Chord(_)
+            | Self::Inquiry(..)
+            | Self::Dead(_)
+            | Self::Parked(_)
+            | Self::Worker(_)
+            | Self::Canary(..)
+            | Self::Marker(..) => &[],
+        }
+    }
+
     /// What happened to a task, if that is what it tells.
     pub(crate) fn event(&self) -> Option<&Event> {
         match self {
@@ -170,6 +196,7 @@ impl Record {
             | Self::Said(_)
             | Self::Opening(_)
             | Self::Chord(_)
+            | Self::Answer(_)
             | Self::Revoked(_)
             | Self::Inquiry(..)
             | Self::Dead(_)

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -319,6 +320,29 @@ impl Publisher {
             Ok(Err(_)) => Err(PublishError::Closed),
             Err(_) => Err(PublishError::NotSent {
                 after: self.confirm_timeout,
+            }),
+        }
+    }
+
+    /// Hands a message over at once, or not at all: what is handed over before, by whomever, leaves before.
+    ///
+    /// # Errors
+    /// [`PublishError::Closed`] after the transport was closed; [`PublishError::NotSent`] when too many are under way.
+    pub fn enqueue_now(
+        &self,
+        publication: impl Into<Arc<Publication>>,
+    ) -> Result<Confirm, PublishError> {
+        let (outcome, confirm) = oneshot::channel();
+        let outgoing = Outgoing {
+            publication: publication.into(),
+            deadline: Instant::now() + self.confirm_timeout,
+            outcome,
+        };
+        match self.to_driver.try_send(outgoing) {
+            Ok(()) => Ok(Confirm(confirm)),
+            Err(TrySendError::Closed(_)) => Err(PublishError::Closed),
+            Err(TrySendError::Full(_)) => Err(PublishError::NotSent {
+                after: Duration::ZERO,
             }),
         }
     }
