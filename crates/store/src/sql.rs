@@ -42,6 +42,7 @@ pub(crate) struct Statements {
     pub(crate) delete_results: &'static str,
     pub(crate) delete_schedule: &'static str,
     pub(crate) delete_skipped: &'static str,
+    pub(crate) delete_skipped_results: &'static str,
     pub(crate) delete_stray_events: &'static str,
     pub(crate) delete_stray_logs: &'static str,
     pub(crate) delete_stray_results: &'static str,
@@ -94,6 +95,7 @@ pub(crate) struct Statements {
     pub(crate) make_celery_tasksetmeta: &'static str,
     pub(crate) mark_published: &'static str,
     pub(crate) mark_sent: &'static str,
+    pub(crate) mark_skipped_told: &'static str,
     pub(crate) marker_seen: &'static str,
     pub(crate) missing_tasks: &'static str,
     pub(crate) move_chord: &'static str,
@@ -177,7 +179,7 @@ macro_rules! statements {
             counted_subtasks counts_by_service counts_by_state dead dead_records dead_services delete_answered
             delete_celery_results delete_chord delete_chord_members delete_dead delete_ended_controls delete_events
             delete_handled_dead delete_logs delete_markers delete_old_canaries delete_old_skipped delete_old_workers
-            delete_parked delete_results delete_schedule delete_skipped delete_stray_events delete_stray_logs delete_stray_results
+            delete_parked delete_results delete_schedule delete_skipped delete_skipped_results delete_stray_events delete_stray_logs delete_stray_results
             delete_subtasks delete_tasks deleted_task discard_finalizers discard_refused doubles due_chords due_outbox
             due_schedules due_told_chords enable_schedule end_control end_controls end_sessions family family_counts
             family_results finalizer_types finish_session forget_deleted forget_sent handle_dead has_migrations
@@ -185,6 +187,7 @@ macro_rules! statements {
             insert_chord_members insert_control insert_deleted insert_event insert_log insert_marker insert_outbox
             insert_outbox_at insert_schedule insert_session insert_skipped insert_subtasks living_namesake
             lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta mark_published mark_sent
+            mark_skipped_told
             marker_seen missing_tasks move_chord move_schedule next_due old_of_retention old_of_type old_sessions
             open_sessions outbox_state overdue_sessions owners parked probe refuse_message refused_messages remove_old
             remove_sessions renew_leases replaced_in_vain result retentions retries retry_refused schedules seen_of_sessions services

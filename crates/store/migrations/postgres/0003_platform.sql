@@ -199,6 +199,10 @@ CREATE TABLE skipped_task (
     after_id text COLLATE "C" NOT NULL,
     -- What that raised, as Celery writes it down: JSON.
     exception text NOT NULL,
+    -- The service that told it, where no other could: nothing tells yet whose the task is that was to follow.
+    service text COLLATE "C",
+    -- What callers in Python were told instead of a result. Null: nothing.
+    told bytea,
     created_date timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX skipped_task_created ON skipped_task (created_date);

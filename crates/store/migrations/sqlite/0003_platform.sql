@@ -200,6 +200,10 @@ CREATE TABLE skipped_task (
     after_id text NOT NULL,
     -- What that raised, as Celery writes it down: JSON.
     exception text NOT NULL,
+    -- The service that told it, where no other could: nothing tells yet whose the task is that was to follow.
+    service text,
+    -- What callers in Python were told instead of a result. Null: nothing.
+    told blob,
     created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
 CREATE INDEX skipped_task_created ON skipped_task (created_date);

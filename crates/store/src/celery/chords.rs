@@ -146,6 +146,36 @@ macro_rules! chord_steps {
             Ok(())
         }
 
+        /// Takes back what callers were told of tasks of a batch that were never to be sent: they were.
+        async fn take_back_skipped(
+            tx: &mut <$db as sqlx::Database>::Connection,
+            sql: &Statements,
+            batch: &Batch,
+        ) -> Result<(), sqlx::Error> {
+            if batch.tasks.is_empty() {
+                return Ok(());
+            }
+            let ids: Vec<_> = batch.tasks.keys().collect();
+            let gone = query(sql.delete_skipped_results);
+            let gone = gone.bind(serde_json::json!(ids).to_string());
+            gone.execute(tx).await.map(drop)
+        }
+
+        /// Notes of which tasks that are never sent callers were told so.
+        async fn mark_told(
+            tx: &mut <$db as sqlx::Database>::Connection,
+            sql: &Statements,
+            told: Vec<(String,)>,
+        ) -> Result<(), sqlx::Error> {
+            if told.is_empty() {
+                return Ok(());
+            }
+            let ids: Vec<_> = told.into_iter().map(|(id,)| id).collect();
+            let marked = query(sql.mark_skipped_told);
+            let marked = marked.bind(serde_json::json!(ids).to_string());
+            marked.execute(tx).await.map(drop)
+        }
+
         /// Looks whether all members of a chord are over. `true`: they are, and that is told, or `instead` of it.
         pub(super) async fn unlock_chord(
             tx: &mut <$db as sqlx::Database>::Connection,

@@ -1,6 +1,7 @@
 //! Results where callers in Python look for them.
 
 mod chords;
+mod skipped;
 mod tables;
 mod waiting;
 
@@ -10,6 +11,12 @@ pub use chords::{
     whoever_waits_for_a_group_is_told_once_when_all_of_it_is_over,
 };
 
+pub use skipped::{
+    a_chord_does_not_fail_because_of_a_task_that_is_under_way_while_another_service_says_it_is_not,
+    a_task_does_not_fail_because_of_what_another_family_says_goes_on_in_its_place,
+    a_task_that_is_never_sent_failed_and_one_that_was_sent_all_the_same_did_not,
+    what_others_told_of_a_task_stays_and_of_one_that_was_sent_it_is_not_said_that_it_never_was,
+};
 pub use tables::{
     results_are_pickled_where_that_is_asked_for,
     results_of_celerys_workers_are_what_they_wrote_and_else_what_they_printed,
@@ -30,7 +37,7 @@ use super::{StoreSite, copy, copy_of, event, lineage};
 use anyhow::{Context, ensure};
 use counterfoil_store::{Batch, TrackingCopy};
 use counterfoil_toolbox::config::CeleryEncoding;
-use counterfoil_toolbox::event::{After, Event, Exception, SkippedStep};
+use counterfoil_toolbox::event::{After, Event};
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::{Envelope, HeaderValue, Headers};
 use counterfoil_toolbox::state::TaskState::{
@@ -302,63 +309,5 @@ pub async fn stamps_are_told_as_they_came_whatever_they_are(
         let wanted = json!({"stamped_headers": ["tag"], "stamps": wanted});
         ensure!(found["stamps"] == wanted, "{wanted}: {found}");
     }
-    Ok(())
-}
-
-/// # Errors
-/// When the promise is broken.
-pub async fn a_task_that_is_never_sent_failed_and_one_that_was_sent_all_the_same_did_not(
-    site: &StoreSite,
-) -> anyhow::Result<()> {
-    site.store()
-        .keep_celery_results(CeleryEncoding::Json)
-        .await?;
-    let [id, never, sent] = [(); 3].map(|()| TaskId::random());
-    apply(site, &[Input::Copy(Box::new(copy(&sent)))]).await?;
-    let mut failed = event(&id, lineage(0, 0, 0), Failure);
-    let step = |id: &TaskId| SkippedStep {
-        args: RawValue::from_string("[4]".to_owned()).ok(),
-        ..SkippedStep::new(id.clone(), "demo.next".parse().expect("a name"))
-    };
-    failed.after = Some(Box::new(After {
-        skipped: vec![step(&never), step(&sent)],
-        ..After::default()
-    }));
-    apply(site, &[Input::Event(Box::new(failed.clone()))]).await?;
-    let found = told(site, &never).await?;
-    let exception = json!({"exc_type": "TaskError", "exc_message": ["no such project"], "exc_module": "counterfoil"});
-    ensure!(
-        (
-            &found["status"],
-            &found["result"],
-            &found["args"],
-            &found["name"]
-        ) == (
-            &json!("FAILURE"),
-            &exception,
-            &json!([4]),
-            &json!("demo.next")
-        ),
-        "{found:#}"
-    );
-    ensure!(told(site, &sent).await? == Value::Null);
-    // Another run gets further, and then that counts.
-    succeeds(site, &never).await?;
-    apply(site, &[Input::Event(Box::new(failed))]).await?;
-    ensure!(told(site, &never).await?["status"] == "SUCCESS");
-
-    // Of a chord whose header failed, the task that waited for it says why.
-    let [unlock, body] = [(); 2].map(|()| TaskId::random());
-    let mut done = event(&unlock, lineage(0, 0, 0), Success);
-    done.after = Some(Box::new(After {
-        skipped: vec![step(&body)],
-        because: Some(Box::new(
-            Exception::new("ChordError", ["why"]).of_module("celery.exceptions"),
-        )),
-        ..After::default()
-    }));
-    apply(site, &[Input::Event(Box::new(done))]).await?;
-    let found = told(site, &body).await?;
-    ensure!(found["result"]["exc_type"] == "ChordError", "{found:#}");
     Ok(())
 }
