@@ -110,6 +110,7 @@ pub(crate) struct Statements {
     pub(crate) owners: &'static str,
     pub(crate) parked: &'static str,
     pub(crate) probe: &'static str,
+    pub(crate) put_off_chord: &'static str,
     pub(crate) refuse_message: &'static str,
     pub(crate) refused_messages: &'static str,
     pub(crate) remove_old: &'static str,
@@ -189,7 +190,7 @@ macro_rules! statements {
             lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta mark_published mark_sent
             mark_skipped_told
             marker_seen missing_tasks move_chord move_schedule next_due old_of_retention old_of_type old_sessions
-            open_sessions outbox_state overdue_sessions owners parked probe refuse_message refused_messages remove_old
+            open_sessions outbox_state overdue_sessions owners parked probe put_off_chord refuse_message refused_messages remove_old
             remove_sessions renew_leases replaced_in_vain result retentions retries retry_refused schedules seen_of_sessions services
             session_states sessions sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends
             subtask_rows subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions

@@ -180,6 +180,8 @@ CREATE TABLE chord (
     waits_for text COLLATE "C" NOT NULL,
     -- Then the chord has failed.
     gives_up_at timestamptz,
+    -- Until then nobody looks after it: it could not be told of.
+    put_off_until timestamptz,
     created_date timestamptz NOT NULL DEFAULT now()
 );
 

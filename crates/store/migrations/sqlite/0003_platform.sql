@@ -181,6 +181,8 @@ CREATE TABLE chord (
     waits_for text NOT NULL,
     -- Then the chord has failed.
     gives_up_at text,
+    -- Until then nobody looks after it: it could not be told of.
+    put_off_until text,
     created_date text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'))
 );
 

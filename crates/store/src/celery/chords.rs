@@ -224,7 +224,7 @@ macro_rules! chord_steps {
             Ok(true)
         }
 
-        /// What became of the members of a chord, which are over. No more than a message holds is kept of their results.
+        /// What became of the members of a chord, which are over. No more than a message holds is asked for of their results.
         async fn outcome_of(
             tx: &mut <$db as sqlx::Database>::Connection,
             members: &'static str,
@@ -233,6 +233,7 @@ macro_rules! chord_steps {
             use futures::TryStreamExt;
             let mut ends = crate::celery::Ends::default();
             let members = sqlx::query_as::<_, crate::celery::MemberRow>(members).bind(id);
+            let members = members.bind(crate::celery::MOST_OF_CHORD);
             let mut members = members.fetch(tx);
             while let Some(member) = members.try_next().await? {
                 if ends.add(&member).is_break() {

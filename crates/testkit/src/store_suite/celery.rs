@@ -1,6 +1,7 @@
 //! Results where callers in Python look for them.
 
 mod chords;
+mod ends;
 mod skipped;
 mod tables;
 mod waiting;
@@ -11,6 +12,10 @@ pub use chords::{
     whoever_waits_for_a_group_is_told_once_when_all_of_it_is_over,
 };
 
+pub use ends::{
+    a_chord_that_cannot_be_told_of_now_lets_others_go_first,
+    no_more_is_asked_for_of_results_than_a_message_holds,
+};
 pub use skipped::{
     a_chord_does_not_fail_because_of_a_task_that_is_under_way_while_another_service_says_it_is_not,
     a_task_does_not_fail_because_of_what_another_family_says_goes_on_in_its_place,
