@@ -178,6 +178,8 @@ CREATE TABLE chord (
     kwargs text NOT NULL,
     -- The first of its tasks that was not over when somebody looked: nobody looks at the others before that is.
     waits_for text COLLATE "C" NOT NULL,
+    -- Its position.
+    waits_from integer NOT NULL DEFAULT 0,
     -- Then the chord has failed.
     gives_up_at timestamptz,
     -- Until then nobody looks after it: it could not be told of.

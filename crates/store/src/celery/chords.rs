@@ -87,6 +87,8 @@ pub(crate) struct ChordRow {
     parent_id: String,
     args: String,
     kwargs: String,
+    /// Position of the first task that was not over when somebody looked.
+    pub(crate) waits_from: i32,
     /// Its time is over.
     pub(crate) is_late: bool,
 }
@@ -191,12 +193,12 @@ macro_rules! chord_steps {
                 Some(_) => (sql.told_chord_waits_for, sql.told_chord_members),
                 None => (sql.chord_waits_for, sql.chord_members),
             };
-            let waits_for = sqlx::query_as::<_, (String,)>(waits_for).bind(id);
-            let outcome = match (waits_for.fetch_optional(&mut *tx).await?, instead) {
-                (Some((task_id,)), _) if row.is_late => crate::celery::late(&task_id),
-                (Some((task_id,)), _) => {
+            let waits_for = first_not_over(&mut *tx, waits_for, id, row.waits_from).await?;
+            let outcome = match (waits_for, instead) {
+                (Some((task_id, _)), _) if row.is_late => crate::celery::late(&task_id),
+                (Some((task_id, position)), _) => {
                     let moved = query(sql.move_chord).bind(id).bind(task_id);
-                    moved.execute(&mut *tx).await?;
+                    moved.bind(position).execute(&mut *tx).await?;
                     return Ok(false);
                 }
                 (None, Some(outcome)) => outcome.clone(),
@@ -222,6 +224,25 @@ macro_rules! chord_steps {
                 query(statement).bind(id).execute(&mut *tx).await?;
             }
             Ok(true)
+        }
+
+        /// The first task of a chord that is not over, and its position. Those before this one were over, and people may
+        /// have run them again since: they are looked at once more when all others are.
+        async fn first_not_over(
+            tx: &mut <$db as sqlx::Database>::Connection,
+            waits_for: &'static str,
+            id: &str,
+            from: i32,
+        ) -> Result<Option<(String, i32)>, sqlx::Error> {
+            for from in [Some(from), (from > 0).then_some(0)].into_iter().flatten() {
+                let found = sqlx::query_as::<_, (String, i32)>(waits_for)
+                    .bind(id)
+                    .bind(from);
+                if let Some(found) = found.fetch_optional(&mut *tx).await? {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
         }
 
         /// What became of the members of a chord, which are over. No more than a message holds is asked for of their results.

@@ -14,6 +14,7 @@ pub use chords::{
 
 pub use ends::{
     a_chord_that_cannot_be_told_of_now_lets_others_go_first,
+    a_task_that_runs_again_is_waited_for_though_a_later_one_was,
     no_more_is_asked_for_of_results_than_a_message_holds,
 };
 pub use skipped::{

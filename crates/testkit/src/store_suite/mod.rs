@@ -104,6 +104,7 @@ macro_rules! store_suite {
             celery::a_chord_does_not_fail_because_of_a_task_that_is_under_way_while_another_service_says_it_is_not,
             celery::a_task_does_not_fail_because_of_what_another_family_says_goes_on_in_its_place,
             celery::a_chord_that_cannot_be_told_of_now_lets_others_go_first,
+            celery::a_task_that_runs_again_is_waited_for_though_a_later_one_was,
             celery::no_more_is_asked_for_of_results_than_a_message_holds,
             celery::tables_are_made_where_there_are_none_and_used_as_they_are,
             celery::results_are_pickled_where_that_is_asked_for,

@@ -5,7 +5,8 @@ use crate::store_suite::{StoreSite, event, lineage};
 use anyhow::ensure;
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::state::TaskState::{Failure, Success};
+use counterfoil_toolbox::state::Lineage;
+use counterfoil_toolbox::state::TaskState::{Failure, Pending, Success};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -102,4 +103,30 @@ fn refusal(site: &StoreSite, id: &TaskId) -> (Vec<String>, &'static str) {
             (vec![trigger], "DROP TRIGGER refuse")
         }
     }
+}
+
+/// # Errors
+/// When the promise is broken.
+pub async fn a_task_that_runs_again_is_waited_for_though_a_later_one_was(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let members = [(); 3].map(|()| TaskId::random());
+    let waited = chord(&members);
+    wait_for(site, &waited).await?;
+    for member in &members[..2] {
+        end(site, event(member, lineage(0, 0, 0), Success)).await?;
+    }
+    ensure!(told(site, &waited).await?.is_null(), "the last one runs");
+    let position = site.text("SELECT max(waits_from) || '' FROM chord").await?;
+    ensure!(position.as_deref() == Some("2"), "{position:?}");
+    let again = Lineage {
+        run: 1,
+        ..Lineage::default()
+    };
+    end(site, event(&members[0], again, Pending)).await?;
+    end(site, event(&members[2], lineage(0, 0, 0), Success)).await?;
+    ensure!(told(site, &waited).await?.is_null(), "the first runs again");
+    end(site, event(&members[0], again, Success)).await?;
+    ensure!(told(site, &waited).await? == json!({"results": [3, 3, 3]}));
+    Ok(())
 }
