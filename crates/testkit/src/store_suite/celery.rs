@@ -26,6 +26,7 @@ pub use skipped::{
 pub use tables::{
     results_are_pickled_where_that_is_asked_for,
     results_of_celerys_workers_are_what_they_wrote_and_else_what_they_printed,
+    stamps_are_told_as_they_came_whatever_they_are,
     tables_are_made_where_there_are_none_and_used_as_they_are,
     tasks_that_were_revoked_are_told_so_unless_somebody_has_begun_them,
     what_callers_were_told_goes_with_the_task,
@@ -45,7 +46,7 @@ use counterfoil_store::{Batch, TrackingCopy};
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::event::{After, Event};
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::message::{Envelope, HeaderValue, Headers};
+use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::state::TaskState::{
     Failure, Pending, Progress, Retry, Revoked, Started, Success,
 };
@@ -282,38 +283,5 @@ pub async fn a_success_stays_and_who_wants_no_result_is_told_nothing(
         told(site, &waits).await? == Value::Null,
         "as of a task that nobody knows"
     );
-    Ok(())
-}
-
-/// # Errors
-/// When the promise is broken.
-pub async fn stamps_are_told_as_they_came_whatever_they_are(
-    site: &StoreSite,
-) -> anyhow::Result<()> {
-    site.store()
-        .keep_celery_results(CeleryEncoding::Json)
-        .await?;
-    let table = |value: &str| {
-        let mut stamps = Headers::new();
-        stamps.push("tag", value);
-        HeaderValue::Table(stamps)
-    };
-    for (stamps, wanted) in [
-        (table("abc"), json!({"tag": "abc"})),
-        // Not what Celery writes, but anybody may.
-        (HeaderValue::from("abc"), json!("abc")),
-    ] {
-        let id = TaskId::random();
-        let mut sent = copy(&id);
-        let headers = &mut sent.message.content.headers;
-        headers.push("stamped_headers", HeaderValue::List(vec!["tag".into()]));
-        headers.push("stamps", stamps);
-        let done = event(&id, lineage(0, 0, 0), Success);
-        let inputs = [Input::Copy(Box::new(sent)), Input::Event(Box::new(done))];
-        apply(site, &inputs).await?;
-        let found = told(site, &id).await?;
-        let wanted = json!({"stamped_headers": ["tag"], "stamps": wanted});
-        ensure!(found["stamps"] == wanted, "{wanted}: {found}");
-    }
     Ok(())
 }
