@@ -42,6 +42,7 @@ pub(crate) struct Statements {
     pub(crate) delete_results: &'static str,
     pub(crate) delete_schedule: &'static str,
     pub(crate) delete_skipped: &'static str,
+    pub(crate) delete_skipped_results: &'static str,
     pub(crate) delete_stray_events: &'static str,
     pub(crate) delete_stray_logs: &'static str,
     pub(crate) delete_stray_results: &'static str,
@@ -94,6 +95,7 @@ pub(crate) struct Statements {
     pub(crate) make_celery_tasksetmeta: &'static str,
     pub(crate) mark_published: &'static str,
     pub(crate) mark_sent: &'static str,
+    pub(crate) mark_skipped_told: &'static str,
     pub(crate) marker_seen: &'static str,
     pub(crate) missing_tasks: &'static str,
     pub(crate) move_chord: &'static str,
@@ -108,6 +110,7 @@ pub(crate) struct Statements {
     pub(crate) owners: &'static str,
     pub(crate) parked: &'static str,
     pub(crate) probe: &'static str,
+    pub(crate) put_off_chord: &'static str,
     pub(crate) refuse_message: &'static str,
     pub(crate) refused_messages: &'static str,
     pub(crate) remove_old: &'static str,
@@ -171,29 +174,32 @@ macro_rules! statements {
     };
     ($database:literal) => {
         statements!($database:
-            aborting_sessions applied_migrations canaries celery_columns celery_results celery_rights chord chord_members
-            chord_waits_for clock
-            complete_celery_results complete_sessions controls controls_to_renew count_sessions count_unpublished
-            counted_subtasks counts_by_service counts_by_state dead dead_records dead_services delete_answered
-            delete_celery_results delete_chord delete_chord_members delete_dead delete_ended_controls delete_events
-            delete_handled_dead delete_logs delete_markers delete_old_canaries delete_old_skipped delete_old_workers
-            delete_parked delete_results delete_schedule delete_skipped delete_stray_events delete_stray_logs delete_stray_results
-            delete_subtasks delete_tasks deleted_task discard_finalizers discard_refused doubles due_chords due_outbox
-            due_schedules due_told_chords enable_schedule end_control end_controls end_sessions family family_counts
-            family_results finalizer_types finish_session forget_deleted forget_sent handle_dead has_migrations
-            history ids_without_row index_celery_taskmeta index_celery_tasksetmeta insert_canary insert_chord
-            insert_chord_members insert_control insert_deleted insert_event insert_log insert_marker insert_outbox
-            insert_outbox_at insert_schedule insert_session insert_skipped insert_subtasks living_namesake
-            lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta mark_published mark_sent
-            marker_seen missing_tasks move_chord move_schedule next_due old_of_retention old_of_type old_sessions
-            open_sessions outbox_state overdue_sessions owners parked probe refuse_message refused_messages remove_old
-            remove_sessions renew_leases replaced_in_vain result retentions retries retry_refused schedules seen_of_sessions services
-            session_states sessions sessions_of_tasks set_held shortest_lease stored_tasks strays subtask_ends
-            subtask_rows subtasks task task_schema task_types task_with_identity tasks tasks_of_sessions
-            tasks_with_ids told_chord_members told_chord_waits_for unanswered unpublished_controls unroutable unroutable_services
-            unsent_subtasks unsent_tasks update_canary update_marker update_subtasks upsert_celery_results upsert_dead
-            upsert_old_celery_results upsert_parked upsert_result upsert_revoked_results upsert_skipped_results upsert_task upsert_worker
-            version waiting workers
+            aborting_sessions applied_migrations canaries celery_columns celery_results celery_rights chord
+            chord_members chord_waits_for clock complete_celery_results complete_sessions controls
+            controls_to_renew count_sessions count_unpublished counted_subtasks counts_by_service
+            counts_by_state dead dead_records dead_services delete_answered delete_celery_results delete_chord
+            delete_chord_members delete_dead delete_ended_controls delete_events delete_handled_dead
+            delete_logs delete_markers delete_old_canaries delete_old_skipped delete_old_workers delete_parked
+            delete_results delete_schedule delete_skipped delete_skipped_results delete_stray_events
+            delete_stray_logs delete_stray_results delete_subtasks delete_tasks deleted_task
+            discard_finalizers discard_refused doubles due_chords due_outbox due_schedules due_told_chords
+            enable_schedule end_control end_controls end_sessions family family_counts family_results
+            finalizer_types finish_session forget_deleted forget_sent handle_dead has_migrations history
+            ids_without_row index_celery_taskmeta index_celery_tasksetmeta insert_canary insert_chord
+            insert_chord_members insert_control insert_deleted insert_event insert_log insert_marker
+            insert_outbox insert_outbox_at insert_schedule insert_session insert_skipped insert_subtasks
+            living_namesake lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta
+            mark_published mark_sent mark_skipped_told marker_seen missing_tasks move_chord move_schedule
+            next_due old_of_retention old_of_type old_sessions open_sessions outbox_state overdue_sessions
+            owners parked probe put_off_chord refuse_message refused_messages remove_old remove_sessions
+            renew_leases replaced_in_vain result retentions retries retry_refused schedules seen_of_sessions
+            services session_states sessions sessions_of_tasks set_held shortest_lease stored_tasks strays
+            subtask_ends subtask_rows subtasks task task_schema task_types task_with_identity tasks
+            tasks_of_sessions tasks_with_ids told_chord_members told_chord_waits_for unanswered
+            unpublished_controls unroutable unroutable_services unsent_subtasks unsent_tasks update_canary
+            update_marker update_subtasks upsert_celery_results upsert_dead upsert_old_celery_results
+            upsert_parked upsert_result upsert_revoked_results upsert_skipped_results upsert_task
+            upsert_worker version waiting workers
         )
     };
 }

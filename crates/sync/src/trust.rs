@@ -15,6 +15,11 @@
 //! stays the maximum over one total order. What is left to a liar: whoever may send tasks may send
 //! one under the id of another and so gets a say in it, and a lie under the liar's own name counts
 //! if it comes before the copy.
+//!
+//! A report may also say that the tasks after a failed one are never sent, and those are often another service's, of which
+//! nothing is known yet. It is believed until such a task is heard of: then callers in Python are not told so any more. What
+//! cannot be taken back waits: a chord counts what another service than its own says only a little later, and a task in
+//! whose place others went on fails with one of its own family only.
 
 use crate::read;
 use crate::said::{self, Listener};

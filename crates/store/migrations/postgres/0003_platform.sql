@@ -178,8 +178,12 @@ CREATE TABLE chord (
     kwargs text NOT NULL,
     -- The first of its tasks that was not over when somebody looked: nobody looks at the others before that is.
     waits_for text COLLATE "C" NOT NULL,
+    -- Its position.
+    waits_from integer NOT NULL DEFAULT 0,
     -- Then the chord has failed.
     gives_up_at timestamptz,
+    -- Until then nobody looks after it: it could not be told of.
+    put_off_until timestamptz,
     created_date timestamptz NOT NULL DEFAULT now()
 );
 
@@ -199,6 +203,10 @@ CREATE TABLE skipped_task (
     after_id text COLLATE "C" NOT NULL,
     -- What that raised, as Celery writes it down: JSON.
     exception text NOT NULL,
+    -- The service that told it, where no other could: nothing tells yet whose the task is that was to follow.
+    service text COLLATE "C",
+    -- What callers in Python were told instead of a result. Null: nothing.
+    told bytea,
     created_date timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX skipped_task_created ON skipped_task (created_date);

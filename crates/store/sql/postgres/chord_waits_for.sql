@@ -1,12 +1,13 @@
--- The first task of a chord that is not over. One that is not known is over when it will never
--- be sent, and after 30 days.
--- Parameters: 1 id of the chord.
-SELECT c.task_id
+-- The first task of a chord that is not over. One that is not known is over when it will never be sent, and after 30 days.
+-- Where another service says that it will not than the one that waits, its message may be under way: that counts later.
+-- Parameters: 1 id of the chord, 2 the position to begin at.
+SELECT c.task_id, c.position
 FROM chord_member AS c
 JOIN chord AS h ON h.id = c.chord_id
 LEFT JOIN background_task AS t ON t.task_id = c.task_id
 LEFT JOIN skipped_task AS s ON s.task_id = c.task_id
-WHERE c.chord_id = $1
+    AND (s.service = h.service OR s.created_date < now() - interval '5 seconds')
+WHERE c.chord_id = $1 AND c.position >= $2
     AND coalesce(t.state, '') NOT IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
     AND (t.task_id IS NOT NULL OR s.task_id IS NULL AND h.created_date >= now() - interval '30 days')
 ORDER BY c.position

@@ -1,18 +1,27 @@
 -- Chords of which somebody has to look again, oldest first, also because of what a worker of Celery's wrote: that is out of
--- date of a task that people run again, or that was sent after it was thought that it never would be. Of a task that is
--- not known after 30 days nothing will be heard any more. Those whose time is over are among them.
+-- date of a task that people run again, and is not what we told of one that will never be sent. Of a task that is not known
+-- after 30 days nothing will be heard any more, and of one that will never be sent neither: later, where another service
+-- says so than the one that waits. Those whose time is over are among them.
+-- One that was put off is not looked after until then.
 -- Parameters: 1 limit.
 SELECT c.id FROM chord AS c
 LEFT JOIN background_task AS t ON t.task_id = c.waits_for
-WHERE t.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
-    OR t.task_id IS NULL AND (
-        EXISTS (SELECT 1 FROM skipped_task AS s WHERE s.task_id = c.waits_for)
-        OR c.created_date < now() - interval '30 days'
+WHERE (c.put_off_until IS NULL OR c.put_off_until <= now())
+    AND (
+        t.state IN ('SUCCESS', 'FAILURE', 'REVOKED', 'REJECTED')
+        OR t.task_id IS NULL AND (
+            EXISTS (
+                SELECT 1 FROM skipped_task AS s
+                WHERE s.task_id = c.waits_for AND (s.service = c.service OR s.created_date < now() - interval '5 seconds')
+            )
+            OR c.created_date < now() - interval '30 days'
+        )
+        OR coalesce(t.run, 0) = 0 AND EXISTS (
+            SELECT 1 FROM celery_taskmeta AS m
+            WHERE m.task_id = c.waits_for AND m.status IN ('SUCCESS', 'FAILURE', 'REVOKED')
+                AND NOT EXISTS (SELECT 1 FROM skipped_task AS s WHERE s.task_id = m.task_id AND s.told = m.result)
+        )
+        OR c.gives_up_at <= now()
     )
-    OR coalesce(t.run, 0) = 0 AND EXISTS (
-        SELECT 1 FROM celery_taskmeta AS m
-        WHERE m.task_id = c.waits_for AND m.status IN ('SUCCESS', 'FAILURE', 'REVOKED')
-    ) AND (t.task_id IS NULL OR NOT EXISTS (SELECT 1 FROM skipped_task AS s WHERE s.task_id = c.waits_for))
-    OR c.gives_up_at <= now()
 ORDER BY c.created_date, c.id
 LIMIT $1

@@ -1,12 +1,28 @@
--- What became of the tasks of a chord, in the order of their results, also by what a worker of Celery's wrote.
--- Parameters: 1 id of the chord.
+-- What became of the tasks of a chord, in the order of their results, also by what a worker of Celery's wrote: of the first
+-- of them, as long as their results are no larger together than this. A pickle counts a quarter, since JSON may be shorter.
+-- With each is how many tasks there are.
+-- Parameters: 1 id of the chord, 2 bytes.
+WITH member AS (
+    SELECT
+        c.task_id, c.position, count(*) OVER () AS of_all,
+        sum(
+            CASE WHEN t.state = 'SUCCESS' OR m.status = 'SUCCESS'
+            THEN coalesce(least(coalesce(octet_length(r.result::text), octet_length(r.result_raw)), octet_length(m.result) / 4), 0)
+            ELSE 0 END
+        ) OVER (ORDER BY c.position) AS bytes
+    FROM chord_member AS c
+    LEFT JOIN background_task AS t ON t.task_id = c.task_id
+    LEFT JOIN task_result AS r ON r.task_id = c.task_id AND r.run = t.run
+    LEFT JOIN celery_taskmeta AS m ON m.task_id = c.task_id
+    WHERE c.chord_id = $1
+)
 SELECT
-    c.task_id, t.state, t.worker, coalesce(r.result::text, convert_from(r.result_raw, 'UTF8')) AS result, t.error_message,
+    c.task_id, c.of_all, t.state, t.worker, coalesce(r.result::text, convert_from(r.result_raw, 'UTF8')) AS result, t.error_message,
     s.exception, m.status, m.result AS told
-FROM chord_member AS c
+FROM member AS c
 LEFT JOIN background_task AS t ON t.task_id = c.task_id
 LEFT JOIN task_result AS r ON r.task_id = c.task_id AND r.run = t.run
 LEFT JOIN skipped_task AS s ON s.task_id = c.task_id
 LEFT JOIN celery_taskmeta AS m ON m.task_id = c.task_id
-WHERE c.chord_id = $1
+WHERE c.bytes <= $2
 ORDER BY c.position

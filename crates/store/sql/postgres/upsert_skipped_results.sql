@@ -1,5 +1,5 @@
 -- Tells callers in Python that tasks failed that will never be sent, where the task before them stands as is said here. Of
--- one that was sent all the same, others tell.
+-- one that was sent all the same, others tell, and what others told of one stays.
 -- Parameters: an array each of task id, task before it, the seven parts of the key of its state, result, time, traceback,
 -- name, arguments and keyword arguments.
 INSERT INTO celery_taskmeta AS m (
@@ -28,4 +28,5 @@ ON CONFLICT (task_id) DO UPDATE SET
     name = excluded.name,
     args = excluded.args,
     kwargs = excluded.kwargs
-WHERE m.status IS DISTINCT FROM 'SUCCESS'
+WHERE m.status = 'FAILURE' AND m.result = (SELECT told FROM skipped_task AS s WHERE s.task_id = m.task_id)
+RETURNING task_id

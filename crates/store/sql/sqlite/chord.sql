@@ -1,5 +1,5 @@
 -- A chord that nobody else deals with now, and whether its time is over.
 -- Parameters: 1 id.
 SELECT
-    service, root_id, parent_id, args, kwargs, coalesce(gives_up_at <= strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'), false) AS is_late
+    service, root_id, parent_id, args, kwargs, waits_from, coalesce(gives_up_at <= strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'), false) AS is_late
 FROM chord WHERE id = ?1

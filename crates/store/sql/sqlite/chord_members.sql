@@ -1,11 +1,25 @@
--- What became of the tasks of a chord, in the order of their results.
--- Parameters: 1 id of the chord.
+-- What became of the tasks of a chord, in the order of their results: of the first of them, as long as their results are no
+-- larger together than this. With each is how many tasks there are.
+-- Parameters: 1 id of the chord, 2 bytes.
+WITH member AS (
+    SELECT
+        c.task_id, c.position, count(*) OVER () AS of_all,
+        sum(
+            CASE WHEN t.state = 'SUCCESS'
+            THEN coalesce(coalesce(length(CAST(r.result AS blob)), length(r.result_raw)), 0)
+            ELSE 0 END
+        ) OVER (ORDER BY c.position) AS bytes
+    FROM chord_member AS c
+    LEFT JOIN background_task AS t ON t.task_id = c.task_id
+    LEFT JOIN task_result AS r ON r.task_id = c.task_id AND r.run = t.run
+    WHERE c.chord_id = ?1
+)
 SELECT
-    c.task_id, t.state, t.worker, coalesce(r.result, CAST(r.result_raw AS text)) AS result, t.error_message,
+    c.task_id, c.of_all, t.state, t.worker, coalesce(r.result, CAST(r.result_raw AS text)) AS result, t.error_message,
     s.exception, NULL AS status, NULL AS told
-FROM chord_member AS c
+FROM member AS c
 LEFT JOIN background_task AS t ON t.task_id = c.task_id
 LEFT JOIN task_result AS r ON r.task_id = c.task_id AND r.run = t.run
 LEFT JOIN skipped_task AS s ON s.task_id = c.task_id
-WHERE c.chord_id = ?1
+WHERE c.bytes <= ?2
 ORDER BY c.position

@@ -1,5 +1,5 @@
 -- Tells callers in Python that a task failed that will never be sent, where the task before it stands as is said here. Of one
--- that was sent all the same, others tell.
+-- that was sent all the same, others tell, and what others told of it stays.
 -- Parameters: 1 task id, 2 task before it, 3 to 9 the parts of the key of its state, 10 result, 11 time, 12 traceback, 13 name,
 -- 14 arguments, 15 keyword arguments.
 INSERT INTO celery_taskmeta AS m (
@@ -18,4 +18,5 @@ ON CONFLICT (task_id) DO UPDATE SET
     name = excluded.name,
     args = excluded.args,
     kwargs = excluded.kwargs
-WHERE m.status IS NOT 'SUCCESS'
+WHERE m.status = 'FAILURE' AND m.result = (SELECT told FROM skipped_task AS s WHERE s.task_id = m.task_id)
+RETURNING task_id

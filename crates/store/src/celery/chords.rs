@@ -87,6 +87,8 @@ pub(crate) struct ChordRow {
     parent_id: String,
     args: String,
     kwargs: String,
+    /// Position of the first task that was not over when somebody looked.
+    pub(crate) waits_from: i32,
     /// Its time is over.
     pub(crate) is_late: bool,
 }
@@ -146,6 +148,36 @@ macro_rules! chord_steps {
             Ok(())
         }
 
+        /// Takes back what callers were told of tasks of a batch that were never to be sent: they were.
+        async fn take_back_skipped(
+            tx: &mut <$db as sqlx::Database>::Connection,
+            sql: &Statements,
+            batch: &Batch,
+        ) -> Result<(), sqlx::Error> {
+            if batch.tasks.is_empty() {
+                return Ok(());
+            }
+            let ids: Vec<_> = batch.tasks.keys().collect();
+            let gone = query(sql.delete_skipped_results);
+            let gone = gone.bind(serde_json::json!(ids).to_string());
+            gone.execute(tx).await.map(drop)
+        }
+
+        /// Notes of which tasks that are never sent callers were told so.
+        async fn mark_told(
+            tx: &mut <$db as sqlx::Database>::Connection,
+            sql: &Statements,
+            told: Vec<(String,)>,
+        ) -> Result<(), sqlx::Error> {
+            if told.is_empty() {
+                return Ok(());
+            }
+            let ids: Vec<_> = told.into_iter().map(|(id,)| id).collect();
+            let marked = query(sql.mark_skipped_told);
+            let marked = marked.bind(serde_json::json!(ids).to_string());
+            marked.execute(tx).await.map(drop)
+        }
+
         /// Looks whether all members of a chord are over. `true`: they are, and that is told, or `instead` of it.
         pub(super) async fn unlock_chord(
             tx: &mut <$db as sqlx::Database>::Connection,
@@ -161,12 +193,12 @@ macro_rules! chord_steps {
                 Some(_) => (sql.told_chord_waits_for, sql.told_chord_members),
                 None => (sql.chord_waits_for, sql.chord_members),
             };
-            let waits_for = sqlx::query_as::<_, (String,)>(waits_for).bind(id);
-            let outcome = match (waits_for.fetch_optional(&mut *tx).await?, instead) {
-                (Some((task_id,)), _) if row.is_late => crate::celery::late(&task_id),
-                (Some((task_id,)), _) => {
+            let waits_for = first_not_over(&mut *tx, waits_for, id, row.waits_from).await?;
+            let outcome = match (waits_for, instead) {
+                (Some((task_id, _)), _) if row.is_late => crate::celery::late(&task_id),
+                (Some((task_id, position)), _) => {
                     let moved = query(sql.move_chord).bind(id).bind(task_id);
-                    moved.execute(&mut *tx).await?;
+                    moved.bind(position).execute(&mut *tx).await?;
                     return Ok(false);
                 }
                 (None, Some(outcome)) => outcome.clone(),
@@ -194,7 +226,26 @@ macro_rules! chord_steps {
             Ok(true)
         }
 
-        /// What became of the members of a chord, which are over. No more than a message holds is kept of their results.
+        /// The first task of a chord that is not over, and its position. Those before this one were over, and people may
+        /// have run them again since: they are looked at once more when all others are.
+        async fn first_not_over(
+            tx: &mut <$db as sqlx::Database>::Connection,
+            waits_for: &'static str,
+            id: &str,
+            from: i32,
+        ) -> Result<Option<(String, i32)>, sqlx::Error> {
+            for from in [Some(from), (from > 0).then_some(0)].into_iter().flatten() {
+                let found = sqlx::query_as::<_, (String, i32)>(waits_for)
+                    .bind(id)
+                    .bind(from);
+                if let Some(found) = found.fetch_optional(&mut *tx).await? {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        }
+
+        /// What became of the members of a chord, which are over. No more than a message holds is asked for of their results.
         async fn outcome_of(
             tx: &mut <$db as sqlx::Database>::Connection,
             members: &'static str,
@@ -203,6 +254,7 @@ macro_rules! chord_steps {
             use futures::TryStreamExt;
             let mut ends = crate::celery::Ends::default();
             let members = sqlx::query_as::<_, crate::celery::MemberRow>(members).bind(id);
+            let members = members.bind(crate::celery::MOST_OF_CHORD);
             let mut members = members.fetch(tx);
             while let Some(member) = members.try_next().await? {
                 if ends.add(&member).is_break() {

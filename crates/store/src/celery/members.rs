@@ -11,6 +11,9 @@ use std::ops::ControlFlow;
 
 pub(crate) use counterfoil_toolbox::chord::Outcome;
 
+/// Most bytes of results that are asked for: the broker takes no larger message.
+pub(crate) const MOST_OF_CHORD: i64 = MOST_BYTES as i64;
+
 /// What is told of a chord whose time is over, and that waits for this task.
 pub(crate) fn late(task_id: &str) -> Outcome {
     Outcome::failed(format!(
@@ -22,6 +25,8 @@ pub(crate) fn late(task_id: &str) -> Outcome {
 #[derive(Debug, Default, FromRow)]
 pub(crate) struct MemberRow {
     task_id: String,
+    /// How many members there are.
+    of_all: i64,
     state: Option<String>,
     worker: Option<String>,
     result: Option<String>,
@@ -47,6 +52,8 @@ enum End {
 pub(crate) struct Ends {
     results: Vec<Box<RawValue>>,
     bytes: usize,
+    /// How many members there are.
+    of_all: usize,
     /// The others do not matter.
     failed: Option<Outcome>,
 }
@@ -54,6 +61,7 @@ pub(crate) struct Ends {
 impl Ends {
     /// What became of the next member. Broken off: nothing more has to be known.
     pub(crate) fn add(&mut self, member: &MemberRow) -> ControlFlow<()> {
+        self.of_all = usize::try_from(member.of_all).unwrap_or_default();
         match end(member) {
             End::Success(result) => {
                 self.bytes = self.bytes.saturating_add(result.get().len());
@@ -74,8 +82,13 @@ impl Ends {
         ControlFlow::Break(())
     }
 
+    /// Of those that were not told there were too many bytes.
     pub(crate) fn outcome(self) -> Outcome {
-        self.failed.unwrap_or(Outcome::Results(self.results))
+        match self.failed {
+            Some(failed) => failed,
+            None if self.results.len() < self.of_all => Outcome::too_large(),
+            None => Outcome::Results(self.results),
+        }
     }
 }
 

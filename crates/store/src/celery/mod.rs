@@ -14,7 +14,7 @@ mod unpickle;
 
 pub(crate) use adopted::{MOST, MOST_AT_ONCE, adopt_step, adopted, candidates, whole_results};
 pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, no_more_skipped, skipped};
-pub(crate) use members::{Ends, MemberRow, Outcome, late};
+pub(crate) use members::{Ends, MOST_OF_CHORD, MemberRow, Outcome, late};
 pub(crate) use replaced::ReplacedRow;
 pub(crate) use rows::{ResultRow, SkippedRow, result_rows, revoked_rows, skipped_rows};
 pub(crate) use tables::{Keeping, implement_celery_tables, keeping};
@@ -36,7 +36,7 @@ pub trait CeleryTables: Send + Sync {
 
     /// Puts into the outbox what became of [groups that are waited for](crate::Batch::chord), where all of their tasks are
     /// over: looks at so many, and returns how many were. What cannot be stored of the results of one is told in their
-    /// place, and keeps no other from being told of.
+    /// place. One that cannot be told of now is looked after half a minute later, and keeps no other from being told of.
     async fn unlock_chords(&self, limit: u32) -> Result<usize, StoreError>;
 
     /// Ends those tasks in whose place others went on that failed: at most so many, and returns how many were.

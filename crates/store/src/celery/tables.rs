@@ -119,11 +119,11 @@ macro_rules! implement_celery_tables {
                     };
                     match done {
                         Ok(done) => unlocked += usize::from(done),
-                        // The others are no worse for it.
-                        Err(error) if error.is_bad_data() || error.is_slow() => {
+                        // The others are no worse for it, and go first.
+                        Err(error) => {
                             tracing::error!(task_id = %id, error = %counterfoil_toolbox::error::ErrorChain(&error), "a chord cannot be told of now");
+                            self.execute(UNLOCK, query(self.sql.put_off_chord).bind(&id)).await?;
                         }
-                        Err(error) => return Err(error),
                     }
                 }
                 Ok(unlocked)

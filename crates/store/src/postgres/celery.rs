@@ -8,8 +8,9 @@ use crate::celery::{
     skipped_rows,
 };
 use crate::sql::Statements;
-use sqlx::postgres::PgBindIterExt;
-use sqlx::{PgConnection, query};
+use sqlx::postgres::{PgArguments, PgBindIterExt};
+use sqlx::query::QueryAs;
+use sqlx::{PgConnection, query, query_as};
 
 adopt_step!(sqlx::Postgres);
 chord_steps!(sqlx::Postgres);
@@ -21,6 +22,7 @@ pub(super) async fn tell_callers(
     keeping: Keeping,
     batch: &Batch,
 ) -> Result<(), sqlx::Error> {
+    take_back_skipped(&mut *tx, sql, batch).await?;
     let rows = result_rows(batch, keeping.encoding);
     if !rows.is_empty() {
         let statement = match keeping.has_children {
@@ -31,8 +33,8 @@ pub(super) async fn tell_callers(
     }
     let skipped = skipped_rows(batch, keeping.encoding);
     if !skipped.is_empty() {
-        let statement = skipped_results(sql, &skipped);
-        statement.execute(&mut *tx).await?;
+        let told = skipped_results(sql, &skipped).fetch_all(&mut *tx).await?;
+        mark_told(&mut *tx, sql, told).await?;
     }
     if let Some((ids, result)) = revoked_rows(batch, keeping.encoding) {
         let told = query(sql.upsert_revoked_results).bind(ids).bind(result);
@@ -66,8 +68,11 @@ fn results<'q>(statement: &'static str, rows: &'q [ResultRow<'q>]) -> Written<'q
         .bind(column!(rows, |row| row.worker))
 }
 
-fn skipped_results<'q>(sql: &Statements, rows: &'q [SkippedRow<'q>]) -> Written<'q> {
-    query(sql.upsert_skipped_results)
+fn skipped_results<'q>(
+    sql: &Statements,
+    rows: &'q [SkippedRow<'q>],
+) -> QueryAs<'q, sqlx::Postgres, (String,), PgArguments> {
+    query_as(sql.upsert_skipped_results)
         .bind(column!(rows, |row| row.task_id))
         .bind(column!(rows, |row| row.after))
         .bind(column!(rows, |row| row.key.run))

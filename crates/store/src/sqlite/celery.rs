@@ -8,7 +8,7 @@ use crate::celery::{
 };
 use crate::sql::Statements;
 use chrono::{DateTime, Utc};
-use sqlx::{SqliteConnection, query};
+use sqlx::{SqliteConnection, query, query_as};
 
 adopt_step!(sqlx::Sqlite);
 chord_steps!(sqlx::Sqlite);
@@ -24,12 +24,15 @@ pub(super) async fn tell_callers(
         true => sql.upsert_celery_results,
         false => sql.upsert_old_celery_results,
     };
+    take_back_skipped(&mut *tx, sql, batch).await?;
     for row in result_rows(batch, keeping.encoding) {
         result(tx, statement, &row).await?;
     }
+    let mut told = Vec::new();
     for row in skipped_rows(batch, keeping.encoding) {
-        skipped(tx, sql, &row).await?;
+        told.extend(skipped(tx, sql, &row).await?);
     }
+    mark_told(&mut *tx, sql, told).await?;
     if let Some((ids, result)) = revoked_rows(batch, keeping.encoding) {
         let told = query(sql.upsert_revoked_results).bind(ids).bind(result);
         told.execute(&mut *tx).await?;
@@ -71,8 +74,8 @@ async fn skipped(
     tx: &mut SqliteConnection,
     sql: &Statements,
     row: &SkippedRow<'_>,
-) -> Result<(), sqlx::Error> {
-    let done = query(sql.upsert_skipped_results)
+) -> Result<Option<(String,)>, sqlx::Error> {
+    let told = query_as(sql.upsert_skipped_results)
         .bind(row.task_id)
         .bind(row.after)
         .bind(row.key.run)
@@ -88,7 +91,7 @@ async fn skipped(
         .bind(row.name)
         .bind(row.args)
         .bind(row.kwargs);
-    done.execute(tx).await.map(drop)
+    told.fetch_optional(tx).await
 }
 
 /// A time as SQLAlchemy writes it into a file of SQLite, and reads it.

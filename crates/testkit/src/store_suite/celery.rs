@@ -1,6 +1,8 @@
 //! Results where callers in Python look for them.
 
 mod chords;
+mod ends;
+mod skipped;
 mod tables;
 mod waiting;
 
@@ -10,9 +12,21 @@ pub use chords::{
     whoever_waits_for_a_group_is_told_once_when_all_of_it_is_over,
 };
 
+pub use ends::{
+    a_chord_that_cannot_be_told_of_now_lets_others_go_first,
+    a_task_that_runs_again_is_waited_for_though_a_later_one_was,
+    no_more_is_asked_for_of_results_than_a_message_holds,
+};
+pub use skipped::{
+    a_chord_does_not_fail_because_of_a_task_that_is_under_way_while_another_service_says_it_is_not,
+    a_task_does_not_fail_because_of_what_another_family_says_goes_on_in_its_place,
+    a_task_that_is_never_sent_failed_and_one_that_was_sent_all_the_same_did_not,
+    what_others_told_of_a_task_stays_and_of_one_that_was_sent_it_is_not_said_that_it_never_was,
+};
 pub use tables::{
     results_are_pickled_where_that_is_asked_for,
     results_of_celerys_workers_are_what_they_wrote_and_else_what_they_printed,
+    stamps_are_told_as_they_came_whatever_they_are,
     tables_are_made_where_there_are_none_and_used_as_they_are,
     tasks_that_were_revoked_are_told_so_unless_somebody_has_begun_them,
     what_callers_were_told_goes_with_the_task,
@@ -30,9 +44,9 @@ use super::{StoreSite, copy, copy_of, event, lineage};
 use anyhow::{Context, ensure};
 use counterfoil_store::{Batch, TrackingCopy};
 use counterfoil_toolbox::config::CeleryEncoding;
-use counterfoil_toolbox::event::{After, Event, Exception, SkippedStep};
+use counterfoil_toolbox::event::{After, Event};
 use counterfoil_toolbox::ids::TaskId;
-use counterfoil_toolbox::message::{Envelope, HeaderValue, Headers};
+use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::state::TaskState::{
     Failure, Pending, Progress, Retry, Revoked, Started, Success,
 };
@@ -269,96 +283,5 @@ pub async fn a_success_stays_and_who_wants_no_result_is_told_nothing(
         told(site, &waits).await? == Value::Null,
         "as of a task that nobody knows"
     );
-    Ok(())
-}
-
-/// # Errors
-/// When the promise is broken.
-pub async fn stamps_are_told_as_they_came_whatever_they_are(
-    site: &StoreSite,
-) -> anyhow::Result<()> {
-    site.store()
-        .keep_celery_results(CeleryEncoding::Json)
-        .await?;
-    let table = |value: &str| {
-        let mut stamps = Headers::new();
-        stamps.push("tag", value);
-        HeaderValue::Table(stamps)
-    };
-    for (stamps, wanted) in [
-        (table("abc"), json!({"tag": "abc"})),
-        // Not what Celery writes, but anybody may.
-        (HeaderValue::from("abc"), json!("abc")),
-    ] {
-        let id = TaskId::random();
-        let mut sent = copy(&id);
-        let headers = &mut sent.message.content.headers;
-        headers.push("stamped_headers", HeaderValue::List(vec!["tag".into()]));
-        headers.push("stamps", stamps);
-        let done = event(&id, lineage(0, 0, 0), Success);
-        let inputs = [Input::Copy(Box::new(sent)), Input::Event(Box::new(done))];
-        apply(site, &inputs).await?;
-        let found = told(site, &id).await?;
-        let wanted = json!({"stamped_headers": ["tag"], "stamps": wanted});
-        ensure!(found["stamps"] == wanted, "{wanted}: {found}");
-    }
-    Ok(())
-}
-
-/// # Errors
-/// When the promise is broken.
-pub async fn a_task_that_is_never_sent_failed_and_one_that_was_sent_all_the_same_did_not(
-    site: &StoreSite,
-) -> anyhow::Result<()> {
-    site.store()
-        .keep_celery_results(CeleryEncoding::Json)
-        .await?;
-    let [id, never, sent] = [(); 3].map(|()| TaskId::random());
-    apply(site, &[Input::Copy(Box::new(copy(&sent)))]).await?;
-    let mut failed = event(&id, lineage(0, 0, 0), Failure);
-    let step = |id: &TaskId| SkippedStep {
-        args: RawValue::from_string("[4]".to_owned()).ok(),
-        ..SkippedStep::new(id.clone(), "demo.next".parse().expect("a name"))
-    };
-    failed.after = Some(Box::new(After {
-        skipped: vec![step(&never), step(&sent)],
-        ..After::default()
-    }));
-    apply(site, &[Input::Event(Box::new(failed.clone()))]).await?;
-    let found = told(site, &never).await?;
-    let exception = json!({"exc_type": "TaskError", "exc_message": ["no such project"], "exc_module": "counterfoil"});
-    ensure!(
-        (
-            &found["status"],
-            &found["result"],
-            &found["args"],
-            &found["name"]
-        ) == (
-            &json!("FAILURE"),
-            &exception,
-            &json!([4]),
-            &json!("demo.next")
-        ),
-        "{found:#}"
-    );
-    ensure!(told(site, &sent).await? == Value::Null);
-    // Another run gets further, and then that counts.
-    succeeds(site, &never).await?;
-    apply(site, &[Input::Event(Box::new(failed))]).await?;
-    ensure!(told(site, &never).await?["status"] == "SUCCESS");
-
-    // Of a chord whose header failed, the task that waited for it says why.
-    let [unlock, body] = [(); 2].map(|()| TaskId::random());
-    let mut done = event(&unlock, lineage(0, 0, 0), Success);
-    done.after = Some(Box::new(After {
-        skipped: vec![step(&body)],
-        because: Some(Box::new(
-            Exception::new("ChordError", ["why"]).of_module("celery.exceptions"),
-        )),
-        ..After::default()
-    }));
-    apply(site, &[Input::Event(Box::new(done))]).await?;
-    let found = told(site, &body).await?;
-    ensure!(found["result"]["exc_type"] == "ChordError", "{found:#}");
     Ok(())
 }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use counterfoil_store::Batch;
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::message::{HeaderValue, Headers};
 use counterfoil_toolbox::state::TaskState::{Retry, Started, Success};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -180,5 +181,38 @@ pub async fn tasks_that_were_revoked_are_told_so_unless_somebody_has_begun_them(
     // A worker that was not told of it runs it all the same.
     succeeds(site, waits).await?;
     ensure!(told(site, waits).await?["status"] == "SUCCESS");
+    Ok(())
+}
+
+/// # Errors
+/// When the promise is broken.
+pub async fn stamps_are_told_as_they_came_whatever_they_are(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    site.store()
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+    let table = |value: &str| {
+        let mut stamps = Headers::new();
+        stamps.push("tag", value);
+        HeaderValue::Table(stamps)
+    };
+    for (stamps, wanted) in [
+        (table("abc"), json!({"tag": "abc"})),
+        // Not what Celery writes, but anybody may.
+        (HeaderValue::from("abc"), json!("abc")),
+    ] {
+        let id = TaskId::random();
+        let mut sent = copy(&id);
+        let headers = &mut sent.message.content.headers;
+        headers.push("stamped_headers", HeaderValue::List(vec!["tag".into()]));
+        headers.push("stamps", stamps);
+        let done = event(&id, lineage(0, 0, 0), Success);
+        let inputs = [Input::Copy(Box::new(sent)), Input::Event(Box::new(done))];
+        apply(site, &inputs).await?;
+        let found = told(site, &id).await?;
+        let wanted = json!({"stamped_headers": ["tag"], "stamps": wanted});
+        ensure!(found["stamps"] == wanted, "{wanted}: {found}");
+    }
     Ok(())
 }

@@ -12,9 +12,10 @@ use counterfoil_toolbox::state::TaskState::{Failure, Pending, Retry, Started, Su
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// This task failed, and so these are never sent.
+/// This task, of the family of the first of these, failed, and so they are never sent.
 fn failed_before(id: &TaskId, skipped: &[&TaskId]) -> Event {
     let mut failed = event(id, lineage(0, 0, 0), Failure);
+    failed.root_id = skipped.first().map(|id| (*id).clone());
     let step = |id: &&TaskId| SkippedStep::new((*id).clone(), "demo.next".parse().expect("a name"));
     failed.after = Some(Box::new(After {
         skipped: skipped.iter().map(step).collect(),

@@ -1,0 +1,3 @@
+-- Lets other chords go before one that could not be told of: for half a minute nobody looks after it.
+-- Parameters: 1 id of the chord.
+UPDATE chord SET put_off_until = now() + interval '30 seconds' WHERE id = $1
