@@ -37,6 +37,7 @@ pub(crate) struct Statements {
     pub(crate) delete_markers: &'static str,
     pub(crate) delete_old_canaries: &'static str,
     pub(crate) delete_old_skipped: &'static str,
+    pub(crate) delete_old_told: &'static str,
     pub(crate) delete_old_workers: &'static str,
     pub(crate) delete_parked: &'static str,
     pub(crate) delete_results: &'static str,
@@ -179,7 +180,7 @@ macro_rules! statements {
             controls_to_renew count_sessions count_unpublished counted_subtasks counts_by_service
             counts_by_state dead dead_records dead_services delete_answered delete_celery_results delete_chord
             delete_chord_members delete_dead delete_ended_controls delete_events delete_handled_dead
-            delete_logs delete_markers delete_old_canaries delete_old_skipped delete_old_workers delete_parked
+            delete_logs delete_markers delete_old_canaries delete_old_skipped delete_old_told delete_old_workers delete_parked
             delete_results delete_schedule delete_skipped delete_skipped_results delete_stray_events
             delete_stray_logs delete_stray_results delete_subtasks delete_tasks deleted_task
             discard_finalizers discard_refused doubles due_chords due_outbox due_schedules due_told_chords

@@ -169,7 +169,9 @@ impl Both {
     ) -> anyhow::Result<Self> {
         let vhost = Broker::shared().await?.vhost().await?;
         let user = vhost.user(permissions).await?;
-        Self::set_up((vhost, &user.amqp_url), &[], &[], extension).await
+        // How far a task is might come to a caller behind its result, by another daemon: it is not told.
+        let env = [("WITHOUT_PROGRESS", "1")];
+        Self::set_up((vhost, &user.amqp_url), &env, &[], extension).await
     }
 
     async fn set_up(

@@ -16,7 +16,9 @@ pub(crate) use adopted::{MOST, MOST_AT_ONCE, adopt_step, adopted, candidates, wh
 pub(crate) use chords::{Awaited, CHORD, ChordRow, chord_steps, no_more_skipped, skipped};
 pub(crate) use members::{Ends, MOST_OF_CHORD, MemberRow, Outcome, late};
 pub(crate) use replaced::ReplacedRow;
-pub(crate) use rows::{ResultRow, SkippedRow, result_rows, revoked_rows, skipped_rows};
+pub(crate) use rows::{
+    ResultRow, SkippedRow, result_rows, revoked_result, revoked_rows, skipped_rows,
+};
 pub(crate) use tables::{Keeping, implement_celery_tables, keeping};
 
 use crate::error::StoreError;

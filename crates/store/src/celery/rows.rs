@@ -86,9 +86,13 @@ pub(crate) fn revoked_rows(batch: &Batch, encoding: CeleryEncoding) -> Option<(S
     if batch.revoked.is_empty() {
         return None;
     }
+    Some((json!(batch.revoked).to_string(), revoked_result(encoding)))
+}
+
+/// What callers find as the result of a task that was revoked and that nobody has begun.
+pub(crate) fn revoked_result(encoding: CeleryEncoding) -> Vec<u8> {
     let revoked = Exception::new("TaskRevokedError", ["revoked"]).of_module("celery.exceptions");
-    let result = encoded(&revoked.to_celery().to_string(), encoding);
-    Some((json!(batch.revoked).to_string(), result))
+    encoded(&revoked.to_celery().to_string(), encoding)
 }
 
 /// The outcome that goes with the state of a task.

@@ -145,8 +145,15 @@ macro_rules! implement_celery_tables {
             }
 
             async fn forget_skipped(&self, age: Duration) -> Result<(), StoreError> {
+                const FORGET: &str = "forget tasks that were never sent";
+                if let Some(kept) = self.celery.get() {
+                    let told = query(self.sql.delete_old_told)
+                        .bind(age.as_secs_f64())
+                        .bind(crate::celery::revoked_result(kept.encoding));
+                    self.execute(FORGET, told).await?;
+                }
                 let gone = query(self.sql.delete_old_skipped).bind(age.as_secs_f64());
-                self.execute("forget tasks that were never sent", gone).await
+                self.execute(FORGET, gone).await
             }
         }
 

@@ -21,6 +21,7 @@ pub use skipped::{
     a_chord_does_not_fail_because_of_a_task_that_is_under_way_while_another_service_says_it_is_not,
     a_task_does_not_fail_because_of_what_another_family_says_goes_on_in_its_place,
     a_task_that_is_never_sent_failed_and_one_that_was_sent_all_the_same_did_not,
+    what_callers_were_told_of_tasks_that_nobody_knows_is_forgotten,
     what_others_told_of_a_task_stays_and_of_one_that_was_sent_it_is_not_said_that_it_never_was,
 };
 pub use tables::{

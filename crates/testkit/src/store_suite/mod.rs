@@ -111,6 +111,7 @@ macro_rules! store_suite {
             celery::results_of_celerys_workers_are_what_they_wrote_and_else_what_they_printed,
             celery::tasks_that_were_revoked_are_told_so_unless_somebody_has_begun_them,
             celery::what_callers_were_told_goes_with_the_task,
+            celery::what_callers_were_told_of_tasks_that_nobody_knows_is_forgotten,
             celery::whoever_waits_for_a_group_is_told_once_when_all_of_it_is_over,
             celery::a_group_of_which_one_failed_or_is_never_sent_is_told_of_the_first,
             celery::what_workers_of_celery_wrote_counts_for_those_who_wait,

@@ -4,12 +4,14 @@ use super::chords::{self, chord, end, wait_for};
 use super::{Input, apply, succeeds, told};
 use crate::store_suite::{StoreSite, copy, event, lineage};
 use anyhow::ensure;
+use counterfoil_store::Batch;
 use counterfoil_toolbox::config::CeleryEncoding;
 use counterfoil_toolbox::event::{After, Event, Exception, FaultKind, SkippedStep, TaskFault};
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::state::TaskState::{Failure, Retry, Started, Success};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A task of another service failed, whose worker says that this one is therefore never sent.
 fn other_service_says(skipped: &TaskId) -> anyhow::Result<Event> {
@@ -201,5 +203,56 @@ pub async fn a_task_does_not_fail_because_of_what_another_family_says_goes_on_in
     site.execute("DELETE FROM skipped_task").await?;
     end(site, said).await?;
     ensure!(site.store().fail_replaced(10).await? == 1);
+    Ok(())
+}
+
+/// # Errors
+/// When the promise is broken.
+pub async fn what_callers_were_told_of_tasks_that_nobody_knows_is_forgotten(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    site.store()
+        .keep_celery_results(CeleryEncoding::Json)
+        .await?;
+    let [never, revoked, known, theirs] = [(); 4].map(|()| TaskId::random());
+    let mut failed = event(&TaskId::random(), lineage(0, 0, 0), Failure);
+    failed.after = Some(Box::new(After {
+        skipped: vec![SkippedStep::new(never.clone(), "demo.next".parse()?)],
+        ..After::default()
+    }));
+    let mut batch = Batch::new();
+    batch.event(&failed);
+    batch.revoked_by_celery(&[revoked.clone(), known.clone()]);
+    batch.track(&copy(&known));
+    site.store().apply(&batch).await?;
+    // As a worker of Celery's writes it, of a task that does not pass here.
+    let now = match site.url().starts_with("postgres") {
+        true => "now() AT TIME ZONE 'UTC'",
+        false => "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+    };
+    let id = match site.url().starts_with("postgres") {
+        true => "nextval('task_id_sequence')",
+        false => "NULL",
+    };
+    site.execute(&format!(
+        "INSERT INTO celery_taskmeta (id, task_id, status, date_done) VALUES ({id}, '{theirs}', 'SUCCESS', {now})"
+    ))
+    .await?;
+    let all = async || -> anyhow::Result<Vec<bool>> {
+        let mut found = Vec::new();
+        for id in [&never, &revoked, &known, &theirs] {
+            found.push(told(site, id).await? != Value::Null);
+        }
+        Ok(found)
+    };
+    ensure!(all().await? == [true; 4], "{:?}", all().await?);
+    site.store()
+        .forget_skipped(Duration::from_secs(3600))
+        .await?;
+    ensure!(all().await? == [true; 4], "{:?}", all().await?);
+    tokio::time::sleep(Duration::from_millis(5)).await; // the age is that of the database's clock
+    site.store().forget_skipped(Duration::ZERO).await?;
+    let left = all().await?;
+    ensure!(left == [false, false, true, true], "{left:?}");
     Ok(())
 }
