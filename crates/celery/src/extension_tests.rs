@@ -152,6 +152,7 @@ fn of_message<T>(
         queue: &queue,
         exchange: &exchange,
         routing_key: &key,
+        redelivered: false,
         worker: &worker,
         lineage: Lineage::default(),
         ran_for,

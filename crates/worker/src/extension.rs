@@ -143,6 +143,8 @@ pub struct Subject<'a> {
     pub exchange: &'a ExchangeName,
     /// With this key.
     pub routing_key: &'a RoutingKey,
+    /// The broker has given this message to a worker before. A retry is another message.
+    pub redelivered: bool,
     /// Who has it.
     pub worker: &'a WorkerId,
     /// Which attempt of it this is.
@@ -298,6 +300,7 @@ impl<'a> Subject<'a> {
             queue: &held.queue,
             exchange: &held.exchange,
             routing_key: &held.routing_key,
+            redelivered: held.redelivered,
             worker: &shared.id,
             lineage: held.lineage(executions),
             ran_for,
