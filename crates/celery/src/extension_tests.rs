@@ -152,6 +152,7 @@ fn of_message<T>(
         queue: &queue,
         exchange: &exchange,
         routing_key: &key,
+        redelivered: false,
         worker: &worker,
         service: "a",
         lineage: Lineage::default(),

@@ -36,7 +36,8 @@
 //! `call` makes messages of it, `after` decides which. `reply` is the answer to a caller that waits at a queue of its
 //! own, `caller` the way there, `status` what it is told before, `events` what monitors are told, `remote` what `celery inspect` and
 //! `celery control` ask, `node` what the worker is to other nodes, `unlock` the task that waits for the header of a
-//! chord, `builtin` the tasks that Celery's workers have by themselves, `outcome` a task's result as Celery names it.
+//! chord, `builtin` the tasks that Celery's workers have by themselves, `outcome` a task's result as Celery names it,
+//! `request` what a handler can know of its own call.
 //!
 //! The formats are those of Celery 5.7: <https://docs.celeryq.dev/en/stable/internals/protocol.html>.
 
@@ -51,6 +52,7 @@ mod outcome;
 mod raised;
 mod remote;
 mod reply;
+mod request;
 mod route;
 mod status;
 mod unlock;
@@ -59,3 +61,4 @@ pub use canvas::{Canvas, CanvasError, Signature, replace, send};
 pub use events::SentEvents;
 pub use extension::Celery;
 pub use outcome::Awaited;
+pub use request::Request;

@@ -151,6 +151,8 @@ pub struct Subject<'a> {
     pub exchange: &'a ExchangeName,
     /// With this key.
     pub routing_key: &'a RoutingKey,
+    /// The broker has given this message to a worker before. A retry is another message.
+    pub redelivered: bool,
     /// Who has it.
     pub worker: &'a WorkerId,
     /// In the name of this service the platform is told of it.
@@ -309,6 +311,7 @@ impl<'a> Subject<'a> {
             queue: &held.queue,
             exchange: &held.exchange,
             routing_key: &held.routing_key,
+            redelivered: held.redelivered,
             worker: &shared.id,
             service: &held.service,
             lineage: held.lineage(executions),

@@ -4,6 +4,7 @@ With OTHER, every second task of a chain or group is one of that service.
 """
 import itertools
 import json
+import os
 import sys
 import threading
 import time

@@ -46,6 +46,7 @@ fn sent_of(
         queue: &queue,
         exchange: &exchange,
         routing_key: &key,
+        redelivered: false,
         worker: &worker,
         service: "a",
         lineage: Lineage::default(),

@@ -1,6 +1,6 @@
 //! Tasks by which tests learn what ran: they write to a Redis at its usual port, where there is one.
 
-use super::call::Call;
+use super::call::{Call, sum};
 use super::tasks::{Returned, once, tasks};
 use counterfoil_worker::{Context, TaskError, WorkerBuilder};
 use serde_json::Value;
@@ -11,7 +11,7 @@ const REDIS: &str = "127.0.0.1:6379";
 
 pub(super) fn join(worker: WorkerBuilder) -> WorkerBuilder {
     tasks!(worker, once() =>
-        "redis_echo" echo, "redis_echo_group_id" echo_group_id, "redis_count" count,
+        "sum_and_record" sum_and_record, "redis_echo" echo, "redis_echo_group_id" echo_group_id, "redis_count" count,
         "errback_old_style" errback, "errback_new_style" errback,
         "errback_old_style_with_args" errback_with_args, "errback_new_style_with_args" errback_with_args,
     )
@@ -53,6 +53,13 @@ async fn echo(call: Call, _: Context) -> Returned {
     let [message, key] = call.named(["message", "redis_key"], 1)?;
     push(key.as_str().unwrap_or("redis-echo"), &text(&message)).await?;
     Ok(Value::Null)
+}
+
+async fn sum_and_record(call: Call, cx: Context) -> Returned {
+    let [numbers, key] = call.named(["values", "redis_key"], 2)?;
+    let sum = sum(&numbers)?;
+    push(&text(&key), cx.task_id().as_str()).await?;
+    Ok(sum)
 }
 
 async fn echo_group_id(call: Call, cx: Context) -> Returned {

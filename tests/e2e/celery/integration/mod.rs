@@ -3,6 +3,8 @@
 mod call;
 mod canvas;
 mod echo;
+mod names;
+mod request;
 mod tasks;
 
 use super::python;
@@ -16,7 +18,7 @@ use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::topology::QueueKind;
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
-use counterfoil_worker::{Exit, Worker};
+use counterfoil_worker::{Exit, Worker, WorkerBuilder};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +48,12 @@ fn worker(
         .node_name(&format!("gen{tests}@%h"));
     let worker = Worker::builder(transport, names, settings).broker(broker);
     let worker = worker.extension(celery);
-    Ok(echo::join(canvas::join(tasks::join(worker))).build()?)
+    Ok(with_tasks(worker).build()?)
+}
+
+/// With all tasks that the tests define.
+fn with_tasks(worker: WorkerBuilder) -> WorkerBuilder {
+    request::join(echo::join(canvas::join(tasks::join(worker))))
 }
 
 /// The folder of Celery's tests.

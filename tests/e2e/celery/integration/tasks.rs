@@ -1,7 +1,8 @@
 //! The tasks of Celery's integration tests that call no others (`t/integration/tasks.py` of its sources).
 
-use super::call::{Call, exception, plus, raised, sum, type_error};
+use super::call::{Call, exception, is_true, plus, raised, sum, type_error};
 use counterfoil_toolbox::TaskOptions;
+use counterfoil_toolbox::event::Exception;
 use counterfoil_worker::{Context, TaskError, WorkerBuilder};
 use serde_json::{Value, json};
 use std::io::Write as _;
@@ -19,7 +20,7 @@ macro_rules! tasks {
             concat!("t.integration.tasks.", $name),
             $options,
             |payload, cx| async move {
-                $handler($crate::celery::integration::call::Call::of(&payload)?, cx).await
+                $handler($crate::celery::integration::call::Call::of($name, &payload)?, cx).await
             },
         ))+
     };
@@ -48,11 +49,8 @@ pub(super) fn join(worker: WorkerBuilder) -> WorkerBuilder {
         "write_to_file_and_return_int" write_to_file, "raise_error" raise_error, "delayed_sum" delayed_sum,
         "delayed_sum_with_soft_guard" delayed_sum, "tsum" tsum, "xsum" xsum, "print_unicode" print_unicode,
         "return_exception" return_exception, "sleeping" sleeping, "ids" ids, "collect_ids" collect_ids,
-        "fail" fail, "fail_unpickleable" fail_unpickleable, "return_priority" return_priority,
-        "return_request_eta" return_request_eta, "replaced_with_me" replaced_with_me,
+        "fail" fail, "fail_unpickleable" fail_unpickleable, "replaced_with_me" replaced_with_me,
         "add_pydantic" add_pydantic, "add_pydantic_string_annotations" add_pydantic,
-        "reject_then_succeed" reject_then_succeed, "reject_without_requeue" reject_without_requeue,
-        "return_properties" properties, "return_request_time_limits" time_limits, "task_with_declared_time_limits" time_limits,
     );
     let worker = tasks!(worker, ignored() =>
         "add_ignore_result" add_two, "retry_once_ignore_result" retry_once,
@@ -67,7 +65,7 @@ pub(super) fn join(worker: WorkerBuilder) -> WorkerBuilder {
     worker.handle_raw_beside(
         "auto_retry_class_task",
         retried(),
-        |payload, cx| async move { auto_retry(Call::of(&payload)?, cx).await },
+        |payload, cx| async move { auto_retry(Call::of("run", &payload)?, cx).await },
     )
 }
 
@@ -113,8 +111,13 @@ async fn raise_error(_: Call, _: Context) -> Returned {
     ))
 }
 
-async fn pause(seconds: &Value) {
-    tokio::time::sleep(Duration::from_secs_f64(seconds.as_f64().unwrap_or(1.0))).await;
+fn seconds(value: &Value, default: f64) -> Duration {
+    let seconds = value.as_f64().unwrap_or(default);
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+async fn pause(length: &Value) {
+    tokio::time::sleep(seconds(length, 1.0)).await;
 }
 
 /// With the soft limit it returns 0, as the one that guards against it.
@@ -150,12 +153,12 @@ async fn xsum(call: Call, _: Context) -> Returned {
     sum(&Value::Array(flat))
 }
 
-async fn print_unicode(_: Call, cx: Context) -> Returned {
-    cx.log(
-        counterfoil_worker::Level::WARN,
-        "håå®ƒ valmuefrø",
-        json!({}),
-    );
+async fn print_unicode(call: Call, cx: Context) -> Returned {
+    let [told, printed] = call.named(["log_message", "print_message"], 0)?;
+    let printed = printed.as_str().unwrap_or("hiöäüß");
+    let told = told.as_str().unwrap_or("håå®ƒ valmuefrø");
+    cx.log(counterfoil_worker::Level::WARN, told, json!({}));
+    writeln!(std::io::stdout(), "{printed}")?;
     Ok(Value::Null)
 }
 
@@ -165,7 +168,9 @@ async fn return_exception(call: Call, _: Context) -> Returned {
 }
 
 async fn sleeping(call: Call, _: Context) -> Returned {
-    pause(&call.args[0]).await;
+    // With any other arguments by name.
+    let i = call.args.first().or_else(|| call.kwargs.get("i"));
+    pause(i.ok_or_else(|| call.missing(&["i"]))?).await;
     Ok(Value::Null)
 }
 
@@ -185,29 +190,24 @@ async fn collect_ids(call: Call, cx: Context) -> Returned {
 
 async fn fail(call: Call, _: Context) -> Returned {
     let told = std::iter::once(json!("Task expected to fail")).chain(call.args);
-    let exception = counterfoil_toolbox::event::Exception::new("ExpectedException", told);
+    let exception = Exception::new("ExpectedException", told);
     Err(TaskError::fail(exception.of_module(MODULE)))
 }
 
+fn unpickleable(told: Value, bar: &Value) -> Exception {
+    match bar.is_null() {
+        true => exception("builtins", "TypeError", [json!("bar must be provided")]),
+        false => exception(MODULE, "UnpickleableException", [told]),
+    }
+}
+
 async fn fail_unpickleable(call: Call, _: Context) -> Returned {
-    let [told, _] = call.named(["foo", "bar"], 2)?;
-    Err(raised(MODULE, "UnpickleableException", [told]))
+    let [told, bar] = call.named(["foo", "bar"], 2)?;
+    Err(TaskError::fail(unpickleable(told, &bar)))
 }
 
-fn priority(cx: &Context) -> Value {
+pub(super) fn priority(cx: &Context) -> Value {
     json!(cx.message().envelope.priority)
-}
-
-async fn return_priority(_: Call, cx: Context) -> Returned {
-    let priority = cx.message().envelope.priority;
-    Ok(json!(format!(
-        "Priority: {}",
-        priority.map_or("None".to_owned(), |it| it.to_string())
-    )))
-}
-
-async fn return_request_eta(_: Call, cx: Context) -> Returned {
-    Ok(json!(cx.message().envelope.eta.map(|eta| eta.to_rfc3339())))
 }
 
 async fn replaced_with_me(_: Call, _: Context) -> Returned {
@@ -219,27 +219,6 @@ async fn add_pydantic(call: Call, _: Context) -> Returned {
     Ok(json!({"result": plus(&data["x"], &data["y"])?}))
 }
 
-async fn reject_then_succeed(_: Call, cx: Context) -> Returned {
-    match cx.lineage().executions {
-        0 => Err(TaskError::retry_uncounted("rejected", Duration::ZERO)),
-        _ => Ok(json!("second-pass")),
-    }
-}
-
-async fn reject_without_requeue(_: Call, _: Context) -> Returned {
-    Err(TaskError::reject("rejected"))
-}
-
-async fn properties(_: Call, cx: Context) -> Returned {
-    Ok(json!({"app_id": cx.properties().and_then(|it| it.app_id)}))
-}
-
-async fn time_limits(_: Call, cx: Context) -> Returned {
-    let limits = cx.message().envelope.time_limits;
-    let [hard, soft] = [limits.hard, limits.soft].map(|limit| limit.map(|limit| limit.as_secs()));
-    Ok(json!({"time_limit": hard, "soft_time_limit": soft}))
-}
-
 /// Retries behind the task.
 pub(super) fn retries(cx: &Context) -> i32 {
     cx.lineage().retries()
@@ -247,27 +226,41 @@ pub(super) fn retries(cx: &Context) -> i32 {
 
 async fn retry(call: Call, cx: Context) -> Returned {
     let [value] = call.named(["return_value"], 0)?;
-    if !value.is_null() && retries(&cx) >= 3 {
+    if is_true(&value) && retries(&cx) >= 3 {
         return Ok(value);
     }
     let again = exception(MODULE, "ExpectedException", []);
     Err(TaskError::retry_after(again, Duration::from_secs(5)))
 }
 
-async fn retry_unpickleable(call: Call, _: Context) -> Returned {
-    let [told, _, with] = call.named(["foo", "bar", "retry_kwargs"], 3)?;
-    let wait = Duration::from_secs(with["countdown"].as_u64().unwrap_or(1));
-    Err(TaskError::retry_after(
-        exception(MODULE, "UnpickleableException", [told]),
-        wait,
-    ))
+async fn retry_unpickleable(call: Call, cx: Context) -> Returned {
+    let [told, bar, with] = call.named(["foo", "bar", "retry_kwargs"], 3)?;
+    let why = unpickleable(told, &bar);
+    let most = with["max_retries"].as_i64().unwrap_or(3);
+    // Which is raised before it is retried, or because it was too often.
+    if bar.is_null() || i64::from(retries(&cx)) >= most {
+        return Err(TaskError::fail(why));
+    }
+    let wait = seconds(&with["countdown"], 1.0);
+    Err(TaskError::retry_after(why, wait))
 }
 
-async fn retry_once(_: Call, cx: Context) -> Returned {
-    match retries(&cx) {
-        0 => Err(TaskError::retry_after("again", Duration::from_millis(100))),
-        retries => Ok(json!(retries)),
+/// With arguments by name for the retry, where Python's has them.
+async fn retry_once(call: Call, cx: Context) -> Returned {
+    let retries = retries(&cx);
+    if retries > 0 {
+        return Ok(json!(retries));
     }
+    if call.kwargs.get("max_retries").and_then(Value::as_i64) == Some(0) {
+        let (id, name) = (cx.task_id(), cx.task_name());
+        let Call { args, kwargs, .. } = call;
+        let [args, kwargs] = [json!(args), json!(kwargs)];
+        let told = format!("Can't retry {name}[{id}] args:{args} kwargs:{kwargs}");
+        let module = "celery.exceptions";
+        return Err(raised(module, "MaxRetriesExceededError", [told.into()]));
+    }
+    let countdown = call.kwargs.get("countdown").unwrap_or(&Value::Null);
+    Err(TaskError::retry_after("again", seconds(countdown, 0.1)))
 }
 
 async fn retry_once_priority(call: Call, cx: Context) -> Returned {
