@@ -5,9 +5,10 @@ use crate::world::World;
 use chrono::Utc;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::event::FaultKind;
-use counterfoil_toolbox::message::{Envelope, encode};
-use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
-use counterfoil_toolbox::transport::Publication;
+use counterfoil_toolbox::message::{Envelope, Headers, encode};
+use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
+use counterfoil_toolbox::topology::{Item, Queue, QueueKind};
+use counterfoil_toolbox::transport::{Declare, Publication};
 use counterfoil_worker::extension::{Extension, Message, Step, Subject};
 use counterfoil_worker::{Context, TaskError};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use std::time::Duration;
 on_both_transports!(
     what_follows_is_with_the_broker_before_the_end_is_told,
     an_answer_that_the_broker_refuses_holds_up_nothing,
+    an_answer_that_its_queue_does_not_take_is_given_up,
     a_task_whose_followers_cannot_be_named_fails_and_its_message_is_kept,
     every_step_is_heard_in_its_order,
 );
@@ -84,6 +86,31 @@ async fn an_answer_that_the_broker_refuses_holds_up_nothing(world: World) {
         let id = world.send(act("")).await;
         world.told_of(&id, TaskState::Success).await;
     }
+}
+
+async fn an_answer_that_its_queue_does_not_take_is_given_up(world: World) {
+    let mut full = Headers::new();
+    full.push("x-max-length", 0);
+    full.push("x-overflow", "reject-publish");
+    let queue = Item::Queue(Queue {
+        name: QueueName::new("full").expect("valid"),
+        kind: QueueKind::Classic,
+        arguments: full,
+    });
+    let declared = world.transport().declare(&queue, Declare::Active).await;
+    declared.expect("it is new");
+    let answer = Publication {
+        exchange: ExchangeName::default_exchange(),
+        routing_key: RoutingKey::new("full").expect("valid"),
+        ..follower(&world, "answer")
+    };
+    let sends = Sends(Ok(vec![Message::Answer {
+        publication: answer,
+        instead: None,
+    }]));
+    let _worker = world.start(|builder| builder.handle(nothing).extension(sends));
+    let id = world.send(act("")).await;
+    world.told_of(&id, TaskState::Success).await;
 }
 
 async fn a_task_whose_followers_cannot_be_named_fails_and_its_message_is_kept(world: World) {
