@@ -1,7 +1,10 @@
 //! Answers, held against those of Celery 5.7 in the same cases.
 
+#[path = "extension/unlocking_tests.rs"]
+mod unlocking;
+
 use super::*;
-use counterfoil_toolbox::event::{Exception, FaultKind, Progress};
+use counterfoil_toolbox::event::{Exception, FaultKind, Progress, TaskFault};
 use counterfoil_toolbox::message::{Envelope, Headers, Payload, TaskMessage, encode};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::state::Lineage;
