@@ -1,12 +1,11 @@
 //! The extension of a worker that answers Celery's callers.
 
 mod failing;
+mod unlocking;
 
 use crate::builtin;
 use crate::caller::{Caller, Way};
-use crate::canvas::{
-    Embed, Ids, Kind, Parent, Signature, after_success, children, chord_body, chord_failed,
-};
+use crate::canvas::{Embed, Ids, Parent, after_success, children};
 use crate::events::Events;
 use crate::json::raw;
 use crate::node::Node;
@@ -16,10 +15,9 @@ use crate::remote::{self, Facts, Scheduled};
 use crate::reply::{Reply, because_of, too_large};
 use crate::route::Routes;
 use crate::status::Status;
-use crate::unlock::{Unlock, body};
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::chord::UNLOCK;
-use counterfoil_toolbox::event::{After, Exception, FaultKind, TaskFault};
+use counterfoil_toolbox::event::After;
 use counterfoil_toolbox::ids::{WorkerId, hostname};
 use counterfoil_toolbox::names::{ExchangeName, QueueName, TaskName};
 use counterfoil_toolbox::topology::Names;
@@ -31,9 +29,6 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::time::Instant;
-
-/// Longest exception of a member that each task of a group is told which is the body of a chord, in bytes of JSON.
-const MOST_CAUSE: usize = 8 * 1024;
 
 /// Speaks with Celery: give it to [`WorkerBuilder::extension`](counterfoil_worker::WorkerBuilder::extension).
 ///
@@ -194,34 +189,6 @@ impl Celery {
         Ok(messages)
     }
 
-    /// What a task that waits for the header of a chord does.
-    fn unlock(&self, task: &Subject<'_>, now: DateTime<Utc>) -> Result<Vec<Message>, String> {
-        let payload = task.payload.ok_or("it has no arguments")?;
-        let parent = self.parent(task, now);
-        let next = parent.id_at("unlocked");
-        match Unlock::read(task.envelope, payload, next)? {
-            Unlock::Wait(chord) => Ok(vec![Message::Platform(chord.write())]),
-            Unlock::Call(results) => Ok(chord_body(parent, &body(payload)?, results)?.messages),
-            Unlock::Fail { error, cause } => {
-                let body: Signature = body(payload)?;
-                // Tasks of a group are told what was raised, as Celery does.
-                let exception = match body.kind()? {
-                    Kind::Group(_) => cause.filter(is_short).unwrap_or(error),
-                    Kind::Task | Kind::Chain(_) | Kind::Chord => error,
-                };
-                let (mut messages, skipped) = chord_failed(parent, body)?;
-                let fault = TaskFault::new(FaultKind::Exception, exception.to_string());
-                messages.extend(self.in_vain(task, &skipped, &exception, &fault, now)?);
-                messages.push(Message::After(After {
-                    skipped: skipped.into_iter().map(|it| it.step).collect(),
-                    because: Some(Box::new(exception)),
-                    ..After::default()
-                }));
-                Ok(messages)
-            }
-        }
-    }
-
     fn parent<'a>(&'a self, task: &Subject<'a>, now: DateTime<Utc>) -> Parent<'a> {
         Parent::of(task, &self.routes, now, Ids::Follow)
     }
@@ -340,11 +307,6 @@ impl Extension for Celery {
             self.status.say(&task.envelope.id, &reply, &caller);
         }
     }
-}
-
-/// Whether each task of a group can be told it.
-fn is_short(exception: &Exception) -> bool {
-    raw(&exception.to_celery()).get().len() <= MOST_CAUSE
 }
 
 #[cfg(test)]

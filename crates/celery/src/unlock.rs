@@ -7,7 +7,7 @@
 use crate::events::repr;
 use crate::json::raw;
 use counterfoil_toolbox::TaskId;
-use counterfoil_toolbox::chord::{ANSWER, Chord, LONGEST_WAIT_S, Outcome};
+use counterfoil_toolbox::chord::{ANSWER, Chord, LONGEST_WAIT_S, MOST_MEMBERS, Outcome};
 use counterfoil_toolbox::event::Exception;
 use counterfoil_toolbox::message::{Envelope, Payload};
 use serde_json::Value;
@@ -52,6 +52,12 @@ impl Unlock {
         let mut members = Vec::new();
         for result in &header {
             flatten(result, &mut members, MAX_DEPTH)?;
+        }
+        if members.len() > MOST_MEMBERS {
+            return Err(format!(
+                "its header has {} tasks, and results of more than {MOST_MEMBERS} are not gathered: use a session",
+                members.len()
+            ));
         }
         let Some(answer) = kwargs.get(ANSWER) else {
             let raw = |text: &str| RawValue::from_string(text.to_owned()).map_err(unreadable);
@@ -105,6 +111,12 @@ const LONGEST_REASON: usize = 8 * 1024;
 
 fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(LONGEST_REASON)].to_owned()
+}
+
+/// That the body cannot be called.
+pub(crate) fn callback_error(reason: &str) -> Exception {
+    let why = format!("Callback error: {}", cut(reason));
+    Exception::new("ChordError", [why]).of_module("celery.exceptions")
 }
 
 /// How long it is waited, in seconds: in Celery the task is tried again so often, after so many seconds each time.

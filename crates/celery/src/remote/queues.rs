@@ -7,7 +7,7 @@ use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::message::Headers;
 use counterfoil_toolbox::names::{ExchangeName, QueueName, RoutingKey};
 use counterfoil_toolbox::topology::{
-    Binding, Destination, Exchange, ExchangeKind, Item, Queue, QueueKind,
+    Binding, Destination, Exchange, ExchangeKind, Item, Names, Queue, QueueKind,
 };
 use counterfoil_toolbox::transport::{Declare, DeclareError, Transport};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(super) struct NewQueue {
 }
 
 impl NewQueue {
-    fn of(arguments: &Arguments) -> Result<Self, Raised> {
+    fn of(arguments: &Arguments, names: &Names) -> Result<Self, Raised> {
         let queue = arguments.text("queue");
         let queue = queue.ok_or_else(|| Raised::missing("add_consumer", "queue"))?;
         let exchange = arguments.text("exchange").unwrap_or(queue);
@@ -34,8 +34,15 @@ impl NewQueue {
             "headers" => ExchangeKind::Headers,
             other => return Err(Raised::key_error(other)),
         };
+        let queue = QueueName::new(queue).map_err(|error| no_name(&error))?;
+        // A worker that consumed it would set aside as unreadable what the platform waits for.
+        if names.is_of_platform(&queue) {
+            return Err(Raised::value_error(&format!(
+                "{queue} is one of the platform's own queues, which no worker consumes: name a queue of tasks"
+            )));
+        }
         Ok(Self {
-            queue: QueueName::new(queue).map_err(|error| no_name(&error))?,
+            queue,
             exchange: ExchangeName::new(exchange).map_err(|error| no_name(&error))?,
             key: RoutingKey::new(key).map_err(|error| no_name(&error))?,
             kind,
@@ -80,7 +87,7 @@ impl NewQueue {
 
 impl Panel {
     pub(super) fn add_consumer(&self, arguments: &Arguments) -> Outcome {
-        let new = NewQueue::of(arguments)?;
+        let new = NewQueue::of(arguments, &self.facts.names)?;
         let answer = ok(format!("add consumer {}", new.queue));
         Ok(Done::Consume(answer, new))
     }

@@ -10,7 +10,10 @@ use counterfoil_toolbox::TaskId;
 use counterfoil_toolbox::message::HeaderValue;
 use counterfoil_worker::extension::{HeldTask, Stage, WhileItRuns};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Most values of stamps that one command may name.
+const MOST_VALUES: usize = 50_000;
 
 impl Panel {
     pub(super) fn revoked(&self) -> Value {
@@ -91,6 +94,13 @@ impl Panel {
         let headers =
             headers.ok_or_else(|| Raised::missing("revoke_by_stamped_headers", "headers"))?;
         let headers = stamps(headers)?;
+        let values = headers.values().map(|values| listed(values).len().max(1));
+        let asked: usize = values.sum();
+        if asked > MOST_VALUES {
+            return Err(Raised::value_error(&format!(
+                "{asked} values of stamps are more than the {MOST_VALUES} that a worker remembers: revoke fewer"
+            )));
+        }
         for (stamp, values) in &headers {
             let values: Vec<_> = listed(values).iter().map(header).collect();
             self.inside.revoke_stamped(stamp, &values);
@@ -111,9 +121,14 @@ impl Panel {
         let running = tasks
             .iter()
             .filter(|task| matches!(task.stage(), Stage::Runs(_)));
+        // Once for all tasks: there may be many values, and nothing else is done meanwhile.
+        let wanted = headers
+            .iter()
+            .map(|(stamp, values)| (stamp, listed(values).iter().collect::<HashSet<_>>()));
+        let wanted: Vec<_> = wanted.collect();
         for task in running {
-            for (stamp, values) in &headers {
-                let matching = matching(task, stamp, &listed(values));
+            for (stamp, wanted) in &wanted {
+                let matching = matching(task, stamp, wanted);
                 if !matching.is_empty() {
                     found.entry(stamp).or_default().extend(matching);
                     ended.push(task.clone());
@@ -137,12 +152,12 @@ impl Panel {
 }
 
 /// The values under a stamp of a task that are among `wanted`, as Python prints them.
-fn matching(task: &HeldTask, stamp: &str, wanted: &[Value]) -> Vec<String> {
+fn matching(task: &HeldTask, stamp: &str, wanted: &HashSet<&Value>) -> Vec<String> {
     let Some(HeaderValue::Table(stamps)) = task.envelope().extra.get("stamps") else {
         return Vec::new();
     };
     let found = stamps.get(stamp).map(HeaderValue::to_json);
-    let found = found.map(|found| listed(&found)).unwrap_or_default();
+    let found = found.as_ref().map(listed).unwrap_or_default();
     let both = found.iter().filter(|value| wanted.contains(value));
     both.map(repr).collect()
 }
@@ -167,10 +182,12 @@ fn stamps(headers: &Value) -> Result<Map<String, Value>, Raised> {
     }
 }
 
-fn listed(values: &Value) -> Vec<Value> {
-    match values.as_array() {
-        Some(values) => values.clone(),
-        None => vec![values.clone()],
+fn listed(values: &Value) -> &[Value] {
+    match values {
+        Value::Array(values) => values,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            std::slice::from_ref(values)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What Celery's own programs asked and its workers answered, held against what a worker of ours answers.
 
 mod flower;
+mod refused;
 mod scheduled;
 
 use crate::Celery;

@@ -200,6 +200,16 @@ impl Names {
         is_below && Priority::split(self.word_of(queue)).0 == service
     }
 
+    /// Whether this is one of the platform's own queues: the tracking queue, those called `platform.…`, the delay levels, and
+    /// the dead queues of services. No worker is to take tasks from them.
+    #[must_use]
+    pub fn is_of_platform(&self, queue: &QueueName) -> bool {
+        let name = queue.as_str().strip_prefix(&self.prefix);
+        *queue == self.tracking_queue
+            || name.is_some_and(|name| name.starts_with("platform.") || name.ends_with(".dead"))
+            || self.delay_queues().any(|level| *queue == level)
+    }
+
     /// The first word of the keys that lead to a queue.
     fn word_of<'a>(&self, queue: &'a str) -> &'a str {
         let name = queue.strip_prefix(&self.prefix).unwrap_or(queue);
@@ -282,6 +292,7 @@ fn key(text: &str) -> RoutingKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::{Item, QueueSettings, platform};
 
     #[test]
     fn every_queue_tells_its_service_and_its_class() {
@@ -305,6 +316,37 @@ mod tests {
             "staging-export~x",
         ] {
             assert!(!names.is_queue_of("export", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn queues_of_the_platform_are_no_queues_of_tasks() {
+        let names = Names::new("staging-", "task_exchange", "fifo").expect("valid");
+        let export = ServiceName::new("export").expect("valid");
+        let of_platform = platform(&names, QueueSettings::Arguments);
+        let of_platform = of_platform.into_iter().filter_map(|item| match item {
+            Item::Queue(queue) => Some(queue.name),
+            Item::Exchange(_) | Item::Binding(_) => None,
+        });
+        let token = names.token_queue(&"export.project".parse().expect("valid"));
+        let others = [token.expect("valid"), names.dead_queue(&export)];
+        let of_platform: Vec<_> = of_platform
+            .chain(names.delay_queues())
+            .chain(others)
+            .collect();
+        assert!(of_platform.contains(&names.tracking_queue));
+        for queue in of_platform {
+            assert!(names.is_of_platform(&queue), "{queue}");
+        }
+        let plain = [
+            "celery",
+            "platform.events",
+            "staging-platforms",
+            "staging-dead",
+        ];
+        let plain = plain.map(|name| QueueName::new(name).expect("valid"));
+        for queue in names.possible_queues(&export).chain(plain) {
+            assert!(!names.is_of_platform(&queue), "{queue}");
         }
     }
 }
