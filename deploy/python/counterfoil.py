@@ -74,7 +74,12 @@ def settings(*, broker_url=None, services=(), result_backend=None, routes=None, 
         queue = options.get("queue")
         if isinstance(queue, _Queue):
             options.pop("queue")
-            options["routing_key"] = key_of(name) if queues.get(service_of(name)) is queue else queue.routing_key
+            if queues:
+                options["routing_key"] = key_of(name) if queues.get(service_of(name)) is queue else queue.routing_key
+            else:
+                # Celery's default, of an application that only sends: nobody reads it.
+                queue = None
+                options.pop("routing_key", None)
         if name == "celery.chord_unlock" and not queue:
             # Whoever runs the body of a chord waits for its header, too.
             name = _first(args[1]) or name

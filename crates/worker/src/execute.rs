@@ -32,6 +32,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// What Celery may cut off the time for which the levels hold a task. A worker whose clock is behind waits for no more.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
 /// Takes one delivery to its end. Handlers are caught by themselves; should the worker's own code panic, the broker
 /// gets the message back, and what always panics ends dead (`give_back.rs`).
 pub(crate) async fn execute(shared: Arc<Shared>, delivery: Delivery) {
@@ -161,6 +164,9 @@ impl Execution {
         if let Some(ended) = self.comes_in_vain(task) {
             return ended;
         }
+        if let Some(rest) = self.rest_of_delay() {
+            tokio::time::sleep(rest).await;
+        }
         let slot = match self.wait_for_slot(task).await {
             Ok(slot) => slot,
             Err(ended) => return ended,
@@ -222,9 +228,23 @@ impl Execution {
     /// levels leave the waiting to the worker. What came through the levels has waited by the
     /// broker's clock, which is the one that counts.
     pub(crate) fn too_early(&self) -> Option<Duration> {
+        self.until_due().filter(|_| !self.has_waited())
+    }
+
+    /// How long until a task is due that came through the levels: Celery cuts the time for which they hold it to whole
+    /// seconds, and has its workers wait for the rest.
+    fn rest_of_delay(&self) -> Option<Duration> {
+        let rest = self.until_due().filter(|_| self.has_waited());
+        rest.filter(|rest| *rest <= LONGEST_REST)
+    }
+
+    fn until_due(&self) -> Option<Duration> {
         let eta = self.held.envelope.eta.filter(|_| self.again.is_none())?;
-        let waited = without_delay(&self.held.routing_key) != self.held.routing_key;
         let wait = (eta - Utc::now()).to_std().ok()?;
-        (!waited && !wait.is_zero()).then_some(wait)
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    fn has_waited(&self) -> bool {
+        without_delay(&self.held.routing_key) != self.held.routing_key
     }
 }

@@ -83,3 +83,12 @@ async fn chords_of_python_and_rust_tasks_end_as_those_of_python_tasks_alone() ->
     }
     site.end().await
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chords_of_an_application_that_only_sends_end_on_workers_of_both_kinds()
+-> anyhow::Result<()> {
+    let site = Site::start("json").await?;
+    let sums = site.run("sender.py", &["calc"]).await?;
+    assert_eq!(sums, serde_json::json!([6, 6]));
+    site.end().await
+}

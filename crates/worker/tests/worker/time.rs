@@ -295,3 +295,20 @@ async fn what_has_waited_at_the_broker_runs_whatever_the_clock_of_its_sender_say
         began.elapsed()
     );
 }
+
+#[tokio::test]
+async fn a_task_of_celerys_that_waited_for_whole_seconds_does_not_run_before_its_time() {
+    let world = World::new().await;
+    let handler = async |_: Act, _: Context| Ok(json!(Utc::now().timestamp_micros()));
+    let _worker = world.start(|builder| builder.handle(handler));
+    let eta = Utc::now() + TimeDelta::milliseconds(700);
+    let mut content = world.message("demo.act", "t1", "[[], {}, {}]");
+    content.headers.push("eta", eta.to_rfc3339());
+    // As Celery has the levels hold it for no second: 28 bits.
+    let key = format!("{}demo.act", "0.".repeat(28));
+    world.publish(&world.names.tasks, &key, content).await;
+    let id = "t1".parse().expect("valid");
+    let done = world.told_of(&id, TaskState::Success).await;
+    let began: i64 = serde_json::from_str(done.result.expect("a time").get()).expect("a number");
+    assert!(began >= eta.timestamp_micros(), "{began} {eta}");
+}
