@@ -169,9 +169,14 @@ macro_rules! implement_celery_tables {
                 let done = async {
                     let mut tx = Self::begin(&mut held).await?;
                     let known = (self.sql, self.celery.get());
-                    let done = celery::unlock_chord(&mut tx, known, id, instead).await?;
-                    tx.commit().await?;
-                    Ok(done)
+                    match celery::unlock_chord(&mut tx, known, id, instead).await {
+                        Ok(done) => tx.commit().await.map(|()| done),
+                        // Before it is taken back, whoever tries again finds the chord in other hands.
+                        Err(error) => {
+                            tx.rollback().await?;
+                            Err(error)
+                        }
+                    }
                 };
                 let done = self.limits.within(UNLOCK, done).await;
                 held.settle(done)
