@@ -32,6 +32,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// With this begins the `origin` of what our producers send.
+const OUR_ORIGIN: &str = "counterfoil";
+
 /// What Celery may cut off the time for which the levels hold a task. A worker whose clock is behind waits for no more.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
@@ -231,11 +234,14 @@ impl Execution {
         self.until_due().filter(|_| !self.has_waited())
     }
 
-    /// How long until a task is due that came through the levels: Celery cuts the time for which they hold it to whole
-    /// seconds, and has its workers wait for the rest.
+    /// How long until a task of Celery's is due that came through the levels: Celery cuts the time for which they hold it to
+    /// whole seconds, and has its workers wait for the rest. What we send waits for too long rather.
     fn rest_of_delay(&self) -> Option<Duration> {
-        let rest = self.until_due().filter(|_| self.has_waited());
-        rest.filter(|rest| *rest <= LONGEST_REST)
+        let rest = self.until_due().filter(|_| self.has_waited())?;
+        let origin = self.held.envelope.origin.as_deref();
+        let is_ours = origin.is_some_and(|origin| origin.starts_with(OUR_ORIGIN));
+        let is_copy = self.tally.executions > 0 || self.held.key.passes > 0;
+        (rest <= LONGEST_REST && !is_ours && !is_copy).then_some(rest)
     }
 
     fn until_due(&self) -> Option<Duration> {
