@@ -2,7 +2,6 @@
 
 use crate::reply::Reply;
 use counterfoil_toolbox::answer::{self, Answer};
-use counterfoil_toolbox::message::Content;
 use counterfoil_toolbox::names::{ExchangeName, RoutingKey};
 use counterfoil_toolbox::topology::names::event_key;
 use counterfoil_toolbox::transport::Publication;
@@ -68,14 +67,8 @@ impl Caller<'_> {
         let body = serde_json::to_vec(reply).map_err(|error| error.to_string())?;
         match self {
             Self::At(queue) => {
-                let mut content = Content::json(body);
-                content.properties.correlation_id = Some(reply.task_id.as_str().into());
-                content.properties.persistent = false;
-                Ok(Publication {
-                    exchange: ExchangeName::default_exchange(),
-                    routing_key: RoutingKey::new(queue).map_err(|error| error.to_string())?,
-                    content,
-                })
+                let queue = RoutingKey::new(queue).map_err(|error| error.to_string())?;
+                Ok(answer::to_caller(queue, reply.task_id, body))
             }
             Self::Behind { events, key, queue } => Ok(Publication {
                 exchange: events.clone(),

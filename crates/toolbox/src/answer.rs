@@ -10,6 +10,7 @@ use crate::ids::TaskId;
 use crate::message::Content;
 use crate::names::{ExchangeName, RoutingKey};
 use crate::transport::Publication;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -44,6 +45,19 @@ pub struct Answer {
 pub fn caller(queue: &str) -> Option<Uuid> {
     let id = Uuid::parse_str(queue).ok()?;
     (id.hyphenated().to_string() == queue).then_some(id)
+}
+
+/// The message that says this, a JSON text, of a task to whoever waits at a queue.
+#[must_use]
+pub fn to_caller(queue: RoutingKey, task_id: &TaskId, said: impl Into<Bytes>) -> Publication {
+    let mut content = Content::json(said);
+    content.properties.correlation_id = Some(task_id.as_str().into());
+    content.properties.persistent = false;
+    Publication {
+        exchange: ExchangeName::default_exchange(),
+        routing_key: queue,
+        content,
+    }
 }
 
 impl Answer {
@@ -104,15 +118,9 @@ impl Answer {
     /// The message for the caller. Where its queue is gone, nobody wants the answer.
     #[must_use]
     pub fn publication(&self) -> Publication {
-        let mut content = Content::json(self.answer.get().to_owned());
-        content.properties.correlation_id = Some(self.task_id.as_str().into());
-        content.properties.persistent = false;
         let queue = self.to.hyphenated().to_string();
-        Publication {
-            exchange: ExchangeName::default_exchange(),
-            routing_key: RoutingKey::new(&queue).expect("a UUID is a key"),
-            content,
-        }
+        let queue = RoutingKey::new(&queue).expect("a UUID is a key");
+        to_caller(queue, &self.task_id, self.answer.get().to_owned())
     }
 }
 

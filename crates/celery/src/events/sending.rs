@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 const BEAT: Duration = Duration::from_secs(2);
 
 /// What could not be sent for so long is of no use any more: monitors keep events for that time.
-const STALE: Duration = Duration::from_secs(5);
+pub(super) const STALE: Duration = Duration::from_secs(5);
 
 /// How long nothing is sent after the broker refused something: it costs a channel each time.
 const REFUSED: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use super::event::{Event, Kind, Origin};
 use super::outbox::Outbox;
+use super::sending::STALE;
 use super::task::{iso, printed};
 use crate::node::Node;
 use chrono::{DateTime, Utc};
@@ -12,11 +13,7 @@ use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{Publication, PublisherOptions, Transport};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// What could not be sent for so long is of no use any more: monitors keep events for that time.
-const STALE: Duration = Duration::from_secs(5);
 
 /// What is told of a task that was sent.
 #[derive(Debug, Serialize)]
