@@ -9,13 +9,19 @@ const FILES: [&str; 3] = ["test_tasks", "test_canvas", "test_group_chains"];
 /// there, and these tests know of none.
 const INSPECT: &str = "test_inspect";
 
+/// Those that fail with a worker of Celery's, too, when results come by a database: an error in the header of a chord does
+/// not reach the chord after it; and one that wants a module of Python's which nothing else here needs.
+const FAIL_WITH_CELERYS_WORKERS: &str =
+    "not test_header_failure_fails_the_chords_after and not redis-group-ids";
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "many of the tests sleep, some minutes: tests/scale/celery"]
 async fn a_worker_of_ours_passes_celerys_integration_tests() -> anyhow::Result<()> {
     let path = |file: &str| format!("t/integration/{file}.py");
     let (files, inspect) = (FILES.map(path), path(INSPECT));
     let mut arguments: Vec<_> = files.iter().map(String::as_str).collect();
-    let all = || format!("{OF_THEIR_PROCESS} and {OF_EARLY_WORKERS}");
+    let all =
+        || format!("{OF_THEIR_PROCESS} and {OF_EARLY_WORKERS} and {FAIL_WITH_CELERYS_WORKERS}");
     let chosen = std::env::var("CELERY_TESTS").unwrap_or_else(|_| all());
     arguments.extend(["-k", &chosen, "--durations", "20", "--tb", "short"]);
     let with_inspect = [&arguments[..], &[&inspect]].concat();
