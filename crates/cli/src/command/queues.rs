@@ -1,11 +1,11 @@
 //! `queues`: how full queues are, and who consumes them.
 
-use super::pause::paused;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, numbers, words};
 use chrono::TimeDelta;
+use counterfoil_operations::services::paused;
 use counterfoil_toolbox::config::{Config, Needs};
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::names::{QueueName, ServiceName};

@@ -1,9 +1,9 @@
 //! What is found out about a task, in database and broker.
 
 use super::facts::{DeadFact, Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
-use crate::command::workers::is_alive;
 use crate::failure::Failure;
 use chrono::{DateTime, Utc};
+use counterfoil_operations::workers::is_alive;
 use counterfoil_store::record::{TaskRow, WorkerRow};
 use counterfoil_store::{ControlFilter, DeadFilter, ParkedFilter, Store, TaskFilter};
 use counterfoil_toolbox::config::Config;

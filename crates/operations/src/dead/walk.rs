@@ -5,7 +5,7 @@
 //! [`Subscription`](counterfoil_toolbox::transport::Subscription) would not do: it takes what was
 //! returned before for poison, and holds one such message at a time.
 
-use crate::failure::Failure;
+use crate::error::OperationError;
 use counterfoil_toolbox::names::QueueName;
 use counterfoil_toolbox::transport::link::{Arrival, Frame, Link, Settlement};
 use counterfoil_toolbox::transport::{Transport, TransportError};
@@ -51,7 +51,7 @@ impl Walk {
     pub(super) async fn begin(
         transport: &Arc<dyn Transport>,
         queue: &QueueName,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, OperationError> {
         let depth = transport.depth(queue).await?;
         let depth = depth.ok_or_else(|| TransportError::NoQueue {
             queue: queue.clone(),
@@ -72,7 +72,7 @@ impl Walk {
     ///
     /// # Errors
     /// When the broker does not answer, or holds back what it has.
-    pub(super) async fn page(&mut self) -> Result<Vec<Arrival>, Failure> {
+    pub(super) async fn page(&mut self) -> Result<Vec<Arrival>, OperationError> {
         let mut page = Vec::new();
         let mut silence = 0;
         while page.len() < AT_ONCE && self.seen < self.total {
@@ -88,7 +88,7 @@ impl Walk {
                 }
                 Err(_) if !page.is_empty() => break,
                 // Somebody else takes messages out.
-                Err(_) if !self.has_more().await? => self.total = self.seen,
+                Err(_) if !has_more(&*self.transport, &self.queue).await? => self.total = self.seen,
                 Err(_) if silence >= PATIENCE => {
                     return Err(TransportError::Timeout {
                         what: format!("the messages of queue {}", self.queue),
@@ -102,13 +102,8 @@ impl Walk {
         Ok(page)
     }
 
-    async fn has_more(&self) -> Result<bool, Failure> {
-        let depth = self.transport.depth(&self.queue).await?;
-        Ok(depth.is_some_and(|depth| depth.ready > 0))
-    }
-
     /// Room for more: what is looked at and kept stays in hand, so that it does not come again.
-    async fn widen(&mut self) -> Result<(), Failure> {
+    async fn widen(&mut self) -> Result<(), OperationError> {
         let more = self.room.max(2 * AT_ONCE);
         let more = u16::try_from(more).unwrap_or(WIDEST).min(WIDEST);
         self.link.consume(TAG, more, None).await?;
@@ -121,7 +116,7 @@ impl Walk {
     ///
     /// # Errors
     /// When the broker does not answer; they may still be in the queue then.
-    pub(super) async fn remove(&mut self, tags: &[u64]) -> Result<(), Failure> {
+    pub(super) async fn remove(&mut self, tags: &[u64]) -> Result<(), OperationError> {
         let frame = |tag: &u64| Frame {
             tag: *tag,
             multiple: false,
@@ -137,7 +132,7 @@ impl Walk {
     ///
     /// # Errors
     /// When the broker does not answer; what was removed last may still be in the queue then.
-    pub(super) async fn end(mut self) -> Result<(), Failure> {
+    pub(super) async fn end(mut self) -> Result<(), OperationError> {
         // Without consumers nothing more comes, and the link learns how long the queue takes.
         for _ in 0..self.consumers {
             self.link.cancel(TAG).await?;
@@ -146,4 +141,10 @@ impl Walk {
         self.link.close().await;
         Ok(())
     }
+}
+
+// Not a method: a link is not to be borrowed by two threads at once, and so neither is a walk.
+async fn has_more(transport: &dyn Transport, queue: &QueueName) -> Result<bool, OperationError> {
+    let depth = transport.depth(queue).await?;
+    Ok(depth.is_some_and(|depth| depth.ready > 0))
 }
