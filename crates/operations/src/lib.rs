@@ -1,4 +1,4 @@
-//! What people do about tasks: the part of `counterfoil` that the command line and
+//! What people do about tasks and what they ask about them: the part of `counterfoil` that the command line and
 //! web pages share.
 //!
 //! Nothing here prints, reads the environment or knows options: whoever calls says what is wanted, and gets back
@@ -11,7 +11,8 @@
 //!   ([`act`](tasks::act)).
 //! - **Messages**: those in [dead queues](dead), those that the platform could not read ([`parked`]), and those that
 //!   can never be sent ([`outbox`]).
-//! - **The platform**: [`services`], [`workers`], [`sessions`], [`schedules`].
+//! - **The platform**: [`services`], [`workers`], [`sessions`], [`schedules`], [`queues`].
+//! - **Questions**: [`why`] a task is where it is.
 //!
 //! What is asked of workers goes through the database, and a daemon passes it on: see [`passed_on`].
 
@@ -23,15 +24,19 @@ pub mod outbox;
 mod outcome;
 pub mod parked;
 mod platform;
+pub mod queues;
 #[cfg(test)]
 mod sample;
 pub mod schedules;
 pub mod services;
 pub mod sessions;
 pub mod tasks;
+mod time;
+pub mod why;
 pub mod workers;
 
 pub use asking::{Doer, passed_on};
 pub use error::{ErrorClass, OperationError};
 pub use outcome::{Instead, Mode, Objection, Outcome, Subject, Told, Words};
 pub use platform::Platform;
+pub use time::shown;

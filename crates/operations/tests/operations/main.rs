@@ -1,7 +1,9 @@
-//! What people do, as a front end calls it: with brokers and databases of both kinds.
+//! What people do and ask, as a front end calls it: with brokers and databases of both kinds.
 
 mod acting;
+mod asking;
 mod dead;
 mod platform;
 mod site;
+mod threads;
 mod words;

@@ -3,6 +3,9 @@
 use anyhow::Context as _;
 use std::path::Path;
 
+/// What explains a task to an operator may name commands.
+const MAY_NAME_COMMANDS: &str = "why";
+
 const FOREIGN: [&str; 7] = [
     "`--",
     "\"--",
@@ -17,12 +20,14 @@ const FOREIGN: [&str; 7] = [
 fn nothing_that_is_told_names_options_or_commands() -> anyhow::Result<()> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut seen = 0;
-    let mut folders = vec![sources];
+    let mut folders = vec![sources.clone()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
             if path.is_dir() {
-                folders.push(path);
+                if path != sources.join(MAY_NAME_COMMANDS) {
+                    folders.push(path);
+                }
                 continue;
             }
             seen += 1;

@@ -1,12 +1,12 @@
 //! `session show`
 
-use crate::command::why::group::discarded;
 use crate::failure::Failure;
 use crate::output::{MOST_SHOWN, Output, numbers, words};
 use crate::text::short;
 use crate::when::shown;
 use chrono::{DateTime, Utc};
 use counterfoil_operations::sessions::find;
+use counterfoil_operations::why::discarded;
 use counterfoil_store::{SessionRow, Store, SubtaskRow};
 use counterfoil_toolbox::SessionId;
 use counterfoil_toolbox::config::SyncSettings;
