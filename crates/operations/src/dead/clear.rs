@@ -41,7 +41,7 @@ async fn clear_one(
 ) -> Result<usize, OperationError> {
     let _alone = platform.alone_with(service).await?;
     let queue = platform.names.dead_queue(service);
-    let mut walk = Walk::begin(&platform.transport, &queue).await?;
+    let mut walk = Walk::begin(&platform.transport, &queue, runs.len()).await?;
     let mut taken = 0;
     loop {
         let page = walk.page().await?;

@@ -92,7 +92,8 @@ impl<'a> Dealing<'a> {
     /// Dropped, the messages that it had in hand go back to the queue. Done once more, it goes on as above.
     pub async fn run(&mut self, mut tell: impl FnMut(Told)) -> Result<(), OperationError> {
         let queue = self.platform.names.dead_queue(self.chosen.service());
-        let mut walk = Walk::begin(&self.platform.transport, &queue).await?;
+        let mut walk =
+            Walk::begin(&self.platform.transport, &queue, self.chosen.unseen.len()).await?;
         let mut left = self.limit;
         while left > 0 {
             let page = walk.page().await?;

@@ -12,6 +12,7 @@ use counterfoil_toolbox::transport::{Transport, TransportError};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::sleep;
 
 /// Messages that are dealt with together.
 const AT_ONCE: usize = 100;
@@ -24,6 +25,11 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// How often it may say so, and nothing comes.
 const PATIENCE: u32 = 30;
+
+/// How often a queue that is said to be empty, and should not be, is asked about, and the pause in between. RabbitMQ
+/// says so of a quorum queue whose leader does not answer within 250 ms: on a busy node, or while it moves.
+const ASKED: usize = 4;
+const AGAIN: Duration = Duration::from_millis(300);
 
 /// Name of the consumers.
 const TAG: &str = "dead-walk";
@@ -44,23 +50,29 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// Begins with the oldest message.
+    /// Begins with the oldest message. `expected`: how many there are, as far as the platform was told.
     ///
     /// # Errors
     /// When there is no such queue, or the broker does not answer.
     pub(super) async fn begin(
         transport: &Arc<dyn Transport>,
         queue: &QueueName,
+        expected: usize,
     ) -> Result<Self, OperationError> {
-        let depth = transport.depth(queue).await?;
-        let depth = depth.ok_or_else(|| TransportError::NoQueue {
-            queue: queue.clone(),
-        })?;
+        let mut total = ready(&**transport, queue).await?;
+        let asked_again = if expected > 0 { ASKED - 1 } else { 0 };
+        for _ in 0..asked_again {
+            if total > 0 {
+                break;
+            }
+            sleep(AGAIN).await;
+            total = ready(&**transport, queue).await?;
+        }
         Ok(Self {
             link: transport.link(queue).await?,
             transport: Arc::clone(transport),
             queue: queue.clone(),
-            total: depth.ready,
+            total,
             seen: 0,
             in_hand: 0,
             room: 0,
@@ -87,6 +99,8 @@ impl Walk {
                     self.in_hand += 1;
                 }
                 Err(_) if !page.is_empty() => break,
+                // Messages may still be on their way, and a busy broker says too that there are none.
+                Err(_) if silence == 0 => silence = 1,
                 // Somebody else takes messages out.
                 Err(_) if !has_more(&*self.transport, &self.queue).await? => self.total = self.seen,
                 Err(_) if silence >= PATIENCE => {
@@ -141,6 +155,15 @@ impl Walk {
         self.link.close().await;
         Ok(())
     }
+}
+
+/// How many messages wait.
+async fn ready(transport: &dyn Transport, queue: &QueueName) -> Result<u32, OperationError> {
+    let depth = transport.depth(queue).await?;
+    let depth = depth.ok_or_else(|| TransportError::NoQueue {
+        queue: queue.clone(),
+    })?;
+    Ok(depth.ready)
 }
 
 // Not a method: a link is not to be borrowed by two threads at once, and so neither is a walk.

@@ -1,9 +1,10 @@
 //! What lies in a dead queue is dealt with once, by one at a time.
 
+use crate::forgetful::Forgetful;
 use crate::site::{Site, demo, on_both_pairs};
 use counterfoil_operations::dead::{Deal, Dealing, Fate, Which};
 use counterfoil_operations::{
-    Doer, ErrorClass, Instead, Mode, OperationError, Outcome, Subject, Told,
+    Doer, ErrorClass, Instead, Mode, OperationError, Outcome, Platform, Subject, Told,
 };
 use counterfoil_store::DeadFilter;
 use counterfoil_toolbox::TaskState;
@@ -11,6 +12,7 @@ use counterfoil_toolbox::TaskState;
 on_both_pairs!(
     a_dead_message_runs_again_while_others_are_kept_from_the_queue,
     a_record_without_a_message_is_told_with_what_can_be_done_instead,
+    a_queue_that_seems_empty_for_a_moment_is_looked_at_again,
 );
 
 fn deal(fate: Fate, mode: Mode, ids: &[&str]) -> Deal {
@@ -27,9 +29,9 @@ fn deal(fate: Fate, mode: Mode, ids: &[&str]) -> Deal {
     }
 }
 
-async fn dealt(site: &Site, deal: Deal) -> anyhow::Result<Vec<Told>> {
+async fn dealt(site: &Platform, deal: Deal) -> anyhow::Result<Vec<Told>> {
     let mut told = Vec::new();
-    let mut dealing = Dealing::begin(&site.platform, deal).await?;
+    let mut dealing = Dealing::begin(site, deal).await?;
     dealing.run(|one| told.push(one)).await?;
     Ok(told)
 }
@@ -106,4 +108,21 @@ async fn a_record_without_a_message_is_told_with_what_can_be_done_instead(
     );
     assert!(site.store.dead(&DeadFilter::default()).await?.is_empty());
     Ok(())
+}
+
+async fn a_queue_that_seems_empty_for_a_moment_is_looked_at_again(
+    site: Site,
+) -> anyhow::Result<()> {
+    site.die("t1").await?;
+    site.holds(0, 1).await?;
+    let forgetful = Platform {
+        transport: Forgetful::new(&site.transport, 2),
+        ..site.platform.clone()
+    };
+    let told = dealt(&forgetful, deal(Fate::Discard, Mode::Do, &[])).await?;
+    let [Told { subject, outcome }] = &told[..] else {
+        anyhow::bail!("one message is there: {told:?}");
+    };
+    assert_eq!((&*subject.id, outcome), ("t1", &Outcome::Done(None)));
+    site.holds(0, 0).await
 }

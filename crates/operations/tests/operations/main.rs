@@ -3,6 +3,7 @@
 mod acting;
 mod asking;
 mod dead;
+mod forgetful;
 mod platform;
 mod site;
 mod threads;
