@@ -14,7 +14,8 @@ const EXPORT: &str =
 fn told(output: Output) -> anyhow::Result<String> {
     anyhow::ensure!(
         output.status.success(),
-        "{}",
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())

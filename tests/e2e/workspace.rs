@@ -10,6 +10,7 @@ const TOOLBOX: &str = "counterfoil-toolbox";
 const WORKER: &str = "counterfoil-worker";
 const STORE: &str = "counterfoil-store";
 const SYNC: &str = "counterfoil-sync";
+const OPERATIONS: &str = "counterfoil-operations";
 const CELERY: &str = "counterfoil-celery";
 const DEMO: &str = "counterfoil-demo";
 const TESTKIT: &str = "counterfoil-testkit";
@@ -22,7 +23,11 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         (CELERY, vec![TOOLBOX, WORKER]),
         (STORE, vec![TOOLBOX]),
         (SYNC, vec![TOOLBOX, STORE]),
-        ("counterfoil", vec![TOOLBOX, WORKER, STORE, SYNC, DEMO]),
+        (OPERATIONS, vec![TOOLBOX, STORE, SYNC]),
+        (
+            "counterfoil",
+            vec![TOOLBOX, WORKER, STORE, SYNC, OPERATIONS, DEMO],
+        ),
         (TESTKIT, vec![TOOLBOX, WORKER, STORE]),
         (DEMO, vec![TOOLBOX, WORKER]),
         (

@@ -1,17 +1,13 @@
-//! Asking workers for something: it goes through the database, and the daemon passes it on.
+//! Who asks, and whether what was asked of workers has reached them.
 
 use crate::failure::Failure;
-use chrono::Utc;
-use counterfoil_store::{Batch, Deed, Store};
+use counterfoil_operations::Doer;
+use counterfoil_store::Store;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 /// How long a running daemon may take: it looks four times a second.
 const PASSED_ON: Duration = Duration::from_secs(3);
-
-/// Pause between two looks whether it was.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Who asks, as far as the system tells: the person behind `sudo`, if there is one.
 pub(crate) fn who() -> Option<String> {
@@ -23,58 +19,27 @@ pub(crate) fn who() -> Option<String> {
 
 /// Who does it, for the history of the tasks and whoever looks at what holds.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Doer {
+pub(crate) struct DoerArgs {
     /// Who does this, for all to see [default: the user who runs this]
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
 }
 
-impl Doer {
-    /// The one who does `action`, now.
-    pub(crate) fn deed<'a>(&'a self, action: &'a str) -> Deed<'a> {
-        Deed {
-            action,
-            by: self.name(),
-            at: Utc::now(),
-        }
-    }
-
-    /// The name, if there is one.
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.by.as_deref()
-    }
-
-    /// The same with the user of this machine where nobody was named.
-    pub(crate) fn or_user(mut self) -> Self {
-        self.by = self.by.filter(|by| !by.is_empty()).or_else(who);
-        self
-    }
-}
-
-/// The database's code for a right that is missing.
-const NOT_ALLOWED: &str = "42501";
-
-/// Writes down what is asked and what it means for tasks. Who may not write the latter only asks: the daemon
-/// does the rest when it passes it on.
-pub(crate) async fn ask(store: &dyn Store, batch: &Batch) -> Result<(), Failure> {
-    match store.apply(batch).await {
-        Err(error) if error.code() == Some(NOT_ALLOWED) => Ok(store.only_ask(batch).await?),
-        done => Ok(done.map(drop)?),
+impl DoerArgs {
+    /// The one who was named, else the user of this machine.
+    pub(crate) fn or_user(self) -> Doer {
+        Doer::new(self.by.filter(|by| !by.is_empty()).or_else(who))
     }
 }
 
 /// Waits a moment until a daemon has passed it on, and says when none does. Returns whether it was.
 pub(crate) async fn passed_on(store: &dyn Store, ids: &[Uuid]) -> Result<bool, Failure> {
-    let until = Instant::now() + PASSED_ON;
-    while store.count_unpublished(ids).await? > 0 {
-        if Instant::now() >= until {
-            eprintln!(
-                "warning: nobody has told the workers yet: no counterfoil-sync runs, or it cannot reach the \
-                 broker. They will be told as soon as one can"
-            );
-            return Ok(false);
-        }
-        sleep(LOOK).await;
+    let is_passed_on = counterfoil_operations::passed_on(store, ids, PASSED_ON).await?;
+    if !is_passed_on {
+        eprintln!(
+            "warning: nobody has told the workers yet: no counterfoil-sync runs, or it cannot reach the \
+             broker. They will be told as soon as one can"
+        );
     }
-    Ok(true)
+    Ok(is_passed_on)
 }

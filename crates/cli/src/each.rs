@@ -4,71 +4,20 @@
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::text::plain;
+use counterfoil_operations::{Instead, Mode, Objection, Outcome, Subject, Told, Words};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use std::borrow::Cow;
 
-/// What is done, in words.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Words {
-    /// One of the things, and several.
-    pub(crate) things: [&'static str; 2],
-    /// What they are afterwards: `deleted`.
-    pub(crate) done: &'static str,
-}
-
-/// Whether anything is changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// It is done.
-    Do,
-    /// It is only said what would be done.
-    DryRun,
-}
-
-impl Mode {
-    pub(crate) const fn of(dry_run: bool) -> Self {
-        if dry_run { Self::DryRun } else { Self::Do }
-    }
-}
-
-/// What became of one of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Done, with what else there is to say.
-    Done(Option<String>),
-    /// Somebody was asked to do it, and may be done with the thing before: who.
-    Asked(String),
-    /// Not done, and why.
-    Failed(String),
-}
-
-/// Which one of them a line is about.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Subject<'a> {
-    /// What the commands find it by.
-    pub(crate) id: &'a str,
-    /// Id of the task on the wire, where there is a task.
-    pub(crate) task_id: Option<&'a str>,
-    /// Type of that task.
-    #[serde(rename = "type")]
-    pub(crate) name: Option<&'a str>,
-}
-
-impl<'a> Subject<'a> {
-    /// An id that somebody chose and nothing has.
-    pub(crate) const fn nobodys(id: &'a str) -> Self {
-        Self {
-            id,
-            task_id: None,
-            name: None,
-        }
-    }
+/// Whether `--dry-run` was given.
+pub(crate) const fn mode(dry_run: bool) -> Mode {
+    if dry_run { Mode::DryRun } else { Mode::Do }
 }
 
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
-    subject: Subject<'a>,
+    subject: &'a Subject,
     /// `done`, `asked`, `failed`, or with `--dry-run` `selected`.
     outcome: &'static str,
     detail: Option<&'a str>,
@@ -142,23 +91,25 @@ impl<'a> Each<'a> {
     }
 
     /// One of them, and what became of it. With [`Mode::DryRun`], `Done` means that it would be.
-    pub(crate) fn tell(&mut self, subject: Subject<'_>, outcome: &Outcome) {
+    pub(crate) fn tell(&mut self, Told { subject, outcome }: &Told) {
         let (word, shown, detail) = match (outcome, self.mode) {
-            (Outcome::Done(detail), Mode::Do) => {
-                ("done", self.words.done.to_owned(), detail.as_deref())
-            }
+            (Outcome::Done(detail), Mode::Do) => (
+                "done",
+                self.words.done.to_owned(),
+                detail.as_deref().map(Cow::from),
+            ),
             (Outcome::Done(detail), Mode::DryRun) => (
                 "selected",
                 format!("would be {}", self.words.done),
-                detail.as_deref(),
+                detail.as_deref().map(Cow::from),
             ),
             (Outcome::Asked(whom), _) => {
                 self.asked += 1;
-                ("asked", "asked".to_owned(), Some(&**whom))
+                ("asked", "asked".to_owned(), Some(Cow::from(whom)))
             }
-            (Outcome::Failed(why), _) => {
+            (Outcome::Failed(objection), _) => {
                 self.failed += 1;
-                ("failed", "failed".to_owned(), Some(&**why))
+                ("failed", "failed".to_owned(), Some(in_full(objection)))
             }
         };
         self.told += 1;
@@ -167,14 +118,14 @@ impl<'a> Each<'a> {
             self.output.document(&Line {
                 subject,
                 outcome: word,
-                detail,
+                detail: detail.as_deref(),
             })
         } else {
-            let name = subject.name.unwrap_or("-");
-            let detail = detail.map_or(String::new(), |detail| format!("  {}", plain(detail)));
+            let name = subject.name.as_deref().unwrap_or("-");
+            let detail = detail.map_or(String::new(), |detail| format!("  {}", plain(&detail)));
             self.output.line(format_args!(
                 "{shown}  {}  {}{detail}",
-                plain(subject.id),
+                plain(&subject.id),
                 plain(name)
             ))
         };
@@ -186,7 +137,14 @@ impl<'a> Each<'a> {
     /// Ids that somebody chose and nothing has.
     pub(crate) fn nobodys<'i>(&mut self, ids: impl IntoIterator<Item = &'i String>, why: &str) {
         for id in ids {
-            self.tell(Subject::nobodys(id), &Outcome::Failed(why.to_owned()));
+            let objection = Objection {
+                why: why.to_owned(),
+                instead: None,
+            };
+            self.tell(&Told {
+                subject: Subject::nobodys(id),
+                outcome: Outcome::Failed(objection),
+            });
         }
     }
 
@@ -257,12 +215,20 @@ impl<'a> Each<'a> {
     }
 }
 
-impl Words {
-    /// `1 task`, `2 tasks`.
-    pub(crate) fn count(self, count: usize) -> String {
-        let [one, many] = self.things;
-        format!("{count} {}", if count == 1 { one } else { many })
-    }
+/// Why it was not done, with the options and commands that do something else about it.
+fn in_full(objection: &Objection) -> Cow<'_, str> {
+    let hint = match objection.instead {
+        None => return Cow::from(&objection.why),
+        Some(Instead::RunLiving) => ": --force runs it again all the same",
+        Some(Instead::KeepFromStarting) => {
+            "; if it was sent a moment ago, `--force` keeps it from starting"
+        }
+        Some(Instead::DiscardOrRerun) => ": discard the message, or see `task rerun`",
+        Some(Instead::RerunOrForget) => {
+            ": `task rerun` runs the task again, `dead discard` forgets the record"
+        }
+    };
+    Cow::from(format!("{objection}{hint}"))
 }
 
 /// How far it is. Without a terminal nothing is drawn.

@@ -1,7 +1,9 @@
 //! Why a command failed: its exit code, the chain of causes, and what to do about it.
 
 use crate::text::plain;
+use counterfoil_operations::OperationError;
 use counterfoil_store::StoreError;
+use counterfoil_sync::schedule::InvalidSchedule;
 use counterfoil_toolbox::config::ConfigError;
 use counterfoil_toolbox::error::ErrorChain;
 use counterfoil_toolbox::producer::SendError;
@@ -50,6 +52,16 @@ impl Failure {
     pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
+    }
+
+    /// The broker takes nothing that is sent again.
+    fn publishing(error: PublishError) -> Self {
+        if matches!(error, PublishError::Refused { .. }) {
+            return Self::new(Code::Configuration, error)
+                .remedy("run `counterfoil init`, or give the user permission to write");
+        }
+        Self::new(Code::Unavailable, error)
+            .remedy("repeat the command once the broker is well: nothing is lost")
     }
 
     /// Says in front of it what was being done.
@@ -207,6 +219,48 @@ impl From<StoreError> for Failure {
         }
         Self::new(Code::Unavailable, error)
             .remedy("start the database, or mend database.url and the user's permissions")
+    }
+}
+
+impl From<OperationError> for Failure {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Store(error) => error.into(),
+            OperationError::Transport(error) => error.into(),
+            OperationError::Publish(error) => Self::publishing(error),
+            OperationError::RunsNotRecorded(error) => Self::from(error).context(
+                "the last tasks were sent again, but could not be recorded; repeated, the command sends the same runs once more",
+            ),
+            OperationError::LettersNotRecorded(error) => Self::from(error).context(
+                "the last messages could not be recorded and are still in the dead queue; repeated, the command does the same with them once more",
+            ),
+            OperationError::InvalidId(error) => error.into(),
+            OperationError::InvalidSchedule(error) => error.into(),
+            OperationError::AtWork { queue } => {
+                Self::failed(format!("another command is at work on {queue}"))
+                    .remedy("wait until it is done")
+            }
+            OperationError::ManyWorkers { ref first, .. } => {
+                let remedy = format!("write more of the id, for example {first}; see `counterfoil workers`");
+                Self::new(Code::Failed, error).remedy(remedy)
+            }
+            OperationError::NoWorker { .. } | OperationError::WorkerGone { .. } => {
+                Self::new(Code::Failed, error).remedy("see `counterfoil workers`")
+            }
+            OperationError::NoSession { .. } => Self::new(Code::Failed, error).remedy(
+                "see `counterfoil session list`; the daemon must run for sessions to be known",
+            ),
+            OperationError::NoSchedule { .. } => Self::new(Code::Failed, error)
+                .remedy("`counterfoil schedule list` shows those that there are"),
+            OperationError::SessionOver { .. } => Self::new(Code::Failed, error),
+            _ => Self::new(Code::Failed, error),
+        }
+    }
+}
+
+impl From<InvalidSchedule> for Failure {
+    fn from(error: InvalidSchedule) -> Self {
+        Self::new(Code::Usage, error)
     }
 }
 

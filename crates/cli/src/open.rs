@@ -2,6 +2,7 @@
 
 use crate::args::Global;
 use crate::failure::{Code, Failure};
+use counterfoil_operations::Platform;
 use counterfoil_store::{Store, StoreOptions};
 use counterfoil_toolbox::config::{
     BrokerSettings, Config, ConfigError, LoadOptions, Needs, Role, redact_url,
@@ -105,6 +106,24 @@ pub(crate) async fn create_database(config: &Config) -> Result<Arc<dyn Store>, F
         ..StoreOptions::new(settings.url.clone()).id_secret(settings.id_secret.clone())
     };
     Ok(counterfoil_store::connect(&options).await?)
+}
+
+/// Connects to both.
+pub(crate) async fn platform(config: &Config) -> Result<Platform, Failure> {
+    platform_with(database(config).await?, config).await
+}
+
+/// The same where the database is open already.
+pub(crate) async fn platform_with(
+    store: Arc<dyn Store>,
+    config: &Config,
+) -> Result<Platform, Failure> {
+    let names = names(&config.broker)?;
+    Ok(Platform {
+        store,
+        transport: broker(&config.broker).await?,
+        names,
+    })
 }
 
 /// Lets what is written from now on reach callers in Python, where the daemon writes results for them.

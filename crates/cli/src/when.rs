@@ -1,7 +1,10 @@
 //! Points in time as people type them.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use std::time::Duration;
+
+/// Points in time are shown as commands read them.
+pub(crate) use counterfoil_operations::shown;
 
 const FORMS: &str =
     "write 2026-01-31T12:00:00Z, \"2026-01-31 12:00\" (UTC), 2026-01-31, or a duration such as 10m";
@@ -20,11 +23,6 @@ pub(crate) fn ahead(text: &str) -> Result<DateTime<Utc>, String> {
 /// A point in time; a duration counts back from now.
 pub(crate) fn ago(text: &str) -> Result<DateTime<Utc>, String> {
     point(text, Utc::now(), -1)
-}
-
-/// A point in time for people: to the second, in UTC, and as commands read it.
-pub(crate) fn shown(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn point(text: &str, now: DateTime<Utc>, direction: i32) -> Result<DateTime<Utc>, String> {

@@ -1,6 +1,5 @@
 //! The commands, one file each.
 
-mod again;
 pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod demo;
@@ -24,7 +23,7 @@ pub(crate) mod workers;
 use crate::args::{Command, Global};
 use crate::failure::Failure;
 use crate::output::Output;
-use pause::Wanted;
+use counterfoil_operations::services::Wanted;
 
 /// Runs one command.
 pub(crate) async fn run(

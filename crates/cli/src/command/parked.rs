@@ -1,18 +1,17 @@
 //! `parked`: messages that the platform could not read.
 
 use crate::args::Global;
-use crate::each::{Each, Mode, Outcome, Subject, Words};
+use crate::each::{Each, mode};
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, numbers, words};
 use crate::text::{beginning, block, short};
 use crate::when::shown;
+use counterfoil_operations::parked::{Fate, Reading, find, subject};
+use counterfoil_operations::{Mode, Outcome, Told};
 use counterfoil_store::record::ParkedRow;
-use counterfoil_store::{Batch, ParkedFilter, Store};
-use counterfoil_sync::read_again;
+use counterfoil_store::{ParkedFilter, Store};
 use counterfoil_toolbox::config::Needs;
-use counterfoil_toolbox::names::ServiceName;
-use counterfoil_toolbox::topology::Names;
 use serde::Serialize;
 
 /// Most of a body that is shown to people.
@@ -82,11 +81,14 @@ pub(crate) async fn run(
         ParkedCommand::Show { id } => show_all(id, &*store, output).await,
         ParkedCommand::Redrive(unpark) => {
             open::tell_python(&*store, &config).await?;
-            let names = open::names(&config.broker)?;
-            let names = Box::new((names, config.sync.celery_services.clone()));
-            unpark.run(What::Redrive(names), &*store, output).await
+            let reading = Reading {
+                names: open::names(&config.broker)?,
+                celery_services: config.sync.celery_services.clone(),
+            };
+            let fate = Fate::Redrive(Box::new(reading));
+            unpark.run(fate, &*store, output).await
         }
-        ParkedCommand::Discard(unpark) => unpark.run(What::Discard, &*store, output).await,
+        ParkedCommand::Discard(unpark) => unpark.run(Fate::Discard, &*store, output).await,
     };
     store.close().await;
     done
@@ -107,90 +109,32 @@ async fn show_all(id: String, store: &dyn Store, output: &mut Output) -> Result<
     parked.iter().try_for_each(|row| show(row, output))
 }
 
-/// What is done with parked messages.
-enum What {
-    /// With the names of the broker's settings, and the services that Celery's workers run.
-    Redrive(Box<(Names, Vec<ServiceName>)>),
-    Discard,
-}
-
-impl What {
-    const fn words(&self) -> Words {
-        Words {
-            things: ["parked message", "parked messages"],
-            done: match self {
-                Self::Redrive(_) => "read again",
-                Self::Discard => "discarded",
-            },
-        }
-    }
-
-    async fn apply(&self, row: &ParkedRow, store: &dyn Store) -> Result<Outcome, Failure> {
-        let (names, celery) = match self {
-            Self::Redrive(known) => &**known,
-            Self::Discard => {
-                let mut batch = Batch::new();
-                batch.unpark(row.id);
-                store.apply(&batch).await?;
-                return Ok(Outcome::Done(None));
-            }
-        };
-        let read = read_again(store, names, celery, row).await?;
-        Ok(read.map_or_else(Outcome::Failed, |()| Outcome::Done(None)))
-    }
-}
-
 impl Unpark {
-    async fn run(self, what: What, store: &dyn Store, output: &mut Output) -> Result<(), Failure> {
-        let (rows, unknown) = self.find(store).await?;
-        let count = self.ids.is_empty().then_some(rows.len());
-        let mut each = Each::begin(output, what.words(), Mode::of(self.dry_run), count);
-        each.nobodys(&unknown, "nothing is parked under this id");
-        let done = self.deal(&rows, &what, store, &mut each).await;
+    async fn run(self, fate: Fate, store: &dyn Store, output: &mut Output) -> Result<(), Failure> {
+        let found = find(store, &self.ids, self.queue.as_deref(), self.limit).await?;
+        let count = self.ids.is_empty().then_some(found.rows.len());
+        let mut each = Each::begin(output, fate.words(), mode(self.dry_run), count);
+        each.nobodys(&found.unknown, "nothing is parked under this id");
+        let done = self.deal(&found.rows, &fate, store, &mut each).await;
         each.end_after(done)
     }
 
     async fn deal(
         &self,
         rows: &[ParkedRow],
-        what: &What,
+        fate: &Fate,
         store: &dyn Store,
         each: &mut Each<'_>,
     ) -> Result<(), Failure> {
         for row in rows {
-            let id = row.id.to_string();
-            let subject = Subject {
-                id: &id,
-                task_id: row.task_id.as_deref(),
-                name: row.name.as_deref(),
-            };
-            let outcome = match Mode::of(self.dry_run) {
+            let outcome = match mode(self.dry_run) {
                 Mode::DryRun => Outcome::Done(None),
-                Mode::Do => what.apply(row, store).await?,
+                Mode::Do => fate.apply(row, store).await?,
             };
-            each.tell(subject, &outcome);
+            let subject = subject(row);
+            each.tell(&Told { subject, outcome });
         }
         Ok(())
-    }
-
-    async fn find(&self, store: &dyn Store) -> Result<(Vec<ParkedRow>, Vec<String>), Failure> {
-        let filter = |id: Option<&String>| ParkedFilter {
-            queue: self.queue.clone(),
-            id: id.cloned(),
-            limit: self.limit,
-        };
-        if self.ids.is_empty() {
-            return Ok((store.parked(&filter(None)).await?, Vec::new()));
-        }
-        let (mut rows, mut unknown) = (Vec::new(), Vec::new());
-        for id in &self.ids {
-            let found = store.parked(&filter(Some(id))).await?;
-            if found.is_empty() {
-                unknown.push(id.clone());
-            }
-            rows.extend(found);
-        }
-        Ok((rows, unknown))
     }
 }
 

@@ -3,9 +3,9 @@
 use super::balance::{Dead, Facts, Open, Place, Queue};
 use super::reports::Canaries;
 use super::tally::Tally;
-use crate::command::workers::is_alive;
 use crate::failure::Failure;
 use chrono::{DateTime, Utc};
+use counterfoil_operations::workers::is_alive;
 use counterfoil_store::record::{TaskRow, WorkerRow};
 use counterfoil_store::{Cursor, DeadFilter, Store, TaskFilter};
 use counterfoil_toolbox::TaskState;

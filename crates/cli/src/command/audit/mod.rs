@@ -8,13 +8,13 @@ mod tally;
 mod verdict;
 
 use crate::args::Global;
-use crate::command::why::group;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
 use crate::text::plain;
 use crate::when;
 use balance::{Facts, has_stranger};
+use counterfoil_operations::why::discarded as discarded_by;
 use counterfoil_store::{SessionFilter, SessionRow};
 use counterfoil_toolbox::config::Needs;
 use finding::{Finding, Kind};
@@ -118,7 +118,7 @@ fn tell(
             ))?;
         }
         for session in discarded {
-            let by = group::discarded(session).unwrap_or_default();
+            let by = discarded_by(session).unwrap_or_default();
             output.line(format_args!(
                 "{}: the finalizer of session {} never ran: {}",
                 plain(&session.finalizer_id),

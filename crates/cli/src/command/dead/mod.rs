@@ -1,31 +1,22 @@
 //! `dead`: tasks that will not run again by themselves.
 
 mod choice;
-mod clear;
-mod deal;
-mod plan;
-#[cfg(test)]
-mod plan_tests;
-mod platform;
-mod walk;
-
-pub(crate) use clear::clear;
-pub(crate) use platform::Platform;
 
 use crate::args::Global;
-use crate::asking::Doer;
-use crate::each::Mode;
+use crate::asking::DoerArgs;
+use crate::each::{Each, mode};
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, words};
 use crate::text::short;
 use crate::when::shown;
-use choice::{Choice, Which};
+use choice::{Choice, WhichArgs};
+use counterfoil_operations::dead::{Deal, Dealing, Fate};
+use counterfoil_operations::{Mode, Platform};
 use counterfoil_store::Store;
 use counterfoil_store::record::DeadRow;
 use counterfoil_toolbox::config::Needs;
 use counterfoil_toolbox::names::ServiceName;
-use deal::{Dealing, What};
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum DeadCommand {
@@ -34,7 +25,7 @@ pub(crate) enum DeadCommand {
         /// Service whose dead queue it is [default: all]
         service: Option<ServiceName>,
         #[command(flatten)]
-        which: Which,
+        which: WhichArgs,
         /// At most so many
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
         limit: u32,
@@ -44,15 +35,15 @@ pub(crate) enum DeadCommand {
     /// Say which, or --all. A new run begins without retries behind it,
     /// with the same message; `expires` and `eta` are kept while they lie ahead. A message that names
     /// no task is sent to the queue of the service as it is.
-    Redrive(Deal),
+    Redrive(DealArgs),
     /// Throw them away; the rows of their tasks stay
     ///
     /// Say which, or --all.
-    Discard(Deal),
+    Discard(DealArgs),
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Deal {
+pub(crate) struct DealArgs {
     #[command(flatten)]
     choice: Choice,
     /// All that lie in the dead queue of the service
@@ -65,14 +56,14 @@ pub(crate) struct Deal {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
-    doer: Doer,
+    doer: DoerArgs,
 }
 
-impl Deal {
+impl DealArgs {
     /// A service alone is quickly typed; what is done to its dead cannot be taken back.
     fn ensure_chosen(&self) -> Result<(), Failure> {
         let is_chosen = self.all || self.dry_run || self.limit.is_some();
-        if is_chosen || !self.choice.which.is_everything() {
+        if is_chosen || !self.choice.which.which().is_everything() {
             return Ok(());
         }
         let message = format!(
@@ -95,60 +86,88 @@ pub(crate) async fn run(
             which,
             limit,
         } => list((service.as_ref(), &which, limit), global, output).await,
-        DeadCommand::Redrive(deal) => act(What::Redrive, deal, global, output).await,
-        DeadCommand::Discard(deal) => act(What::Discard, deal, global, output).await,
+        DeadCommand::Redrive(deal) => act(Fate::Redrive, deal, global, output).await,
+        DeadCommand::Discard(deal) => act(Fate::Discard, deal, global, output).await,
     }
 }
 
-async fn act(what: What, deal: Deal, global: &Global, output: &mut Output) -> Result<(), Failure> {
-    deal.ensure_chosen()?;
+async fn act(
+    fate: Fate,
+    args: DealArgs,
+    global: &Global,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    args.ensure_chosen()?;
     let config = open::config(global, Needs::BOTH)?;
-    let platform = Platform::open(&config).await?;
-    let how = (
-        what,
-        Mode::of(deal.dry_run),
-        deal.limit.unwrap_or(usize::MAX),
-    );
-    let done = act_alone(how, deal, &platform, output).await;
+    let platform = open::platform(&config).await?;
+    let done = act_on(&platform, fate, args, output).await;
     platform.close().await;
     done
 }
 
-async fn act_alone(
-    how: (What, Mode, usize),
-    deal: Deal,
+async fn act_on(
     platform: &Platform,
+    fate: Fate,
+    args: DealArgs,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let Deal { choice, doer, .. } = deal;
-    if tell_if_unknown(&choice.service, &*platform.store).await?
-        && !platform.has_dead_queue(&choice.service).await?
+    let Choice { service, which } = args.choice;
+    if tell_if_unknown(&service, &*platform.store).await?
+        && !platform.has_dead_queue(&service).await?
     {
-        let message = format!(
-            "there is no service {}, and no dead queue of it",
-            choice.service
-        );
+        let message = format!("there is no service {service}, and no dead queue of it");
         return Err(
             Failure::usage(message).remedy("see `counterfoil queues` for those that there are")
         );
     }
-    // Before anything is looked up: what others take out meanwhile would seem to be missing.
-    let _alone = platform.alone_with(&choice.service).await?;
-    let dealing = Dealing::new(platform, how, choice, doer.or_user(), output).await?;
-    dealing.run().await
+    let mode = mode(args.dry_run);
+    let deal = Deal {
+        fate,
+        mode,
+        service: service.clone(),
+        which: which.which(),
+        limit: args.limit.unwrap_or(usize::MAX),
+        doer: args.doer.or_user(),
+    };
+    let mut dealing = Dealing::begin(platform, deal).await?;
+    which
+        .tell_if_no_reason(Some(&service), &*platform.store)
+        .await?;
+    let (words, count) = (fate.words(), dealing.expected());
+    let will = if mode == Mode::DryRun {
+        "would"
+    } else {
+        "will"
+    };
+    eprintln!(
+        "{} {will} be {}, as far as the platform was told of them",
+        words.count(count),
+        words.done
+    );
+    let mut each = Each::begin(output, words, mode, None);
+    each.expect(count);
+    let done = dealing.run(|told| each.tell(&told)).await;
+    if dealing.unread() > 0 {
+        eprintln!(
+            "{} named no task: sent as they are, they can be followed in the log of the worker alone",
+            words.count(dealing.unread())
+        );
+    }
+    each.end_after(done.map_err(Failure::from))
 }
 
 async fn list(
-    (service, which, limit): (Option<&ServiceName>, &Which, u32),
+    (service, which, limit): (Option<&ServiceName>, &WhichArgs, u32),
     global: &Global,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let config = open::config(global, Needs::DATABASE)?;
     let store = open::database(&config).await?;
-    let ids = which.wire_ids(&*store).await?;
+    let chosen = which.which();
+    let ids = chosen.wire_ids(&*store).await?;
     let mut dead: Vec<DeadRow> = Vec::new();
     // One more than is shown tells that there are more.
-    for filter in which.filters(service, &ids, limit.saturating_add(1)) {
+    for filter in chosen.filters(service, &ids, limit.saturating_add(1)) {
         dead.extend(store.dead(&filter).await?);
     }
     if dead.is_empty() {

@@ -1,8 +1,8 @@
 //! Whether services have workers: those of the configuration, and those that the database has heard of.
 
-use crate::command::pause::paused as paused_services;
 use crate::text::waiting;
 use crate::when::shown;
+use counterfoil_operations::services::paused as paused_services;
 use counterfoil_store::Store;
 use counterfoil_store::record::ControlRow;
 use counterfoil_toolbox::Priority;

@@ -1,7 +1,7 @@
 //! Whether tasks whose concurrency is limited over all workers have their tokens.
 
-use super::super::workers::is_alive;
 use chrono::{DateTime, TimeDelta, Utc};
+use counterfoil_operations::workers::is_alive;
 use counterfoil_store::Store;
 use counterfoil_store::record::WorkerRow;
 use counterfoil_toolbox::TaskName;

@@ -1,6 +1,6 @@
 //! `schedule add`.
 
-use super::{done, unreadable};
+use super::done;
 use crate::args::Global;
 use crate::command::send;
 use crate::failure::{Code, Failure};
@@ -92,7 +92,7 @@ pub(super) async fn run(
         enabled: true,
         last_at: None,
     };
-    task_now(&row, now).map_err(unreadable)?;
+    task_now(&row, now)?;
     warn_if_unknown(
         &*store,
         &config,

@@ -10,11 +10,10 @@ use crate::output::{Output, words};
 use crate::when::shown;
 use add::AddArgs;
 use chrono::{DateTime, Utc};
+use counterfoil_operations::schedules;
 use counterfoil_store::{ScheduleRow, Store};
-use counterfoil_sync::schedule::{Calendar, InvalidSchedule, task_now};
 use counterfoil_toolbox::config::Needs;
 use serde_json::json;
-use std::sync::Arc;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum ScheduleCommand {
@@ -50,19 +49,28 @@ pub(crate) async fn run(
     }
     let config = open::config(global, Needs::DATABASE)?;
     let store = open::database(&config).await?;
-    let done = match &command {
-        ScheduleCommand::List | ScheduleCommand::Add(_) => list(&store, output).await,
-        ScheduleCommand::Show(name) => show::run(&store, &name.name, output).await,
-        ScheduleCommand::Remove(name) => remove(&store, &name.name, output).await,
-        ScheduleCommand::Run(name) => run_now(&store, &name.name, output).await,
-        ScheduleCommand::Pause(name) => pause(&store, &name.name, output).await,
-        ScheduleCommand::Resume(name) => resume(&store, &name.name, output).await,
+    let outcome = match &command {
+        ScheduleCommand::List | ScheduleCommand::Add(_) => list(&*store, output).await,
+        ScheduleCommand::Show(Name { name }) => show::run(&*store, name, output).await,
+        ScheduleCommand::Remove(Name { name }) => match schedules::remove(&*store, name).await {
+            Ok(()) => done(output, name, "removed", None),
+            Err(error) => Err(error.into()),
+        },
+        ScheduleCommand::Run(Name { name }) => run_now(&*store, name, output).await,
+        ScheduleCommand::Pause(Name { name }) => match schedules::pause(&*store, name).await {
+            Ok(()) => done(output, name, "paused", None),
+            Err(error) => Err(error.into()),
+        },
+        ScheduleCommand::Resume(Name { name }) => match schedules::resume(&*store, name).await {
+            Ok(next) => done(output, name, "enabled", next),
+            Err(error) => Err(error.into()),
+        },
     };
     store.close().await;
-    done
+    outcome
 }
 
-async fn list(store: &Arc<dyn Store>, output: &mut Output) -> Result<(), Failure> {
+async fn list(store: &dyn Store, output: &mut Output) -> Result<(), Failure> {
     let rows = store.schedules(None).await?;
     let columns = [
         words("SCHEDULE"),
@@ -98,42 +106,11 @@ fn time(at: Option<DateTime<Utc>>) -> String {
     at.map_or_else(String::new, shown)
 }
 
-async fn remove(store: &Arc<dyn Store>, name: &str, output: &mut Output) -> Result<(), Failure> {
-    match store.remove_schedule(name).await? {
-        true => done(output, name, "removed", None),
-        false => Err(unknown(name)),
-    }
-}
-
-async fn run_now(store: &Arc<dyn Store>, name: &str, output: &mut Output) -> Result<(), Failure> {
-    let row = find(store, name).await?;
-    let draft = task_now(&row, Utc::now()).map_err(unreadable)?;
-    store.put(&draft).await?;
+async fn run_now(store: &dyn Store, name: &str, output: &mut Output) -> Result<(), Failure> {
+    let id = schedules::run_now(store, name).await?;
     match output.is_json() {
-        true => output.document(&json!({ "task_id": draft.id, "schedule": name })),
-        false => output.line(&draft.id),
-    }
-}
-
-async fn pause(store: &Arc<dyn Store>, name: &str, output: &mut Output) -> Result<(), Failure> {
-    match store.enable_schedule(name, false, None).await? {
-        true => done(output, name, "paused", None),
-        false => Err(unknown(name)),
-    }
-}
-
-async fn resume(store: &Arc<dyn Store>, name: &str, output: &mut Output) -> Result<(), Failure> {
-    let row = find(store, name).await?;
-    // Resumed twice, it must not lose a time that is due right now.
-    if row.enabled {
-        return done(output, name, "enabled", row.next_at);
-    }
-    let calendar = Calendar::new(&row.cron, &row.time_zone);
-    let calendar = calendar.map_err(|error| unreadable(error.into()))?;
-    let next = calendar.after(store.clock().await?);
-    match store.enable_schedule(name, true, next).await? {
-        true => done(output, name, "enabled", next),
-        false => Err(unknown(name)),
+        true => output.document(&json!({ "task_id": id, "schedule": name })),
+        false => output.line(&id),
     }
 }
 
@@ -154,18 +131,4 @@ fn done(
         )),
         None => output.line(format_args!("schedule {name} is {what}")),
     }
-}
-
-async fn find(store: &Arc<dyn Store>, name: &str) -> Result<ScheduleRow, Failure> {
-    let row = store.schedules(Some(name)).await?.pop();
-    row.ok_or_else(|| unknown(name))
-}
-
-fn unknown(name: &str) -> Failure {
-    Failure::failed(format!("there is no schedule {name:?}"))
-        .remedy("`counterfoil schedule list` shows those that there are")
-}
-
-fn unreadable(error: InvalidSchedule) -> Failure {
-    Failure::new(crate::failure::Code::Usage, error)
 }

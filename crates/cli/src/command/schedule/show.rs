@@ -1,17 +1,13 @@
 //! `schedule show`.
 
-use super::{find, next, time};
+use super::{next, time};
 use crate::failure::Failure;
 use crate::output::Output;
+use counterfoil_operations::schedules::find;
 use counterfoil_store::{ScheduleRow, Store};
-use std::sync::Arc;
 use std::time::Duration;
 
-pub(super) async fn run(
-    store: &Arc<dyn Store>,
-    name: &str,
-    output: &mut Output,
-) -> Result<(), Failure> {
+pub(super) async fn run(store: &dyn Store, name: &str, output: &mut Output) -> Result<(), Failure> {
     let row = find(store, name).await?;
     if output.is_json() {
         return output.document(&row);

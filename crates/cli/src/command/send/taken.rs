@@ -1,9 +1,10 @@
 //! Whether anybody takes what is sent: told to the sender, who may have expected a worker.
 
-use crate::command::pause::paused;
+use crate::failure::Failure;
 use crate::known::meant;
 use crate::open;
 use crate::text::plain;
+use counterfoil_operations::services::paused;
 use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::transport::{QueueDepth, Transport};
@@ -47,7 +48,7 @@ async fn paused_by(config: &Config, service: &ServiceName) -> Option<String> {
         let store = open::database(config).await?;
         let rows = paused(&*store).await;
         store.close().await;
-        rows
+        Ok::<_, Failure>(rows?)
     };
     let rows = asked.await.unwrap_or_default();
     let row = rows

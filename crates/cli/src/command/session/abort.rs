@@ -1,9 +1,10 @@
 //! `session abort`
 
-use crate::asking::{Doer, ask, passed_on};
+use crate::asking::{DoerArgs, passed_on};
 use crate::failure::Failure;
 use crate::output::Output;
-use counterfoil_store::{Batch, Store};
+use counterfoil_operations::sessions::{abort, find};
+use counterfoil_store::Store;
 use counterfoil_toolbox::SessionId;
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ pub(crate) struct AbortArgs {
     /// Id of the session
     id: SessionId,
     #[command(flatten)]
-    doer: Doer,
+    doer: DoerArgs,
 }
 
 #[derive(Debug, Serialize)]
@@ -31,18 +32,9 @@ pub(super) async fn run(
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let session = super::find(store, &args.id).await?;
+    let session = find(store, &args.id).await?;
     let id = &session.id;
-    if !session.status.is_open() {
-        return Err(Failure::failed(format!(
-            "session {id} is over: {}",
-            session.status
-        )));
-    }
-    let (doer, now) = (args.doer.or_user(), store.clock().await?);
-    let mut batch = Batch::new();
-    let asked = batch.abort_session(id, doer.name(), now);
-    ask(store, &batch).await?;
+    let asked = abort(store, &session, &args.doer.or_user()).await?;
     let passed_on = passed_on(store, &[asked]).await?;
     let known = store.session(id).await?;
     let known = known.as_ref().unwrap_or(&session);

@@ -8,8 +8,6 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
-use counterfoil_store::{SessionRow, Store};
-use counterfoil_toolbox::SessionId;
 use counterfoil_toolbox::config::Needs;
 
 #[derive(Debug, clap::Subcommand)]
@@ -36,11 +34,4 @@ pub(crate) async fn run(
     }
     store.close().await;
     Ok(())
-}
-
-async fn find(store: &dyn Store, id: &SessionId) -> Result<SessionRow, Failure> {
-    store.session(id).await?.ok_or_else(|| {
-        Failure::failed(format!("no session has the id {:?}", id.as_str()))
-            .remedy("see `counterfoil session list`; the daemon must run for sessions to be known")
-    })
 }

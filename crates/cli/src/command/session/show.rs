@@ -1,11 +1,12 @@
 //! `session show`
 
-use crate::command::why::group::discarded;
 use crate::failure::Failure;
 use crate::output::{MOST_SHOWN, Output, numbers, words};
 use crate::text::short;
 use crate::when::shown;
 use chrono::{DateTime, Utc};
+use counterfoil_operations::sessions::find;
+use counterfoil_operations::why::discarded;
 use counterfoil_store::{SessionRow, Store, SubtaskRow};
 use counterfoil_toolbox::SessionId;
 use counterfoil_toolbox::config::SyncSettings;
@@ -45,7 +46,7 @@ pub(super) async fn run(
     store: &dyn Store,
     output: &mut Output,
 ) -> Result<(), Failure> {
-    let session = super::find(store, &args.id).await?;
+    let session = find(store, &args.id).await?;
     let limit = usize::try_from(args.limit).map_or(MOST_SHOWN, |limit| limit.clamp(1, MOST_SHOWN));
     let one_more = args.limit.saturating_add(1);
     let mut subtasks = match args.unfinished {

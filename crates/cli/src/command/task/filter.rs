@@ -1,14 +1,9 @@
 //! Which tasks a command is about, by what they have in common.
 
-use crate::failure::Failure;
 use crate::when::ago;
 use chrono::{DateTime, Utc};
-use counterfoil_store::record::TaskRow;
-use counterfoil_store::{Cursor, Store, TaskFilter};
+use counterfoil_store::TaskFilter;
 use counterfoil_toolbox::TaskState;
-
-/// Rows that are read at a time.
-const PAGE: u32 = 500;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct FilterArgs {
@@ -41,15 +36,11 @@ pub(crate) struct FilterArgs {
 impl FilterArgs {
     /// Whether all tasks match.
     pub(crate) fn is_empty(&self) -> bool {
-        let filter = self.filter();
-        filter
-            == TaskFilter {
-                limit: filter.limit,
-                ..TaskFilter::default()
-            }
+        self.filter() == TaskFilter::default()
     }
 
-    fn filter(&self) -> TaskFilter {
+    /// The same for the database.
+    pub(super) fn filter(&self) -> TaskFilter {
         TaskFilter {
             state: self.state,
             name: self.name.clone(),
@@ -59,54 +50,9 @@ impl FilterArgs {
             related: self.related.clone(),
             root: self.root.clone(),
             since: self.since,
-            after: None,
-            limit: PAGE,
+            ..TaskFilter::default()
         }
     }
-
-    /// Goes through all tasks that match, newest first, until `each` has seen enough.
-    pub(crate) async fn walk(
-        &self,
-        store: &dyn Store,
-        each: impl FnMut(TaskRow) -> Enough,
-    ) -> Result<(), Failure> {
-        let mut filter = self.filter();
-        if let Some(id) = &mut filter.root
-            && let Some(member) = store.task(id).await?
-        {
-            *id = member.root_id.unwrap_or_else(|| member.task_id.to_string());
-        }
-        walk(store, filter, each).await
-    }
-}
-
-/// Goes through all tasks that match, newest first, until `each` has seen enough.
-pub(super) async fn walk(
-    store: &dyn Store,
-    mut filter: TaskFilter,
-    mut each: impl FnMut(TaskRow) -> Enough,
-) -> Result<(), Failure> {
-    filter.limit = PAGE;
-    loop {
-        let page = store.tasks(&filter).await?;
-        let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-        filter.after = page.last().map(Cursor::after);
-        for row in page {
-            if each(row) == Enough::Yes {
-                return Ok(());
-            }
-        }
-        if is_last {
-            return Ok(());
-        }
-    }
-}
-
-/// Whether a walk is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Enough {
-    Yes,
-    No,
 }
 
 fn state(text: &str) -> Result<TaskState, String> {

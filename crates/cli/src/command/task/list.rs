@@ -1,11 +1,12 @@
 //! `task list`
 
-use super::filter::{Enough, FilterArgs};
+use super::filter::FilterArgs;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, words};
 use crate::text::short;
 use crate::when::shown;
+use counterfoil_operations::tasks::{Enough, walk};
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::config::Config;
@@ -30,7 +31,7 @@ pub(super) async fn run(
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let limit = limit.saturating_add(1);
     let mut rows: Vec<TaskRow> = Vec::new();
-    let walk = args.filter.walk(store, |row| {
+    let all = walk(store, args.filter.filter(), |row| {
         if rows.len() < limit {
             rows.push(row);
         }
@@ -39,7 +40,7 @@ pub(super) async fn run(
             false => Enough::Yes,
         }
     });
-    walk.await?;
+    all.await?;
     if rows.is_empty() && args.filter.is_empty() {
         eprintln!(
             "no task was mirrored yet; where some were sent, `counterfoil doctor` tells whether counterfoil-sync runs"

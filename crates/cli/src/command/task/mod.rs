@@ -13,15 +13,12 @@ mod show;
 mod tree;
 
 use crate::args::Global;
-use crate::asking::{Doer, passed_on};
-use crate::command::dead::Platform;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::Output;
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::config::Needs;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -76,18 +73,7 @@ pub(crate) enum TaskCommand {
     /// Each is a new run of the same task, without retries behind it. Messages of earlier runs that lie
     /// in dead queues are taken out. Without ids, all that match the filter; those that are not over
     /// are left out.
-    Rerun(RerunArgs),
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct RerunArgs {
-    #[command(flatten)]
-    selection: select::Selection,
-    /// Also tasks that are not over: what still runs goes on, and counts no more
-    #[arg(long)]
-    force: bool,
-    #[command(flatten)]
-    doer: Doer,
+    Rerun(rerun::RerunArgs),
 }
 
 /// One task, by its id or by its identity.
@@ -143,63 +129,17 @@ pub(crate) async fn run(
             let task = find(&*store, &args.id).await?;
             tree::run(&args, &task, &*store, output).await?;
         }
-        TaskCommand::Cancel(args) => {
-            // Who may not is left with asking: the daemon tells what came of it.
-            let tells = open::tell_python(&*store, &config).await.is_ok();
-            cancel(args, tells, &*store, output).await?;
-        }
-        TaskCommand::Pause(hold::HoldArgs { selection, doer }) => {
-            let mut pause = hold::Pause {
-                store: &*store,
-                doer: doer.or_user(),
-                asked: Vec::new(),
-            };
-            let done = selection.run(&mut pause, &*store, output).await;
-            passed_on(&*store, &pause.asked).await?;
-            done?;
-        }
-        TaskCommand::Resume(hold::HoldArgs { selection, doer }) => {
-            let mut resume = hold::Resume {
-                store: &*store,
-                doer: doer.or_user(),
-                asked: Vec::new(),
-            };
-            let done = selection.run(&mut resume, &*store, output).await;
-            passed_on(&*store, &resume.asked).await?;
-            done?;
-        }
-        TaskCommand::Delete(args) => {
-            open::tell_python(&*store, &config).await?;
-            let mut delete = delete::Delete {
-                store: &*store,
-                doer: args.doer.or_user(),
-            };
-            args.selection.run(&mut delete, &*store, output).await?;
-        }
+        TaskCommand::Cancel(args) => cancel::run(args, &config, &*store, output).await?,
+        TaskCommand::Pause(args) => hold::pause(args, &*store, output).await?,
+        TaskCommand::Resume(args) => hold::resume(args, &*store, output).await?,
+        TaskCommand::Delete(args) => delete::run(args, &config, &*store, output).await?,
         TaskCommand::Rerun(args) => {
-            let platform = Platform::open_with(Arc::clone(&store), &config).await?;
-            rerun_all(args, &platform, output).await?;
+            let platform = open::platform_with(Arc::clone(&store), &config).await?;
+            rerun::run(args, &platform, output).await?;
         }
     }
     store.close().await;
     Ok(())
-}
-
-async fn rerun_all(
-    args: RerunArgs,
-    platform: &Platform,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let living = match args.force {
-        true => rerun::Living::Allowed,
-        false => rerun::Living::Refused,
-    };
-    let mut rerun = rerun::Rerun::new(platform, args.doer.or_user(), living);
-    let selection = args.selection;
-    let done = selection.run(&mut rerun, &*platform.store, output).await;
-    rerun.clear_dead().await;
-    platform.transport.close().await;
-    done
 }
 
 /// Refuses what chooses nothing, before anything is opened.
@@ -215,31 +155,6 @@ fn check(command: &TaskCommand) -> Result<(), Failure> {
         | TaskCommand::Log(_)
         | TaskCommand::Tree(_) => Ok(()),
     }
-}
-
-async fn cancel(
-    args: cancel::CancelArgs,
-    may_write: bool,
-    store: &dyn Store,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let mut cancel = cancel::Cancel {
-        store,
-        doer: args.doer.or_user(),
-        may_write,
-        asked: Vec::new(),
-        unheard: args.force,
-    };
-    if !args.family {
-        let done = args.selection.run(&mut cancel, store, output).await;
-        passed_on(store, &cancel.asked).await?;
-        return done;
-    }
-    let done = HashSet::new();
-    let mut families = cancel::CancelFamilies { cancel, done };
-    let done = args.selection.run(&mut families, store, output).await;
-    passed_on(store, &families.cancel.asked).await?;
-    done
 }
 
 impl Id {

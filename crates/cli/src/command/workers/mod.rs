@@ -6,11 +6,11 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::open;
 use crate::output::{Output, numbers, words};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use counterfoil_operations::workers::{Wish, is_alive};
 use counterfoil_store::record::WorkerRow;
 use counterfoil_toolbox::config::Needs;
 use serde::Serialize;
-use tell::Wish;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WorkersArgs {
@@ -96,10 +96,6 @@ fn phase(Line { worker, alive }: &Line) -> String {
         true => worker.phase.clone(),
         false => "gone".to_owned(),
     }
-}
-
-pub(crate) fn is_alive(worker: &WorkerRow, now: DateTime<Utc>) -> bool {
-    !worker.has_stopped() && worker.gone_for(now) < TimeDelta::zero()
 }
 
 fn row(line: &Line, now: DateTime<Utc>) -> Vec<String> {

@@ -3,7 +3,7 @@
 use super::explain::{attempt, span};
 use super::explanation::Explanation;
 use super::facts::{Facts, QueueState};
-use crate::when::shown;
+use crate::time::shown;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// It waits for a worker of its queue.

@@ -1,6 +1,6 @@
 //! Sending tasks again as their next run, on the way that leaves no second tracking copy.
 
-use crate::failure::{Code, Failure};
+use crate::error::OperationError;
 use chrono::{DateTime, Utc};
 use counterfoil_store::{Seen, StoredMessage, TrackingCopy};
 use counterfoil_toolbox::message::{Content, TaskMessage, encode_run, encode_unread};
@@ -92,15 +92,10 @@ impl Sender {
     ///
     /// # Errors
     /// What the broker said last.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), OperationError> {
         match &self.broken {
             None => Ok(()),
-            Some(error @ PublishError::Refused { .. }) => {
-                Err(Failure::new(Code::Configuration, error.clone())
-                    .remedy("run `counterfoil init`, or give the user permission to write"))
-            }
-            Some(error) => Err(Failure::new(Code::Unavailable, error.clone())
-                .remedy("repeat the command once the broker is well: nothing is lost")),
+            Some(error) => Err(error.clone().into()),
         }
     }
 

@@ -3,11 +3,11 @@
 
 use super::explanation::Explanation;
 use super::facts::Lag;
-use crate::failure::Failure;
-use crate::when::shown;
+use crate::error::OperationError;
+use crate::time::shown;
 use chrono::{DateTime, Utc};
 use counterfoil_store::{DeadFilter, DeletedTask, SessionFilter, SessionRow, Store};
-use counterfoil_toolbox::config::Config;
+use counterfoil_toolbox::config::SyncSettings;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use counterfoil_toolbox::session::SessionStatus;
 
@@ -23,7 +23,7 @@ pub(super) enum Finalizer {
 }
 
 impl Finalizer {
-    async fn of(session: &SessionRow, store: &dyn Store) -> Result<Self, Failure> {
+    async fn of(session: &SessionRow, store: &dyn Store) -> Result<Self, OperationError> {
         let id = session.finalizer_id.as_str();
         if let Some(message) = store.refused_messages(Some(id), 1).await?.pop() {
             return Ok(Self::Refused(message.refusal));
@@ -39,10 +39,10 @@ impl Finalizer {
 /// What there is to say of `id`, if it is one of those.
 pub(super) async fn explained(
     id: &str,
-    config: &Config,
+    settings: &SyncSettings,
     store: &dyn Store,
     lag: &Lag,
-) -> Result<Option<Explanation>, Failure> {
+) -> Result<Option<Explanation>, OperationError> {
     if let Some(task) = store.deleted_task(id).await? {
         let filter = DeadFilter {
             id: Some(task.task_id.clone()),
@@ -57,7 +57,6 @@ pub(super) async fn explained(
     let Ok(session) = SessionId::new(id) else {
         return Ok(None);
     };
-    let settings = &config.sync;
     let deadline = |row: &SessionRow| {
         let deadline = row.deadline(settings.session_estimate, settings.session_buffer);
         row.status.is_open().then_some(deadline)
@@ -210,8 +209,9 @@ fn in_outbox(answer: &str, lag: &Lag) -> Explanation {
     }
 }
 
-/// Who threw the finalizer away, in words.
-pub(crate) fn discarded(row: &SessionRow) -> Option<String> {
+/// Who threw the session's finalizer away instead of sending it, in words; `None`: nobody did.
+#[must_use]
+pub fn discarded(row: &SessionRow) -> Option<String> {
     let at = shown(row.finalizer_discarded_at?);
     let by = row.finalizer_discarded_by.as_deref().unwrap_or("somebody");
     Some(format!(

@@ -4,68 +4,32 @@
 //! told, and only then does the message leave the dead queue. A crash in between leaves it there; the
 //! next redrive sees that the run was sent, and only takes it out.
 
-use super::choice::{Choice, Chosen};
+use super::deal::{Deal, Fate};
+use super::found::{Found, of_record};
 use super::plan::{Plan, plan};
-use super::platform::Platform;
 use super::walk::Walk;
+use super::which::Chosen;
+use crate::again::Sender;
 use crate::asking::Doer;
-use crate::command::again::Sender;
-use crate::each::{Each, Mode, Outcome, Subject, Words};
-use crate::failure::Failure;
-use crate::output::Output;
+use crate::error::OperationError;
+use crate::outcome::{Instead, Mode, Objection, Outcome, Subject, Told};
+use crate::platform::Platform;
 use chrono::Utc;
 use counterfoil_store::record::TaskRow;
-use counterfoil_store::{Batch, DeadLetter};
-use counterfoil_toolbox::error::ErrorChain;
+use counterfoil_store::{Batch, LeaderGuard};
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::transport::link::Arrival;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// What is done with the messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
-    /// They run again.
-    Redrive,
-    /// They are thrown away.
-    Discard,
-}
-
-impl What {
-    pub(super) const fn words(self) -> Words {
-        Words {
-            things: ["dead message", "dead messages"],
-            done: match self {
-                Self::Redrive => "redriven",
-                Self::Discard => "discarded",
-            },
-        }
-    }
-
-    const fn action(self) -> &'static str {
-        match self {
-            Self::Redrive => "redrive",
-            Self::Discard => "discard",
-        }
-    }
-}
-
-/// A message of the queue that was chosen.
-struct Found {
-    tag: u64,
-    id: Uuid,
-    /// Id of the task, or of the record where no task can be read.
-    shown: String,
-    letter: DeadLetter,
-}
-
-/// A command at work on one dead queue.
-pub(super) struct Dealing<'a> {
+/// Somebody at work on one dead queue, alone until this is dropped.
+#[derive(Debug)]
+pub struct Dealing<'a> {
     platform: &'a Platform,
-    what: What,
+    fate: Fate,
     mode: Mode,
-    doer: Doer,
     limit: usize,
+    doer: Doer,
     chosen: Chosen,
     sender: Sender,
     /// The latest run of each task that was sent.
@@ -74,65 +38,62 @@ pub(super) struct Dealing<'a> {
     handled: HashSet<Uuid>,
     /// Messages that name no task and were sent as they are.
     unread: usize,
-    each: Each<'a>,
+    _alone: LeaderGuard,
 }
 
 impl<'a> Dealing<'a> {
-    pub(super) async fn new(
-        platform: &'a Platform,
-        (what, mode, limit): (What, Mode, usize),
-        choice: Choice,
-        doer: Doer,
-        output: &'a mut Output,
-    ) -> Result<Self, Failure> {
-        choice
-            .which
-            .tell_if_no_reason(Some(&choice.service), &*platform.store)
-            .await?;
-        let chosen = choice.look_up(&*platform.store).await?;
-        let count = chosen.unseen.len().min(limit);
-        let will = if mode == Mode::DryRun {
-            "would"
-        } else {
-            "will"
-        };
-        eprintln!(
-            "{} {will} be {}, as far as the platform was told of them",
-            what.words().count(count),
-            what.words().done
-        );
-        let each = Each::begin(output, what.words(), mode, None);
-        each.expect(count);
+    /// Keeps others from the dead queue, and looks up what the platform was told of the messages in it.
+    /// Nothing is done yet.
+    ///
+    /// # Errors
+    /// [`OperationError::AtWork`] where somebody else is, [`OperationError::Store`].
+    ///
+    /// # Cancel safety
+    /// It only looks; dropped, it lets others at the queue again.
+    pub async fn begin(platform: &'a Platform, deal: Deal) -> Result<Self, OperationError> {
+        // Before anything is looked up: what others take out meanwhile would seem to be missing.
+        let alone = platform.alone_with(&deal.service).await?;
+        let chosen = deal.which.look_up(deal.service, &*platform.store).await?;
         Ok(Self {
             platform,
-            what,
-            mode,
-            doer,
-            limit,
+            fate: deal.fate,
+            mode: deal.mode,
+            limit: deal.limit,
+            doer: deal.doer,
             chosen,
             sender: Sender::new(&*platform.transport),
             sent: HashMap::new(),
             handled: HashSet::new(),
             unread: 0,
-            each,
+            _alone: alone,
         })
     }
 
-    /// Goes through the queue, and tells.
-    pub(super) async fn run(mut self) -> Result<(), Failure> {
-        let done = self.walk().await;
-        if self.unread > 0 {
-            eprintln!(
-                "{} named no task: sent as they are, they can be followed in the log of the worker alone",
-                self.what.words().count(self.unread)
-            );
-        }
-        self.each.end_after(done)
+    /// How many there will be, as far as the platform was told of them.
+    #[must_use]
+    pub fn expected(&self) -> usize {
+        self.chosen.unseen.len().min(self.limit)
     }
 
-    async fn walk(&mut self) -> Result<(), Failure> {
+    /// How many messages named no task and were sent as they are: the platform cannot follow those.
+    #[must_use]
+    pub const fn unread(&self) -> usize {
+        self.unread
+    }
+
+    /// Goes through the queue, and `tell`s what became of each message that is chosen; then, unless the limit was
+    /// reached, of records without a message in it, and of ids that nothing has.
+    ///
+    /// # Errors
+    /// When broker or database do not answer. What was told until then holds. Done once more, it goes on: what was
+    /// sent already is not sent as yet another run.
+    ///
+    /// # Cancel safety
+    /// Dropped, the messages that it had in hand go back to the queue. Done once more, it goes on as above.
+    pub async fn run(&mut self, mut tell: impl FnMut(Told)) -> Result<(), OperationError> {
         let queue = self.platform.names.dead_queue(self.chosen.service());
-        let mut walk = Walk::begin(&self.platform.transport, &queue).await?;
+        let mut walk =
+            Walk::begin(&self.platform.transport, &queue, self.chosen.unseen.len()).await?;
         let mut left = self.limit;
         while left > 0 {
             let page = walk.page().await?;
@@ -143,12 +104,12 @@ impl<'a> Dealing<'a> {
             found.truncate(left);
             left -= found.len();
             if !found.is_empty() {
-                self.deal(found, &mut walk).await?;
+                self.deal(found, &mut walk, &mut tell).await?;
             }
         }
         walk.end().await?;
         if left > 0 {
-            self.without_messages().await?;
+            self.without_messages(&mut tell).await?;
         }
         Ok(())
     }
@@ -159,22 +120,19 @@ impl<'a> Dealing<'a> {
             .map(|arrival| self.platform.letter(arrival));
         let found = letters.map(|(tag, letter)| {
             let id = letter.id();
-            Found {
-                tag,
-                id,
-                shown: match &letter.task_id {
-                    Some(task_id) => task_id.to_string(),
-                    None => id.to_string(),
-                },
-                letter,
-            }
+            Found { tag, id, letter }
         });
         found
             .filter(|found| self.chosen.includes(found.id, &found.letter))
             .collect()
     }
 
-    async fn deal(&mut self, found: Vec<Found>, walk: &mut Walk) -> Result<(), Failure> {
+    async fn deal(
+        &mut self,
+        found: Vec<Found>,
+        walk: &mut Walk,
+        tell: &mut impl FnMut(Told),
+    ) -> Result<(), OperationError> {
         for found in &found {
             self.chosen.unseen.remove(&found.id);
             let task_id = found.letter.task_id.as_ref().map(|id| id.as_str());
@@ -187,9 +145,9 @@ impl<'a> Dealing<'a> {
         let rows = self.platform.store.tasks_with_ids(&ids).await?.into_iter();
         let rows: HashMap<_, _> = rows.map(|row| (row.task_id.clone(), row)).collect();
         let mut batch = Batch::new();
-        let outcomes = match self.what {
-            What::Redrive => self.redrive(&found, &rows, &mut batch).await?,
-            What::Discard => found.iter().map(|_| Outcome::Done(None)).collect(),
+        let outcomes = match self.fate {
+            Fate::Redrive => self.redrive(&found, &rows, &mut batch).await?,
+            Fate::Discard => found.iter().map(|_| Outcome::Done(None)).collect(),
         };
         let done = || {
             found
@@ -199,22 +157,19 @@ impl<'a> Dealing<'a> {
         };
         if self.mode == Mode::Do {
             for (found, _) in done() {
-                if self.what == What::Discard {
+                if self.fate == Fate::Discard {
                     self.note(found, &rows, &mut batch);
                 }
                 batch.handle_dead(found.letter.clone());
                 self.handled.insert(found.id);
             }
-            self.platform.store.apply(&batch).await.map_err(|error| {
-                Failure::from(error).context(
-                    "the last messages could not be recorded and are still in the dead queue; repeated, the command does the same with them once more",
-                )
-            })?;
+            let recorded = self.platform.store.apply(&batch).await;
+            recorded.map_err(OperationError::LettersNotRecorded)?;
             let tags: Vec<_> = done().map(|(found, _)| found.tag).collect();
             walk.remove(&tags).await?;
         }
-        for (found, outcome) in found.iter().zip(&outcomes) {
-            self.each.tell(subject(found), outcome);
+        for (found, outcome) in found.iter().zip(outcomes) {
+            tell(Told::new(found.subject(), outcome));
         }
         Ok(())
     }
@@ -225,7 +180,7 @@ impl<'a> Dealing<'a> {
         found: &[Found],
         rows: &HashMap<TaskId, TaskRow>,
         batch: &mut Batch,
-    ) -> Result<Vec<Outcome>, Failure> {
+    ) -> Result<Vec<Outcome>, OperationError> {
         self.sender.check()?;
         let (mut outcomes, mut leaving, mut publications) = (Vec::new(), Vec::new(), Vec::new());
         for (place, found) in found.iter().enumerate() {
@@ -262,10 +217,10 @@ impl<'a> Dealing<'a> {
         let sent = self.sender.send(publications).await;
         for ((place, copy), sent) in leaving.iter().zip(sent) {
             match (sent, copy) {
-                (Ok(()), Some(copy)) => batch.rerun(copy, self.doer.deed(self.what.action())),
+                (Ok(()), Some(copy)) => batch.rerun(copy, self.doer.deed(self.fate.action())),
                 (Ok(()), None) => self.unread += 1,
                 (Err(error), _) => {
-                    outcomes[*place] = Outcome::Failed(ErrorChain(&error).to_string());
+                    outcomes[*place] = Outcome::failed_by(&error);
                 }
             }
         }
@@ -279,50 +234,41 @@ impl<'a> Dealing<'a> {
             return;
         };
         if row.run == letter.lineage.run && row.state.is_terminal() {
-            let deed = self.doer.deed(self.what.action());
+            let deed = self.doer.deed(self.fate.action());
             batch.note(&row.task_id, row.attempt(), row.state, deed);
         }
     }
 
     /// The whole queue was seen: records without a message in it are told, or forgotten.
-    async fn without_messages(&mut self) -> Result<(), Failure> {
+    async fn without_messages(
+        &mut self,
+        tell: &mut impl FnMut(Told),
+    ) -> Result<(), OperationError> {
         let mut batch = Batch::new();
         self.handled.iter().for_each(|id| batch.forget_dead(*id));
         let unseen = std::mem::take(&mut self.chosen.unseen);
         let queue = self.platform.names.dead_queue(self.chosen.service());
-        for (id, record) in &unseen {
-            self.chosen.met(*id, record.task_id.as_deref());
-            let outcome = match self.what {
-                What::Discard => {
-                    batch.forget_dead(*id);
+        for record in unseen.into_values() {
+            self.chosen.met(record.id, record.task_id.as_deref());
+            let outcome = match self.fate {
+                Fate::Discard => {
+                    batch.forget_dead(record.id);
                     Outcome::Done(Some(format!("its message was not in {queue} any more")))
                 }
-                What::Redrive => Outcome::Failed(format!(
-                    "its message is not in {queue} any more: `task rerun` runs the task again, `dead discard` forgets the record"
-                )),
+                Fate::Redrive => {
+                    let gone = Objection::new(format!("its message is not in {queue} any more"));
+                    Outcome::Failed(gone.instead(Instead::RerunOrForget))
+                }
             };
-            let id = id.to_string();
-            let subject = Subject {
-                id: record.task_id.as_deref().unwrap_or(&id),
-                task_id: record.task_id.as_deref(),
-                name: record.name.as_deref(),
-            };
-            self.each.tell(subject, &outcome);
+            tell(Told::new(of_record(record), outcome));
         }
         if self.mode == Mode::Do && !batch.is_empty() {
             self.platform.store.apply(&batch).await?;
         }
         let why = format!("no message that was chosen has this id or is of this task in {queue}");
-        self.each.nobodys(&self.chosen.unmet, &why);
+        for id in &self.chosen.unmet {
+            tell(Told::new(Subject::nobodys(id), Outcome::failed(&why)));
+        }
         Ok(())
-    }
-}
-
-fn subject(found: &Found) -> Subject<'_> {
-    let DeadLetter { task_id, name, .. } = &found.letter;
-    Subject {
-        id: &found.shown,
-        task_id: task_id.as_ref().map(|id| id.as_str()),
-        name: name.as_deref(),
     }
 }

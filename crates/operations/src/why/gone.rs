@@ -3,7 +3,7 @@
 use super::explanation::Explanation;
 use super::facts::{Facts, QueueState, WorkerFact};
 use super::waiting::in_queue;
-use crate::when::shown;
+use crate::time::shown;
 
 /// The worker that has the task, when there are signs that it has it no more: nothing was heard of it for too
 /// long, or nobody consumes the queue, which it would do.

@@ -1,7 +1,7 @@
 //! Every way that a dead message can go.
 
 use super::plan::{Plan, plan};
-use crate::command::sample::task_row;
+use crate::sample::task_row;
 use chrono::Utc;
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{DeadLetter, StoredMessage};

@@ -3,7 +3,7 @@
 use super::explain::{explain, unknown};
 use super::explanation::Explanation;
 use super::facts::{DeadFact, Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
-use crate::command::sample::task_row;
+use crate::sample::task_row;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::{ControlRow, TaskRow};
 use counterfoil_toolbox::TaskState;

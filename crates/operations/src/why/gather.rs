@@ -1,19 +1,17 @@
 //! What is found out about a task, in database and broker.
 
 use super::facts::{DeadFact, Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
-use crate::command::workers::is_alive;
-use crate::failure::Failure;
+use super::{Broker, Site};
+use crate::error::OperationError;
+use crate::workers::is_alive;
 use chrono::{DateTime, Utc};
-use counterfoil_store::record::{TaskRow, WorkerRow};
+use counterfoil_store::record::{ControlRow, TaskRow, WorkerRow};
 use counterfoil_store::{ControlFilter, DeadFilter, ParkedFilter, Store, TaskFilter};
-use counterfoil_toolbox::config::Config;
 use counterfoil_toolbox::delay::addressee;
 use counterfoil_toolbox::names::{QueueName, ServiceName};
 use counterfoil_toolbox::topology::Names;
-use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::{Priority, SessionId, TaskState};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// Parked reports that are told of.
 const PARKED: u32 = 5;
@@ -21,37 +19,31 @@ const PARKED: u32 = 5;
 /// Tasks of a service, the newest, among which those are counted that wait.
 const DUE: u32 = 500;
 
-/// The broker, or why it cannot be asked.
-pub(super) type Asked = Result<Arc<dyn Transport>, String>;
-
 /// Asks the database and the broker.
 pub(super) async fn gather(
     task: TaskRow,
-    config: &Config,
-    names: &Names,
-    store: &dyn Store,
-    broker: &Asked,
+    site: Site<'_>,
     lag: Lag,
-) -> Result<Facts, Failure> {
+) -> Result<Facts, OperationError> {
+    let Site {
+        store,
+        broker,
+        names,
+        settings,
+    } = site;
     let now = store.clock().await?;
     let key = task.routing_key.as_deref().unwrap_or(&task.name);
     let (service, class) = (addressee(key).to_owned(), Priority::of_key(key));
     let queue = queue(names, &service, class, broker).await;
     let workers = store.workers().await?;
-    let of_queue = |row: &&WorkerRow| lists(row, &queue.name) && is_alive(row, now);
-    let consumed_by = workers.iter().filter(of_queue);
     let fact = |row: &WorkerRow| worker_fact(row, &task.name, now);
-    let named = workers
+    let consumes = |row: &WorkerRow| lists(row, &queue.name) && is_alive(row, now);
+    let consumed_by = workers.iter().filter(|row| consumes(row)).map(fact);
+    let consumed_by = consumed_by.collect();
+    let mut named = workers
         .iter()
-        .find(|row| Some(&row.id) == task.worker.as_ref());
-    let session = match task
-        .session_id
-        .as_deref()
-        .and_then(|id| SessionId::new(id).ok())
-    {
-        Some(id) => store.session(&id).await?,
-        None => None,
-    };
+        .filter(|row| Some(&row.id) == task.worker.as_ref());
+    let worker = named.next().map(fact);
     let dead = dead(&task, names, store, broker).await?;
     let due = match task.state.is_terminal() {
         true => 0,
@@ -63,24 +55,14 @@ pub(super) async fn gather(
         ..ParkedFilter::default()
     };
     let parked = store.parked(&filter).await?.into_iter();
-    let pauses = asked_about(store, &service).await?.into_iter();
-    let paused_by = pauses
-        .filter(|row| row.kind == "pause_service")
-        .map(|row| row.created_by.unwrap_or_else(|| "somebody".to_owned()))
-        .next();
-    let mut asked = asked_about(store, task.task_id.as_str()).await?;
-    if let Some(root) = task.root_id.as_deref() {
-        let family = asked_about(store, root).await?.into_iter();
-        asked.extend(family.filter(|row| row.kind == "revoke_family"));
-    }
     let refused = store.refused_messages(Some(task.task_id.as_str()), 1);
     let refusal = refused.await?.pop().map(|message| message.refusal);
     Ok(Facts {
         refusal,
-        consumed_by: consumed_by.map(fact).collect(),
-        worker: named.map(fact),
+        consumed_by,
+        worker,
         tokens: tokens(&workers, &task.name, now),
-        session: session.map(|row| (row.id.to_string(), row.status.to_string())),
+        session: session(&task, store).await?,
         dead,
         due,
         parked: parked.map(|row| row.reason).collect(),
@@ -88,22 +70,52 @@ pub(super) async fn gather(
             .unsent_tasks(std::slice::from_ref(&task.task_id))
             .await?
             .is_empty(),
-        lost_after: config.sync.lost_after,
+        lost_after: settings.lost_after,
+        asked: asked(&task, store).await?,
+        paused_by: paused_by(&service, store).await?,
         task,
         now,
-        asked,
-        paused_by,
         queue,
         lag,
     })
+}
+
+/// The session of the task, and its state.
+async fn session(
+    task: &TaskRow,
+    store: &dyn Store,
+) -> Result<Option<(String, String)>, OperationError> {
+    let id = task.session_id.as_deref();
+    let Some(id) = id.and_then(|id| SessionId::new(id).ok()) else {
+        return Ok(None);
+    };
+    let row = store.session(&id).await?;
+    Ok(row.map(|row| (row.id.to_string(), row.status.to_string())))
+}
+
+/// Who paused the service.
+async fn paused_by(service: &str, store: &dyn Store) -> Result<Option<String>, OperationError> {
+    let mut asked = asked_about(store, service).await?.into_iter();
+    let pause = asked.find(|row| row.kind == "pause_service");
+    Ok(pause.map(|row| row.created_by.unwrap_or_else(|| "somebody".to_owned())))
+}
+
+/// What holds of what was asked about the task and its family.
+async fn asked(task: &TaskRow, store: &dyn Store) -> Result<Vec<ControlRow>, OperationError> {
+    let mut asked = asked_about(store, task.task_id.as_str()).await?;
+    if let Some(root) = task.root_id.as_deref() {
+        let family = asked_about(store, root).await?.into_iter();
+        asked.extend(family.filter(|row| row.kind == "revoke_family"));
+    }
+    Ok(asked)
 }
 
 async fn dead(
     task: &TaskRow,
     names: &Names,
     store: &dyn Store,
-    broker: &Asked,
-) -> Result<Option<DeadFact>, Failure> {
+    broker: &Broker,
+) -> Result<Option<DeadFact>, OperationError> {
     let filter = DeadFilter {
         id: Some(task.task_id.to_string()),
         limit: 1,
@@ -129,7 +141,7 @@ async fn due(
     class: Priority,
     store: &dyn Store,
     now: DateTime<Utc>,
-) -> Result<usize, Failure> {
+) -> Result<usize, OperationError> {
     let filter = TaskFilter {
         service: Some(service.to_owned()),
         state: Some(TaskState::Pending),
@@ -148,10 +160,7 @@ async fn due(
     Ok(tasks.iter().filter(waits).count())
 }
 
-async fn asked_about(
-    store: &dyn Store,
-    subject: &str,
-) -> Result<Vec<counterfoil_store::record::ControlRow>, Failure> {
+async fn asked_about(store: &dyn Store, subject: &str) -> Result<Vec<ControlRow>, OperationError> {
     let filter = ControlFilter {
         subject: Some(subject.to_owned()),
         ..ControlFilter::default()
@@ -159,7 +168,7 @@ async fn asked_about(
     Ok(store.controls(&filter).await?)
 }
 
-async fn queue(names: &Names, service: &str, class: Priority, broker: &Asked) -> Queue {
+async fn queue(names: &Names, service: &str, class: Priority, broker: &Broker) -> Queue {
     let name = ServiceName::new(service).map(|service| names.class_queue(&service, class));
     let Ok(name) = name else {
         // A key may begin with anything; no queue has such a name.
@@ -180,7 +189,7 @@ async fn queue(names: &Names, service: &str, class: Priority, broker: &Asked) ->
 }
 
 /// What the daemon has not read yet.
-pub(super) async fn lag(names: &Names, broker: &Asked) -> Lag {
+pub(super) async fn lag(names: &Names, broker: &Broker) -> Lag {
     let tracking = depth(broker, &names.tracking_queue).await;
     let events = depth(broker, &names.events_queue).await;
     match (tracking, events) {
@@ -197,7 +206,7 @@ pub(super) async fn lag(names: &Names, broker: &Asked) -> Lag {
 }
 
 /// Messages that are ready, and consumers.
-async fn depth(broker: &Asked, queue: &QueueName) -> Result<Option<(u32, u32)>, String> {
+async fn depth(broker: &Broker, queue: &QueueName) -> Result<Option<(u32, u32)>, String> {
     let depth = broker.as_ref().map_err(Clone::clone)?.depth(queue).await;
     let depth = depth.map_err(|error| error.to_string())?;
     Ok(depth.map(|depth| (depth.ready, depth.consumers)))

@@ -4,18 +4,27 @@ use serde::Serialize;
 
 /// Where a task is, why, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Explanation {
+pub struct Explanation {
     /// A word for programs: `waiting`, `running`, `held`…
-    pub(super) place: &'static str,
+    pub place: &'static str,
     /// The answer, in one sentence.
-    pub(super) answer: String,
+    pub answer: String,
     /// What goes with it.
-    pub(super) details: Vec<String>,
-    /// What can be done.
-    pub(super) remedies: Vec<String>,
+    pub details: Vec<String>,
+    /// What can be done, each as one sentence or as a command to type.
+    pub remedies: Vec<String>,
 }
 
+/// The place of an id that nobody has heard of.
+pub(super) const UNKNOWN: &str = "unknown";
+
 impl Explanation {
+    /// Whether nobody has heard of the id.
+    #[must_use]
+    pub fn is_of_nobody(&self) -> bool {
+        self.place == UNKNOWN
+    }
+
     pub(super) fn new(place: &'static str, answer: impl Into<String>) -> Self {
         Self {
             place,

@@ -1,8 +1,8 @@
 //! Taking the messages of tasks that were run again out of the dead queues.
 
-use super::platform::Platform;
 use super::walk::Walk;
-use crate::failure::Failure;
+use crate::error::OperationError;
+use crate::platform::Platform;
 use counterfoil_store::{Batch, DeadFilter};
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::names::ServiceName;
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 pub(crate) async fn clear(
     platform: &Platform,
     runs: &HashMap<TaskId, i32>,
-) -> Result<usize, Failure> {
+) -> Result<usize, OperationError> {
     let ids: Vec<TaskId> = runs.keys().cloned().collect();
     let mut services = Vec::new();
     for ids in ids.chunks(1000) {
@@ -38,10 +38,10 @@ async fn clear_one(
     platform: &Platform,
     service: &ServiceName,
     runs: &HashMap<TaskId, i32>,
-) -> Result<usize, Failure> {
+) -> Result<usize, OperationError> {
     let _alone = platform.alone_with(service).await?;
     let queue = platform.names.dead_queue(service);
-    let mut walk = Walk::begin(&platform.transport, &queue).await?;
+    let mut walk = Walk::begin(&platform.transport, &queue, runs.len()).await?;
     let mut taken = 0;
     loop {
         let page = walk.page().await?;
@@ -76,7 +76,7 @@ async fn forget(
     platform: &Platform,
     service: &ServiceName,
     runs: &HashMap<TaskId, i32>,
-) -> Result<(), Failure> {
+) -> Result<(), OperationError> {
     let filter = DeadFilter {
         service: Some(service.to_string()),
         ..DeadFilter::default()

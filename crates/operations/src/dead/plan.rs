@@ -1,6 +1,7 @@
 //! What becomes of a dead message. Pure: what is known comes in as arguments.
 
-use crate::command::again::Anew;
+use crate::again::Anew;
+use crate::outcome::{Instead, Objection};
 use chrono::{DateTime, Utc};
 use counterfoil_store::DeadLetter;
 use counterfoil_store::record::TaskRow;
@@ -19,11 +20,11 @@ pub(super) enum Plan {
     /// by a re-run: the message is left over.
     LeftOver(i32),
     /// It stays where it is, and why.
-    Refuse(String),
+    Refuse(Objection),
 }
 
 /// Decides about `letter` of the dead queue of `service`. `row` is what the platform knows of its
-/// task, `sent` the latest run of it that this command sent.
+/// task, `sent` the latest run of it that was just sent.
 ///
 /// The new run follows from the message alone, so that a redrive that is repeated after a crash sends
 /// the same run, and does not begin another one.
@@ -50,25 +51,25 @@ pub(super) fn plan(
     }
     match Anew::run(names, content, run.saturating_add(1), key, now) {
         Ok(anew) => Plan::Send(Box::new(anew)),
-        Err(why) => Plan::Refuse(why),
+        Err(why) => Plan::Refuse(Objection::new(why)),
     }
 }
 
-fn objection(row: &TaskRow, service: &ServiceName, run: i32) -> Option<String> {
+fn objection(row: &TaskRow, service: &ServiceName, run: i32) -> Option<Objection> {
     if row.immutable {
-        return Some("its task is immutable: only what made it may change it".to_owned());
+        let why = "its task is immutable: only what made it may change it";
+        return Some(Objection::new(why));
     }
     if row.state == TaskState::Success && row.run == run {
-        return Some(
-            "its task has succeeded after all: discard the message, or see `task rerun`".to_owned(),
-        );
+        let succeeded = Objection::new("its task has succeeded after all");
+        return Some(succeeded.instead(Instead::DiscardOrRerun));
     }
     // Whoever may bury messages here may put any id into them.
     let sent_to = addressee(row.routing_key.as_deref()?);
     (sent_to != service.as_str() && row.service != service.as_str()).then(|| {
-        format!(
+        Objection::new(format!(
             "its task was sent to service {sent_to}, which alone may bury it: discard the message"
-        )
+        ))
     })
 }
 

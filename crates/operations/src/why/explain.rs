@@ -1,10 +1,10 @@
 //! From facts to plain words, and what to do: pure.
 
-use super::explanation::Explanation;
-use super::facts::{DeadFact, Facts, QueueState};
-use super::gone;
+use super::explanation::{Explanation, UNKNOWN};
+use super::facts::{Facts, Lag, QueueState};
 use super::waiting::{tokens, waiting};
-use crate::when::shown;
+use super::{gone, over};
+use crate::time::shown;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::TaskState;
@@ -20,8 +20,8 @@ pub(super) fn explain(facts: &Facts) -> Explanation {
         TaskState::Success => Explanation::new("over", "it succeeded"),
         TaskState::Rejected => Explanation::new("over", "its queue was full; the sender was told")
             .remedy("send it again when the queue has room: see `counterfoil queues`"),
-        TaskState::Revoked => revoked(facts),
-        TaskState::Failure => failed(facts),
+        TaskState::Revoked => over::revoked(facts),
+        TaskState::Failure => over::failed(facts),
     };
     if let Some((id, status)) = &facts.session {
         let text = format!("it is part of session {id}, which is {status}");
@@ -45,8 +45,8 @@ pub(super) fn explain(facts: &Facts) -> Explanation {
 }
 
 /// For an id that nobody has heard of.
-pub(super) fn unknown(id: &str, lag: &super::facts::Lag) -> Explanation {
-    let explanation = Explanation::new("unknown", format!("no task has the id {id:?}"))
+pub(super) fn unknown(id: &str, lag: &Lag) -> Explanation {
+    let explanation = Explanation::new(UNKNOWN, format!("no task has the id {id:?}"))
         .detail("it was never sent, or its id is mistyped, or it was deleted, or the database was restored as it was before")
         .remedy("see `counterfoil task list`; a sender whose send failed has sent nothing")
         .remedy("what cannot be read is listed by `counterfoil parked list`");
@@ -259,70 +259,6 @@ fn retry(facts: &Facts) -> Explanation {
     .detail(format!("the last error: {error}"))
 }
 
-fn revoked(facts: &Facts) -> Explanation {
-    let why = facts.task.error_message.as_deref();
-    let why = why.map_or_else(
-        || format!("it was cancelled{}", asked_by(facts, "revoke")),
-        str::to_owned,
-    );
-    Explanation::new("revoked", why).remedy(format!("counterfoil task rerun {}", facts.task.id))
-}
-
-fn failed(facts: &Facts) -> Explanation {
-    let Facts { task, .. } = facts;
-    let kind = task.error_kind.as_deref().unwrap_or("failure");
-    let why = task
-        .error_message
-        .as_deref()
-        .unwrap_or("no reason is known");
-    let explanation =
-        Explanation::new("failed", format!("it failed ({kind}): {why}")).details_of(attempt(task));
-    match &facts.dead {
-        Some(dead) => in_dead_queue(dead, task, explanation),
-        None => explanation.remedy(format!("counterfoil task rerun {}", task.id)),
-    }
-}
-
-fn in_dead_queue(dead: &DeadFact, task: &TaskRow, explanation: Explanation) -> Explanation {
-    let DeadFact {
-        service,
-        reason,
-        ready,
-    } = dead;
-    let explanation = Explanation {
-        place: "dead",
-        ..explanation
-    };
-    match ready {
-        Some(0) => explanation
-            .detail(format!(
-                "its message was in the dead queue of {service} ({reason}), which is empty: somebody took it"
-            ))
-            .remedy(format!("counterfoil task rerun {} runs it", task.id))
-            .remedy(format!(
-                "counterfoil dead discard {service} --id {} strikes it out",
-                task.id
-            )),
-        Some(_) | None => explanation
-            .detail(format!(
-                "its message is in the dead queue of {service} ({reason})"
-            ))
-            .remedy(format!(
-                "{}: counterfoil dead redrive {service} --id {}",
-                before_redrive(reason),
-                task.id
-            )),
-    }
-}
-
-/// What has to be done first, or it dies of the same once more.
-fn before_redrive(reason: &str) -> &'static str {
-    match reason {
-        "unknown_task" | "bad_arguments" => "once a worker that can take it is deployed",
-        _ => "once what it died of is mended",
-    }
-}
-
 /// How often it was sent again, and why.
 pub(super) fn attempt(task: &TaskRow) -> Option<String> {
     let rescues =
@@ -337,7 +273,8 @@ pub(super) fn attempt(task: &TaskRow) -> Option<String> {
     })
 }
 
-fn asked_by(facts: &Facts, kind: &str) -> String {
+/// By whom and since when something of this kind is asked, if it is.
+pub(super) fn asked_by(facts: &Facts, kind: &str) -> String {
     let row = facts.asked.iter().find(|row| row.kind.starts_with(kind));
     row.map_or(String::new(), |row| {
         let by = row.created_by.as_deref().unwrap_or("somebody");
