@@ -178,6 +178,7 @@ impl Unpark {
             queue: self.queue.clone(),
             id: id.cloned(),
             limit: self.limit,
+            ..ParkedFilter::default()
         };
         if self.ids.is_empty() {
             return Ok((store.parked(&filter(None)).await?, Vec::new()));
@@ -202,9 +203,9 @@ async fn list(
 ) -> Result<(), Failure> {
     let filter = ParkedFilter {
         queue,
-        id: None,
         // One more than is shown tells that there are more.
         limit: limit + 1,
+        ..ParkedFilter::default()
     };
     let parked = store.parked(&filter).await?;
     let columns = [

@@ -59,8 +59,8 @@ impl FilterArgs {
             related: self.related.clone(),
             root: self.root.clone(),
             since: self.since,
-            after: None,
             limit: PAGE,
+            ..TaskFilter::default()
         }
     }
 
