@@ -37,6 +37,12 @@ const PAGE: Duration = Duration::from_millis(100);
 /// One that may have to give up and look at the nearest tasks only, or may count for some time.
 const CUT: Duration = Duration::from_millis(500);
 
+/// Ten thousand whole rows.
+const ALL: Duration = Duration::from_secs(1);
+
+/// First of a family of so many.
+const TEN_THOUSAND: &str = "family-of-ten-thousand";
+
 /// Every filter alone; see [`filter`].
 const SINGLE: [&str; 20] = [
     "",
@@ -173,7 +179,9 @@ pub(crate) fn asks(now: DateTime<Utc>, failed: &TaskId, other: &str) -> Vec<Ask>
         add(format!("list text={id}"), How::Page(filter), PAGE);
     }
     for (what, how) in others(now, failed, other) {
-        add(what.to_owned(), how, PAGE);
+        let of_all = matches!(&how, How::Family(root) if root.as_str() == TEN_THOUSAND);
+        let within = if of_all { ALL } else { PAGE };
+        add(what.to_owned(), how, within);
     }
     asks
 }
@@ -228,10 +236,7 @@ fn others(now: DateTime<Utc>, failed: &TaskId, other: &str) -> Vec<(&'static str
         ("log", How::Log(failed.clone())),
         ("result", How::Result(failed.clone())),
         ("family", How::Family(id("first-of-500000"))),
-        (
-            "family of ten thousand",
-            How::Family(id("family-of-ten-thousand")),
-        ),
+        ("family of ten thousand", How::Family(id(TEN_THOUSAND))),
         ("sessions", sessions(|_| {})),
         ("sessions, after 10 days", How::Sessions(far)),
         (

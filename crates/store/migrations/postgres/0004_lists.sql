@@ -7,6 +7,8 @@ DROP INDEX background_task_root;
 CREATE INDEX background_task_root ON background_task (root_id, created_date) WHERE root_id <> task_id;
 -- Where very many wait, the newest that are over lie deep below them.
 CREATE INDEX background_task_success ON background_task (created_date) WHERE state = 'SUCCESS';
+-- A part of an error that many have is found soonest among the newest that have any.
+CREATE INDEX background_task_error ON background_task (created_date) WHERE error_message IS NOT NULL;
 
 CREATE INDEX session_status ON session (status, started_at, id);
 CREATE INDEX session_action ON session (action, started_at, id);

@@ -5,7 +5,8 @@
 -- 13 session_id, 14 sent before this time, 15 and 16 created_date and id of a row than which they are
 -- newer, 17 whether the root itself is wanted, 18 text to look for, 19 to 21 patterns: that contain
 -- it, that begin with it, and the same for ids, 22 and 23 types of related objects and the object's id,
--- 24 and 25 services and types of which one contains the text.
+-- 24 and 25 services and types of which one contains the text, 26 pattern of error messages that
+-- contain it.
 SELECT count(*)
 FROM (
     SELECT 1 FROM background_task
@@ -23,10 +24,10 @@ FROM (
         -- What bounds the part of the index that is read, known or not: texts below and above all times.
         AND created_date >= max(coalesce(?8, ''), coalesce(?15, ''))
         AND created_date <= min(coalesce(?9, '~'), coalesce(?14, '~'))
-        AND (?18 IS NULL OR (
+        AND (?18 IS NULL AND ?26 IS NULL OR (
             task_id = ?18 OR id = ?18 OR task_id LIKE ?21 ESCAPE '\' OR id LIKE ?21 ESCAPE '\'
             OR identifier = ?18 OR identifier LIKE ?19 ESCAPE '\'
-            OR error_message LIKE ?19 ESCAPE '\'
+            OR error_message LIKE ?26 ESCAPE '\'
             OR creator_id = ?18 OR creator_id LIKE ?20 ESCAPE '\'
             OR related_content_type IN (SELECT value FROM json_each(?22)) AND related_object_id = ?23
             OR service IN (SELECT value FROM json_each(?24)) AND type IN (SELECT value FROM json_each(?25))

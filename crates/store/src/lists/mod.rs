@@ -10,7 +10,8 @@ mod statements;
 
 pub use page::{Counted, LivingCount, TaskPage};
 pub(crate) use page::{
-    LOOKED_AT, MOST_COUNTED, Root, SOON, Way, goes_by_types, in_order, start, up_to, wanted_types,
+    LOOKED_AT, MOST_COUNTED, Places, Root, SOON, Way, goes_by_types, in_order, start, up_to,
+    wanted_types,
 };
 pub(crate) use search::{Search, text_of};
 pub(crate) use statements::list_statements;
@@ -83,7 +84,7 @@ macro_rules! implement_lists {
                 let search = self.search(&all).await?;
                 let most = i64::try_from(crate::lists::MOST_COUNTED).unwrap_or(i64::MAX) + 1;
                 let count = Self::matching(query_as(self.sql.count_tasks), &all, most, Root::Too);
-                let count = Self::searching(count, search.as_ref());
+                let count = Self::searching(count, search.as_ref(), Places::All);
                 let soon = (crate::lists::SOON, Way::Planners);
                 let count = self.all_soon::<(i64,)>("count tasks", count, soon);
                 let counted = count.await?.and_then(|rows| rows.into_iter().next());
@@ -175,9 +176,15 @@ macro_rules! implement_lists {
                 if let Some(one) = one {
                     rows.extend(self.task(one).await?.filter(|row| all.admits(row)));
                 }
-                if search.is_some() || kinds.is_empty() {
-                    let listed = self.all_matching(filter, search.as_ref(), time).await?;
-                    let Some(listed) = listed else {
+                let places = match &search {
+                    Some(search) if search.part.is_some() => &[Places::Errors, Places::Others][..],
+                    Some(_) => &[Places::Others],
+                    None if kinds.is_empty() => &[Places::All],
+                    None => &[],
+                };
+                for place in places {
+                    let listed = self.all_matching(filter, (search.as_ref(), *place), time);
+                    let Some(listed) = listed.await? else {
                         return Ok(None);
                     };
                     rows.extend(listed);

@@ -40,6 +40,17 @@ pub(crate) enum Root {
     Apart,
 }
 
+/// Where a text is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Places {
+    /// In error messages.
+    Errors,
+    /// Everywhere else.
+    Others,
+    /// In both.
+    All,
+}
+
 /// How rows are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {

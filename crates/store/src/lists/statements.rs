@@ -7,7 +7,7 @@ macro_rules! list_statements {
             async fn all_matching(
                 &self,
                 filter: &TaskFilter,
-                search: Option<&crate::lists::Search>,
+                (search, places): (Option<&crate::lists::Search>, Places),
                 time: Option<Duration>,
             ) -> Result<Option<Vec<TaskRow>>, StoreError> {
                 let statement = match filter.walk() {
@@ -18,14 +18,14 @@ macro_rules! list_statements {
                 // Without a text the root is read by its id: together with others it keeps them from their index.
                 let root = search.map_or(Root::Apart, |_| Root::Too);
                 let listed = Self::matching(query_as(statement), filter, limit, root);
-                // Of texts that few have, the indexes of their parts and of ids know more than the planner does.
-                let by_parts = search.is_some_and(|search| search.kinds.is_empty());
-                let way = if by_parts {
-                    Way::Bitmaps
-                } else {
-                    Way::Planners
+                // Errors have an index by time and one of their parts, and of those the planner knows enough. Of
+                // the other places together it does not: their own indexes first, whatever it thinks.
+                let few = search.is_some_and(|search| search.kinds.is_empty());
+                let way = match places {
+                    Places::Others if few => Way::Bitmaps,
+                    Places::Others | Places::Errors | Places::All => Way::Planners,
                 };
-                let listed = Self::searching(listed, search);
+                let listed = Self::searching(listed, search, places);
                 self.all_within("list tasks", listed, (time, way)).await
             }
 
@@ -102,11 +102,14 @@ macro_rules! list_statements {
                     .bind(root == Root::Too)
             }
 
-            /// Binds the parameters 18 to 25. What is empty is left out, or the planner would take it for something.
+            /// Binds the parameters 18 to 26. What is empty is left out, or the planner would take it for something.
             fn searching<'q, T>(
                 statement: sqlx::query::QueryAs<'q, Db, T, <Db as sqlx::Database>::Arguments>,
                 search: Option<&'q crate::lists::Search>,
+                places: Places,
             ) -> sqlx::query::QueryAs<'q, Db, T, <Db as sqlx::Database>::Arguments> {
+                let errors = search.filter(|_| places != Places::Others);
+                let search = search.filter(|_| places != Places::Errors);
                 let related = search.map(|search| &search.related_types);
                 let related = related.filter(|types| !types.is_empty());
                 let kinds = search.map(|search| &search.kinds);
@@ -120,6 +123,7 @@ macro_rules! list_statements {
                     .bind(search.map(|search| search.related_id.as_str()))
                     .bind(kinds.map(|all| Self::texts(all.iter().map(|(of, _)| of.as_str()))))
                     .bind(kinds.map(|all| Self::texts(all.iter().map(|(_, name)| name.as_str()))))
+                    .bind(errors.and_then(|search| search.part.as_deref()))
             }
 
             /// All rows of a reading statement, unless that takes longer than it may.

@@ -23,7 +23,7 @@ use crate::error::{StoreError, postgres_class};
 use crate::filter::{Cursor, DeadFilter, ParkedFilter, TaskFilter, TaskOrder, UnroutableFilter};
 use crate::ids::IdKey;
 use crate::json::JsonText;
-use crate::lists::{Root, Way, implement_lists};
+use crate::lists::{Places, Root, Way, implement_lists};
 use crate::options::StoreOptions;
 use crate::outbox::implement_outbox;
 use crate::owners::Owners;

@@ -3,7 +3,7 @@
 use super::{Db, Postgres};
 use crate::error::StoreError;
 use crate::filter::TaskFilter;
-use crate::lists::{Root, Search, Way};
+use crate::lists::{Places, Root, Search, Way};
 use crate::sql::postgres::{ESTIMATE_TASKS, HURRY};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::QueryAs;
@@ -55,7 +55,7 @@ impl Postgres {
     ) -> Result<Option<u64>, StoreError> {
         let plan = Self::matching(query_as(ESTIMATE_TASKS), filter, i64::MAX, Root::Too);
         let plan: Vec<(String,)> = self
-            .all("estimate tasks", Self::searching(plan, search))
+            .all("estimate tasks", Self::searching(plan, search, Places::All))
             .await?;
         Ok(plan.first().and_then(|(line,)| rows_of(line)))
     }
