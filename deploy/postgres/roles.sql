@@ -28,6 +28,12 @@ SELECT format('CREATE SCHEMA %I AUTHORIZATION counterfoil_owner', :'schema')
 WHERE NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = :'schema')
 \gexec
 
+-- Searching for parts of texts. The owner of the tables may not make it; without it only the newest tasks are
+-- searched.
+SELECT 'CREATE EXTENSION pg_trgm SCHEMA public'
+FROM pg_available_extensions WHERE name = 'pg_trgm' AND installed_version IS NULL
+\gexec
+
 -- Their names need no schema then.
 SELECT format('ALTER ROLE %I IN DATABASE %I SET search_path = %I', name, current_database(), :'schema')
 FROM unnest(ARRAY['counterfoil_owner', 'counterfoil_sync', 'counterfoil_web', 'counterfoil_worker']) AS name

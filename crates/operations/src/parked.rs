@@ -98,6 +98,7 @@ pub async fn find(
         queue: queue.map(str::to_owned),
         id: id.cloned(),
         limit,
+        ..ParkedFilter::default()
     };
     let mut found = Found::default();
     if ids.is_empty() {

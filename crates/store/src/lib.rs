@@ -19,6 +19,7 @@ mod history;
 pub mod identity;
 mod ids;
 mod json;
+mod lists;
 pub mod merge;
 mod migrate;
 mod missing;
@@ -49,11 +50,14 @@ pub use control::{Cancelling, ControlFilter, HeldBack};
 pub use copy::{Seen, TrackingCopy};
 pub use error::{BoxError, FaultClass, StoreError};
 pub use family::{Families, family_status};
-pub use filter::{BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
+pub use filter::{
+    BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter, TaskOrder, UnroutableFilter,
+};
 pub use history::Deed;
 pub use identity::{Double, Identities};
 pub use ids::IdKey;
 pub use json::JsonText;
+pub use lists::{Counted, Lists, LivingCount, TaskPage};
 pub use missing::{MissingTask, MissingTasks};
 pub use options::{StoreOptions, connect, open};
 pub use outbox::{

@@ -217,7 +217,7 @@ macro_rules! implement_retention {
                 let (keep, limit) = (crate::retention::seconds(tasks.keep), row_limit(limit));
                 let statement = match &tasks.which {
                     crate::retention::Kept::OfType(name) => query_as(self.sql.old_of_type)
-                        .bind(service_of(name))
+                        .bind(crate::filter::service_of(name))
                         .bind(name.as_str())
                         .bind(keep),
                     crate::retention::Kept::BySaying => {

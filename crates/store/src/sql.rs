@@ -17,7 +17,9 @@ pub(crate) struct Statements {
     pub(crate) complete_sessions: &'static str,
     pub(crate) controls: &'static str,
     pub(crate) controls_to_renew: &'static str,
+    pub(crate) count_living: &'static str,
     pub(crate) count_sessions: &'static str,
+    pub(crate) count_tasks: &'static str,
     pub(crate) count_unpublished: &'static str,
     pub(crate) counted_subtasks: &'static str,
     pub(crate) counts_by_service: &'static str,
@@ -57,6 +59,8 @@ pub(crate) struct Statements {
     pub(crate) due_outbox: &'static str,
     pub(crate) due_schedules: &'static str,
     pub(crate) due_told_chords: &'static str,
+    pub(crate) edge_newer: &'static str,
+    pub(crate) edge_older: &'static str,
     pub(crate) enable_schedule: &'static str,
     pub(crate) end_control: &'static str,
     pub(crate) end_controls: &'static str,
@@ -114,6 +118,7 @@ pub(crate) struct Statements {
     pub(crate) put_off_chord: &'static str,
     pub(crate) refuse_message: &'static str,
     pub(crate) refused_messages: &'static str,
+    pub(crate) related_types: &'static str,
     pub(crate) remove_old: &'static str,
     pub(crate) remove_sessions: &'static str,
     pub(crate) renew_leases: &'static str,
@@ -141,6 +146,9 @@ pub(crate) struct Statements {
     pub(crate) task_with_identity: &'static str,
     pub(crate) tasks: &'static str,
     pub(crate) tasks_of_sessions: &'static str,
+    pub(crate) tasks_of_types: &'static str,
+    pub(crate) tasks_of_types_oldest: &'static str,
+    pub(crate) tasks_oldest: &'static str,
     pub(crate) tasks_with_ids: &'static str,
     pub(crate) told_chord_members: &'static str,
     pub(crate) told_chord_waits_for: &'static str,
@@ -177,13 +185,13 @@ macro_rules! statements {
         statements!($database:
             aborting_sessions applied_migrations canaries celery_columns celery_results celery_rights chord
             chord_members chord_waits_for clock complete_celery_results complete_sessions controls
-            controls_to_renew count_sessions count_unpublished counted_subtasks counts_by_service
+            controls_to_renew count_living count_sessions count_tasks count_unpublished counted_subtasks counts_by_service
             counts_by_state dead dead_records dead_services delete_answered delete_celery_results delete_chord
             delete_chord_members delete_dead delete_ended_controls delete_events delete_handled_dead
             delete_logs delete_markers delete_old_canaries delete_old_skipped delete_old_told delete_old_workers delete_parked
             delete_results delete_schedule delete_skipped delete_skipped_results delete_stray_events
             delete_stray_logs delete_stray_results delete_subtasks delete_tasks deleted_task
-            discard_finalizers discard_refused doubles due_chords due_outbox due_schedules due_told_chords
+            discard_finalizers discard_refused doubles due_chords due_outbox due_schedules due_told_chords edge_newer edge_older
             enable_schedule end_control end_controls end_sessions family family_counts family_results
             finalizer_types finish_session forget_deleted forget_sent handle_dead has_migrations history
             ids_without_row index_celery_taskmeta index_celery_tasksetmeta insert_canary insert_chord
@@ -192,11 +200,11 @@ macro_rules! statements {
             living_namesake lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta
             mark_published mark_sent mark_skipped_told marker_seen missing_tasks move_chord move_schedule
             next_due old_of_retention old_of_type old_sessions open_sessions outbox_state overdue_sessions
-            owners parked probe put_off_chord refuse_message refused_messages remove_old remove_sessions
+            owners parked probe put_off_chord refuse_message refused_messages related_types remove_old remove_sessions
             renew_leases replaced_in_vain result retentions retries retry_refused schedules seen_of_sessions
             services session_states sessions sessions_of_tasks set_held shortest_lease stored_tasks strays
             subtask_ends subtask_rows subtasks task task_schema task_types task_with_identity tasks
-            tasks_of_sessions tasks_with_ids told_chord_members told_chord_waits_for unanswered
+            tasks_of_sessions tasks_of_types tasks_of_types_oldest tasks_oldest tasks_with_ids told_chord_members told_chord_waits_for unanswered
             unpublished_controls unroutable unroutable_services unsent_subtasks unsent_tasks update_canary
             update_marker update_subtasks upsert_celery_results upsert_dead upsert_old_celery_results
             upsert_parked upsert_result upsert_revoked_results upsert_skipped_results upsert_task
@@ -215,6 +223,8 @@ pub(crate) mod postgres {
     pub(crate) const CONFIGURE: &str = include_str!("../sql/postgres/configure.sql");
     pub(crate) const DROP_EMPTY_MONTHS: &str =
         include_str!("../sql/postgres/drop_empty_months.sql");
+    pub(crate) const ESTIMATE_TASKS: &str = include_str!("../sql/postgres/estimate_tasks.sql");
+    pub(crate) const HURRY: &str = include_str!("../sql/postgres/hurry.sql");
     pub(crate) const INSERT_UNDATED_EVENT: &str =
         include_str!("../sql/postgres/insert_undated_event.sql");
     pub(crate) const LOCK_IDENTITY: &str = include_str!("../sql/postgres/lock_identity.sql");

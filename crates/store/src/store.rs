@@ -10,6 +10,7 @@ use crate::family::Families;
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::identity::Identities;
 use crate::json::JsonText;
+use crate::lists::Lists;
 use crate::missing::MissingTasks;
 use crate::outbox::Outbox;
 use crate::owners::Owners;
@@ -42,6 +43,7 @@ pub trait Store:
     + CeleryTables
     + Families
     + Identities
+    + Lists
     + MissingTasks
     + Outbox
     + Schedules
@@ -75,7 +77,8 @@ pub trait Store:
     /// batches, changes nothing.
     async fn apply(&self, batch: &Batch) -> Result<Applied, StoreError>;
 
-    /// Tasks, newest first.
+    /// Tasks. All that match are looked for, however long that takes within the time for a statement: for
+    /// programs. For people there is [`page`](Lists::page).
     async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError>;
 
     /// The task with this public id or task id.

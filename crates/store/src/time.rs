@@ -8,7 +8,7 @@ pub(crate) fn clamped(at: DateTime<Utc>) -> DateTime<Utc> {
     at.clamp(DateTime::UNIX_EPOCH, latest()).trunc_subsecs(6)
 }
 
-fn latest() -> DateTime<Utc> {
+pub(crate) fn latest() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(9999, 12, 31, 23, 59, 59)
         .single()
         .expect("a time that exists, in UTC")

@@ -58,6 +58,8 @@ fn both_databases_have_the_same_statements_but_for_what_only_one_can_do() -> any
     let only_postgresql = [
         "configure",
         "drop_empty_months",
+        "estimate_tasks",
+        "hurry",
         "insert_undated_event",
         "lock_identity",
         "make_task_id_sequence",
@@ -127,6 +129,42 @@ fn rows_are_compared_by_the_whole_key_in_every_column() -> anyhow::Result<()> {
             count(") > (") - 3,
             "{database}: and once each in WHERE, that of the state in `recount`"
         );
+    }
+    Ok(())
+}
+
+#[test]
+fn every_list_of_tasks_filters_alike() -> anyhow::Result<()> {
+    for (database, text_parameter) in [("postgres", "($18"), ("sqlite", "(?18")] {
+        let statements = statements(database)?;
+        // Without comments, line breaks and aliases.
+        let bare = |name: &str| -> anyhow::Result<String> {
+            let lines = statements.get(name).context("a statement")?.lines();
+            let lines = lines.filter(|line| !line.trim_start().starts_with("--"));
+            let words = lines.flat_map(str::split_whitespace).collect::<Vec<_>>();
+            Ok(words.join(" ").replace("task.", ""))
+        };
+        let tasks = bare("tasks")?;
+        let (_, conditions) = tasks.split_once("WHERE ").context("conditions")?;
+        let (filter, text) = conditions
+            .split_once(&format!(" AND {text_parameter}"))
+            .context("a text")?;
+        let (text, _) = text.split_once("))").context("the end of the text's")?;
+        for name in [
+            "tasks_oldest",
+            "tasks_of_types",
+            "tasks_of_types_oldest",
+            "count_tasks",
+        ] {
+            ensure!(bare(name)?.contains(filter), "{database}/{name}");
+        }
+        for name in ["tasks_oldest", "count_tasks"] {
+            ensure!(bare(name)?.contains(text), "{database}/{name}");
+        }
+        if database == "postgres" {
+            let estimate = bare("estimate_tasks")?;
+            ensure!(estimate.contains(filter) && estimate.contains(text));
+        }
     }
     Ok(())
 }

@@ -146,9 +146,9 @@ async fn list(
 ) -> Result<(), Failure> {
     let filter = ParkedFilter {
         queue,
-        id: None,
         // One more than is shown tells that there are more.
         limit: limit + 1,
+        ..ParkedFilter::default()
     };
     let parked = store.parked(&filter).await?;
     let columns = [

@@ -64,6 +64,7 @@ impl Which {
             name: self.name.clone(),
             since: self.since,
             limit,
+            ..DeadFilter::default()
         };
         match ids.is_empty() {
             true => vec![filter(None)],

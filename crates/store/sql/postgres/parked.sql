@@ -1,10 +1,12 @@
 -- Parked messages that match every filter that is not null, newest first.
--- Parameters: 1 queue, 2 id of the record or of the task, 3 limit.
+-- Parameters: 1 queue, 2 id of the record or of the task, 3 limit, 4 and 5 parked_at and id of the last row of
+-- the page before.
 SELECT
     id::text, queue, reason, task_id, type, parked_at, times, exchange, routing_key, message,
     headers::text, properties::text
 FROM parked
 WHERE ($1::text IS NULL OR queue = $1)
     AND ($2::text IS NULL OR task_id = $2 OR id::text = $2)
-ORDER BY parked_at DESC, parked.id
+    AND ($4::timestamptz IS NULL OR (parked_at, parked.id::text COLLATE "C") < ($4, $5::text))
+ORDER BY parked_at DESC, parked.id DESC
 LIMIT $3

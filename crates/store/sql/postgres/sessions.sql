@@ -1,7 +1,7 @@
 -- Sessions that match every filter that is not null, newest first.
 -- Parameters: 1 status, 2 action, 3 open ones only, 4 started at this time or later, 5 and 6 started_at and
 -- id of the last row of the page before, 7 id, 8 id of its finalizer, 9 those only whose
--- finalizer was discarded, 10 limit.
+-- finalizer was discarded, 10 limit, 11 creator_id.
 SELECT
     id, action, status, policy, timed_out, aborted_by, total, succeeded, failed, revoked, skipped,
     retried_counted, retried_uncounted, duration_ms, estimated_ms, buffer_ms, finalizer_id,
@@ -16,5 +16,6 @@ WHERE ($1::text IS NULL OR status = $1)
     AND ($7::text IS NULL OR id = $7)
     AND ($8::text IS NULL OR finalizer_id = $8)
     AND (NOT $9 OR finalizer_discarded_at IS NOT NULL)
+    AND ($11::text IS NULL OR creator_id = $11)
 ORDER BY started_at DESC, id DESC
 LIMIT $10

@@ -60,24 +60,7 @@ macro_rules! implement_store {
             }
 
             async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError> {
-                // A name begins with its service, and the index with the service.
-                let service_of_name = filter.name.as_deref().map(service_of);
-                let related = filter.related.as_ref();
-                let after = filter.after.as_ref();
-                let tasks = query_as(self.sql.tasks)
-                    .bind(filter.state.map(|state| state.as_str()))
-                    .bind(filter.service.as_deref().or(service_of_name))
-                    .bind(filter.name.as_deref())
-                    .bind(filter.creator.as_deref())
-                    .bind(related.map(|(kind, _)| kind.as_str()))
-                    .bind(related.map(|(_, id)| id.as_str()))
-                    .bind(filter.root.as_deref())
-                    .bind(filter.since.map(Self::time))
-                    .bind(after.map(|after| Self::time(after.created_date)))
-                    .bind(after.map(|after| after.id.as_str()))
-                    .bind(row_limit(filter.limit))
-                    .bind(filter.identifier.as_deref());
-                self.all("list tasks", tasks).await
+                self.tasks_now(filter).await
             }
 
             async fn task(&self, id: &str) -> Result<Option<TaskRow>, StoreError> {
@@ -168,13 +151,16 @@ macro_rules! implement_store {
             }
 
             async fn dead(&self, filter: &DeadFilter) -> Result<Vec<DeadRow>, StoreError> {
+                let after = filter.after.as_ref();
                 let rows = query_as(self.sql.dead)
                     .bind(filter.service.as_deref())
                     .bind(filter.id.as_deref())
                     .bind(filter.reason.as_deref())
                     .bind(filter.name.as_deref())
                     .bind(filter.since.map(Self::time))
-                    .bind(row_limit(filter.limit));
+                    .bind(row_limit(filter.limit))
+                    .bind(after.map(|after| Self::time(after.created_date)))
+                    .bind(after.map(|after| after.id.as_str()));
                 let rows: Vec<DeadColumns> = self.all("list dead letters", rows).await?;
                 Ok(rows.into_iter().map(DeadRow::from).collect())
             }
@@ -208,10 +194,13 @@ macro_rules! implement_store {
             }
 
             async fn parked(&self, filter: &ParkedFilter) -> Result<Vec<ParkedRow>, StoreError> {
+                let after = filter.after.as_ref();
                 let rows = query_as(self.sql.parked)
                     .bind(filter.queue.as_deref())
                     .bind(filter.id.as_deref())
-                    .bind(row_limit(filter.limit));
+                    .bind(row_limit(filter.limit))
+                    .bind(after.map(|after| Self::time(after.created_date)))
+                    .bind(after.map(|after| after.id.as_str()));
                 let rows: Vec<ParkedColumns> = self.all("list parked messages", rows).await?;
                 Ok(rows.into_iter().map(ParkedRow::from).collect())
             }

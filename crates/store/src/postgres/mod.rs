@@ -7,6 +7,7 @@ mod letters;
 mod outbox;
 mod sessions;
 mod signs;
+mod soon;
 mod write;
 
 use crate::asking::implement_asking;
@@ -19,9 +20,10 @@ use crate::calls::{
 use crate::celery::{Keeping, implement_celery_tables};
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::{StoreError, postgres_class};
-use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
+use crate::filter::{Cursor, DeadFilter, ParkedFilter, TaskFilter, TaskOrder, UnroutableFilter};
 use crate::ids::IdKey;
 use crate::json::JsonText;
+use crate::lists::{Places, Root, Way, implement_lists};
 use crate::options::StoreOptions;
 use crate::outbox::implement_outbox;
 use crate::owners::Owners;
@@ -43,6 +45,7 @@ use crate::store::{LeaderGuard, Store};
 use crate::text::{INDEXED, cleaned};
 use crate::values::required;
 use chrono::{DateTime, Utc};
+use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
@@ -76,6 +79,7 @@ pub(crate) struct Postgres {
 
 implement_sessions!(Postgres);
 implement_store!(Postgres);
+implement_lists!(Postgres);
 implement_retention!(Postgres);
 implement_books!(Postgres);
 implement_asking!(Postgres);

@@ -39,6 +39,17 @@ pub struct DeadRow {
     pub message: StoredMessage,
 }
 
+impl DeadRow {
+    /// The place after which the next page begins.
+    #[must_use]
+    pub fn place(&self) -> Cursor {
+        Cursor {
+            created_date: self.died_at,
+            id: self.id.to_string(),
+        }
+    }
+}
+
 /// A row of `dead` without its message.
 #[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct DeadRecord {
@@ -90,6 +101,17 @@ pub struct ParkedRow {
     /// The message; not serialized.
     #[serde(skip)]
     pub message: StoredMessage,
+}
+
+impl ParkedRow {
+    /// The place after which the next page begins.
+    #[must_use]
+    pub fn place(&self) -> Cursor {
+        Cursor {
+            created_date: self.parked_at,
+            id: self.id.to_string(),
+        }
+    }
 }
 
 /// A task that no service owned when it was sent, with what is needed to send it again.

@@ -202,6 +202,8 @@ pub struct SessionFilter {
     pub status: Option<SessionStatus>,
     /// For this action.
     pub action: Option<String>,
+    /// Wanted by this user.
+    pub creator: Option<String>,
     /// Only those that are not over.
     pub open: bool,
     /// Only those whose finalizer was thrown away.

@@ -236,7 +236,8 @@ macro_rules! implement_sessions {
                     .bind(filter.id.as_ref().map(|id| id.as_str()))
                     .bind(filter.finalizer.as_deref())
                     .bind(filter.discarded)
-                    .bind(row_limit(filter.limit));
+                    .bind(row_limit(filter.limit))
+                    .bind(filter.creator.as_deref());
                 self.all("list sessions", rows).await
             }
 

@@ -4,6 +4,7 @@ mod celery;
 mod file_lock;
 mod outbox;
 mod sessions;
+mod soon;
 mod write;
 
 use crate::asking::implement_asking;
@@ -16,9 +17,10 @@ use crate::calls::{
 use crate::celery::{Keeping, implement_celery_tables};
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::{StoreError, sqlite_class};
-use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter, service_of};
+use crate::filter::{Cursor, DeadFilter, ParkedFilter, TaskFilter, TaskOrder, UnroutableFilter};
 use crate::ids::IdKey;
 use crate::json::JsonText;
+use crate::lists::{Places, Root, Way, implement_lists};
 use crate::options::StoreOptions;
 use crate::outbox::implement_outbox;
 use crate::owners::Owners;
@@ -38,6 +40,7 @@ use crate::text::{INDEXED, cleaned};
 use crate::time::to_text;
 use crate::values::required;
 use chrono::{DateTime, Utc};
+use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use file_lock::FileLock;
 use secrecy::ExposeSecret;
@@ -71,6 +74,7 @@ pub(crate) struct Sqlite {
 
 implement_sessions!(Sqlite);
 implement_store!(Sqlite);
+implement_lists!(Sqlite);
 implement_retention!(Sqlite);
 implement_books!(Sqlite);
 implement_asking!(Sqlite);

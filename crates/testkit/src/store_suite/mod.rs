@@ -17,13 +17,16 @@ pub mod history;
 pub mod hostile;
 pub mod identity;
 pub mod leases;
+pub mod lists;
 pub mod merging;
 pub mod missing;
 pub mod outbox;
+pub mod pages;
 pub mod records;
 pub mod retention;
 mod samples;
 pub mod schedules;
+pub mod search;
 pub mod sessions;
 mod site;
 pub mod upkeep;
@@ -60,6 +63,14 @@ macro_rules! store_suite {
             filters::every_filter_finds_its_tasks_and_no_others,
             filters::pages_show_every_task_once,
             filters::a_family_is_found_by_its_root,
+            pages::pages_lead_forwards_and_back_in_both_orders,
+            pages::a_list_may_be_of_a_session_and_end_at_a_time,
+            lists::a_list_that_takes_too_long_says_where_it_was_cut,
+            lists::a_count_is_exact_up_to_ten_thousand_and_says_so,
+            pages::dead_letters_and_parked_messages_are_read_page_by_page,
+            pages::sessions_are_read_page_by_page_and_by_who_wanted_them,
+            search::a_text_is_found_where_people_look_for_it,
+            search::a_text_narrows_what_other_filters_choose,
             family::a_family_is_counted_by_state_and_has_the_results_that_are_its_own,
             filters::tasks_are_counted_by_state_and_service,
             records::the_last_sign_of_life_counts_and_tasks_are_remembered,

@@ -28,7 +28,8 @@ use counterfoil_toolbox::session::SessionStatus;
 use counterfoil_toolbox::state::Lineage;
 use counterfoil_toolbox::{TaskName, TaskState};
 use serde_json::json;
-use stage::{Site, opening, raw, time_out, told};
+pub(super) use stage::opening;
+use stage::{Site, raw, time_out, told};
 
 /// With the results of its subtasks, and with the errors of those that failed.
 ///

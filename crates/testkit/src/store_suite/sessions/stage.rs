@@ -21,7 +21,7 @@ pub(super) fn raw(json: &str) -> Box<RawValue> {
     RawValue::from_string(json.to_owned()).expect("JSON")
 }
 
-pub(super) fn opening(subtasks: usize) -> Opening {
+pub(in crate::store_suite) fn opening(subtasks: usize) -> Opening {
     let name = |name| TaskName::new(name).expect("a task name");
     Opening {
         id: SessionId::random(),
