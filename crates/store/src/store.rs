@@ -7,6 +7,7 @@ use crate::celery::CeleryTables;
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::StoreError;
 use crate::family::Families;
+use crate::feed::ChangeFeed;
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::identity::Identities;
 use crate::json::JsonText;
@@ -18,6 +19,7 @@ use crate::record::{
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
 use crate::retention::Retention;
+use crate::rollup::Rollups;
 use crate::schedule::Schedules;
 use crate::sessions::Sessions;
 use async_trait::async_trait;
@@ -40,12 +42,14 @@ pub trait Store:
     Asking
     + Books
     + CeleryTables
+    + ChangeFeed
     + Families
     + Identities
     + MissingTasks
     + Outbox
     + Schedules
     + Retention
+    + Rollups
     + Sessions
     + Send
     + Sync

@@ -3,6 +3,7 @@
 mod asking;
 mod books;
 mod celery;
+mod flow;
 mod retention;
 
 use async_trait::async_trait;

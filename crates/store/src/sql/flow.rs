@@ -1,0 +1,35 @@
+//! Statements for what a dashboard reads beside rows.
+
+/// Statements that both databases have.
+#[derive(Debug)]
+pub(crate) struct FlowStatements {
+    pub(crate) add_up_rollups: &'static str,
+    pub(crate) changes: &'static str,
+    pub(crate) delete_change_marks: &'static str,
+    pub(crate) delete_changes: &'static str,
+    pub(crate) delete_old_rollups: &'static str,
+    pub(crate) insert_change_mark: &'static str,
+    pub(crate) rollup: &'static str,
+    pub(crate) rollup_types: &'static str,
+    pub(crate) tasks_with_public_ids: &'static str,
+    pub(crate) tell_changes: &'static str,
+}
+
+macro_rules! flow_statements {
+    ($database:literal: $($name:ident)*) => {
+        FlowStatements {
+            $($name: include_str!(concat!("../../sql/", $database, "/", stringify!($name), ".sql")),)*
+        }
+    };
+    ($database:literal) => {
+        flow_statements!($database:
+            add_up_rollups changes delete_change_marks delete_changes delete_old_rollups insert_change_mark
+            rollup rollup_types tasks_with_public_ids tell_changes
+        )
+    };
+}
+
+/// PostgreSQL's.
+pub(super) const POSTGRES: FlowStatements = flow_statements!("postgres");
+/// SQLite's.
+pub(super) const SQLITE: FlowStatements = flow_statements!("sqlite");

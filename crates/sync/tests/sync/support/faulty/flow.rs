@@ -1,0 +1,57 @@
+//! What a dashboard reads beside rows, which no test fails.
+
+use super::FaultyStore;
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use counterfoil_store::record::TaskRow;
+use counterfoil_store::{
+    ChangeFeed, Changes, FeedPosition, Rollup, Rollups, StoreError, TypeRollup,
+};
+use std::time::Duration;
+use uuid::Uuid;
+
+#[async_trait]
+impl ChangeFeed for FaultyStore {
+    async fn feed_position(&self) -> Result<FeedPosition, StoreError> {
+        self.inner.feed_position().await
+    }
+    async fn changes_since(&self, position: &FeedPosition) -> Result<Changes, StoreError> {
+        self.inner.changes_since(position).await
+    }
+    async fn tasks_with_public_ids(&self, ids: &[String]) -> Result<Vec<TaskRow>, StoreError> {
+        self.inner.tasks_with_public_ids(ids).await
+    }
+    async fn mark_changes(&self, id: Uuid) -> Result<(), StoreError> {
+        self.inner.mark_changes(id).await
+    }
+    async fn forget_changes(&self, age: Duration, limit: u32) -> Result<usize, StoreError> {
+        self.inner.forget_changes(age, limit).await
+    }
+}
+
+#[async_trait]
+impl Rollups for FaultyStore {
+    async fn rollup(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        step: Duration,
+        service: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Rollup, StoreError> {
+        self.inner.rollup(from, to, step, service, name).await
+    }
+    async fn rollup_types(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<Vec<TypeRollup>, StoreError> {
+        self.inner.rollup_types(from, to).await
+    }
+    async fn add_up_rollups(&self, limit: u32) -> Result<usize, StoreError> {
+        self.inner.add_up_rollups(limit).await
+    }
+    async fn forget_rollups(&self, limit: u32) -> Result<usize, StoreError> {
+        self.inner.forget_rollups(limit).await
+    }
+}
