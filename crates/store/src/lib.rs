@@ -23,6 +23,7 @@ mod json;
 pub mod merge;
 mod migrate;
 mod missing;
+mod operators;
 mod options;
 mod outbox;
 mod owners;
@@ -58,6 +59,7 @@ pub use identity::{Double, Identities};
 pub use ids::IdKey;
 pub use json::JsonText;
 pub use missing::{MissingTask, MissingTasks};
+pub use operators::{ActionFilter, OperatorAction, OperatorActions, OperatorDeed};
 pub use options::{StoreOptions, connect, open};
 pub use outbox::{
     AppConnection, Outbox, OutboxMessage, OutboxState, OutboxWake, RefusedMessage, SendInError,

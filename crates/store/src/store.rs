@@ -12,6 +12,7 @@ use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::identity::Identities;
 use crate::json::JsonText;
 use crate::missing::MissingTasks;
+use crate::operators::OperatorActions;
 use crate::outbox::Outbox;
 use crate::owners::Owners;
 use crate::record::{
@@ -46,6 +47,7 @@ pub trait Store:
     + Families
     + Identities
     + MissingTasks
+    + OperatorActions
     + Outbox
     + Schedules
     + Retention

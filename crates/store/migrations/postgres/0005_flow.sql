@@ -64,3 +64,23 @@ CREATE TABLE task_rollup (
     tasks bigint NOT NULL,
     PRIMARY KEY (span, at, service, type, what, size)
 ) WITH (fillfactor = 70);
+
+-- What people did through the dashboard. Only ever appended to; the audit of the books is something else.
+CREATE TABLE operator_action (
+    -- Version 7: in the order of time.
+    id uuid PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT now(),
+    who text COLLATE "C" NOT NULL,
+    role text COLLATE "C" NOT NULL,
+    -- From where the request came.
+    address text COLLATE "C",
+    action text COLLATE "C" NOT NULL,
+    -- task, session, service, …, and its id; null where it is about no single one.
+    subject_kind text COLLATE "C",
+    subject text COLLATE "C",
+    detail jsonb,
+    outcome text COLLATE "C" NOT NULL
+);
+CREATE INDEX operator_action_who ON operator_action (who, id);
+CREATE INDEX operator_action_action ON operator_action (action, id);
+CREATE INDEX operator_action_subject ON operator_action (subject, id) WHERE subject IS NOT NULL;

@@ -53,3 +53,23 @@ CREATE TABLE task_rollup (
     tasks integer NOT NULL,
     PRIMARY KEY (span, at, service, type, what, size)
 ) WITHOUT ROWID;
+
+-- What people did through the dashboard. Only ever appended to; the audit of the books is something else.
+CREATE TABLE operator_action (
+    -- Version 7: in the order of time.
+    id text NOT NULL PRIMARY KEY,
+    at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    who text NOT NULL,
+    role text NOT NULL,
+    -- From where the request came.
+    address text,
+    action text NOT NULL,
+    -- task, session, service, …, and its id; null where it is about no single one.
+    subject_kind text,
+    subject text,
+    detail text CHECK (json_valid(detail)),
+    outcome text NOT NULL
+);
+CREATE INDEX operator_action_who ON operator_action (who, id);
+CREATE INDEX operator_action_action ON operator_action (action, id);
+CREATE INDEX operator_action_subject ON operator_action (subject, id) WHERE subject IS NOT NULL;

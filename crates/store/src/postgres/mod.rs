@@ -95,6 +95,7 @@ implement_schedules!(Postgres);
 crate::family::implement_families!(Postgres);
 crate::feed::implement_feed!(Postgres);
 crate::rollup::implement_rollups!(Postgres);
+crate::operators::implement_operators!(Postgres);
 crate::missing::implement_missing!(Postgres);
 crate::identity::implement_identities!(Postgres);
 

@@ -9,6 +9,8 @@ pub(crate) struct FlowStatements {
     pub(crate) delete_changes: &'static str,
     pub(crate) delete_old_rollups: &'static str,
     pub(crate) insert_change_mark: &'static str,
+    pub(crate) insert_operator_action: &'static str,
+    pub(crate) operator_actions: &'static str,
     pub(crate) rollup: &'static str,
     pub(crate) rollup_types: &'static str,
     pub(crate) tasks_with_public_ids: &'static str,
@@ -24,7 +26,7 @@ macro_rules! flow_statements {
     ($database:literal) => {
         flow_statements!($database:
             add_up_rollups changes delete_change_marks delete_changes delete_old_rollups insert_change_mark
-            rollup rollup_types tasks_with_public_ids tell_changes
+            insert_operator_action operator_actions rollup rollup_types tasks_with_public_ids tell_changes
         )
     };
 }

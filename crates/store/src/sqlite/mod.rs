@@ -89,6 +89,7 @@ implement_schedules!(Sqlite);
 crate::family::implement_families!(Sqlite);
 crate::feed::implement_feed!(Sqlite);
 crate::rollup::implement_rollups!(Sqlite);
+crate::operators::implement_operators!(Sqlite);
 crate::missing::implement_missing!(Sqlite);
 crate::identity::implement_identities!(Sqlite);
 

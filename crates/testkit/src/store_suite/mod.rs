@@ -20,6 +20,7 @@ pub mod identity;
 pub mod leases;
 pub mod merging;
 pub mod missing;
+pub mod operators;
 pub mod outbox;
 pub mod records;
 pub mod retention;
@@ -141,6 +142,8 @@ macro_rules! store_suite {
             rollups::a_task_waits_until_its_first_attempt_is_started,
             rollups::numbers_are_added_up_once_by_any_number_of_daemons,
             rollups::numbers_are_read_by_span_and_kept_for_as_long_as_those_are,
+            operators::what_somebody_did_is_recorded_once_and_found,
+            operators::a_deed_with_texts_that_break_things_is_recorded,
             schedules::a_schedule_fires_once_for_a_time_however_many_try,
             schedules::a_schedule_can_be_paused_resumed_and_removed,
             outbox::a_task_is_in_the_outbox_and_in_its_row_if_and_only_if_its_transaction_commits,

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{
-    ChangeFeed, Changes, FeedPosition, Rollup, Rollups, StoreError, TypeRollup,
+    ActionFilter, ChangeFeed, Changes, FeedPosition, OperatorAction, OperatorActions, OperatorDeed, Rollup, Rollups, StoreError, TypeRollup,
 };
 use std::time::Duration;
 use uuid::Uuid;
@@ -53,5 +53,18 @@ impl Rollups for FaultyStore {
     }
     async fn forget_rollups(&self, limit: u32) -> Result<usize, StoreError> {
         self.inner.forget_rollups(limit).await
+    }
+}
+
+#[async_trait]
+impl OperatorActions for FaultyStore {
+    async fn record_deed(&self, deed: &OperatorDeed) -> Result<(), StoreError> {
+        self.inner.record_deed(deed).await
+    }
+    async fn operator_actions(
+        &self,
+        filter: &ActionFilter,
+    ) -> Result<Vec<OperatorAction>, StoreError> {
+        self.inner.operator_actions(filter).await
     }
 }
