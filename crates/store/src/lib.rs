@@ -30,6 +30,7 @@ mod owners;
 mod pool;
 mod postgres;
 pub mod record;
+mod request_keys;
 mod retention;
 mod rollup;
 mod schedule;
@@ -66,6 +67,7 @@ pub use outbox::{
 };
 pub use owners::Owners;
 pub use record::CanaryPlace;
+pub use request_keys::{RequestClaim, RequestKeys};
 pub use retention::{Kept, KeptSessions, KeptTasks, KnownIds, OldSession, Removed, Retention};
 pub use rollup::{Percentiles, Rollup, RollupPoint, Rollups, TypeRollup};
 pub use schedule::{CatchUp, Firing, InvalidCatchUp, ScheduleRow, Schedules};

@@ -19,6 +19,7 @@ use crate::record::{
     CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
+use crate::request_keys::RequestKeys;
 use crate::retention::Retention;
 use crate::rollup::Rollups;
 use crate::schedule::Schedules;
@@ -50,6 +51,7 @@ pub trait Store:
     + OperatorActions
     + Outbox
     + Schedules
+    + RequestKeys
     + Retention
     + Rollups
     + Sessions

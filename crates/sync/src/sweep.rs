@@ -1,4 +1,5 @@
-//! What a dashboard reads beside rows is kept short: the feed of changes, and numbers for charts.
+//! What a dashboard reads beside rows is kept short: the feed of changes, numbers for charts, and
+//! keys of requests.
 
 use crate::leader::Leading;
 use counterfoil_store::{Store, StoreError};
@@ -23,6 +24,9 @@ const ADD_UP: Duration = Duration::from_secs(15);
 
 /// Rows that are added up in one transaction: some seconds of a busy platform.
 const ADDED_AT_ONCE: u32 = 5000;
+
+/// For how long a request is known by its key.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Pause between two pages of what is removed once an hour.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -83,6 +87,9 @@ async fn add_up_rollups(store: &dyn Store) -> Result<(), StoreError> {
 }
 
 async fn forget(store: &dyn Store) -> Result<(), StoreError> {
+    while store.forget_requests(DAY, AT_ONCE).await? >= AT_ONCE as usize {
+        tokio::time::sleep(PAUSE).await;
+    }
     while store.forget_rollups(AT_ONCE).await? >= AT_ONCE as usize {
         // A busy platform has some ten thousand of them.
         tokio::time::sleep(PAUSE).await;

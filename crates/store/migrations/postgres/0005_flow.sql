@@ -84,3 +84,18 @@ CREATE TABLE operator_action (
 CREATE INDEX operator_action_who ON operator_action (who, id);
 CREATE INDEX operator_action_action ON operator_action (action, id);
 CREATE INDEX operator_action_subject ON operator_action (subject, id) WHERE subject IS NOT NULL;
+
+-- Requests that callers may repeat without a second task: what they are known by, and the task that the first made.
+CREATE TABLE request_key (
+    -- Whose key it is.
+    owner text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    -- Hash of the request: another one under the same key is a mistake.
+    digest bytea NOT NULL,
+    task_id text COLLATE "C" NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- When it was certain that the task is sent.
+    answered_at timestamptz,
+    PRIMARY KEY (owner, key)
+);
+CREATE INDEX request_key_created ON request_key (created_at);

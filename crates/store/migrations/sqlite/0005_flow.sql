@@ -73,3 +73,18 @@ CREATE TABLE operator_action (
 CREATE INDEX operator_action_who ON operator_action (who, id);
 CREATE INDEX operator_action_action ON operator_action (action, id);
 CREATE INDEX operator_action_subject ON operator_action (subject, id) WHERE subject IS NOT NULL;
+
+-- Requests that callers may repeat without a second task: what they are known by, and the task that the first made.
+CREATE TABLE request_key (
+    -- Whose key it is.
+    owner text NOT NULL,
+    key text NOT NULL,
+    -- Hash of the request: another one under the same key is a mistake.
+    digest blob NOT NULL,
+    task_id text NOT NULL,
+    created_at text NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')),
+    -- When it was certain that the task is sent.
+    answered_at text,
+    PRIMARY KEY (owner, key)
+);
+CREATE INDEX request_key_created ON request_key (created_at);

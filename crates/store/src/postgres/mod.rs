@@ -96,6 +96,7 @@ crate::family::implement_families!(Postgres);
 crate::feed::implement_feed!(Postgres);
 crate::rollup::implement_rollups!(Postgres);
 crate::operators::implement_operators!(Postgres);
+crate::request_keys::implement_request_keys!(Postgres);
 crate::missing::implement_missing!(Postgres);
 crate::identity::implement_identities!(Postgres);
 

@@ -90,6 +90,7 @@ crate::family::implement_families!(Sqlite);
 crate::feed::implement_feed!(Sqlite);
 crate::rollup::implement_rollups!(Sqlite);
 crate::operators::implement_operators!(Sqlite);
+crate::request_keys::implement_request_keys!(Sqlite);
 crate::missing::implement_missing!(Sqlite);
 crate::identity::implement_identities!(Sqlite);
 

@@ -23,6 +23,7 @@ pub mod missing;
 pub mod operators;
 pub mod outbox;
 pub mod records;
+pub mod requests;
 pub mod retention;
 pub mod rollups;
 mod samples;
@@ -144,6 +145,8 @@ macro_rules! store_suite {
             rollups::numbers_are_read_by_span_and_kept_for_as_long_as_those_are,
             operators::what_somebody_did_is_recorded_once_and_found,
             operators::a_deed_with_texts_that_break_things_is_recorded,
+            requests::a_request_that_is_repeated_is_known_and_another_one_is_refused,
+            requests::of_requests_at_the_same_time_one_is_new,
             schedules::a_schedule_fires_once_for_a_time_however_many_try,
             schedules::a_schedule_can_be_paused_resumed_and_removed,
             outbox::a_task_is_in_the_outbox_and_in_its_row_if_and_only_if_its_transaction_commits,

@@ -5,8 +5,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{
-    ActionFilter, ChangeFeed, Changes, FeedPosition, OperatorAction, OperatorActions, OperatorDeed, Rollup, Rollups, StoreError, TypeRollup,
+    ActionFilter, ChangeFeed, Changes, FeedPosition, OperatorAction, OperatorActions, OperatorDeed,
+    RequestClaim, RequestKeys, Rollup, Rollups, StoreError, TypeRollup,
 };
+use counterfoil_toolbox::ids::TaskId;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -66,5 +68,29 @@ impl OperatorActions for FaultyStore {
         filter: &ActionFilter,
     ) -> Result<Vec<OperatorAction>, StoreError> {
         self.inner.operator_actions(filter).await
+    }
+}
+
+#[async_trait]
+impl RequestKeys for FaultyStore {
+    async fn claim_request(
+        &self,
+        owner: &str,
+        key: &str,
+        digest: &[u8],
+        task_id: &TaskId,
+    ) -> Result<RequestClaim, StoreError> {
+        self.inner.claim_request(owner, key, digest, task_id).await
+    }
+    async fn answer_request(
+        &self,
+        owner: &str,
+        key: &str,
+        task_id: &TaskId,
+    ) -> Result<(), StoreError> {
+        self.inner.answer_request(owner, key, task_id).await
+    }
+    async fn forget_requests(&self, age: Duration, limit: u32) -> Result<usize, StoreError> {
+        self.inner.forget_requests(age, limit).await
     }
 }
