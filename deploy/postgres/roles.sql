@@ -74,6 +74,10 @@ FROM (VALUES
     ('counterfoil_migrations', 'REVOKE INSERT, UPDATE, DELETE ON %I.%I FROM counterfoil_sync'),
     ('outbox', 'GRANT INSERT ON %I.%I TO counterfoil_web'),
     ('control', 'GRANT INSERT ON %I.%I TO counterfoil_web'),
+    ('operator_action', 'GRANT INSERT ON %I.%I TO counterfoil_web'),
+    -- What was done stays done: not even the daemon changes that.
+    ('operator_action', 'REVOKE UPDATE, DELETE ON %I.%I FROM counterfoil_sync'),
+    ('request_key', 'GRANT INSERT, UPDATE (answered_at) ON %I.%I TO counterfoil_web'),
     ('task_result', 'GRANT SELECT, INSERT, UPDATE ON %I.%I TO counterfoil_worker')
 ) AS special (name, statement)
 WHERE to_regclass(format('%I.%I', :'schema', name)) IS NOT NULL

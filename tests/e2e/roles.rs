@@ -173,6 +173,9 @@ fn a_worker_sees_results_alone(site: &Site) -> anyhow::Result<()> {
             "SELECT * FROM parked",
             "SELECT * FROM outbox",
             "SELECT * FROM control",
+            "SELECT * FROM task_change",
+            "SELECT * FROM operator_action",
+            "SELECT * FROM request_key",
             "SELECT * FROM counterfoil_migrations",
             "SELECT counterfoil_prepare_months(1)",
             "SELECT lo_import('/etc/passwd')",
@@ -204,6 +207,12 @@ fn who_shows_tasks_reads_and_asks(site: &Site) -> anyhow::Result<()> {
             "UPDATE outbox SET sent_at = now()",
             "INSERT INTO dead SELECT * FROM dead",
             "SELECT counterfoil_drop_empty_months()",
+            "DELETE FROM task_change",
+            "INSERT INTO task_rollup SELECT * FROM task_rollup",
+            "UPDATE operator_action SET who = 'nobody'",
+            "DELETE FROM operator_action",
+            "UPDATE request_key SET task_id = 'other'",
+            "DELETE FROM request_key",
         ],
     )?;
     site.may(
@@ -214,6 +223,14 @@ fn who_shows_tasks_reads_and_asks(site: &Site) -> anyhow::Result<()> {
             "SELECT count(*) FROM dead",
             "INSERT INTO control (id, kind, subject, created_date)
              VALUES (gen_random_uuid(), 'quiet', 'nobody', now())",
+            "SELECT count(*), pg_current_snapshot() FROM task_change, task_change_mark",
+            "SELECT sum(tasks) FROM (TABLE task_rollup_delta) AS delta",
+            "SELECT sum(tasks) FROM task_rollup",
+            "INSERT INTO operator_action (id, who, role, action, outcome)
+             VALUES (gen_random_uuid(), 'ana', 'operator', 'cancel', 'done') ON CONFLICT DO NOTHING",
+            "INSERT INTO request_key (owner, key, digest, task_id) VALUES ('ana', 'k', '', 't1')
+             ON CONFLICT DO NOTHING",
+            "UPDATE request_key SET answered_at = now() WHERE owner = 'ana' AND answered_at IS NULL",
         ],
     )
 }
@@ -272,6 +289,8 @@ fn who_writes_changes_no_table(site: &Site) -> anyhow::Result<()> {
             "DELETE FROM counterfoil_migrations",
             "DROP FUNCTION counterfoil_prepare_months(integer)",
             "ALTER TABLE background_task DISABLE TRIGGER ALL",
+            "UPDATE operator_action SET who = 'nobody'",
+            "DELETE FROM operator_action",
         ],
     )?;
     // A table of a later migration.

@@ -28,6 +28,8 @@ pub(crate) struct HistoryLine {
     pub(crate) happened_at: Option<DateTime<Utc>>,
     /// Whatever else the event said, as a JSON object.
     pub(crate) detail: Option<String>,
+    /// When the handler was started, where the line tells it.
+    pub(crate) started_at: Option<DateTime<Utc>>,
 }
 
 /// Under which time a line is filed: part of its primary key where history is partitioned.
@@ -69,6 +71,7 @@ impl HistoryLine {
             happened_at: (copy.envelope.sent_at.map(clamped).or(sent))
                 .filter(|_| lineage == Lineage::default() && state != TaskState::Retry),
             detail: None,
+            started_at: None,
         }
     }
 
@@ -83,6 +86,10 @@ impl HistoryLine {
             at: FiledAt::Known(filed),
             happened_at: Some(clamped(event.at)),
             detail: detail_of(event),
+            started_at: match event.kind == EventKind::State(TaskState::Started) {
+                true => Some(clamped(event.at)),
+                false => event.started_at.map(clamped),
+            },
         }
     }
 
@@ -102,6 +109,7 @@ impl HistoryLine {
                 add_fault(&mut detail, why);
                 Value::Object(detail).to_string()
             }),
+            started_at: None,
         }
     }
 
@@ -123,6 +131,7 @@ impl HistoryLine {
             at: FiledAt::Known(of_uuid_v7(event_id).unwrap_or(at)),
             happened_at: Some(at),
             detail: Some(deed.detail()),
+            started_at: None,
         }
     }
 }

@@ -142,7 +142,7 @@ pub trait Retention: Send + Sync {
 #[derive(Debug, serde::Serialize, sqlx::FromRow)]
 pub(crate) struct Deleted {
     pub(crate) task_id: String,
-    id: String,
+    pub(crate) id: String,
     r#type: String,
 }
 
@@ -360,6 +360,9 @@ macro_rules! implement_retention {
                 let ids = Self::texts(gone.iter().map(|(id,)| id.as_str()));
                 let subtasks = query(sql.delete_subtasks).bind(ids);
                 subtasks.execute(&mut *tx).await?;
+                let told = crate::feed::ids_as_json(gone.iter().map(|(id,)| id.as_str()));
+                let told = query(sql.flow.tell_changes).bind("session").bind(told);
+                told.execute(&mut *tx).await?;
                 tx.commit().await?;
                 Ok(gone.len())
             }

@@ -1,5 +1,9 @@
 //! The statements, one file each, under the same name for both databases.
 
+mod flow;
+
+use flow::FlowStatements;
+
 /// Statements that both databases have. `sql/<database>/<name>.sql` says what each one does.
 #[derive(Debug)]
 pub(crate) struct Statements {
@@ -70,6 +74,8 @@ pub(crate) struct Statements {
     pub(crate) family_results: &'static str,
     pub(crate) finalizer_types: &'static str,
     pub(crate) finish_session: &'static str,
+    /// What a dashboard reads beside rows.
+    pub(crate) flow: FlowStatements,
     pub(crate) forget_deleted: &'static str,
     pub(crate) forget_sent: &'static str,
     pub(crate) handle_dead: &'static str,
@@ -176,13 +182,14 @@ pub(crate) struct Statements {
 }
 
 macro_rules! statements {
-    ($database:literal: $($name:ident)*) => {
+    ($database:literal, $flow:expr; $($name:ident)*) => {
         Statements {
+            flow: $flow,
             $($name: include_str!(concat!("../sql/", $database, "/", stringify!($name), ".sql")),)*
         }
     };
-    ($database:literal) => {
-        statements!($database:
+    ($database:literal, $flow:expr) => {
+        statements!($database, $flow;
             aborting_sessions applied_migrations canaries celery_columns celery_results celery_rights chord
             chord_members chord_waits_for clock complete_celery_results complete_sessions controls
             controls_to_renew count_living count_sessions count_tasks count_unpublished counted_subtasks counts_by_service
@@ -214,9 +221,9 @@ macro_rules! statements {
 }
 
 /// PostgreSQL's.
-pub(crate) static POSTGRES: Statements = statements!("postgres");
+pub(crate) static POSTGRES: Statements = statements!("postgres", flow::POSTGRES);
 /// SQLite's.
-pub(crate) static SQLITE: Statements = statements!("sqlite");
+pub(crate) static SQLITE: Statements = statements!("sqlite", flow::SQLITE);
 
 /// Statements that only PostgreSQL has.
 pub(crate) mod postgres {
@@ -235,4 +242,17 @@ pub(crate) mod postgres {
     pub(crate) const PREPARE_MONTHS: &str = include_str!("../sql/postgres/prepare_months.sql");
     pub(crate) const STILL_LEADS: &str = include_str!("../sql/postgres/still_leads.sql");
     pub(crate) const TRY_LEAD: &str = include_str!("../sql/postgres/try_lead.sql");
+}
+
+/// Statements that only SQLite has: PostgreSQL does the same within others.
+pub(crate) mod sqlite {
+    pub(crate) const DELETE_ROLLUP_DELTAS: &str =
+        include_str!("../sql/sqlite/delete_rollup_deltas.sql");
+    pub(crate) const INSERT_ROLLUP_DELTAS: &str =
+        include_str!("../sql/sqlite/insert_rollup_deltas.sql");
+    pub(crate) const KNOWN_RESULTS: &str = include_str!("../sql/sqlite/known_results.sql");
+    pub(crate) const KNOWN_RETRIES: &str = include_str!("../sql/sqlite/known_retries.sql");
+    pub(crate) const KNOWN_TASKS: &str = include_str!("../sql/sqlite/known_tasks.sql");
+    pub(crate) const NEW_ROLLUPS: &str = include_str!("../sql/sqlite/new_rollups.sql");
+    pub(crate) const WAITED_SINCE: &str = include_str!("../sql/sqlite/waited_since.sql");
 }

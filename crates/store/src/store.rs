@@ -7,18 +7,22 @@ use crate::celery::CeleryTables;
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::StoreError;
 use crate::family::Families;
+use crate::feed::ChangeFeed;
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
 use crate::identity::Identities;
 use crate::json::JsonText;
 use crate::lists::Lists;
 use crate::missing::MissingTasks;
+use crate::operators::OperatorActions;
 use crate::outbox::Outbox;
 use crate::owners::Owners;
 use crate::record::{
     CanaryRow, DeadRecord, DeadRow, EventRow, LogRow, LostTask, ParkedRow, ResultRow, ServiceCount,
     StateCount, StoredTask, TaskRow, UnroutableTask, WorkerRow,
 };
+use crate::request_keys::RequestKeys;
 use crate::retention::Retention;
+use crate::rollup::Rollups;
 use crate::schedule::Schedules;
 use crate::sessions::Sessions;
 use async_trait::async_trait;
@@ -41,13 +45,17 @@ pub trait Store:
     Asking
     + Books
     + CeleryTables
+    + ChangeFeed
     + Families
     + Identities
     + Lists
     + MissingTasks
+    + OperatorActions
     + Outbox
     + Schedules
+    + RequestKeys
     + Retention
+    + Rollups
     + Sessions
     + Send
     + Sync

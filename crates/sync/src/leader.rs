@@ -13,6 +13,7 @@ use crate::resend::Resender;
 use crate::retention::Remover;
 use crate::schedule::Scheduler;
 use crate::start::prepare_months;
+use crate::sweep::keep_short;
 use crate::tokens::Treasurer;
 use crate::trust;
 use crate::watchdog::Watchdog;
@@ -111,6 +112,7 @@ impl Leader {
             () = searcher.run(&leading) => {}
             () = revoke_doubles(store(), &leading) => {}
             () = end_what_waits(store(), &leading) => {}
+            () = keep_short(store(), &leading) => {}
         }
     }
 

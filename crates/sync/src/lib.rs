@@ -36,6 +36,7 @@ mod retention;
 mod said;
 pub mod schedule;
 mod start;
+mod sweep;
 mod tokens;
 mod trust;
 mod watchdog;

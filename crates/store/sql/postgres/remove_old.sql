@@ -21,4 +21,4 @@ WHERE task_id IN (
         ) IS NOT TRUE
     FOR UPDATE SKIP LOCKED
 )
-RETURNING task_id
+RETURNING task_id, id

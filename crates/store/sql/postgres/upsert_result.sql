@@ -1,5 +1,15 @@
--- Writes the outcomes of runs; of two for one run the one with the higher key stays.
--- Parameters: one array per column, in the order of the columns.
+-- Writes the outcomes of runs; of two for one run the one with the higher key stays. Counts those that are new, and
+-- takes back what they have replaced. The locks on the rows of the tasks keep others from writing the same.
+-- Parameters: one array per column, in the order of the columns, 19 types, 20 services.
+WITH outcome AS MATERIALIZED (
+    SELECT task_id, run, status, date_done, runtime_ms, type, service
+    FROM unnest(
+        $1::text[], $2::int4[], $3::text[], $15::timestamptz[], $16::int8[], $19::text[], $20::text[]
+    ) AS u (task_id, run, status, date_done, runtime_ms, type, service)
+), before AS MATERIALIZED (
+    SELECT task_id, run, r.status, r.date_done, r.runtime_ms, outcome.type, outcome.service
+    FROM outcome JOIN task_result AS r USING (task_id, run)
+), written AS (
 INSERT INTO task_result AS r (
     task_id, run, status, rescue, sticky, executions, deliveries, rank, event_id, result,
     result_raw, error_kind, error_message, traceback, date_done, runtime_ms, worker, tries
@@ -35,3 +45,20 @@ ON CONFLICT (task_id, run) DO UPDATE SET
     worker = excluded.worker
 WHERE (excluded.rescue, excluded.sticky, excluded.executions, excluded.deliveries, excluded.tries, excluded.rank, excluded.event_id)
     > (r.rescue, r.sticky, r.executions, r.deliveries, r.tries, r.rank, r.event_id)
+RETURNING r.task_id, r.run
+), counted AS (
+    INSERT INTO task_rollup_delta (at, service, type, what, size, tasks)
+    SELECT
+        date_bin('1 minute', LEAST(date_done, now()), timestamptz 'epoch'), service, type, status,
+        counterfoil_size(runtime_ms), sum(tasks)
+    FROM (
+        SELECT date_done, service, type, status, runtime_ms, 1 AS tasks
+        FROM outcome JOIN written USING (task_id, run)
+        UNION ALL
+        SELECT date_done, service, type, status, runtime_ms, -1
+        FROM before JOIN written USING (task_id, run)
+    ) AS change
+    GROUP BY 1, 2, 3, 4, 5
+    HAVING sum(tasks) <> 0
+)
+SELECT count(*) FROM written

@@ -163,9 +163,22 @@ WHERE (excluded.run, excluded.rescue, excluded.sticky, excluded.executions, excl
         OR LEAST(t.session_id, excluded.session_id) IS DISTINCT FROM t.session_id
     )
 RETURNING
-    task_id, CASE WHEN recount THEN session_id END AS session_id, state,
+    -- What is inserted has replaced nothing.
+    t.xmax = 0 AS is_new, created_date, service, type,
+    id, task_id, CASE WHEN recount THEN session_id END AS session_id, state,
     state = 'SUCCESS' AND error_kind IS NOT DISTINCT FROM 'skipped' AS skipped,
     state = 'RETRY' OR executions > 0 OR tries > 0 OR deliveries > 0 OR rescue > 0 OR run > 0 AS came_back
+), told AS (
+    -- Tells whoever follows: see tell_changes.sql.
+    INSERT INTO task_change (kind, ids, id_count)
+    SELECT 'task', array_agg(id), count(*) FROM changed
+    HAVING count(*) > 0
+), sent AS (
+    INSERT INTO task_rollup_delta (at, service, type, what, size, tasks)
+    SELECT date_bin('1 minute', created_date, timestamptz 'epoch'), service, type, 'sent', -100, count(*)
+    FROM changed
+    WHERE is_new
+    GROUP BY 1, 2, 3
 )
 -- How many rows changed; which of them are subtasks about which there is something to count, and what they say:
 -- those together that say the same, since a batch has hundreds of them.

@@ -19,4 +19,4 @@ WHERE task_id IN (SELECT value FROM json_each(?1)) AND NOT immutable AND last_up
         error_kind IN ('cancelled', 'aborted', 'session_timeout') AND worker IS NULL
         AND max(coalesce(eta, ''), coalesce(delayed_until, '')) >= strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '-90 days')
     ) IS NOT TRUE
-RETURNING task_id
+RETURNING task_id, id

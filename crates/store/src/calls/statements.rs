@@ -25,7 +25,7 @@ macro_rules! run_statements {
             ) -> Result<HashSet<TaskId>, sqlx::Error> {
                 let mut tx = connection.begin().await?;
                 let texts = || Self::texts(ids.iter().map(|id| id.as_str()));
-                let gone: Vec<String> = match why {
+                let gone: Vec<(String, String)> = match why {
                     crate::retention::Going::Deleted { by } => {
                         let by = by.map(|by| cleaned(by, INDEXED));
                         let rows = query_as::<_, crate::retention::Deleted>(sql.delete_tasks);
@@ -33,15 +33,20 @@ macro_rules! run_statements {
                         let rows = serde_json::to_string(&gone).expect("texts are JSON");
                         let told = query(sql.insert_deleted).bind(rows).bind(by.as_deref());
                         told.execute(&mut *tx).await?;
-                        gone.into_iter().map(|row| row.task_id).collect()
+                        gone.into_iter().map(|row| (row.task_id, row.id)).collect()
                     }
                     crate::retention::Going::Old { seconds } => {
-                        let rows = query_scalar(sql.remove_old).bind(texts()).bind(seconds);
+                        let rows = query_as(sql.remove_old).bind(texts()).bind(seconds);
                         rows.fetch_all(&mut *tx).await?
                     }
                 };
-                let gone: HashSet<TaskId> =
-                    gone.iter().filter_map(|id| TaskId::new(id).ok()).collect();
+                let public_ids = crate::feed::ids_as_json(gone.iter().map(|(_, id)| id.as_str()));
+                let told_of = query(sql.flow.tell_changes)
+                    .bind("deleted")
+                    .bind(public_ids);
+                told_of.execute(&mut *tx).await?;
+                let gone = gone.iter().filter_map(|(id, _)| TaskId::new(id).ok());
+                let gone: HashSet<TaskId> = gone.collect();
                 let told = celery.map(|_| sql.delete_celery_results);
                 let statements = [sql.delete_events, sql.delete_logs, sql.delete_results];
                 for statement in statements.into_iter().chain(told) {

@@ -50,7 +50,7 @@ use counterfoil_toolbox::ids::{SessionId, TaskId};
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, query, query_as, query_scalar};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, query, query_as};
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
@@ -97,6 +97,10 @@ implement_celery_tables!(
 implement_outbox!(Postgres, crate::identity::postgres::living_namesake);
 implement_schedules!(Postgres);
 crate::family::implement_families!(Postgres);
+crate::feed::implement_feed!(Postgres);
+crate::rollup::implement_rollups!(Postgres);
+crate::operators::implement_operators!(Postgres);
+crate::request_keys::implement_request_keys!(Postgres);
 crate::missing::implement_missing!(Postgres);
 crate::identity::implement_identities!(Postgres);
 
@@ -207,6 +211,15 @@ impl Postgres {
     async fn only_ask_now(&self, batch: &Batch) -> Result<(), StoreError> {
         let asked = asked::asked(self.sql, &batch.controls);
         self.execute("ask workers for something", asked).await
+    }
+
+    async fn add_up_now(&self, limit: i64) -> Result<usize, StoreError> {
+        let statement = query_as::<_, (i64,)>(self.sql.flow.add_up_rollups);
+        let statement = statement.bind(crate::rollup::spans()).bind(limit);
+        // It writes, whatever `all` is called for elsewhere.
+        let taken = self.all("add up numbers for charts", statement).await?;
+        let taken = taken.first().map_or(0, |(taken,)| taken.unsigned_abs());
+        Ok(usize::try_from(taken).unwrap_or(usize::MAX))
     }
 
     async fn write(&self, batch: &Batch) -> Result<Applied, StoreError> {

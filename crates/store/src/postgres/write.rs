@@ -4,11 +4,12 @@ use super::asked::{asked, ended};
 use super::celery::{adopted_results, tell_callers, write_chords};
 use super::letters::{dead, handled, parked};
 use super::outbox::discard;
-use super::sessions::write_sessions;
+use super::sessions::{tell_changes, write_sessions};
 use super::signs::{canaries, markers, renewals, workers};
 use crate::batch::{Applied, Batch, LogRecord};
 use crate::celery::{Keeping, whole_results};
 use crate::control::HeldBack;
+use crate::feed::also_changed;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
@@ -18,10 +19,13 @@ use crate::sql::postgres::INSERT_UNDATED_EVENT;
 use crate::values::TaskValues;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use sqlx::postgres::{PgArguments, PgBindIterExt};
-use sqlx::query::{Query, QueryAs};
-use sqlx::{Connection, PgConnection, query, query_as};
+use sqlx::query::{Query, QueryAs, QueryScalar};
+use sqlx::{Connection, PgConnection, query, query_as, query_scalar};
 
 pub(super) type Written<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+
+/// A statement that writes, and tells how many rows were new or changed.
+type Counted<'q> = QueryScalar<'q, sqlx::Postgres, i64, PgArguments>;
 
 /// One column of `rows` as an array parameter.
 macro_rules! column {
@@ -54,7 +58,8 @@ pub(super) async fn batch(
             None => Vec::new(),
         };
         let rows = whole_results(batch, &adopted);
-        applied.results = results(sql, &rows).execute(&mut *tx).await?.rows_affected();
+        let written = results(sql, batch, &rows).fetch_one(&mut *tx).await?;
+        applied.results = written.unsigned_abs();
     }
     if !batch.logs.is_empty() {
         let rows: Vec<_> = batch.logs.values().collect();
@@ -111,6 +116,7 @@ pub(super) async fn batch(
             .bind(column!(rows, |row| *row.1 == HeldBack::Yes));
         held.execute(&mut *tx).await?;
     }
+    tell_changes(&mut tx, sql, "task", &also_changed(batch, ids)).await?;
     write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
     write_chords(&mut tx, sql, batch).await?;
     if let Some(keeping) = celery {
@@ -145,16 +151,12 @@ pub(super) async fn tasks_and_lines(
         .values()
         .partition(|line| line.at.known().is_some());
     if !dated.is_empty() {
-        applied.lines += history(sql, &dated)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+        let written = history(sql, &dated).fetch_one(&mut *tx).await?;
+        applied.lines += written.unsigned_abs();
     }
     if !undated.is_empty() {
-        applied.lines += undated_history(&undated)
-            .execute(&mut *tx)
-            .await?
-            .rows_affected();
+        let written = undated_history(&undated).fetch_one(&mut *tx).await?;
+        applied.lines += written.unsigned_abs();
     }
     Ok((applied, touched))
 }
@@ -281,8 +283,8 @@ fn tasks<'q>(
         .bind(column!(rows, |row| row.change.delay_bits))
 }
 
-fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {
-    query(sql.insert_event)
+fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Counted<'q> {
+    query_scalar(sql.insert_event)
         .bind(column!(lines, |line| line.task_id.as_str()))
         .bind(column!(lines, |line| line.event_id.to_string()))
         .bind(column!(lines, |line| line.at.known()))
@@ -300,8 +302,8 @@ fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Written<'q> {
         .bind(column!(lines, |line| line.lineage.tries))
 }
 
-fn undated_history<'q>(lines: &'q [&'q HistoryLine]) -> Written<'q> {
-    query(INSERT_UNDATED_EVENT)
+fn undated_history<'q>(lines: &'q [&'q HistoryLine]) -> Counted<'q> {
+    query_scalar(INSERT_UNDATED_EVENT)
         .bind(column!(lines, |line| line.task_id.as_str()))
         .bind(column!(lines, |line| line.event_id.to_string()))
         .bind(column!(lines, |line| line.lineage.run))
@@ -318,8 +320,8 @@ fn undated_history<'q>(lines: &'q [&'q HistoryLine]) -> Written<'q> {
         .bind(column!(lines, |line| line.lineage.tries))
 }
 
-fn results<'q>(sql: &Statements, rows: &'q [&'q ResultChange]) -> Written<'q> {
-    query(sql.upsert_result)
+fn results<'q>(sql: &Statements, batch: &'q Batch, rows: &'q [&'q ResultChange]) -> Counted<'q> {
+    query_scalar(sql.upsert_result)
         .bind(column!(rows, |row| row.task_id.as_str()))
         .bind(column!(rows, |row| row.key.run))
         .bind(column!(rows, |row| row.status.as_str()))
@@ -341,6 +343,12 @@ fn results<'q>(sql: &Statements, rows: &'q [&'q ResultChange]) -> Written<'q> {
             .as_ref()
             .map(|id| id.as_str())))
         .bind(column!(rows, |row| row.key.tries))
+        .bind(column!(rows, |row| batch
+            .name_of(&row.task_id)
+            .map_or("", |name| name.as_str())))
+        .bind(column!(rows, |row| batch
+            .name_of(&row.task_id)
+            .map_or("", |name| name.service())))
 }
 
 fn logs<'q>(sql: &Statements, rows: &'q [&'q LogRecord]) -> Written<'q> {

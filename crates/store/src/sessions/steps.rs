@@ -32,6 +32,9 @@ macro_rules! session_steps {
                 .fetch_all(&mut *tx)
                 .await?;
             let opened = open_sessions(tx, sql, batch).await?;
+            let ended = batch.endings.keys().map(|id| id.as_str());
+            let mut changed: BTreeSet<String> =
+                opened.iter().copied().chain(ended).map(Into::into).collect();
             end_sessions(tx, sql, batch).await?;
             let written_off: Vec<_> = batch.written_off_sessions().map(|id| id.as_str()).collect();
             for (statement, sessions) in [
@@ -64,7 +67,24 @@ macro_rules! session_steps {
                     .bind(json(&counted.sessions));
                 counts.execute(&mut *tx).await?;
             }
-            finish_sessions(tx, sql, &ids, applied).await
+            finish_sessions(tx, sql, &ids, applied).await?;
+            changed.extend(counted.sessions.into_iter().map(|counts| counts.id));
+            changed.extend(applied.finished_sessions.iter().map(|(id, _)| id.to_string()));
+            tell_changes(tx, sql, "session", &changed).await
+        }
+
+        /// Tells whoever follows that these have changed.
+        pub(super) async fn tell_changes(
+            tx: Tx<'_>,
+            sql: &Statements,
+            kind: &str,
+            ids: &BTreeSet<String>,
+        ) -> Result<(), sqlx::Error> {
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let told = query(sql.flow.tell_changes).bind(kind).bind(json(ids));
+            told.execute(&mut *tx).await.map(drop)
         }
 
         /// What became of subtasks of the sessions `ids`. `retried`: those of whose retries the batch tells.

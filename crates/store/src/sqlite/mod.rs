@@ -1,6 +1,7 @@
 //! The platform database in an SQLite file: one connection writes, others read beside it.
 
 mod celery;
+mod counted;
 mod file_lock;
 mod outbox;
 mod sessions;
@@ -46,7 +47,7 @@ use file_lock::FileLock;
 use secrecy::ExposeSecret;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlitePool, query, query_as, query_scalar};
+use sqlx::{ConnectOptions, Connection, SqlitePool, query, query_as};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -90,6 +91,10 @@ implement_celery_tables!(
 implement_outbox!(Sqlite, crate::identity::sqlite::living_namesake);
 implement_schedules!(Sqlite);
 crate::family::implement_families!(Sqlite);
+crate::feed::implement_feed!(Sqlite);
+crate::rollup::implement_rollups!(Sqlite);
+crate::operators::implement_operators!(Sqlite);
+crate::request_keys::implement_request_keys!(Sqlite);
 crate::missing::implement_missing!(Sqlite);
 crate::identity::implement_identities!(Sqlite);
 
@@ -214,6 +219,14 @@ impl Sqlite {
         let mut asked = Batch::new();
         asked.controls.clone_from(&batch.controls);
         self.write(&asked).await.map(drop)
+    }
+
+    async fn add_up_now(&self, limit: i64) -> Result<usize, StoreError> {
+        const WHAT: &str = "add up numbers for charts";
+        let mut held = self.limits.acquire(WHAT, &self.writer).await?;
+        let added = counted::add_up(&mut held, self.sql, limit);
+        let added = self.limits.within(WHAT, added).await;
+        held.settle(added)
     }
 
     async fn write(&self, batch: &Batch) -> Result<Applied, StoreError> {

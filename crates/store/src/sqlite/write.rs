@@ -1,11 +1,13 @@
 //! A batch as prepared statements in one transaction, row by row: there is no network to save.
 
 use super::celery::{adopted_results, tell_callers, write_chords};
+use super::counted::{counting, known_tasks, results, write_counts};
 use super::outbox::discard;
-use super::sessions::write_sessions;
+use super::sessions::{tell_changes, write_sessions};
 use crate::batch::{Applied, Batch, CanarySight, LogRecord};
-use crate::celery::{Keeping, whole_results};
+use crate::celery::Keeping;
 use crate::control::{Asked, HeldBack};
+use crate::feed::also_changed;
 use crate::history::HistoryLine;
 use crate::ids::IdKey;
 use crate::merge::ResultChange;
@@ -17,8 +19,10 @@ use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::to_text;
 use crate::values::TaskValues;
 use crate::worker_seen::WorkerSeen;
+use chrono::Utc;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use sqlx::{Connection, SqliteConnection, query, query_as, query_scalar};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 type Done = Result<u64, sqlx::Error>;
@@ -46,9 +50,7 @@ pub(super) async fn batch(
         Some(_) => adopted_results(&mut tx, sql, batch).await?,
         None => Vec::new(),
     };
-    for change in whole_results(batch, &adopted) {
-        applied.results += result(&mut tx, sql, change).await?;
-    }
+    applied.results = results(&mut tx, sql, batch, &adopted).await?;
     for record in batch.logs.values() {
         log(&mut tx, sql, record).await?;
     }
@@ -97,6 +99,7 @@ pub(super) async fn batch(
             .bind(*held == HeldBack::Yes);
         held.execute(&mut *tx).await?;
     }
+    tell_changes(&mut tx, sql, "task", &also_changed(batch, ids)).await?;
     write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
     write_chords(&mut tx, sql, batch).await?;
     if let Some(keeping) = celery {
@@ -116,20 +119,34 @@ pub(super) async fn tasks_and_lines(
 ) -> Result<(Applied, Vec<Touched>), sqlx::Error> {
     let mut applied = Applied::default();
     let mut touched = Vec::new();
+    let mut changed = BTreeSet::new();
+    let (known, now) = (known_tasks(tx, batch).await?, Utc::now());
+    let mut counting = counting(tx, batch).await?;
     for change in batch.tasks.values() {
-        let Some((session_id,)) = task(tx, sql, &TaskValues::new(change, ids)).await? else {
+        let values = TaskValues::new(change, ids);
+        let Some((session_id,)) = task(tx, sql, &values).await? else {
             continue;
         };
         applied.tasks += 1;
+        if !known.contains(change.task_id.as_str()) {
+            counting.sent(change, values.sent_at.map_or(now, |at| at.min(now)));
+        }
+        changed.insert(values.id);
         touched.extend(session_id.map(|session_id| Touched {
             session_id,
             task_id: change.task_id.to_string(),
             row: None,
         }));
     }
+    tell_changes(tx, sql, "task", &changed).await?;
     for line in batch.lines.values() {
-        applied.lines += history(tx, sql, line).await?;
+        let written = history(tx, sql, line).await?;
+        applied.lines += written;
+        if written > 0 {
+            counting.line(line, now);
+        }
     }
+    write_counts(tx, counting).await?;
     Ok((applied, touched))
 }
 
@@ -212,7 +229,11 @@ async fn history(tx: &mut SqliteConnection, sql: &Statements, line: &HistoryLine
     Ok(done.execute(tx).await?.rows_affected())
 }
 
-async fn result(tx: &mut SqliteConnection, sql: &Statements, change: &ResultChange) -> Done {
+pub(super) async fn result(
+    tx: &mut SqliteConnection,
+    sql: &Statements,
+    change: &ResultChange,
+) -> Done {
     let key = change.key;
     let done = query(sql.upsert_result)
         .bind(change.task_id.as_str())

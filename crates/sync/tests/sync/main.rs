@@ -12,6 +12,7 @@ mod control;
 mod deaths;
 mod doubles;
 mod events;
+mod feed;
 mod health;
 mod hostile;
 mod metrics;

@@ -12,6 +12,7 @@ pub mod books;
 pub mod celery;
 pub mod control;
 pub mod family;
+pub mod feed;
 pub mod filters;
 pub mod history;
 pub mod hostile;
@@ -20,10 +21,13 @@ pub mod leases;
 pub mod lists;
 pub mod merging;
 pub mod missing;
+pub mod operators;
 pub mod outbox;
 pub mod pages;
 pub mod records;
+pub mod requests;
 pub mod retention;
+pub mod rollups;
 mod samples;
 pub mod schedules;
 pub mod search;
@@ -72,6 +76,11 @@ macro_rules! store_suite {
             search::a_text_is_found_where_people_look_for_it,
             search::a_text_narrows_what_other_filters_choose,
             family::a_family_is_counted_by_state_and_has_the_results_that_are_its_own,
+            feed::what_changes_is_told_once,
+            feed::a_transaction_that_began_earlier_and_commits_later_is_told,
+            feed::whatever_is_written_at_the_same_time_is_told_exactly_once,
+            feed::whoever_is_too_far_behind_is_told_to_read_everything_anew,
+            feed::a_feed_that_was_emptied_or_tells_too_much_is_read_anew,
             filters::tasks_are_counted_by_state_and_service,
             records::the_last_sign_of_life_counts_and_tasks_are_remembered,
             records::dead_letters_are_kept_with_their_message,
@@ -139,6 +148,16 @@ macro_rules! store_suite {
             control::a_task_that_was_cancelled_before_it_started_is_revoked_at_once,
             control::a_held_task_is_not_sent_again_until_it_is_released,
             control::what_holds_is_published_again_until_its_tasks_are_over,
+            rollups::everything_counts_once_whatever_is_told_first,
+            rollups::a_failure_that_became_a_success_is_one_success,
+            rollups::run_times_have_their_sizes,
+            rollups::a_task_waits_until_its_first_attempt_is_started,
+            rollups::numbers_are_added_up_once_by_any_number_of_daemons,
+            rollups::numbers_are_read_by_span_and_kept_for_as_long_as_those_are,
+            operators::what_somebody_did_is_recorded_once_and_found,
+            operators::a_deed_with_texts_that_break_things_is_recorded,
+            requests::a_request_that_is_repeated_is_known_and_another_one_is_refused,
+            requests::of_requests_at_the_same_time_one_is_new,
             schedules::a_schedule_fires_once_for_a_time_however_many_try,
             schedules::a_schedule_can_be_paused_resumed_and_removed,
             outbox::a_task_is_in_the_outbox_and_in_its_row_if_and_only_if_its_transaction_commits,
@@ -165,6 +184,7 @@ macro_rules! store_suite {
             sessions::a_session_whose_time_is_over_ends_with_what_is_missing_as_failed,
             sessions::a_time_out_that_was_left_in_the_middle_is_one,
             sessions::subtasks_of_an_open_session_cannot_be_deleted,
+            sessions::whoever_follows_is_told_of_sessions_that_change,
             sessions::the_session_of_a_task_is_known_from_its_copy_too,
             upkeep::the_database_touches_last_updated,
             upkeep::migrating_again_or_all_at_once_does_no_harm,

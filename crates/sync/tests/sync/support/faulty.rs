@@ -3,6 +3,7 @@
 mod asking;
 mod books;
 mod celery;
+mod flow;
 mod lists;
 mod retention;
 

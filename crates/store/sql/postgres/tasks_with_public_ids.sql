@@ -1,0 +1,11 @@
+-- Tasks by their public ids, newest first.
+-- Parameters: 1 public ids.
+SELECT
+    id, task_id, type, service, state, run, rescue, executions, deliveries, tries, event_id::text,
+    input::text, options::text, exchange, routing_key, creator_id, related_content_type,
+    related_object_id, identifier, parent_id, root_id, session_id, immutable, is_result, held,
+    progress_current, progress_total, progress_message, error_kind, error_message, eta, expires,
+    retry_at, worker, lease_until, created_date, last_updated
+FROM background_task
+WHERE id = ANY ($1::text[])
+ORDER BY created_date DESC, id DESC
