@@ -3,11 +3,13 @@
 mod again;
 mod audit;
 mod bench;
+mod browser;
 mod celery;
 mod chart;
 mod compose;
 mod control;
 mod crashes;
+mod dashboard;
 mod family;
 mod full;
 mod guides;

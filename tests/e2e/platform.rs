@@ -87,6 +87,16 @@ impl Platform {
         self.launch("counterfoil-sync", &[], env)
     }
 
+    /// Starts the dashboard with settings of its own.
+    pub(crate) fn dashboard_with(&mut self, env: &[(&str, &str)]) -> anyhow::Result<Process> {
+        self.launch("counterfoil-dashboard", &[], env)
+    }
+
+    /// A program of the workspace that is not started yet.
+    pub(crate) fn program(&self, name: &str) -> anyhow::Result<Command> {
+        self.command(name)
+    }
+
     /// Starts a demo worker.
     pub(crate) fn worker(&mut self) -> anyhow::Result<Process> {
         self.launch("counterfoil-demo-worker", &[], &[])

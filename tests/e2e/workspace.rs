@@ -12,6 +12,7 @@ const STORE: &str = "counterfoil-store";
 const SYNC: &str = "counterfoil-sync";
 const OPERATIONS: &str = "counterfoil-operations";
 const CELERY: &str = "counterfoil-celery";
+const DASHBOARD: &str = "counterfoil-dashboard";
 const DEMO: &str = "counterfoil-demo";
 const TESTKIT: &str = "counterfoil-testkit";
 
@@ -28,6 +29,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
             "counterfoil",
             vec![TOOLBOX, WORKER, STORE, SYNC, OPERATIONS, DEMO],
         ),
+        (DASHBOARD, vec![TOOLBOX, STORE, OPERATIONS]),
         (TESTKIT, vec![TOOLBOX, WORKER, STORE]),
         (DEMO, vec![TOOLBOX, WORKER]),
         (
@@ -52,7 +54,14 @@ fn owners() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sqlx", vec![STORE, TESTKIT]),
         (
             "anyhow",
-            vec![SYNC, "counterfoil", TESTKIT, DEMO, "counterfoil-bench"],
+            vec![
+                SYNC,
+                DASHBOARD,
+                "counterfoil",
+                TESTKIT,
+                DEMO,
+                "counterfoil-bench",
+            ],
         ),
     ])
 }

@@ -41,7 +41,12 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("delivery_tag", "number of a delivery on its channel"),
     ("broker", "host, port and virtual host"),
     ("database", "kind, host and name"),
-    ("address", "where something listens"),
+    (
+        "address",
+        "where something listens, or a request comes from",
+    ),
+    ("user", "name of somebody who signed in to the dashboard"),
+    ("action", "what somebody did there"),
     ("state", "state of a task or session"),
     ("error_kind", "class of a task's error"),
     ("error", "what went wrong, with its causes"),

@@ -1,5 +1,6 @@
 //! A configuration from its layers.
 
+use super::dashboard::{self, DashboardSettings};
 use super::fault::ConfigError;
 use super::read::Section;
 use super::role::{Profile, Role};
@@ -28,6 +29,8 @@ pub struct Config {
     pub worker: WorkerSettings,
     /// `[sync]`
     pub sync: SyncSettings,
+    /// `[dashboard]`
+    pub dashboard: DashboardSettings,
     /// `[telemetry]`
     pub telemetry: TelemetrySettings,
     /// JSON file of the schemas of tasks, `{"export.project": {…}}`, against which arguments are
@@ -133,6 +136,7 @@ impl Config {
             database: resolve::database(root.sub("database"), profile, needs),
             worker: resolve::worker(root.sub("worker")),
             sync: resolve::sync(root.sub("sync")),
+            dashboard: dashboard::dashboard(root.sub("dashboard"), profile, needs),
             telemetry: resolve::telemetry(root.sub("telemetry")),
             catalogue: root.path("catalogue"),
         };

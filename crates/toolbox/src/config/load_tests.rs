@@ -182,7 +182,7 @@ fn all_faults_are_reported_at_once_with_field_form_and_remedy() {
         r#"worker.drain_timeout: "soon" (from COUNTERFOIL_WORKER__DRAIN_TIMEOUT) is not a duration; write for example "10s", "1h 30m", or seconds"#,
         r#"sync.batch_bytes: "4 miles" is not a size; write for example "1 MiB", "4 MB", or bytes"#,
         r#"telemetry.log_format: "xml" is not one of "text", "pretty", "json""#,
-        "colour: unknown setting; known here: profile, broker, breaker, database, worker, sync, telemetry, catalogue",
+        "colour: unknown setting; known here: profile, broker, breaker, database, worker, sync, dashboard, telemetry, catalogue",
     ];
     assert_eq!(faults(Role::Daemon, text, &env), expected);
 }

@@ -17,6 +17,7 @@
 //! ```
 
 mod celery;
+mod dashboard;
 mod fault;
 mod layers;
 mod load;
@@ -28,6 +29,7 @@ mod sections;
 mod units;
 
 pub use celery::CeleryEncoding;
+pub use dashboard::{AccessRole, DashboardSettings, ProxySettings, TokenSettings, UserSettings};
 pub use fault::{ConfigError, Fault};
 pub use load::{Config, LoadOptions};
 pub use role::{Needs, Profile, Role};

@@ -57,6 +57,8 @@ pub enum Role {
     Worker,
     /// Mirrors tasks into the database.
     Daemon,
+    /// Shows in browsers what is in the database.
+    Dashboard,
     /// A command of the command line, which needs what it says.
     Cli(Needs),
 }
@@ -75,6 +77,8 @@ pub struct Needs {
     pub broker: bool,
     /// `database.url` and `database.id_secret`.
     pub database: bool,
+    /// Somebody who may sign in to the dashboard, where others can reach it.
+    pub people: bool,
 }
 
 impl Needs {
@@ -82,21 +86,23 @@ impl Needs {
     pub const NOTHING: Self = Self {
         broker: false,
         database: false,
+        people: false,
     };
     /// The broker alone.
     pub const BROKER: Self = Self {
         broker: true,
-        database: false,
+        ..Self::NOTHING
     };
     /// The database alone.
     pub const DATABASE: Self = Self {
-        broker: false,
         database: true,
+        ..Self::NOTHING
     };
     /// Both.
     pub const BOTH: Self = Self {
         broker: true,
         database: true,
+        ..Self::NOTHING
     };
 }
 
@@ -107,6 +113,10 @@ impl Role {
         match self {
             Self::Producer | Self::Worker => Needs::BROKER,
             Self::Daemon => Needs::BOTH,
+            Self::Dashboard => Needs {
+                people: true,
+                ..Needs::BOTH
+            },
             Self::Cli(needs) => needs,
         }
     }

@@ -100,6 +100,11 @@ pub fn routes() -> Router {
     }
 }
 
+/// The answer to `GET /metrics`, for whoever answers HTTP already; `None`: nothing is [recorded](install).
+pub fn text() -> Option<impl IntoResponse + use<>> {
+    INSTALLED.get().map(render)
+}
+
 fn render(handle: &PrometheusHandle) -> impl IntoResponse + use<> {
     ([(CONTENT_TYPE, TEXT)], handle.render())
 }
@@ -142,22 +147,25 @@ pub async fn serve(
     }))
 }
 
+/// Keeps metrics in order, for as long as it is waited for. Whoever answers with [`text`] needs it: recorded times
+/// would pile up while nobody asks.
+pub async fn upkeep() {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        if let Some(handle) = INSTALLED.get() {
+            handle.run_upkeep();
+        }
+    }
+}
+
 /// Answers HTTP at `listener` until `stop`, and keeps metrics in order meanwhile.
 pub async fn answer(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    let upkeep = async {
-        let mut ticks = tokio::time::interval(UPKEEP);
-        loop {
-            ticks.tick().await;
-            if let Some(handle) = INSTALLED.get() {
-                handle.run_upkeep();
-            }
-        }
-    };
     let serving = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned());
     tokio::select! {
         served = serving => if let Err(error) = served {
             tracing::error!(%error, "HTTP is not answered any more");
         },
-        () = upkeep => {}
+        () = upkeep() => {}
     }
 }

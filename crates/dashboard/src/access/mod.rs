@@ -1,0 +1,17 @@
+//! Who calls, and what they may do. Read `guard.rs` first.
+
+mod cookie;
+pub(crate) mod guard;
+mod host;
+mod origin;
+mod password;
+mod seal;
+mod visitor;
+
+pub use password::{HashError, hash_password};
+pub use visitor::{NewToken, new_token};
+
+pub(crate) use cookie::Cookies;
+pub(crate) use password::{Passwords, SignIn};
+pub(crate) use seal::Seal;
+pub(crate) use visitor::{Via, Visitor};

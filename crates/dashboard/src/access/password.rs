@@ -1,0 +1,206 @@
+//! Passwords: hashed with Argon2id, looked at a few at a time, and not too often.
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use counterfoil_toolbox::config::UserSettings;
+use secrecy::{ExposeSecret, SecretString};
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Looked at together: each takes 19 MiB and tens of milliseconds of a core.
+const AT_ONCE: usize = 2;
+
+/// So many wrong passwords of one user or from one address, within [`WINDOW`], and no more are looked at.
+const PATIENCE: u32 = 10;
+
+/// For how long wrong passwords count.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Users and addresses that are remembered: strangers can name as many as they like.
+const REMEMBERED: usize = 10_000;
+
+/// A password longer than this is nobody's.
+const LONGEST: usize = 1024;
+
+/// What became of somebody's try to sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SignIn {
+    Welcome,
+    Wrong,
+    /// Too many were wrong: try again after so long.
+    TooMany(Duration),
+}
+
+/// Who may be whom.
+#[derive(Debug)]
+pub(crate) struct Passwords {
+    gate: Semaphore,
+    wrong: Mutex<HashMap<Key, (u32, Instant)>>,
+    /// Looked at for a user that does not exist: that takes as long.
+    nobodys: SecretString,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    User(String),
+    Address(IpAddr),
+}
+
+/// A password that could not be hashed.
+#[derive(Debug, thiserror::Error)]
+#[error("the password could not be hashed: {0}")]
+pub struct HashError(String);
+
+/// Hash of a password for `dashboard.users.<name>.password_hash`, with a salt of its own.
+///
+/// # Errors
+/// [`HashError`] when the password is empty or longer than 1,024 bytes.
+pub fn hash_password(password: &SecretString) -> Result<String, HashError> {
+    let password = password.expose_secret().as_bytes();
+    if password.is_empty() || password.len() > LONGEST {
+        return Err(HashError(
+            "it is empty or longer than 1,024 bytes".to_owned(),
+        ));
+    }
+    let hash = Argon2::default().hash_password(password);
+    hash.map(|hash| hash.to_string())
+        .map_err(|error| HashError(error.to_string()))
+}
+
+impl Passwords {
+    /// # Errors
+    /// When there is no randomness.
+    pub(crate) fn new() -> Result<Self, HashError> {
+        let nobodys = format!("{:032x}", rand::random::<u128>());
+        Ok(Self {
+            gate: Semaphore::new(AT_ONCE),
+            wrong: Mutex::default(),
+            nobodys: hash_password(&nobodys.into())?.into(),
+        })
+    }
+
+    /// Looks at a password. Cancel safe.
+    pub(crate) async fn check(
+        &self,
+        users: &BTreeMap<String, UserSettings>,
+        user: &str,
+        password: SecretString,
+        address: IpAddr,
+    ) -> SignIn {
+        let keys = [Key::User(user.to_owned()), Key::Address(address)];
+        if let Some(wait) = self.wait(&keys) {
+            return SignIn::TooMany(wait);
+        }
+        let Ok(_permit) = self.gate.acquire().await else {
+            return SignIn::Wrong;
+        };
+        let known = users.get(user);
+        let hash = known
+            .map_or(&self.nobodys, |user| &user.password_hash)
+            .clone();
+        let looked = tokio::task::spawn_blocking(move || is_of(&password, &hash)).await;
+        if known.is_some() && matches!(looked, Ok(true)) {
+            self.forget(&keys);
+            return SignIn::Welcome;
+        }
+        self.note(keys);
+        SignIn::Wrong
+    }
+
+    /// How long to wait, where there were too many.
+    fn wait(&self, keys: &[Key]) -> Option<Duration> {
+        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = keys.iter().filter_map(|key| {
+            let (count, since) = wrong.get(key)?;
+            let left = WINDOW.checked_sub(since.elapsed())?;
+            (*count >= PATIENCE).then_some(left)
+        });
+        waits.max()
+    }
+
+    fn note(&self, keys: [Key; 2]) {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        if wrong.len() >= REMEMBERED {
+            wrong.retain(|_, (_, since)| since.elapsed() < WINDOW);
+        }
+        if wrong.len() >= REMEMBERED {
+            wrong.clear();
+        }
+        for key in keys {
+            let (count, since) = wrong.entry(key).or_insert((0, Instant::now()));
+            if since.elapsed() >= WINDOW {
+                (*count, *since) = (0, Instant::now());
+            }
+            *count += 1;
+        }
+    }
+
+    fn forget(&self, keys: &[Key]) {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            wrong.remove(key);
+        }
+    }
+}
+
+fn is_of(password: &SecretString, hash: &SecretString) -> bool {
+    let password = password.expose_secret().as_bytes();
+    let hash = PasswordHash::new(hash.expose_secret());
+    password.len() <= LONGEST
+        && hash.is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_toolbox::config::AccessRole;
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn users() -> BTreeMap<String, UserSettings> {
+        let hash = hash_password(&"right".into()).expect("a hash");
+        assert!(hash.starts_with("$argon2id$"), "{hash}");
+        let anna = UserSettings {
+            password_hash: hash.into(),
+            role: AccessRole::Viewer,
+        };
+        BTreeMap::from([("anna".to_owned(), anna)])
+    }
+
+    #[tokio::test]
+    async fn the_right_password_is_welcome_and_no_other() {
+        let (passwords, users) = (Passwords::new().expect("randomness"), users());
+        let check =
+            |user, password: &'static str| passwords.check(&users, user, password.into(), HOME);
+        assert_eq!(check("anna", "right").await, SignIn::Welcome);
+        assert_eq!(check("anna", "wrong").await, SignIn::Wrong);
+        assert_eq!(check("anna", "").await, SignIn::Wrong);
+        assert_eq!(check("otto", "right").await, SignIn::Wrong);
+    }
+
+    #[tokio::test]
+    async fn after_ten_wrong_ones_nobody_looks_for_a_while_whoever_is_named() {
+        let (passwords, users) = (Passwords::new().expect("randomness"), users());
+        let elsewhere = IpAddr::from([10, 0, 0, 1]);
+        for _ in 0..PATIENCE {
+            let tried = passwords.check(&users, "anna", "wrong".into(), HOME);
+            assert_eq!(tried.await, SignIn::Wrong);
+        }
+        let tried = passwords.check(&users, "anna", "right".into(), HOME);
+        assert!(matches!(tried.await, SignIn::TooMany(wait) if wait <= WINDOW));
+        let tried = passwords.check(&users, "otto", "right".into(), HOME);
+        assert!(
+            matches!(tried.await, SignIn::TooMany(_)),
+            "the same address"
+        );
+        let tried = passwords.check(&users, "anna", "right".into(), elsewhere);
+        assert!(matches!(tried.await, SignIn::TooMany(_)), "the same user");
+        let tried = passwords.check(&users, "otto", "right".into(), elsewhere);
+        assert_eq!(tried.await, SignIn::Wrong);
+    }
+}

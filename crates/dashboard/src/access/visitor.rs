@@ -1,0 +1,172 @@
+//! Who calls: by a token, a proxy's word, a cookie, or from this machine where nobody signs in.
+
+use super::host;
+use super::{Cookies, Seal};
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, HOST};
+use chrono::{DateTime, Utc};
+use counterfoil_toolbox::config::{AccessRole, DashboardSettings, ProxySettings};
+use sha2::{Digest, Sha256};
+use std::net::IpAddr;
+
+/// Somebody whom we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Visitor {
+    /// Name of the user or of the token.
+    pub(crate) name: String,
+    pub(crate) role: AccessRole,
+    pub(crate) via: Via,
+    /// Where the request came from, as far as we see.
+    pub(crate) address: IpAddr,
+}
+
+/// How we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// A token in the header: no browser sends it by itself.
+    Token,
+    /// Something that browsers send by themselves, so that what changes something needs the token of a form.
+    Browser {
+        /// That token.
+        form_token: String,
+    },
+}
+
+/// What came of looking.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    Known(Visitor),
+    /// Nobody said who they are.
+    Nobody,
+    /// Somebody said something that is not true, and what.
+    Refused(&'static str),
+}
+
+/// What the looking needs.
+#[derive(Debug)]
+pub(super) struct Looking<'a> {
+    pub(super) settings: &'a DashboardSettings,
+    pub(super) cookies: &'a Cookies,
+    pub(super) seal: &'a Seal,
+    pub(super) now: DateTime<Utc>,
+}
+
+/// Name of whoever calls from this machine where nobody has to sign in.
+const LOCAL: &str = "local";
+
+impl Looking<'_> {
+    pub(super) fn look(&self, headers: &HeaderMap, address: IpAddr) -> Found {
+        let settings = self.settings;
+        if let Some(value) = headers.get(AUTHORIZATION) {
+            return self.by_token(value.to_str().unwrap_or_default(), address);
+        }
+        if let Some(proxy) = &settings.proxy
+            && let Some((name, role)) = by_proxy(proxy, headers, address)
+        {
+            return Found::Known(self.in_browser(name, role, "proxy", address));
+        }
+        let told = self.cookies.read(headers, &settings.users, self.now);
+        if let Some(told) = told
+            && let Some(user) = settings.users.get(&told.user)
+        {
+            return Found::Known(self.in_browser(told.user, user.role, &told.nonce, address));
+        }
+        if settings.knows_people() {
+            return Found::Nobody;
+        }
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        match host::is_local(host, settings.public_url.as_deref()) {
+            true => {
+                let name = LOCAL.to_owned();
+                Found::Known(self.in_browser(name, AccessRole::Admin, LOCAL, address))
+            }
+            false => Found::Refused("the name in Host is not that of this machine"),
+        }
+    }
+
+    fn by_token(&self, value: &str, address: IpAddr) -> Found {
+        let Some(token) = value.strip_prefix("Bearer ") else {
+            return Found::Refused("Authorization: Bearer and a token were expected");
+        };
+        let digest = digest(token.trim());
+        let mut tokens = self.settings.tokens.iter();
+        match tokens.find(|(_, known)| known.digest == digest) {
+            Some((name, known)) => Found::Known(Visitor {
+                name: name.clone(),
+                role: known.role,
+                via: Via::Token,
+                address,
+            }),
+            None => Found::Refused("nobody has this token"),
+        }
+    }
+
+    fn in_browser(&self, name: String, role: AccessRole, nonce: &str, address: IpAddr) -> Visitor {
+        let form_token = self.seal.of("form", &[&name, nonce]);
+        let via = Via::Browser { form_token };
+        Visitor {
+            name,
+            role,
+            via,
+            address,
+        }
+    }
+}
+
+/// Who a proxy says that it is, and what they may do. A role that is none of ours lets them look.
+fn by_proxy(
+    proxy: &ProxySettings,
+    headers: &HeaderMap,
+    address: IpAddr,
+) -> Option<(String, AccessRole)> {
+    if !proxy.from.contains(&address.to_canonical()) {
+        return None;
+    }
+    let text = |name: &str| {
+        let text = headers.get(name)?.to_str().ok()?.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    };
+    let name = text(&proxy.user_header)?;
+    let role = match proxy.role_header.as_deref() {
+        None => proxy.role,
+        Some(header) => match text(header) {
+            None => proxy.role,
+            Some(role) => AccessRole::ALL
+                .into_iter()
+                .find(|known| known.as_str() == role)
+                .unwrap_or_default(),
+        },
+    };
+    Some((name, role))
+}
+
+/// A token for `dashboard.tokens`.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// The token itself, which the program gets.
+    pub token: String,
+    /// What the configuration gets.
+    pub digest: String,
+}
+
+/// A new token, of 256 random bits.
+#[must_use]
+pub fn new_token() -> NewToken {
+    let token = format!(
+        "cf_{:032x}{:032x}",
+        rand::random::<u128>(),
+        rand::random::<u128>()
+    );
+    let digest = digest(&token);
+    NewToken { token, digest }
+}
+
+/// It is compared as it is: how much of a hash is right tells nothing of what was hashed.
+fn digest(token: &str) -> String {
+    let bytes = Sha256::digest(token.as_bytes());
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[path = "visitor_tests.rs"]
+mod tests;

@@ -1,0 +1,38 @@
+//! Lists of tasks.
+
+use super::Page;
+use super::task::Task;
+use crate::app::Shared;
+use crate::query::TaskQuery;
+use crate::trouble::Trouble;
+use axum::Json;
+use axum::extract::{Query, State};
+use chrono::Utc;
+use counterfoil_store::Cursor;
+
+/// Rows of a page.
+const PAGE: u32 = 100;
+
+/// Tasks, newest first.
+///
+/// Everything that is asked for must hold.
+#[utoipa::path(get, path = "/api/tasks", tag = "tasks", params(TaskQuery), responses(
+    (status = 200, body = Page<Task>),
+    (status = 400, description = "The query cannot be meant so."),
+))]
+pub(crate) async fn list(
+    State(app): State<Shared>,
+    Query(query): Query<TaskQuery>,
+) -> Result<Json<Page<Task>>, Trouble> {
+    // One more than is given tells that there are more.
+    let filter = query.filter(PAGE + 1, Utc::now())?;
+    let mut rows = app.store.tasks(&filter).await?;
+    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
+    let has_more = rows.len() > page;
+    rows.truncate(page);
+    let last = rows.last().filter(|_| has_more);
+    Ok(Json(Page {
+        next: last.map(|row| Cursor::after(row).to_string()),
+        items: rows.iter().map(|row| Task::of(row, &app)).collect(),
+    }))
+}

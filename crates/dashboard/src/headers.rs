@@ -1,0 +1,45 @@
+//! What every answer says to browsers.
+
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::middleware::Next;
+use axum::response::Response;
+
+/// Nothing that is written into a page runs or loads anything: scripts, styles and answers come from here.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+    connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The same for a fragment that pages of these origins may show in a frame.
+pub(crate) fn embedded(origins: &[String]) -> HeaderValue {
+    let from = origins.join(" ");
+    let policy = POLICY.replace(
+        "frame-ancestors 'none'",
+        &format!("frame-ancestors 'self' {from}"),
+    );
+    // Origins are letters and signs that headers hold.
+    HeaderValue::from_str(policy.trim()).unwrap_or(HeaderValue::from_static(POLICY))
+}
+
+pub(crate) async fn add(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let add = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "same-origin"),
+    ];
+    for (name, value) in add {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    // What is behind a sign-in must not be left in caches.
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(no_store);
+    response
+}

@@ -1,0 +1,25 @@
+//! The dashboard: what is in the platform's database and at its broker, for people and for programs.
+//!
+//! [`Dashboard::serve`] answers HTTP: pages that need no JavaScript to be read, and a JSON API under `/api`.
+//! Every route is one line of `routes`; who may call it stands there too. What keeps a request from its
+//! answer is a `Trouble`, which people are told as a page and programs as `application/problem+json`.
+
+mod access;
+mod act;
+mod api;
+mod app;
+mod assets;
+mod embed;
+mod headers;
+mod health;
+mod live;
+mod page;
+mod query;
+mod routes;
+mod serve;
+mod shown;
+mod trail;
+mod trouble;
+
+pub use access::{HashError, NewToken, hash_password, new_token};
+pub use app::{Dashboard, DashboardError};

@@ -1,0 +1,132 @@
+//! The stream of one who watches.
+
+use super::interest::reload;
+use super::watch::news;
+use super::{Interest, Tick};
+use crate::api::task::find;
+use crate::app::Shared;
+use crate::trouble::Trouble;
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::response::{IntoResponse, Response};
+use counterfoil_store::{Changes, FeedPosition};
+use futures::stream;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+/// After so long without news a line is sent that says nothing: proxies cut silent connections.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// What a browser sends when it comes back.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// How soon browsers come back, and a first event for those who come for the first time.
+const HELLO: &str = "retry: 2000\n\n";
+
+/// What is sent, in its order.
+struct Watching {
+    app: Shared,
+    interest: Interest,
+    /// First task of the family that is watched, by its id on the wire.
+    root: Option<String>,
+    ticks: Receiver<Arc<Tick>>,
+    ready: VecDeque<String>,
+}
+
+/// What changes, as server-sent events.
+///
+/// `tasks`: those that changed, as they are now · `sessions`, `deleted`: ids · `changed`: that something did,
+/// with `brief` · `reload`: read everything anew · `outage`: nothing can be said for now. A client that comes
+/// back with `Last-Event-ID` gets what it missed, or `reload`.
+#[utoipa::path(get, path = "/api/events", tag = "events", params(Interest), responses(
+    (status = 200, description = "A stream that does not end.", content_type = "text/event-stream", body = String),
+    (status = 404, description = "There is no such family."),
+))]
+pub(crate) async fn events(
+    State(app): State<Shared>,
+    Query(interest): Query<Interest>,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    let root = match interest.family.as_str() {
+        "" => None,
+        id => {
+            let task = find(&app, id).await?;
+            Some(task.root_id.unwrap_or_else(|| task.task_id.to_string()))
+        }
+    };
+    // Before anything is looked at, so that nothing is missed; what is told twice does no harm.
+    let ticks = app.live.follow();
+    let mut watching = Watching {
+        ready: VecDeque::from([HELLO.to_owned()]),
+        app,
+        interest,
+        root,
+        ticks,
+    };
+    let last = headers
+        .get(LAST_EVENT_ID)
+        .map(|id| id.to_str().unwrap_or_default());
+    let since = watching.interest.since.clone();
+    if let Some(position) = last.or((!since.is_empty()).then_some(&since)) {
+        let missed = watching.missed(position).await?;
+        watching.ready.extend(missed);
+    }
+    let body = stream::unfold(watching, |mut watching| async {
+        let text = watching.next().await?;
+        Some((Ok::<_, Infallible>(Bytes::from(text)), watching))
+    });
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+        // nginx holds answers back otherwise.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+impl Watching {
+    /// What happened since somebody was cut off.
+    async fn missed(&self, position: &str) -> Result<Option<String>, Trouble> {
+        let Ok(position) = position.parse::<FeedPosition>() else {
+            return Ok(Some(reload(None)));
+        };
+        let store = &*self.app.store;
+        let changes = store.changes_since(&position).await?;
+        let tick = match changes {
+            Changes::TooOld(at) => Tick::Reload {
+                position: at.to_string(),
+            },
+            Changes::Since(changed) if changed.is_empty() => return Ok(None),
+            Changes::Since(changed) => Tick::Changed(news(store, changed).await?),
+        };
+        Ok(self.interest.told(&tick, self.root.as_deref()))
+    }
+
+    /// The next piece; `None`: the dashboard ends.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some(text) = self.ready.pop_front() {
+                return Some(text);
+            }
+            let stop = self.app.stop.clone();
+            let tick = tokio::select! {
+                () = stop.cancelled() => return None,
+                tick = tokio::time::timeout(SILENCE, self.ticks.recv()) => tick,
+            };
+            match tick {
+                Err(_) => return Some(": nothing new\n\n".to_owned()),
+                Ok(Err(RecvError::Closed)) => return None,
+                Ok(Err(RecvError::Lagged(_))) => return Some(reload(None)),
+                Ok(Ok(tick)) => {
+                    let told = self.interest.told(&tick, self.root.as_deref());
+                    self.ready.extend(told);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Looking what has changed, while somebody watches.
+
+use super::Tick;
+use super::tick::News;
+use crate::app::App;
+use counterfoil_store::{Changes, FeedPosition, Store, StoreError};
+use counterfoil_toolbox::error::ErrorChain;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// Pause between two looks. What changes is seen half of it later on average, and once it is written down.
+const LOOK: Duration = Duration::from_millis(400);
+
+/// Rows that are read at a time.
+const AT_ONCE: usize = 5000;
+
+/// Looks while somebody watches, until `stop`.
+pub(crate) async fn watch(app: Arc<App>, stop: CancellationToken) {
+    let looking = async {
+        loop {
+            app.live.somebody.notified().await;
+            follow(&app).await;
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = looking => {}
+    }
+}
+
+/// Looks until nobody watches any more.
+async fn follow(app: &App) {
+    let mut position = None;
+    let mut is_away = false;
+    while app.live.ticks.receiver_count() > 0 {
+        let next = Instant::now() + LOOK;
+        match look(&*app.store, position.as_ref()).await {
+            Ok((tick, at)) => {
+                if is_away {
+                    let position = at.to_string();
+                    tell(app, Tick::Reload { position });
+                } else if let Some(tick) = tick {
+                    tell(app, tick);
+                }
+                (position, is_away) = (Some(at), false);
+            }
+            Err(error) => {
+                if !is_away {
+                    let error = ErrorChain(&error).to_string();
+                    tracing::warn!(%error, "what changes cannot be looked at");
+                    tell(app, Tick::Outage("the database does not answer".to_owned()));
+                }
+                is_away = true;
+            }
+        }
+        sleep_until(next).await;
+    }
+}
+
+fn tell(app: &App, tick: Tick) {
+    // Nobody may be left: then nobody misses it.
+    let _ = app.live.ticks.send(Arc::new(tick));
+}
+
+/// What changed since `position`, if something did, and where to look next.
+async fn look(
+    store: &dyn Store,
+    position: Option<&FeedPosition>,
+) -> Result<(Option<Tick>, FeedPosition), StoreError> {
+    let Some(position) = position else {
+        // Who begins to watch has read rows before: what changed in between is not known.
+        let at = store.feed_position().await?;
+        let position = at.to_string();
+        return Ok((Some(Tick::Reload { position }), at));
+    };
+    Ok(match store.changes_since(position).await? {
+        Changes::TooOld(at) => {
+            let position = at.to_string();
+            (Some(Tick::Reload { position }), at)
+        }
+        Changes::Since(changed) if changed.is_empty() => (None, changed.position),
+        Changes::Since(changed) => {
+            let at = changed.position.clone();
+            (Some(Tick::Changed(news(store, changed).await?)), at)
+        }
+    })
+}
+
+/// What changed, with the rows as they are now.
+pub(super) async fn news(
+    store: &dyn Store,
+    changed: counterfoil_store::Changed,
+) -> Result<News, StoreError> {
+    let ids: Vec<String> = changed.tasks.iter().cloned().collect();
+    let mut rows = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(AT_ONCE) {
+        rows.extend(store.tasks_with_public_ids(ids).await?);
+    }
+    Ok(News::new(changed, rows))
+}

@@ -1,0 +1,105 @@
+//! Doing something to tasks: to one, or after a look at how many there are to all that match.
+
+use super::outcome::left_out;
+use super::{Answer, Layout, render};
+use crate::access::Visitor;
+use crate::act::{Choice, Deed, MOST, count, perform};
+use crate::app::Shared;
+use crate::query::{Place, TaskQuery};
+use crate::trouble::Trouble;
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, Query, State as Shares};
+use axum::response::{IntoResponse, Redirect, Response};
+use chrono::{SecondsFormat, Utc};
+
+#[derive(Debug, Template)]
+#[template(path = "confirm.html")]
+struct ConfirmPage {
+    layout: Layout,
+    deed: Deed,
+    /// `12 tasks`
+    count: String,
+    done: &'static str,
+    can: bool,
+    /// Whether more may match than are looked at.
+    is_first_of_many: bool,
+    left_out: Vec<(String, String)>,
+    /// What is asked for, as the query of a URL.
+    query: String,
+    filter: Vec<(&'static str, String)>,
+}
+
+/// `POST /tasks/{id}/{deed}`
+pub(crate) async fn one(
+    deed: Deed,
+    Shares(app): Shares<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Result<Response, Trouble> {
+    let done = perform(&app, &visitor, deed, Choice::One(id.clone())).await?;
+    let is_done = done.is_all();
+    let back = match deed {
+        Deed::Delete if is_done => "/tasks".to_owned(),
+        Deed::Cancel | Deed::Rerun | Deed::Pause | Deed::Resume | Deed::Delete => {
+            format!("/tasks/{id}")
+        }
+    };
+    match is_done {
+        true => Ok(Redirect::to(&back).into_response()),
+        false => Ok(done
+            .page(&visitor, deed.words(), "/tasks", back)?
+            .into_response()),
+    }
+}
+
+/// `GET /tasks/all/{deed}`
+pub(crate) async fn confirm(
+    deed: Deed,
+    Shares(app): Shares<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Query(mut query): Query<TaskQuery>,
+) -> Answer {
+    refuse_everything(&query)?;
+    // What is sent from now on was not counted, and nothing is done to it.
+    let now = app.store.clock().await?;
+    if query.until.is_empty() {
+        query.until = now.to_rfc3339_opts(SecondsFormat::Micros, true);
+    }
+    let filter = query.filter(0, now)?;
+    let found = count(&app, deed, filter).await?;
+    let words = deed.words();
+    render(&ConfirmPage {
+        layout: Layout::new(&visitor, "/tasks", deed.button()),
+        count: words.count(found.ids.len()),
+        done: words.done,
+        can: !found.ids.is_empty(),
+        is_first_of_many: found.ids.len() >= MOST,
+        left_out: left_out(&found.left_out),
+        filter: query.said(),
+        query: query.at(Place::Beginning),
+        deed,
+    })
+}
+
+/// `POST /tasks/all/{deed}`
+pub(crate) async fn all(
+    deed: Deed,
+    Shares(app): Shares<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Query(query): Query<TaskQuery>,
+) -> Answer {
+    refuse_everything(&query)?;
+    let filter = Box::new(query.filter(0, Utc::now())?);
+    let done = perform(&app, &visitor, deed, Choice::All(filter)).await?;
+    let back = format!("/tasks?{}", query.at(Place::Beginning));
+    done.page(&visitor, deed.words(), "/tasks", back)
+}
+
+/// Nobody means all tasks that there ever were.
+fn refuse_everything(query: &TaskQuery) -> Result<(), Trouble> {
+    match query.is_everything() {
+        true => Err(Trouble::bad("no tasks were chosen").remedy("filter the list first")),
+        false => Ok(()),
+    }
+}

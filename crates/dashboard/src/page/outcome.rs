@@ -1,0 +1,123 @@
+//! What became of many things, or of one that did not go as it was meant.
+
+use super::{Answer, Layout, render};
+use crate::access::Visitor;
+use crate::shown::{grouped, visible};
+use askama::Template;
+use counterfoil_operations::{Outcome, Told, Words};
+use std::collections::BTreeMap;
+
+/// Outcomes that are listed one by one.
+const LISTED: usize = 200;
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) told: Vec<Told>,
+    /// Why it could not be done to others that match, and to how many.
+    pub(crate) left_out: BTreeMap<String, usize>,
+    /// What else people should know.
+    pub(crate) warnings: Vec<String>,
+}
+
+#[derive(Debug, Template)]
+#[template(path = "outcome.html")]
+struct OutcomePage {
+    layout: Layout,
+    title: String,
+    lines: Vec<Line>,
+    more: usize,
+    warnings: Vec<String>,
+    left_out: Vec<(String, String)>,
+    back: String,
+}
+
+#[derive(Debug)]
+struct Line {
+    /// Public id of its task, where there is a row of it.
+    id: Option<String>,
+    name: String,
+    word: &'static str,
+    class: &'static str,
+    detail: String,
+}
+
+impl Done {
+    /// Whether all of it was done, and there is nothing else to say.
+    pub(crate) fn is_all(&self) -> bool {
+        let (_, asked, failed) = self.counts();
+        asked == 0 && failed == 0 && self.warnings.is_empty()
+    }
+
+    /// To how many it was done, of how many it was asked, and to how many it could not be done.
+    fn counts(&self) -> (usize, usize, usize) {
+        let mut counts = (0, 0, 0);
+        for told in &self.told {
+            match told.outcome {
+                Outcome::Done(_) => counts.0 += 1,
+                Outcome::Asked(_) => counts.1 += 1,
+                Outcome::Failed(_) => counts.2 += 1,
+            }
+        }
+        counts
+    }
+
+    /// The page that tells it. `here` is the entry of the navigation, `back` where people go on.
+    pub(crate) fn page(
+        &self,
+        visitor: &Visitor,
+        words: Words,
+        here: &'static str,
+        back: String,
+    ) -> Answer {
+        let (ended, asked, failed) = self.counts();
+        let mut title = format!("{} {}", words.count(ended), words.done);
+        if asked > 0 {
+            title.push_str(&format!(", {} asked to stop", count(asked)));
+        }
+        if failed > 0 {
+            title.push_str(&format!(", {} not", count(failed)));
+        }
+        // What went wrong is what people look for.
+        let is_bad = |told: &&Told| matches!(told.outcome, Outcome::Failed(_));
+        let (bad, good): (Vec<_>, Vec<_>) = self.told.iter().partition(is_bad);
+        let listed = bad.into_iter().chain(good).take(LISTED);
+        render(&OutcomePage {
+            layout: Layout::new(visitor, here, words.done),
+            title,
+            lines: listed.map(|told| line(told, words.done)).collect(),
+            more: self.told.len().saturating_sub(LISTED),
+            warnings: self.warnings.iter().map(|text| visible(text)).collect(),
+            left_out: left_out(&self.left_out),
+            back,
+        })
+    }
+}
+
+/// To how many it cannot be done, and why.
+pub(super) fn left_out(left_out: &BTreeMap<String, usize>) -> Vec<(String, String)> {
+    let each = left_out.iter();
+    each.map(|(why, many)| (count(*many), visible(why)))
+        .collect()
+}
+
+fn line(told: &Told, done: &'static str) -> Line {
+    let (word, class, detail) = match &told.outcome {
+        Outcome::Done(detail) => (done, "good", detail.clone().unwrap_or_default()),
+        Outcome::Asked(whom) => ("asked", "running", whom.clone()),
+        Outcome::Failed(why) => ("not done", "bad", why.to_string()),
+    };
+    let subject = &told.subject;
+    Line {
+        // Any id of a task leads to it.
+        id: subject.task_id.as_ref().map(|_| subject.id.clone()),
+        name: visible(subject.name.as_deref().unwrap_or(&subject.id)),
+        word,
+        class,
+        detail: visible(&detail),
+    }
+}
+
+fn count(count: usize) -> String {
+    grouped(i64::try_from(count).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,17 @@
+//! The page that tells what is wrong.
+
+use crate::assets;
+use crate::trouble::Trouble;
+use askama::Template;
+
+#[derive(Debug, Template)]
+#[template(path = "problem.html")]
+pub(crate) struct ProblemPage<'a> {
+    pub(crate) trouble: &'a Trouble,
+}
+
+impl ProblemPage<'_> {
+    fn version(&self) -> &'static str {
+        assets::version()
+    }
+}

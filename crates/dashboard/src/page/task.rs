@@ -1,0 +1,340 @@
+//! One task: where it stands, and everything that is known of it.
+
+use super::tasks::Row;
+use super::{Answer, Layout, render};
+use crate::access::Visitor;
+use crate::act::Deed;
+use crate::api::task::{family, find};
+use crate::app::{App, Shared};
+use crate::query::encoded;
+use crate::shown::{Mask, State, When, cut, span, visible};
+use askama::Template;
+use axum::Extension;
+use axum::extract::{Path, State as Shares};
+use counterfoil_operations::why::{Explanation, Inquiry, Site};
+use counterfoil_store::record::{EventRow, LogRow, ResultRow, TaskRow};
+use counterfoil_store::{Cancelling, JsonText, StoredMessage};
+use counterfoil_toolbox::TaskState;
+use counterfoil_toolbox::config::AccessRole;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Lines of history and log that are shown, the last ones.
+const LINES: usize = 300;
+
+/// Members of its family that are shown, the first ones.
+const FAMILY: usize = 200;
+
+/// Longest piece of what an event told besides, in characters.
+const TOLD: usize = 400;
+
+/// How long broker and database may take to tell why a task is where it is.
+const WHY: Duration = Duration::from_secs(2);
+
+/// Longest traceback that is shown, in characters.
+const TRACEBACK: usize = 20_000;
+
+#[derive(Debug, Template)]
+#[template(path = "task.html")]
+struct TaskPage {
+    layout: Layout,
+    row: Row,
+    facts: Vec<(&'static str, String)>,
+    times: Vec<(&'static str, When)>,
+    error: Option<(String, String)>,
+    traceback: Option<String>,
+    arguments: Option<String>,
+    result: Option<String>,
+    progress_message: String,
+    history: Vec<Line>,
+    log: Vec<LogLine>,
+    family: Vec<Row>,
+    parent: Option<String>,
+    message: Option<Message>,
+    /// What this visitor may try: the others are refused anyway.
+    deeds: Vec<Deed>,
+    why: Option<Explanation>,
+    /// Whether earlier lines are left out.
+    has_earlier: bool,
+}
+
+#[derive(Debug)]
+struct Line {
+    at: When,
+    /// Since the line before.
+    after: String,
+    state: State,
+    attempt: String,
+    worker: String,
+    told: String,
+}
+
+#[derive(Debug)]
+struct LogLine {
+    at: When,
+    level: String,
+    message: String,
+    fields: String,
+}
+
+#[derive(Debug)]
+struct Message {
+    exchange: String,
+    routing_key: String,
+    headers: String,
+    body: String,
+}
+
+/// `GET /tasks/{id}`
+pub(crate) async fn page(
+    Shares(app): Shares<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Answer {
+    let layout = Layout::new(&visitor, "/tasks", "");
+    let layout = layout
+        .watching(&app, &format!("family={}", encoded(&id)))
+        .await?;
+    let task = find(&app, &id).await?;
+    let mask = &app.mask;
+    let events = app.store.history(&task.task_id).await?;
+    let log = app.store.log(&task.task_id).await?;
+    let result = match task.state.is_terminal() {
+        true => app.store.result(&task.task_id, task.run).await?,
+        false => None,
+    };
+    let message = match visitor.role >= AccessRole::Operator {
+        true => app
+            .store
+            .stored_tasks(std::slice::from_ref(&task.task_id))
+            .await?
+            .pop(),
+        false => None,
+    };
+    let members = family(&app, &task).await?;
+    let is_alone = members.len() < 2;
+    let by_id = |id: &str| members.iter().find(|row| row.task_id.as_str() == id);
+    let name = visible(&task.name);
+    render(&TaskPage {
+        layout: Layout {
+            title: name,
+            ..layout
+        },
+        row: Row::of(&task, mask),
+        facts: facts(&task, result.as_ref()),
+        times: times(&task, result.as_ref()),
+        error: error(&task),
+        traceback: result
+            .as_ref()
+            .and_then(|row| row.traceback.as_deref())
+            .map(|text| cut(&visible(text), TRACEBACK)),
+        arguments: json(task.input.as_ref(), mask),
+        result: json(result.as_ref().and_then(|row| row.result.as_ref()), mask),
+        progress_message: visible(task.progress_message.as_deref().unwrap_or_default()),
+        deeds: deeds(&task, visitor.role),
+        why: why(&app, &task).await,
+        has_earlier: events.len() > LINES || log.len() > LINES,
+        history: lines(&events, mask),
+        log: log_lines(&log, mask),
+        parent: task
+            .parent_id
+            .as_deref()
+            .and_then(by_id)
+            .map(|row| row.id.clone()),
+        family: members
+            .iter()
+            .filter(|_| !is_alone)
+            .take(FAMILY)
+            .map(|row| Row::of(row, mask))
+            .collect(),
+        message: message.map(|stored| shown_message(&stored.message, mask)),
+    })
+}
+
+fn facts(task: &TaskRow, result: Option<&ResultRow>) -> Vec<(&'static str, String)> {
+    let related = task.related_content_type.as_ref().map(|kind| {
+        format!(
+            "{kind}:{}",
+            task.related_object_id.as_deref().unwrap_or_default()
+        )
+    });
+    let attempt = format!("{} of run {}", task.attempt(), task.run);
+    let runtime = result.and_then(|row| row.runtime_ms).map(span);
+    let facts = [
+        ("Service", Some(task.service.clone())),
+        ("Creator", task.creator_id.clone()),
+        ("About", related),
+        ("Identifier", task.identifier.clone()),
+        ("Session", task.session_id.clone()),
+        ("Worker", task.worker.clone()),
+        ("Attempt", Some(attempt)),
+        ("Run time", runtime),
+        ("Routing key", task.routing_key.clone()),
+        ("Task id", Some(task.task_id.to_string())),
+    ];
+    let known = facts.into_iter();
+    known
+        .filter_map(|(name, fact)| Some((name, visible(&fact?))))
+        .collect()
+}
+
+fn times(task: &TaskRow, result: Option<&ResultRow>) -> Vec<(&'static str, When)> {
+    let times = [
+        ("Sent", Some(task.created_date)),
+        ("Not before", task.eta),
+        ("Expires", task.expires),
+        (
+            "Runs again",
+            task.retry_at.filter(|_| task.state == TaskState::Retry),
+        ),
+        (
+            "Leased until",
+            task.lease_until.filter(|_| !task.state.is_terminal()),
+        ),
+        ("Over", result.map(|row| row.date_done)),
+        ("Last news", Some(task.last_updated)),
+    ];
+    let known = times.into_iter();
+    known
+        .filter_map(|(name, time)| Some((name, When::of(time?))))
+        .collect()
+}
+
+fn error(task: &TaskRow) -> Option<(String, String)> {
+    let kind = task.error_kind.as_deref();
+    let message = task.error_message.as_deref();
+    (kind.is_some() || message.is_some()).then(|| {
+        let kind = visible(kind.unwrap_or_default()).replace('_', " ");
+        (kind, visible(message.unwrap_or_default()))
+    })
+}
+
+fn json(text: Option<&JsonText>, mask: &Mask) -> Option<String> {
+    Some(mask.lines(text?.get()))
+}
+
+fn lines(events: &[EventRow], mask: &Mask) -> Vec<Line> {
+    let first = events.len().saturating_sub(LINES);
+    let before = |place: usize| place.checked_sub(1).and_then(|place| events.get(place));
+    let line = |(place, event): (usize, &EventRow)| Line {
+        at: When::of(event.happened_at),
+        after: before(place).map_or(String::new(), |before| {
+            let passed = event.happened_at - before.happened_at;
+            match passed.num_milliseconds() {
+                // By several clocks.
+                ..1 => String::new(),
+                ms => format!("+{}", span(ms)),
+            }
+        }),
+        state: State::of(event.kind),
+        attempt: event.lineage().to_string(),
+        worker: visible(event.worker.as_deref().unwrap_or_default()),
+        told: event
+            .detail
+            .as_ref()
+            .map_or(String::new(), |detail| told(detail, mask)),
+    };
+    events.iter().enumerate().skip(first).map(line).collect()
+}
+
+/// What else an event told, in a line.
+fn told(detail: &JsonText, mask: &Mask) -> String {
+    let masked = mask.json(detail.get());
+    let Ok(Value::Object(mut fields)) = serde_json::from_str(&masked) else {
+        return cut(&visible(&masked), TOLD);
+    };
+    // They have places of their own.
+    for name in ["traceback", "error_message", "started_at"] {
+        fields.remove(name);
+    }
+    let told = fields.iter().filter(|(_, value)| !value.is_null());
+    let told = told.map(|(name, value)| {
+        if let (Some(name), Some(ms)) = (name.strip_suffix("_ms"), value.as_i64()) {
+            return format!("{} {}", name.replace('_', " "), span(ms));
+        }
+        let name = name.replace('_', " ");
+        match value.as_str() {
+            Some(text) => format!("{name} {text}"),
+            None => format!("{name} {value}"),
+        }
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    cut(&visible(&told), TOLD)
+}
+
+fn log_lines(log: &[LogRow], mask: &Mask) -> Vec<LogLine> {
+    let first = log.len().saturating_sub(LINES);
+    let line = |row: &LogRow| LogLine {
+        at: When::of(row.happened_at),
+        level: visible(&row.level),
+        message: visible(&row.message),
+        fields: row
+            .fields
+            .as_ref()
+            .map_or(String::new(), |fields| told(fields, mask)),
+    };
+    log.iter().skip(first).map(line).collect()
+}
+
+fn shown_message(stored: &StoredMessage, mask: &Mask) -> Message {
+    // Python's way of writing the arguments down, which the body tells, too, and of which nothing could be masked.
+    let is_shown = |name: &str| !matches!(name, "argsrepr" | "kwargsrepr");
+    let headers = stored.content.headers.iter();
+    let headers = headers.filter(|(name, _)| is_shown(name));
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_json()));
+    let headers = Value::Object(headers.collect()).to_string();
+    let body = &stored.content.body;
+    let is_json = serde_json::from_slice::<&RawValue>(body).is_ok();
+    let body = match std::str::from_utf8(body) {
+        Ok(json) if is_json => mask.lines(json),
+        Ok(_) | Err(_) => format!("{} bytes that are no JSON", body.len()),
+    };
+    Message {
+        exchange: visible(&stored.exchange),
+        routing_key: visible(&stored.routing_key),
+        headers: mask.lines(&headers),
+        body,
+    }
+}
+
+/// What can be done to a task as it stands.
+fn deeds(task: &TaskRow, role: AccessRole) -> Vec<Deed> {
+    let is_over = task.state.is_terminal();
+    let starts = matches!(Cancelling::of(task), Cancelling::BeforeStart);
+    let makes_sense = |deed: &Deed| match deed {
+        Deed::Cancel => !is_over,
+        Deed::Rerun | Deed::Delete => is_over && !task.immutable,
+        Deed::Pause => starts && !task.held,
+        Deed::Resume => task.held,
+    };
+    let may = |deed: &Deed| role >= deed.role();
+    Deed::ALL
+        .into_iter()
+        .filter(makes_sense)
+        .filter(may)
+        .collect()
+}
+
+/// Why a task that is not over, or that failed, is where it is. What cannot be found out is left out.
+async fn why(app: &App, task: &TaskRow) -> Option<Explanation> {
+    if task.state == TaskState::Success {
+        return None;
+    }
+    let broker = Ok(Arc::clone(&app.platform.transport));
+    let site = Site {
+        store: &*app.store,
+        broker: &broker,
+        names: &app.platform.names,
+        settings: &app.sync,
+    };
+    let looking = async {
+        let inquiry = Inquiry::begin(site).await;
+        inquiry.of_task(task.clone()).await
+    };
+    match tokio::time::timeout(WHY, looking).await {
+        Ok(Ok(explanation)) => Some(explanation),
+        Ok(Err(_)) | Err(_) => None,
+    }
+}

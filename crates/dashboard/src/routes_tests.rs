@@ -1,0 +1,327 @@
+//! Every route, by everybody, from everywhere.
+
+use super::*;
+use crate::access::{NewToken, hash_password};
+use crate::app::Dashboard;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::header::LOCATION;
+use axum::http::{Method, Request, StatusCode};
+use axum::response::Response;
+use counterfoil_store::StoreOptions;
+use counterfoil_toolbox::config::AccessRole::{Admin, Operator};
+use counterfoil_toolbox::config::{
+    Config, DashboardSettings, LoadOptions, Role, TokenSettings, UserSettings,
+};
+use counterfoil_toolbox::transport::memory::MemoryBroker;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use tower_service::Service;
+
+/// Who may call what: written down once more, so that a slip in the table of routes is seen. `None`: everybody.
+#[rustfmt::skip]
+const EXPECTED: &[(&str, &str, Option<AccessRole>)] = &[
+    ("GET", "/assets/{version}/{name}", None),
+    ("GET", "/healthz", None),
+    ("GET", "/readyz", None),
+    ("GET", "/metrics", Some(Viewer)),
+    ("GET", "/embed/recent", None),
+    ("GET", "/api/recent", None),
+    ("POST", "/api/links", Some(Operator)),
+    ("GET", "/signin", None),
+    ("POST", "/signin", None),
+    ("POST", "/signout", Some(Viewer)),
+    ("GET", "/", Some(Viewer)),
+    ("GET", "/tasks", Some(Viewer)),
+    ("GET", "/tasks/{id}", Some(Viewer)),
+    ("GET", "/sessions", Some(Viewer)),
+    ("GET", "/sessions/{id}", Some(Viewer)),
+    ("GET", "/workers", Some(Viewer)),
+    ("GET", "/schedules", Some(Viewer)),
+    ("GET", "/dead", Some(Viewer)),
+    ("GET", "/parked", Some(Viewer)),
+    ("GET", "/audit", Some(Admin)),
+    ("GET", "/queues", Some(Viewer)),
+    ("POST", "/services/{name}/pause", Some(Operator)),
+    ("POST", "/services/{name}/resume", Some(Operator)),
+    ("POST", "/tasks/{id}/cancel", Some(Operator)),
+    ("POST", "/tasks/{id}/rerun", Some(Operator)),
+    ("POST", "/tasks/{id}/pause", Some(Operator)),
+    ("POST", "/tasks/{id}/resume", Some(Operator)),
+    ("POST", "/tasks/{id}/delete", Some(Admin)),
+    ("GET", "/tasks/all/cancel", Some(Operator)),
+    ("POST", "/tasks/all/cancel", Some(Operator)),
+    ("GET", "/tasks/all/rerun", Some(Operator)),
+    ("POST", "/tasks/all/rerun", Some(Operator)),
+    ("GET", "/tasks/all/pause", Some(Operator)),
+    ("POST", "/tasks/all/pause", Some(Operator)),
+    ("GET", "/tasks/all/resume", Some(Operator)),
+    ("POST", "/tasks/all/resume", Some(Operator)),
+    ("GET", "/tasks/all/delete", Some(Admin)),
+    ("POST", "/tasks/all/delete", Some(Admin)),
+    ("POST", "/sessions/{id}/abort", Some(Operator)),
+    ("POST", "/workers/quiet", Some(Operator)),
+    ("POST", "/workers/stop", Some(Operator)),
+    ("POST", "/schedules/run", Some(Operator)),
+    ("POST", "/schedules/pause", Some(Operator)),
+    ("POST", "/schedules/resume", Some(Operator)),
+    ("POST", "/schedules/remove", Some(Admin)),
+    ("POST", "/dead/redrive", Some(Operator)),
+    ("POST", "/dead/discard", Some(Admin)),
+    ("POST", "/parked/redrive", Some(Operator)),
+    ("POST", "/parked/discard", Some(Admin)),
+    ("GET", "/api/openapi.json", Some(Viewer)),
+    ("GET", "/api/events", Some(Viewer)),
+    ("GET", "/api/tasks", Some(Viewer)),
+    ("GET", "/api/tasks/{id}", Some(Viewer)),
+    ("GET", "/api/tasks/{id}/history", Some(Viewer)),
+    ("GET", "/api/tasks/{id}/log", Some(Viewer)),
+    ("GET", "/api/tasks/{id}/tree", Some(Viewer)),
+    ("POST", "/api/tasks/{id}/cancel", Some(Operator)),
+    ("POST", "/api/tasks/{id}/rerun", Some(Operator)),
+    ("POST", "/api/tasks/{id}/pause", Some(Operator)),
+    ("POST", "/api/tasks/{id}/resume", Some(Operator)),
+    ("DELETE", "/api/tasks/{id}", Some(Admin)),
+    ("GET", "/api/workers", Some(Viewer)),
+];
+
+/// Open to whoever has a link that was signed for it: nobody here has one.
+const LINKS: [&str; 2] = ["/embed/recent", "/api/recent"];
+
+/// Where a request says that it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    OurPage,
+    OtherPage,
+    /// Our own page, but without the token of its forms.
+    OurPageWithoutToken,
+    /// With one that somebody made up.
+    OurPageWithWrongToken,
+}
+
+const ALL_FROM: [From; 4] = [
+    From::OurPage,
+    From::OtherPage,
+    From::OurPageWithoutToken,
+    From::OurPageWithWrongToken,
+];
+
+struct Place {
+    _folder: tempfile::TempDir,
+    dashboard: Dashboard,
+}
+
+async fn place(settings: DashboardSettings) -> Place {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite://{}", folder.path().join("tasks.db").display());
+    let options = StoreOptions::new(url).id_secret("ids");
+    let store = counterfoil_store::connect(&options)
+        .await
+        .expect("a database");
+    store.migrate().await.expect("migrated");
+    let mut config = Config::load(LoadOptions::new(Role::Dashboard)).expect("defaults");
+    config.dashboard = settings;
+    let dashboard = Dashboard::new(store, std::sync::Arc::new(MemoryBroker::new()), &config)
+        .expect("a dashboard");
+    Place {
+        _folder: folder,
+        dashboard,
+    }
+}
+
+fn user(role: AccessRole) -> (String, UserSettings) {
+    let password_hash = hash_password(&"right".into()).expect("a hash").into();
+    let settings = UserSettings {
+        password_hash,
+        role,
+    };
+    (role.as_str().to_owned(), settings)
+}
+
+fn with_people() -> DashboardSettings {
+    let NewToken { token: _, digest } = crate::access::new_token();
+    let role = Operator;
+    DashboardSettings {
+        users: AccessRole::ALL.map(user).into(),
+        tokens: [("ci".to_owned(), TokenSettings { digest, role })].into(),
+        ..DashboardSettings::default()
+    }
+}
+
+impl Place {
+    async fn call(&self, mut request: Request<Body>) -> Response {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let called = self.dashboard.router().call(request).await;
+        called.unwrap_or_else(|never| match never {})
+    }
+
+    /// Cookie and form token of somebody with this role.
+    fn signed_in(&self, role: AccessRole) -> (String, String) {
+        let app = &self.dashboard.app;
+        let name = role.as_str();
+        let settings = &app.settings.users[name];
+        let cookie = app.cookies.give(name, settings, chrono::Utc::now());
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let nonce = cookie.split('.').nth(2).unwrap_or_default().to_owned();
+        (cookie, app.seal.of("form", &[name, &nonce]))
+    }
+
+    async fn try_route(
+        &self,
+        route: (&str, &str),
+        who: Option<AccessRole>,
+        from: From,
+    ) -> Response {
+        let (method, path) = route;
+        let path = path.replace("{id}", "nobodys").replace("{version}", "1");
+        let path = path.replace("{name}", "app.css");
+        let method: Method = method.parse().expect("a method");
+        let mut request = Request::builder().method(method).uri(&path);
+        request = request.header("host", "localhost:8090");
+        request = match from {
+            From::OurPage | From::OurPageWithoutToken | From::OurPageWithWrongToken => request
+                .header("origin", "http://localhost:8090")
+                .header("sec-fetch-site", "same-origin"),
+            From::OtherPage => request
+                .header("origin", "http://evil.test")
+                .header("sec-fetch-site", "cross-site"),
+        };
+        if let Some(role) = who {
+            let (cookie, token) = self.signed_in(role);
+            request = request.header("cookie", cookie);
+            request = match from {
+                From::OurPage | From::OtherPage => request.header("x-form-token", token),
+                From::OurPageWithWrongToken => request.header("x-form-token", "0".repeat(64)),
+                From::OurPageWithoutToken => request,
+            };
+        }
+        let request = request.body(Body::empty()).expect("a request");
+        self.call(request).await
+    }
+}
+
+/// What is to come of it: the status with which somebody is kept out, or `None`: they are let in.
+fn expected(
+    (method, path): (&str, &str),
+    needs: Option<AccessRole>,
+    who: Option<AccessRole>,
+    from: From,
+) -> Option<StatusCode> {
+    let changes = method != "GET";
+    if LINKS.contains(&path) {
+        return Some(StatusCode::FORBIDDEN);
+    }
+    match (needs, who) {
+        (None, _) => (changes && from == From::OtherPage).then_some(StatusCode::FORBIDDEN),
+        (Some(_), None) if changes || path.starts_with("/api/") => Some(StatusCode::UNAUTHORIZED),
+        (Some(_), None) => Some(StatusCode::SEE_OTHER),
+        (Some(role), Some(who)) if who < role => Some(StatusCode::FORBIDDEN),
+        (Some(_), Some(_)) => (changes && from != From::OurPage).then_some(StatusCode::FORBIDDEN),
+    }
+}
+
+fn kept_out(response: &Response) -> Option<StatusCode> {
+    let to_sign_in = |response: &Response| {
+        let location = response.headers().get(LOCATION);
+        location.is_some_and(|to| to.to_str().is_ok_and(|to| to.starts_with("/signin?next=")))
+    };
+    match response.status() {
+        status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Some(status),
+        status @ StatusCode::SEE_OTHER if to_sign_in(response) => Some(status),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_route_says_who_may_call_it_and_so_does_this_test() {
+    let access = |access| match access {
+        Access::Open => None,
+        Access::From(role) => Some(role),
+    };
+    let routes = ROUTES.iter();
+    let routes: BTreeSet<_> = routes
+        .map(|route| (route.method, route.path, access(route.access)))
+        .collect();
+    let expected: BTreeSet<_> = EXPECTED.iter().copied().collect();
+    assert_eq!(routes, expected);
+    assert_eq!(ROUTES.len(), EXPECTED.len());
+}
+
+#[tokio::test]
+async fn everybody_is_let_in_where_they_may_and_nowhere_else() {
+    let place = place(with_people()).await;
+    for (method, path, needs) in EXPECTED.iter().copied() {
+        for who in [None, Some(Viewer), Some(Operator), Some(Admin)] {
+            for from in ALL_FROM {
+                let response = place.try_route((method, path), who, from).await;
+                let expected = expected((method, path), needs, who, from);
+                let what = format!("{method} {path} by {who:?} from {from:?}: {response:?}");
+                assert_eq!(kept_out(&response), expected, "{what}");
+                assert!(!response.status().is_server_error(), "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn somebody_signs_in_with_name_and_password_and_out_again() {
+    let place = place(with_people()).await;
+    let request = |path: &str, form: &'static str, cookie: &str| {
+        Request::post(path)
+            .header("host", "localhost:8090")
+            .header("origin", "http://localhost:8090")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("cookie", cookie)
+            .body(Body::from(form))
+            .expect("a request")
+    };
+    let wrong = request("/signin", "user=viewer&password=wrong", "");
+    assert_eq!(place.call(wrong).await.status(), StatusCode::UNAUTHORIZED);
+    let right = request("/signin", "user=viewer&password=right&next=/tasks", "");
+    let response = place.call(right).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(response.headers()[LOCATION], "/tasks");
+    let cookie = response.headers()["set-cookie"].to_str().expect("text");
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let page = Request::get("/tasks").header("cookie", &cookie);
+    let page = place
+        .call(page.body(Body::empty()).expect("a request"))
+        .await;
+    assert_eq!(page.status(), StatusCode::OK);
+    let nonce = cookie.split('.').nth(2).unwrap_or_default();
+    let token = place.dashboard.app.seal.of("form", &["viewer", nonce]);
+    let form: &'static str = format!("form_token={token}").leak();
+    let out = place.call(request("/signout", form, &cookie)).await;
+    let taken = out.headers()["set-cookie"].to_str().expect("text");
+    assert!(taken.starts_with("counterfoil=; Max-Age=0"), "{taken}");
+}
+
+#[tokio::test]
+async fn every_answer_keeps_browsers_from_running_what_is_not_ours() {
+    let place = place(DashboardSettings::default()).await;
+    for path in [
+        "/",
+        "/tasks",
+        "/tasks/nobodys",
+        "/nowhere",
+        "/assets/1/app.js",
+    ] {
+        let request = Request::get(path).header("host", "localhost");
+        let response = place
+            .call(request.body(Body::empty()).expect("a request"))
+            .await;
+        let policy = response.headers()["content-security-policy"].to_str();
+        let policy = policy.expect("text");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{path}"
+        );
+        assert!(!policy.contains("unsafe"), "{path}");
+        assert_eq!(
+            response.headers()["x-content-type-options"],
+            "nosniff",
+            "{path}"
+        );
+    }
+}

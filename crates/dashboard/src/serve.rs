@@ -1,0 +1,52 @@
+//! Answering, until it is time to end.
+
+use crate::app::Dashboard;
+use crate::{headers, live, routes, trouble};
+use axum::Router;
+use axum::middleware::from_fn;
+use counterfoil_toolbox::telemetry::prometheus;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long answers that are being written may take at the end.
+const CLOSING: Duration = Duration::from_secs(5);
+
+impl Dashboard {
+    /// All routes, with what stands before them.
+    pub(crate) fn router(&self) -> Router {
+        routes::router(&self.app)
+            .layer(from_fn(trouble::tell))
+            .layer(from_fn(headers::add))
+    }
+
+    /// Answers at `listener` until `stop`, and then for at most 5 s what is being answered.
+    pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) {
+        let service = self
+            .router()
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let ending = self.app.stop.clone();
+        let stopped = ending.clone().cancelled_owned();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+        let watching = live::watch(self.app.clone(), ending.clone());
+        let late = async {
+            stop.cancelled().await;
+            ending.cancel();
+            tokio::time::sleep(CLOSING).await;
+        };
+        let answering = async {
+            tokio::select! {
+                ended = async { serving.await } => if let Err(error) = ended {
+                    tracing::error!(%error, "the dashboard does not answer any more");
+                },
+                () = late => tracing::warn!("some answers were not written in time"),
+            }
+            ending.cancel();
+        };
+        tokio::select! {
+            ((), ()) = async { tokio::join!(answering, watching) } => {}
+            () = prometheus::upkeep() => {}
+        }
+    }
+}

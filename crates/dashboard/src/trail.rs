@@ -1,0 +1,208 @@
+//! What people do here, written down for whoever asks later who did it. Routes need not think of it: whatever
+//! changes something goes through here, also what was refused.
+
+use crate::access::Visitor;
+use crate::app::App;
+use crate::trouble::Trouble;
+use axum::response::Response;
+use counterfoil_store::OperatorDeed;
+use counterfoil_toolbox::error::ErrorChain;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long the database may take to write it down: the deed is done by then.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Fields of forms that name what something is done to, the first of them that is there.
+const NAMES: [&str; 4] = ["id", "service", "name", "worker"];
+
+/// What was done, and to what. Pure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Deed {
+    action: String,
+    subject: Option<(String, String)>,
+}
+
+impl Deed {
+    /// The deed of a request: `route` is the path of its route, `path` that of its URL, with the query, and `form`
+    /// what it sent.
+    pub(crate) fn of(method: &str, route: &str, path: &str, form: &[u8]) -> Self {
+        let route = route.strip_prefix("/api").unwrap_or(route);
+        let path = path.strip_prefix("/api").unwrap_or(path);
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let words: Vec<&str> = route.split('/').skip(1).collect();
+        let values: Vec<&str> = path.split('/').skip(1).collect();
+        let place = words.iter().position(|word| word.starts_with('{'));
+        let kind = kind(words.first().copied().unwrap_or_default());
+        let action = match (method, words.last()) {
+            ("DELETE", _) => "delete",
+            (_, Some(&"signout")) => "sign_out",
+            (_, Some(&"links")) => "make_link",
+            (_, Some(&"tasks")) => "send",
+            (_, Some(word)) if !word.starts_with('{') => word,
+            (_, Some(_) | None) => "change",
+        };
+        let subject = match place.and_then(|place| values.get(place)) {
+            Some(value) => Some(decoded(value)),
+            None if words.contains(&"all") => Some(decoded(query)),
+            None => named(form),
+        };
+        Self {
+            action: action.to_owned(),
+            subject: subject.map(|subject| (kind.to_owned(), subject)),
+        }
+    }
+}
+
+/// What a word of a path stands for, one of them.
+fn kind(word: &str) -> &str {
+    match word {
+        "tasks" => "task",
+        "sessions" => "session",
+        "services" => "service",
+        "workers" => "worker",
+        "schedules" => "schedule",
+        "dead" => "dead letter",
+        "parked" => "parked message",
+        other => other,
+    }
+}
+
+fn named(form: &[u8]) -> Option<String> {
+    let pairs: Vec<(String, String)> = pairs_of(form);
+    let names = NAMES.iter().filter_map(|name| {
+        let mut found = pairs
+            .iter()
+            .filter(|(key, value)| key == name && !value.is_empty());
+        found.next().map(|(_, value)| value.clone())
+    });
+    names.into_iter().next()
+}
+
+/// Pairs of a form.
+fn pairs_of(form: &[u8]) -> Vec<(String, String)> {
+    let text = String::from_utf8_lossy(form);
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
+}
+
+/// Text from a place in a URL.
+fn decoded(text: &str) -> String {
+    let text = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&text)
+        .decode_utf8_lossy()
+        .into_owned()
+}
+
+/// What came of a deed.
+pub(crate) fn outcome(response: &Response) -> String {
+    let status = response.status();
+    match response.extensions().get::<Trouble>() {
+        Some(trouble) => trouble.detail.clone(),
+        None if status.is_client_error() || status.is_server_error() => status.to_string(),
+        None => "done".to_owned(),
+    }
+}
+
+/// Writes down that somebody signed in.
+pub(crate) async fn signed_in(app: &App, visitor: &Visitor) {
+    let deed = Deed {
+        action: "sign_in".to_owned(),
+        subject: None,
+    };
+    note(app, visitor, deed, "done".to_owned()).await;
+}
+
+/// Writes a deed down, and what came of it.
+pub(crate) async fn note(app: &App, visitor: &Visitor, deed: Deed, outcome: String) {
+    let recorded = OperatorDeed {
+        id: Uuid::now_v7(),
+        who: visitor.name.clone(),
+        role: visitor.role.to_string(),
+        address: Some(visitor.address.to_string()),
+        action: deed.action,
+        subject: deed.subject,
+        detail: None,
+        outcome,
+    };
+    let told = match tokio::time::timeout(PATIENCE, app.store.record_deed(&recorded)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => ErrorChain(&error).to_string(),
+        Err(_) => "the database takes too long".to_owned(),
+    };
+    // The log is what is left then.
+    tracing::error!(
+        user = %recorded.who, address = recorded.address, action = %recorded.action, error = %told,
+        "what somebody did could not be recorded"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deed(action: &str, subject: Option<(&str, &str)>) -> Deed {
+        Deed {
+            action: action.to_owned(),
+            subject: subject.map(|(kind, id)| (kind.to_owned(), id.to_owned())),
+        }
+    }
+
+    #[test]
+    fn a_deed_is_named_by_its_route_and_what_it_is_done_to() {
+        for (method, route, path, form, expected) in [
+            (
+                "POST",
+                "/tasks/{id}/cancel",
+                "/tasks/abc/cancel",
+                "",
+                deed("cancel", Some(("task", "abc"))),
+            ),
+            (
+                "DELETE",
+                "/api/tasks/{id}",
+                "/api/tasks/abc",
+                "",
+                deed("delete", Some(("task", "abc"))),
+            ),
+            ("POST", "/api/tasks", "/api/tasks", "", deed("send", None)),
+            (
+                "POST",
+                "/tasks/all/rerun",
+                "/tasks/all/rerun?state=FAILURE&name=a%2Eb",
+                "form_token=1",
+                deed("rerun", Some(("task", "state=FAILURE&name=a.b"))),
+            ),
+            (
+                "POST",
+                "/dead/redrive",
+                "/dead/redrive",
+                "form_token=1&service=demo&id=",
+                deed("redrive", Some(("dead letter", "demo"))),
+            ),
+            (
+                "POST",
+                "/services/{name}/pause",
+                "/services/a%20b/pause",
+                "",
+                deed("pause", Some(("service", "a b"))),
+            ),
+            (
+                "POST",
+                "/workers/stop",
+                "/workers/stop",
+                "worker=demo%40host.1",
+                deed("stop", Some(("worker", "demo@host.1"))),
+            ),
+            ("POST", "/signout", "/signout", "", deed("sign_out", None)),
+        ] {
+            assert_eq!(
+                Deed::of(method, route, path, form.as_bytes()),
+                expected,
+                "{route}"
+            );
+        }
+    }
+}
