@@ -81,7 +81,7 @@ impl Site {
 
 /// The hash of the password, as people make it.
 fn hash(platform: &Platform) -> anyhow::Result<String> {
-    let mut command = platform.program("counterfoil-dashboard")?;
+    let mut command = platform.command("counterfoil-dashboard")?;
     let mut hashing = command
         .arg("hash-password")
         .stdin(Stdio::piped())
@@ -97,11 +97,15 @@ fn hash(platform: &Platform) -> anyhow::Result<String> {
 
 /// Starts the dashboard at a free port, and waits until it answers.
 async fn start(platform: &mut Platform, hash: &str) -> anyhow::Result<(Process, String)> {
-    let dashboard = platform.dashboard_with(&[
-        ("COUNTERFOIL_DASHBOARD__BIND", "127.0.0.1:0"),
-        ("COUNTERFOIL_DASHBOARD__USERS__ANNA__PASSWORD_HASH", hash),
-        ("COUNTERFOIL_DASHBOARD__USERS__ANNA__ROLE", "admin"),
-    ])?;
+    let dashboard = platform.launch(
+        "counterfoil-dashboard",
+        &[],
+        &[
+            ("COUNTERFOIL_DASHBOARD__BIND", "127.0.0.1:0"),
+            ("COUNTERFOIL_DASHBOARD__USERS__ANNA__PASSWORD_HASH", hash),
+            ("COUNTERFOIL_DASHBOARD__USERS__ANNA__ROLE", "admin"),
+        ],
+    )?;
     let address = eventually("the dashboard to answer", PATIENCE, async || {
         let log = dashboard.log_tail();
         let address = log

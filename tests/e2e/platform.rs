@@ -87,16 +87,6 @@ impl Platform {
         self.launch("counterfoil-sync", &[], env)
     }
 
-    /// Starts the dashboard with settings of its own.
-    pub(crate) fn dashboard_with(&mut self, env: &[(&str, &str)]) -> anyhow::Result<Process> {
-        self.launch("counterfoil-dashboard", &[], env)
-    }
-
-    /// A program of the workspace that is not started yet.
-    pub(crate) fn program(&self, name: &str) -> anyhow::Result<Command> {
-        self.command(name)
-    }
-
     /// Starts a demo worker.
     pub(crate) fn worker(&mut self) -> anyhow::Result<Process> {
         self.launch("counterfoil-demo-worker", &[], &[])
@@ -116,7 +106,7 @@ impl Platform {
         self.launch("counterfoil-demo-producer", arguments, env)
     }
 
-    fn launch(
+    pub(crate) fn launch(
         &mut self,
         program: &str,
         arguments: &[&str],
@@ -133,7 +123,7 @@ impl Platform {
     }
 
     /// A program of the workspace, configured through its environment alone.
-    fn command(&self, program: &str) -> anyhow::Result<Command> {
+    pub(crate) fn command(&self, program: &str) -> anyhow::Result<Command> {
         let mut command = Command::new(binary(program)?);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("COUNTERFOIL_")) {
             command.env_remove(name);
