@@ -4,9 +4,11 @@
 --   counterfoil_sync     writes: counterfoil-sync, and people who act on tasks at the command line
 --   counterfoil_web      reads, and asks: what shows tasks, sends and cancels them
 --   counterfoil_worker   results straight from Python: reads and writes task_result, and sees nothing else
+--   counterfoil_app      sends in transactions of its own (send_in): a group, for the roles of your applications
 --
 -- A superuser runs it twice: before `counterfoil init`, for the roles and a schema of their own, and after it,
--- for the tables. It may be repeated at any time. Tables of later migrations are covered.
+-- for the tables. It may be repeated at any time, and is after each migration: what only some may do on tables of later
+-- ones is not covered before.
 --
 --   psql -d DATABASE -f deploy/postgres/roles.sql [-v schema=NAME]
 --
@@ -22,6 +24,11 @@ BEGIN;
 SELECT format('CREATE ROLE %I LOGIN', name)
 FROM unnest(ARRAY['counterfoil_owner', 'counterfoil_sync', 'counterfoil_web', 'counterfoil_worker']) AS name
 WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = name)
+\gexec
+
+-- GRANT counterfoil_app TO shop; ALTER ROLE shop IN DATABASE … SET search_path = shop, counterfoil
+SELECT 'CREATE ROLE counterfoil_app NOLOGIN'
+WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'counterfoil_app')
 \gexec
 
 SELECT format('CREATE SCHEMA %I AUTHORIZATION counterfoil_owner', :'schema')
@@ -46,7 +53,7 @@ SELECT format(
 SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database())
 \gexec
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-GRANT USAGE ON SCHEMA :"schema" TO counterfoil_sync, counterfoil_web, counterfoil_worker;
+GRANT USAGE ON SCHEMA :"schema" TO counterfoil_sync, counterfoil_web, counterfoil_worker, counterfoil_app;
 
 -- Tables and functions to come.
 ALTER DEFAULT PRIVILEGES FOR ROLE counterfoil_owner IN SCHEMA :"schema"
@@ -78,9 +85,19 @@ FROM (VALUES
     -- What was done stays done: not even the daemon changes that.
     ('operator_action', 'REVOKE UPDATE, DELETE ON %I.%I FROM counterfoil_sync'),
     ('request_key', 'GRANT INSERT, UPDATE (answered_at) ON %I.%I TO counterfoil_web'),
-    ('task_result', 'GRANT SELECT, INSERT, UPDATE ON %I.%I TO counterfoil_worker')
+    ('task_result', 'GRANT SELECT, INSERT, UPDATE ON %I.%I TO counterfoil_worker'),
+    -- What a send in a transaction of an application writes: the task's row and history, the message, and what others
+    -- are told and charts count.
+    ('background_task', 'GRANT SELECT, INSERT, UPDATE ON %I.%I TO counterfoil_app'),
+    ('task_event', 'GRANT SELECT, INSERT ON %I.%I TO counterfoil_app'),
+    ('outbox', 'GRANT SELECT (key), INSERT ON %I.%I TO counterfoil_app'),
+    ('task_change', 'GRANT INSERT ON %I.%I TO counterfoil_app'),
+    ('task_rollup_delta', 'GRANT INSERT ON %I.%I TO counterfoil_app')
 ) AS special (name, statement)
 WHERE to_regclass(format('%I.%I', :'schema', name)) IS NOT NULL
+\gexec
+SELECT format('GRANT EXECUTE ON FUNCTION %I.counterfoil_size(bigint) TO counterfoil_app', :'schema')
+WHERE to_regprocedure(format('%I.counterfoil_size(bigint)', :'schema')) IS NOT NULL
 \gexec
 
 COMMIT;

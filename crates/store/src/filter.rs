@@ -102,11 +102,6 @@ impl TaskFilter {
         usize::try_from(row_limit(self.limit)).unwrap_or(usize::MAX)
     }
 
-    /// Whether these are as many as a page may have.
-    pub(crate) fn is_filled_by(&self, rows: &[TaskRow]) -> bool {
-        rows.len() >= self.most()
-    }
-
     /// The service whose tasks are wanted: a name begins with its service, and so does the index.
     pub(crate) fn service_or_that_of_name(&self) -> Option<&str> {
         let of_name = self.name.as_deref().map(service_of);

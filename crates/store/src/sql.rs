@@ -232,6 +232,8 @@ pub(crate) mod postgres {
         include_str!("../sql/postgres/drop_empty_months.sql");
     pub(crate) const ESTIMATE_TASKS: &str = include_str!("../sql/postgres/estimate_tasks.sql");
     pub(crate) const HURRY: &str = include_str!("../sql/postgres/hurry.sql");
+    pub(crate) const INSERT_COUNTED_EVENT: &str =
+        include_str!("../sql/postgres/insert_counted_event.sql");
     pub(crate) const INSERT_UNDATED_EVENT: &str =
         include_str!("../sql/postgres/insert_undated_event.sql");
     pub(crate) const LOCK_IDENTITY: &str = include_str!("../sql/postgres/lock_identity.sql");
@@ -252,6 +254,7 @@ pub(crate) mod sqlite {
         include_str!("../sql/sqlite/insert_rollup_deltas.sql");
     pub(crate) const KNOWN_RESULTS: &str = include_str!("../sql/sqlite/known_results.sql");
     pub(crate) const KNOWN_RETRIES: &str = include_str!("../sql/sqlite/known_retries.sql");
+    pub(crate) const KNOWN_STARTS: &str = include_str!("../sql/sqlite/known_starts.sql");
     pub(crate) const KNOWN_TASKS: &str = include_str!("../sql/sqlite/known_tasks.sql");
     pub(crate) const NEW_ROLLUPS: &str = include_str!("../sql/sqlite/new_rollups.sql");
     pub(crate) const WAITED_SINCE: &str = include_str!("../sql/sqlite/waited_since.sql");

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use counterfoil_store::{Batch, Store, StoreOptions, TaskFilter, connect};
 use counterfoil_testkit::Database;
-use counterfoil_testkit::store_suite::{copy, event, lineage};
+use counterfoil_testkit::store_suite::{StoreSite, copy, event, lineage};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::TaskId;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -32,6 +32,26 @@ async fn found(store: &dyn Store) -> anyhow::Result<usize> {
     };
     let page = store.page(&filter, Duration::from_secs(20)).await?;
     Ok(page.tasks.len())
+}
+
+#[tokio::test]
+async fn an_index_of_parts_that_was_broken_off_is_not_taken_for_one() -> anyhow::Result<()> {
+    let site = StoreSite::postgres().await?;
+    let made = async || {
+        let made = site.text("SELECT counterfoil_index_search()::text").await;
+        Ok::<_, anyhow::Error>(made?.context("an answer")? == "true")
+    };
+    ensure!(made().await?);
+    site.execute(
+        "UPDATE pg_index SET indisvalid = false
+         WHERE indexrelid = 'background_task_error_part'::regclass",
+    )
+    .await?;
+    ensure!(!made().await?);
+    site.execute("DROP INDEX background_task_error_part")
+        .await?;
+    ensure!(made().await?);
+    Ok(())
 }
 
 #[tokio::test]

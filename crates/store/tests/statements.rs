@@ -60,6 +60,7 @@ fn both_databases_have_the_same_statements_but_for_what_only_one_can_do() -> any
         "drop_empty_months",
         "estimate_tasks",
         "hurry",
+        "insert_counted_event",
         "insert_undated_event",
         "lock_identity",
         "make_task_id_sequence",
@@ -73,6 +74,7 @@ fn both_databases_have_the_same_statements_but_for_what_only_one_can_do() -> any
         "insert_rollup_deltas",
         "known_results",
         "known_retries",
+        "known_starts",
         "known_tasks",
         "new_rollups",
         "waited_since",
@@ -177,6 +179,29 @@ fn every_list_of_tasks_filters_alike() -> anyhow::Result<()> {
             let estimate = bare("estimate_tasks")?;
             ensure!(estimate.contains(filter) && estimate.contains(text));
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_upgrade_md_has_made_beforehand_is_what_the_migration_would_make() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let words = |file: &str| -> anyhow::Result<String> {
+        let text = std::fs::read_to_string(root.join(file))?;
+        let text = text.replace("CONCURRENTLY ", "").replace("%I.", "");
+        Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let migration = words("migrations/postgres/0004_lists.sql")?;
+    let upgrade = words("../../docs/upgrade.md")?;
+    let made: Vec<_> = migration
+        .split("CREATE INDEX IF NOT EXISTS ")
+        .skip(1)
+        .filter_map(|rest| rest.split([';', '\'']).next())
+        .collect();
+    // The states in one of them stand in quotes.
+    ensure!(made.len() == 9, "{made:?}");
+    for index in made {
+        ensure!(upgrade.contains(index), "docs/upgrade.md lacks {index}");
     }
     Ok(())
 }

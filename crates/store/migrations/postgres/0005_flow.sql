@@ -50,6 +50,8 @@ CREATE TABLE task_rollup_delta (
     -- Less than nothing where something turned out otherwise.
     tasks bigint NOT NULL
 );
+-- It has no key, and rows are removed: without this that is refused where a publication holds all tables.
+ALTER TABLE task_rollup_delta REPLICA IDENTITY FULL;
 
 -- The same added up, for each span beside the others: a chart of a month reads days, not minutes.
 CREATE TABLE task_rollup (

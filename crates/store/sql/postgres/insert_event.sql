@@ -1,6 +1,5 @@
--- Appends lines of history whose time of filing is known, and counts what they tell first: that a first attempt was
--- started, and how long its task had waited, as far as the copy of that attempt is there and tells since when; and
--- that an execution was retried, which workers and tracking copies both may tell.
+-- Appends lines of history whose time of filing is known, and tells how many were new. Those that count for charts
+-- are written by insert_counted_event.sql, which takes longer to plan.
 -- Parameters: one array per column, in the order of the columns; happened_at is null for now.
 WITH written AS (
 INSERT INTO task_event (
@@ -18,44 +17,16 @@ FROM unnest(
     tries
 )
 ON CONFLICT DO NOTHING
-RETURNING
-    task_id, kind, run, rescue, executions + tries AS retries, happened_at,
-    CASE WHEN (run, rescue, executions, deliveries, tries) = (0, 0, 0, 0, 0) THEN
-        CASE WHEN kind = 'STARTED' THEN happened_at ELSE (detail ->> 'started_at')::timestamptz END
-    END AS started_at
-), queued AS (
-    INSERT INTO task_rollup_delta (at, service, type, what, size, tasks)
-    SELECT
-        date_bin('1 minute', LEAST(started_at, now()), timestamptz 'epoch'), service, type, 'queued',
-        CASE WHEN (copy_run, copy_rescue, copy_executions) = (0, 0, 0)
-            THEN counterfoil_size(trunc(extract(epoch FROM started_at - GREATEST(created_date, eta)) * 1000)::bigint)
-            ELSE -100
-        END,
-        count(*)
+RETURNING task_id
+), told AS (
+    -- Tells whoever follows of tasks whose rows stay as they are. Of others it was told with their rows.
+    INSERT INTO task_change (kind, ids, id_count)
+    SELECT 'task', array_agg(DISTINCT task.id), count(DISTINCT task.id)
     FROM written
-    -- Looked up in the index whatever the planner believes.
     CROSS JOIN LATERAL (
-        SELECT service, type, created_date, eta, copy_run, copy_rescue, copy_executions
-        FROM background_task WHERE background_task.task_id = written.task_id LIMIT 1
+        SELECT id, last_updated FROM background_task WHERE background_task.task_id = written.task_id LIMIT 1
     ) AS task
-    WHERE started_at IS NOT NULL
-    GROUP BY 1, 2, 3, 5
-), retried AS (
-    INSERT INTO task_rollup_delta (at, service, type, what, size, tasks)
-    SELECT date_bin('1 minute', LEAST(happened_at, now()), timestamptz 'epoch'), service, type, 'RETRY', -100, count(*)
-    FROM (
-        SELECT task_id, run, rescue, retries, min(happened_at) AS happened_at
-        FROM written WHERE kind = 'RETRY'
-        GROUP BY task_id, run, rescue, retries
-    ) AS retry
-    CROSS JOIN LATERAL (
-        SELECT service, type FROM background_task WHERE background_task.task_id = retry.task_id LIMIT 1
-    ) AS task
-    WHERE NOT EXISTS (
-        SELECT 1 FROM task_event AS known
-        WHERE known.task_id = retry.task_id AND known.kind = 'RETRY'
-            AND (known.run, known.rescue, known.executions + known.tries) = (retry.run, retry.rescue, retry.retries)
-    )
-    GROUP BY 1, 2, 3
+    WHERE last_updated <> now()
+    HAVING count(*) > 0
 )
 SELECT count(*) FROM written

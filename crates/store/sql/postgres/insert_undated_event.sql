@@ -45,5 +45,15 @@ RETURNING task_id, kind, run, rescue, executions + tries AS retries, happened_at
             AND (known.run, known.rescue, known.executions + known.tries) = (retry.run, retry.rescue, retry.retries)
     )
     GROUP BY 1, 2, 3
+), told AS (
+    -- Tells whoever follows of tasks whose rows stay as they are. Of others it was told with their rows.
+    INSERT INTO task_change (kind, ids, id_count)
+    SELECT 'task', array_agg(DISTINCT task.id), count(DISTINCT task.id)
+    FROM written
+    CROSS JOIN LATERAL (
+        SELECT id, last_updated FROM background_task WHERE background_task.task_id = written.task_id LIMIT 1
+    ) AS task
+    WHERE last_updated <> now()
+    HAVING count(*) > 0
 )
 SELECT count(*) FROM written

@@ -6,10 +6,11 @@
 //! nothing is lost and nothing told twice, however long a transaction of anybody takes, and a transaction that stays
 //! open holds nobody up. SQLite has one writer at a time; there the position is enough.
 //!
-//! The leading daemon keeps the feed short. Once a minute it marks what is visible, and it removes what was visible
-//! at a mark of ten minutes ago, with the marks before that one. Who has seen a mark that is still there has missed
-//! nothing that is gone; anybody else is told to read everything anew. After a crash of PostgreSQL the tables are
-//! empty, and so nobody's mark is there.
+//! The leading daemon keeps the feed short. Once a minute it marks what is visible, and it removes the marks before
+//! one of ten minutes ago, with what was visible at all that are left. Who has seen a mark that is still there has
+//! missed nothing that is gone; anybody else is told to read everything anew. After a crash of PostgreSQL the tables
+//! are empty, and so nobody's mark is there. Where the database was restored from a dump, transactions are numbered
+//! anew: what has higher numbers than there are is from elsewhere.
 
 mod position;
 mod tell;
@@ -96,21 +97,24 @@ impl Look {
         FeedPosition::new(mark, &self.seen)
     }
 
-    pub(crate) fn changes(self) -> Changes {
+    pub(crate) fn changes(self) -> Result<Changes, sqlx::Error> {
         let position = self.position();
         if !self.is_known {
-            return Changes::TooOld(position);
+            return Ok(Changes::TooOld(position));
         }
-        let ids = |json: Option<String>| -> BTreeSet<String> {
-            let json = json.unwrap_or_default();
-            serde_json::from_str(&json).unwrap_or_default()
+        // Not as if nothing had changed: the position would go on over what cannot be read.
+        let ids = |json: Option<String>| match json {
+            Some(json) => {
+                serde_json::from_str(&json).map_err(|why| sqlx::Error::Decode(why.into()))
+            }
+            None => Ok(BTreeSet::new()),
         };
-        Changes::Since(Changed {
-            tasks: ids(self.tasks),
-            sessions: ids(self.sessions),
-            deleted: ids(self.deleted),
+        Ok(Changes::Since(Changed {
+            tasks: ids(self.tasks)?,
+            sessions: ids(self.sessions)?,
+            deleted: ids(self.deleted)?,
             position,
-        })
+        }))
     }
 }
 
@@ -128,7 +132,8 @@ macro_rules! implement_feed {
                 &self,
                 position: &crate::feed::FeedPosition,
             ) -> Result<crate::feed::Changes, StoreError> {
-                Ok(self.look(position).await?.changes())
+                let changes = self.look(position).await?.changes();
+                changes.map_err(|why| self.limits.error("read what has changed", why))
             }
 
             async fn tasks_with_public_ids(
@@ -172,3 +177,23 @@ macro_rules! implement_feed {
     };
 }
 pub(crate) use implement_feed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_cannot_be_read_are_not_taken_for_no_change() {
+        let look = |tasks: &str| Look {
+            is_known: true,
+            mark: None,
+            seen: "7:7:".to_owned(),
+            tasks: Some(tasks.to_owned()),
+            sessions: None,
+            deleted: None,
+        };
+        let read = look(r#"["abc"]"#).changes().expect("ids");
+        assert!(matches!(read, Changes::Since(changed) if changed.tasks.len() == 1));
+        assert!(look("[1]").changes().is_err());
+    }
+}

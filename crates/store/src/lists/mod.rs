@@ -54,9 +54,8 @@ macro_rules! implement_lists {
                     // A text that many have is among the nearest, and for one that few have there are indexes of its
                     // parts: which of both it is, the database's statistics know badly.
                     near = self.nearest(filter, search.clone()).await?;
-                    if let Some((tasks, _)) = near.take_if(|(tasks, _)| filter.is_filled_by(tasks))
-                    {
-                        return Ok(crate::lists::TaskPage::whole(tasks));
+                    if let Some(page) = near.take_if(|page| page.cut_at.is_none()) {
+                        return Ok(page);
                     }
                 }
                 let all = self.looked_for((filter, filter), search.clone(), Some(within));
@@ -66,13 +65,7 @@ macro_rules! implement_lists {
                 if near.is_none() {
                     near = self.nearest(filter, search).await?;
                 }
-                Ok(match near {
-                    Some((tasks, beyond)) => crate::lists::TaskPage {
-                        cut_at: (!filter.is_filled_by(&tasks)).then_some(beyond),
-                        tasks,
-                    },
-                    None => crate::lists::TaskPage::whole(self.tasks_now(filter).await?),
-                })
+                Ok(near.unwrap_or_else(|| crate::lists::TaskPage::whole(Vec::new())))
             }
 
             async fn count_tasks(
@@ -131,26 +124,31 @@ macro_rules! implement_lists {
                 Ok(tasks.expect("without a deadline of its own it is answered"))
             }
 
-            /// What matches of the nearest tasks, and the place behind them; `None`: there are not so many.
+            /// What matches of the nearest tasks; `None`: there are none.
             async fn nearest(
                 &self,
                 filter: &TaskFilter,
                 search: Option<crate::lists::Search>,
-            ) -> Result<Option<(Vec<TaskRow>, Cursor)>, StoreError> {
+            ) -> Result<Option<crate::lists::TaskPage>, StoreError> {
                 let edge = match filter.walk() {
                     TaskOrder::NewestFirst => self.sql.edge_older,
                     TaskOrder::OldestFirst => self.sql.edge_newer,
                 };
-                let edge = query_as::<_, (DateTime<Utc>,)>(edge)
+                let edge = query_as::<_, (DateTime<Utc>, bool)>(edge)
                     .bind(Self::time(crate::lists::start(filter)))
                     .bind(crate::lists::LOOKED_AT);
                 let edge = self.all("look how far a list is read", edge).await?;
-                let Some((edge,)) = edge.into_iter().next() else {
+                let Some((edge, is_last)) = edge.into_iter().next() else {
                     return Ok(None);
                 };
                 let (near, beyond) = crate::lists::up_to(filter, edge);
                 let tasks = self.looked_for((filter, &near), search, None).await?;
-                Ok(tasks.map(|tasks| (tasks, beyond)))
+                Ok(tasks.map(|tasks| {
+                    // One that was found by its whole id may be far beyond, with others in between.
+                    let found = tasks.iter().filter(|row| near.admits(row)).count();
+                    let cut_at = beyond.filter(|_| !is_last && found < filter.most());
+                    crate::lists::TaskPage { tasks, cut_at }
+                }))
             }
 
             /// What matches a filter; `None`: it would have taken longer than that. A task whose whole id is the text

@@ -152,8 +152,8 @@ pub(crate) fn start(filter: &TaskFilter) -> DateTime<Utc> {
     }
 }
 
-/// The same, but nothing beyond `edge`; and the place beyond it.
-pub(crate) fn up_to(filter: &TaskFilter, edge: DateTime<Utc>) -> (TaskFilter, Cursor) {
+/// The same, but nothing beyond `edge`; and the place beyond it, unless nothing is wanted there.
+pub(crate) fn up_to(filter: &TaskFilter, edge: DateTime<Utc>) -> (TaskFilter, Option<Cursor>) {
     // Public ids are letters and greater than this.
     let place = |created_date| Cursor {
         created_date,
@@ -162,13 +162,15 @@ pub(crate) fn up_to(filter: &TaskFilter, edge: DateTime<Utc>) -> (TaskFilter, Cu
     let mut near = filter.clone();
     match filter.walk() {
         TaskOrder::NewestFirst => {
-            near.since = Some(filter.since.map_or(edge, |since| since.max(edge)));
-            (near, place(edge))
+            let goes_on = filter.since.is_none_or(|since| since < edge);
+            near.since = filter.since.max(Some(edge));
+            (near, goes_on.then(|| place(edge)))
         }
         TaskOrder::OldestFirst => {
             let beyond = edge + TimeDelta::microseconds(1);
+            let goes_on = filter.until.is_none_or(|until| until > beyond);
             near.until = Some(filter.until.map_or(beyond, |until| until.min(beyond)));
-            (near, place(beyond))
+            (near, goes_on.then(|| place(beyond)))
         }
     }
 }
@@ -204,16 +206,20 @@ mod tests {
         assert_eq!(start(&filter), time(90));
         let (near, beyond) = up_to(&filter, time(70));
         assert_eq!((near.since, near.until), (Some(time(70)), Some(time(90))));
-        filter.after = Some(beyond);
+        filter.after = beyond;
         assert_eq!(start(&filter), time(70));
-        let (near, _) = up_to(&filter, time(40));
+        let (near, beyond) = up_to(&filter, time(40));
         assert_eq!(near.since, Some(time(50)), "not beyond what was asked for");
+        assert_eq!(beyond, None, "and nothing is left out");
 
         filter.order = TaskOrder::OldestFirst;
         filter.after = None;
         assert_eq!(start(&filter), time(50));
         let (near, beyond) = up_to(&filter, time(60));
         assert!(near.until > Some(time(60)), "with those of that time");
+        let beyond = beyond.expect("more is wanted");
         assert!(Some(beyond.created_date) == near.until && *beyond.id < *"a");
+        let (near, beyond) = up_to(&filter, time(95));
+        assert_eq!((near.until, beyond), (Some(time(90)), None));
     }
 }

@@ -48,7 +48,7 @@ impl Search {
         Some(Self {
             part: from(PART, |text| format!("%{text}%")),
             beginning: from(PART, |text| format!("{text}%")),
-            beginning_of_id: from(BEGINNING_OF_ID, |text| format!("{text}%")),
+            beginning_of_id: from(BEGINNING_OF_ID, |text| format!("{}%", as_id(text))),
             related_types,
             related_id,
             kinds,
@@ -61,6 +61,15 @@ impl Search {
 pub(crate) fn text_of(text: &str) -> Option<String> {
     let text = cleaned(text.trim(), INDEXED);
     (!text.is_empty()).then(|| text.into_owned())
+}
+
+/// What may be of a UUID as UUIDs are written here, whatever tool it was copied from.
+fn as_id(text: &str) -> String {
+    let is_of_uuid = |character: char| character.is_ascii_hexdigit() || character == '-';
+    match text.chars().all(is_of_uuid) {
+        true => text.to_ascii_lowercase(),
+        false => text.to_owned(),
+    }
 }
 
 /// `text` as the part of a pattern that stands for itself alone.
@@ -95,6 +104,8 @@ mod tests {
             ("abc", Some("%abc%"), None),
             ("äöü", Some("%äöü%"), None),
             ("01938c5e", Some("%01938c5e%"), Some("01938c5e%")),
+            ("01938C5E-AB", Some("%01938C5E-AB%"), Some("01938c5e-ab%")),
+            ("Of-Celery", Some("%Of-Celery%"), Some("Of-Celery%")),
         ] {
             let search = search(text).expect("something to look for");
             assert_eq!(search.whole, text.trim());

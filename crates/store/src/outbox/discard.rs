@@ -26,7 +26,7 @@ impl Batch {
     }
 }
 
-/// Declares `discard`, the first step of a batch's transaction.
+/// Declares `discard`, the first step of a batch's transaction; `tell_changes` is declared beside sessions.
 macro_rules! discard_step {
     ($db:ty) => {
         /// Throws messages away, and returns the positions of those that were not there any more.
@@ -43,8 +43,10 @@ macro_rules! discard_step {
                 .bind(serde_json::json!(&wanted).to_string());
             let gone: std::collections::BTreeMap<_, _> =
                 gone.fetch_all(&mut *tx).await?.into_iter().collect();
+            let mut sessions = std::collections::BTreeSet::new();
             let finalizers = gone.iter().filter_map(|(position, key)| {
                 let id = key.strip_prefix(crate::sessions::FINALIZER)?;
+                sessions.insert(id.to_owned());
                 Some(serde_json::json!({"id": id, "by": batch.discards.get(position)?}))
             });
             let finalizers: Vec<_> = finalizers.collect();
@@ -52,6 +54,7 @@ macro_rules! discard_step {
                 let noted = sqlx::query(sql.discard_finalizers)
                     .bind(serde_json::Value::from(finalizers).to_string());
                 noted.execute(&mut *tx).await?;
+                tell_changes(tx, sql, "session", &sessions).await?;
             }
             let missing = wanted.into_iter().filter(|it| !gone.contains_key(it));
             Ok(missing.collect())

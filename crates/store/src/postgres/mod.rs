@@ -20,7 +20,7 @@ use crate::calls::{
 use crate::celery::{Keeping, implement_celery_tables};
 use crate::control::{ControlFilter, ControlRow};
 use crate::error::{StoreError, postgres_class};
-use crate::filter::{Cursor, DeadFilter, ParkedFilter, TaskFilter, TaskOrder, UnroutableFilter};
+use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, TaskOrder, UnroutableFilter};
 use crate::ids::IdKey;
 use crate::json::JsonText;
 use crate::lists::{Places, Root, Way, implement_lists};

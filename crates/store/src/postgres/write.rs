@@ -15,7 +15,7 @@ use crate::ids::IdKey;
 use crate::merge::ResultChange;
 use crate::sessions::{Row, Touched};
 use crate::sql::Statements;
-use crate::sql::postgres::INSERT_UNDATED_EVENT;
+use crate::sql::postgres::{INSERT_COUNTED_EVENT, INSERT_UNDATED_EVENT};
 use crate::values::TaskValues;
 use counterfoil_toolbox::failpoint::{Point, hit};
 use sqlx::postgres::{PgArguments, PgBindIterExt};
@@ -150,9 +150,12 @@ pub(super) async fn tasks_and_lines(
         .lines
         .values()
         .partition(|line| line.at.known().is_some());
-    if !dated.is_empty() {
-        let written = history(sql, &dated).fetch_one(&mut *tx).await?;
-        applied.lines += written.unsigned_abs();
+    let (counted, plain): (Vec<_>, Vec<_>) = dated.into_iter().partition(|line| line.counts());
+    for (statement, lines) in [(sql.insert_event, plain), (INSERT_COUNTED_EVENT, counted)] {
+        if !lines.is_empty() {
+            let written = history(statement, &lines).fetch_one(&mut *tx).await?;
+            applied.lines += written.unsigned_abs();
+        }
     }
     if !undated.is_empty() {
         let written = undated_history(&undated).fetch_one(&mut *tx).await?;
@@ -283,8 +286,8 @@ fn tasks<'q>(
         .bind(column!(rows, |row| row.change.delay_bits))
 }
 
-fn history<'q>(sql: &Statements, lines: &'q [&'q HistoryLine]) -> Counted<'q> {
-    query_scalar(sql.insert_event)
+fn history<'q>(statement: &'static str, lines: &'q [&'q HistoryLine]) -> Counted<'q> {
+    query_scalar(statement)
         .bind(column!(lines, |line| line.task_id.as_str()))
         .bind(column!(lines, |line| line.event_id.to_string()))
         .bind(column!(lines, |line| line.at.known()))

@@ -62,21 +62,42 @@ impl Batch {
     }
 }
 
+impl HistoryLine {
+    /// Whether it may count for charts: the start of a first attempt, or a retry.
+    pub(crate) fn counts(&self) -> bool {
+        self.first_start().is_some() || self.is_retry()
+    }
+
+    /// Since when a first attempt runs, where it tells that.
+    pub(crate) fn first_start(&self) -> Option<DateTime<Utc>> {
+        let is_first = self.lineage == Lineage::default();
+        self.started_at.filter(|_| is_first)
+    }
+
+    pub(crate) fn is_retry(&self) -> bool {
+        self.kind == EventKind::State(TaskState::Retry)
+    }
+}
+
 /// What is counted so far.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
     counts: BTreeMap<Key, i64>,
     /// First attempts that were started, and since when they run.
-    starts: Vec<(String, DateTime<Utc>)>,
+    starts: BTreeMap<String, DateTime<Utc>>,
     /// Executions that were retried, and when.
     retries: Vec<(String, DateTime<Utc>)>,
     /// Those that are known.
     known_retries: BTreeSet<KnownRetry>,
+    /// Tasks whose first attempt is known to have been started. Celery's workers do not know that a message was
+    /// delivered again, so the same attempt may be started twice.
+    known_starts: BTreeSet<String>,
 }
 
 impl Counting {
-    pub(crate) fn new(known_retries: Vec<KnownRetry>) -> Self {
+    pub(crate) fn new(known_starts: Vec<String>, known_retries: Vec<KnownRetry>) -> Self {
         Self {
+            known_starts: known_starts.into_iter().collect(),
             known_retries: known_retries.into_iter().collect(),
             ..Self::default()
         }
@@ -104,7 +125,7 @@ impl Counting {
     pub(crate) fn ended(
         &mut self,
         of: (&str, &str),
-        change: &ResultChange,
+        (change, now): (&ResultChange, DateTime<Utc>),
         before: Option<&OldOutcome>,
     ) {
         if let Some(before) = before
@@ -114,18 +135,22 @@ impl Counting {
             self.add(of, what, before.date_done, size, -1);
         }
         if let Some(what) = What::parse(change.status.as_str()) {
-            self.add(of, what, change.date_done, size_of(change.runtime_ms), 1);
+            let at = change.date_done.min(now);
+            self.add(of, what, at, size_of(change.runtime_ms), 1);
         }
     }
 
     /// A line of history that is new.
     pub(crate) fn line(&mut self, line: &HistoryLine, now: DateTime<Utc>) {
         let lineage = line.lineage;
-        let is_first = lineage == Lineage::default();
-        if let Some(started_at) = line.started_at.filter(|_| is_first) {
-            self.starts.push((line.task_id.to_string(), started_at));
+        if let Some(started_at) = line.first_start()
+            && !self.known_starts.contains(line.task_id.as_str())
+        {
+            let first = self.starts.entry(line.task_id.to_string());
+            let first = first.or_insert(started_at);
+            *first = started_at.min(*first);
         }
-        if line.kind == EventKind::State(TaskState::Retry) {
+        if line.is_retry() {
             let task_id = line.task_id.to_string();
             let execution = (
                 task_id.clone(),
@@ -142,8 +167,9 @@ impl Counting {
 
     /// Tasks of which more has to be known.
     pub(crate) fn asks_about(&self) -> BTreeSet<&str> {
-        let both = self.starts.iter().chain(&self.retries);
-        both.map(|(task_id, _)| task_id.as_str()).collect()
+        let started = self.starts.keys();
+        let retried = self.retries.iter().map(|(task_id, _)| task_id);
+        started.chain(retried).map(String::as_str).collect()
     }
 
     /// What is known of them.

@@ -10,6 +10,9 @@ const DAY: u64 = 24 * 60 * MINUTE;
 /// Most steps of a chart, and about as many spans are read to compare types.
 const MOST_STEPS: u64 = 2000;
 
+/// Longest step that anybody gets: no number is kept for longer.
+const LONGEST_STEP: u64 = 366 * DAY;
+
 /// So many spans are read to compare types: a question about a day reads hours, one about a month days.
 const SPANS_OF_TYPES: u64 = 60;
 
@@ -74,7 +77,8 @@ pub(crate) fn for_chart(
 ) -> Reading {
     let length = (to - from).to_std().unwrap_or_default().as_secs();
     let least = SPANS[oldest_kept(from, now)];
-    let step = step.as_secs().max(length / MOST_STEPS).max(least.seconds());
+    let step = step.as_secs().min(LONGEST_STEP);
+    let step = step.max(length / MOST_STEPS).max(least.seconds());
     let mut longest_first = SPANS.iter().rev();
     let fitting = longest_first.find(|span| span.seconds() <= step);
     let span = *fitting.unwrap_or(&least);
@@ -141,6 +145,16 @@ mod tests {
         assert_eq!(chart(60 * 24, 1), (1440, 86_400, 61));
         assert_eq!(chart(400 * 24, 1), (1440, 86_400, 401));
         assert_eq!(chart(0, 1), (1, 60, 1));
+    }
+
+    #[test]
+    fn a_step_is_at_most_a_year_whatever_is_asked_for() {
+        for seconds in [u64::MAX, u64::MAX / 2, 400 * DAY] {
+            let step = Duration::from_secs(seconds);
+            let read = for_chart((now() - TimeDelta::hours(1), now()), step, now());
+            assert_eq!(read.step.unsigned_abs(), LONGEST_STEP, "{seconds}");
+            assert!(read.from < now().timestamp() && read.to >= now().timestamp());
+        }
     }
 
     #[test]

@@ -4,15 +4,16 @@ use super::write::result;
 use crate::batch::Batch;
 use crate::celery::whole_results;
 use crate::feed::ids_as_json;
+use crate::history::HistoryLine;
+use crate::ids::IdKey;
 use crate::merge::ResultChange;
 use crate::rollup::{Counting, OldOutcome, Waited, spans};
 use crate::sql::Statements;
 use crate::sql::sqlite::{
-    DELETE_ROLLUP_DELTAS, INSERT_ROLLUP_DELTAS, KNOWN_RESULTS, KNOWN_RETRIES, KNOWN_TASKS,
-    NEW_ROLLUPS, WAITED_SINCE,
+    DELETE_ROLLUP_DELTAS, INSERT_ROLLUP_DELTAS, KNOWN_RESULTS, KNOWN_RETRIES, KNOWN_STARTS,
+    KNOWN_TASKS, NEW_ROLLUPS, WAITED_SINCE,
 };
-use counterfoil_toolbox::TaskState;
-use counterfoil_toolbox::event::EventKind;
+use chrono::Utc;
 use sqlx::{Connection, SqliteConnection, query, query_as, query_scalar};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -26,19 +27,27 @@ pub(super) async fn known_tasks(
     Ok(known.into_iter().collect())
 }
 
-/// Begins to count; asks which retries are known if the batch tells of some.
+/// Begins to count; asks which starts and retries are known if the batch tells of some.
 pub(super) async fn counting(
     tx: &mut SqliteConnection,
     batch: &Batch,
 ) -> Result<Counting, sqlx::Error> {
-    let retry = EventKind::State(TaskState::Retry);
-    let lines = batch.lines.values().filter(|line| line.kind == retry);
-    let ids: BTreeSet<&str> = lines.map(|line| line.task_id.as_str()).collect();
-    if ids.is_empty() {
-        return Ok(Counting::default());
+    let ids = |which: fn(&HistoryLine) -> bool| -> BTreeSet<&str> {
+        let lines = batch.lines.values().filter(|line| which(line));
+        lines.map(|line| line.task_id.as_str()).collect()
+    };
+    let started = ids(|line| line.first_start().is_some());
+    let retried = ids(HistoryLine::is_retry);
+    let (mut starts, mut retries) = (Vec::new(), Vec::new());
+    if !started.is_empty() {
+        let known = query_scalar(KNOWN_STARTS).bind(ids_as_json(started));
+        starts = known.fetch_all(&mut *tx).await?;
     }
-    let known = query_as(KNOWN_RETRIES).bind(ids_as_json(ids));
-    Ok(Counting::new(known.fetch_all(tx).await?))
+    if !retried.is_empty() {
+        let known = query_as(KNOWN_RETRIES).bind(ids_as_json(retried));
+        retries = known.fetch_all(tx).await?;
+    }
+    Ok(Counting::new(starts, retries))
 }
 
 /// Outcomes that are there of the runs that a batch ends.
@@ -72,26 +81,27 @@ pub(super) async fn write_counts(
     Ok(())
 }
 
-/// Writes outcomes, and counts those that are new.
+/// Writes outcomes, and counts those that are new. Returns the public ids of their tasks.
 pub(super) async fn results(
     tx: &mut SqliteConnection,
-    sql: &Statements,
+    (sql, ids): (&Statements, &IdKey),
     batch: &Batch,
     adopted: &[ResultChange],
-) -> Result<u64, sqlx::Error> {
+) -> Result<Vec<String>, sqlx::Error> {
     if batch.results.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let before = known_results(tx, batch).await?;
-    let (mut written, mut counting) = (0, Counting::default());
+    let now = Utc::now();
+    let (mut written, mut counting) = (Vec::new(), Counting::default());
     for change in whole_results(batch, adopted) {
-        if result(tx, sql, change).await? == 0 {
+        if result(tx, sql, change, now).await? == 0 {
             continue;
         }
-        written += 1;
+        written.push(ids.public_id(&change.task_id));
         let before = before.get(&(change.task_id.to_string(), change.key.run));
         if let Some(name) = batch.name_of(&change.task_id) {
-            counting.ended((name.service(), name.as_str()), change, before);
+            counting.ended((name.service(), name.as_str()), (change, now), before);
         }
     }
     write_counts(tx, counting).await?;

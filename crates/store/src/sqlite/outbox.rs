@@ -1,5 +1,6 @@
 //! Tasks that an application sends in a transaction of its own.
 
+use super::sessions::tell_changes;
 use super::write::tasks_and_lines;
 use super::{Db, Sqlite};
 use crate::batch::Batch;

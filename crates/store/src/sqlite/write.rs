@@ -19,7 +19,7 @@ use crate::stored::{headers_to_json, properties_to_json};
 use crate::time::to_text;
 use crate::values::TaskValues;
 use crate::worker_seen::WorkerSeen;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use counterfoil_toolbox::failpoint::{Point, hit};
 use sqlx::{Connection, SqliteConnection, query, query_as, query_scalar};
 use std::collections::BTreeSet;
@@ -45,12 +45,13 @@ pub(super) async fn batch(
             ..Applied::default()
         });
     }
-    let (mut applied, touched) = tasks_and_lines(&mut tx, sql, ids, batch).await?;
+    let (mut applied, touched, told) = tasks_and_lines(&mut tx, sql, ids, batch).await?;
     let adopted = match celery {
         Some(_) => adopted_results(&mut tx, sql, batch).await?,
         None => Vec::new(),
     };
-    applied.results = results(&mut tx, sql, batch, &adopted).await?;
+    let ended = results(&mut tx, (sql, ids), batch, &adopted).await?;
+    applied.results = u64::try_from(ended.len()).unwrap_or(u64::MAX);
     for record in batch.logs.values() {
         log(&mut tx, sql, record).await?;
     }
@@ -99,7 +100,9 @@ pub(super) async fn batch(
             .bind(*held == HeldBack::Yes);
         held.execute(&mut *tx).await?;
     }
-    tell_changes(&mut tx, sql, "task", &also_changed(batch, ids)).await?;
+    let mut also = also_changed(batch, ids);
+    also.extend(ended.into_iter().filter(|id| !told.contains(id)));
+    tell_changes(&mut tx, sql, "task", &also).await?;
     write_sessions(&mut tx, sql, batch, touched, &mut applied).await?;
     write_chords(&mut tx, sql, batch).await?;
     if let Some(keeping) = celery {
@@ -110,13 +113,14 @@ pub(super) async fn batch(
     Ok(applied)
 }
 
-/// Writes the tasks of `batch` and their history. Returns the subtasks among them, too.
+/// Writes the tasks of `batch` and their history. Returns the subtasks among them, too, and the public ids that were
+/// told as changed.
 pub(super) async fn tasks_and_lines(
     tx: &mut SqliteConnection,
     sql: &Statements,
     ids: &IdKey,
     batch: &Batch,
-) -> Result<(Applied, Vec<Touched>), sqlx::Error> {
+) -> Result<(Applied, Vec<Touched>, BTreeSet<String>), sqlx::Error> {
     let mut applied = Applied::default();
     let mut touched = Vec::new();
     let mut changed = BTreeSet::new();
@@ -138,16 +142,18 @@ pub(super) async fn tasks_and_lines(
             row: None,
         }));
     }
-    tell_changes(tx, sql, "task", &changed).await?;
     for line in batch.lines.values() {
         let written = history(tx, sql, line).await?;
         applied.lines += written;
         if written > 0 {
             counting.line(line, now);
+            // A late report may be no news of the row.
+            changed.insert(ids.public_id(&line.task_id));
         }
     }
+    tell_changes(tx, sql, "task", &changed).await?;
     write_counts(tx, counting).await?;
-    Ok((applied, touched))
+    Ok((applied, touched, changed))
 }
 
 /// Writes a row, and returns the session of one that changed.
@@ -229,10 +235,13 @@ async fn history(tx: &mut SqliteConnection, sql: &Statements, line: &HistoryLine
     Ok(done.execute(tx).await?.rows_affected())
 }
 
+/// What takes the place of an outcome takes it back in the minute in which that was counted: none has come later than
+/// now, by whose clock ever.
 pub(super) async fn result(
     tx: &mut SqliteConnection,
     sql: &Statements,
     change: &ResultChange,
+    now: DateTime<Utc>,
 ) -> Done {
     let key = change.key;
     let done = query(sql.upsert_result)
@@ -250,7 +259,7 @@ pub(super) async fn result(
         .bind(change.error_kind)
         .bind(change.error_message.as_deref())
         .bind(change.traceback.as_deref())
-        .bind(to_text(change.date_done))
+        .bind(to_text(change.date_done.min(now)))
         .bind(change.runtime_ms)
         .bind(change.worker.as_ref().map(|worker| worker.as_str()))
         .bind(key.tries);

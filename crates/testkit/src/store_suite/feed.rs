@@ -23,7 +23,7 @@ pub(super) async fn told(store: &dyn Store, since: &FeedPosition) -> anyhow::Res
     }
 }
 
-async fn is_too_old(store: &dyn Store, since: &FeedPosition) -> anyhow::Result<bool> {
+pub(super) async fn is_too_old(store: &dyn Store, since: &FeedPosition) -> anyhow::Result<bool> {
     Ok(matches!(
         store.changes_since(since).await?,
         Changes::TooOld(_)
@@ -36,7 +36,7 @@ pub(super) async fn marked(store: &dyn Store) -> anyhow::Result<FeedPosition> {
     Ok(store.feed_position().await?)
 }
 
-fn public(store: &dyn Store, ids: &[&TaskId]) -> anyhow::Result<BTreeSet<String>> {
+pub(super) fn public(store: &dyn Store, ids: &[&TaskId]) -> anyhow::Result<BTreeSet<String>> {
     let ids = ids.iter().map(|id| Ok(store.public_id(id)?));
     ids.collect()
 }

@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// The list of naughty strings where it is at hand, and always the worst of our own.
-fn naughty() -> Vec<String> {
+#[must_use]
+pub fn naughty() -> Vec<String> {
     let list = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../../shared/datasets/naughty-strings.json"
@@ -32,6 +33,11 @@ fn naughty() -> Vec<String> {
         "\u{1b}[31mred\u{1b}[0m\r\n\t\u{7f}\u{85}",
         "\\u0000 \\x00 \\",
         "𝕳𝖊𝖑𝖑𝖔 👩‍👩‍👧‍👦 ﷽",
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror=alert(1)>",
+        "'><svg/onload=alert(1)>",
+        "javascript:alert(1)",
+        "{{7*7}}{% raw %}${7*7}",
         "{}",
         "NaN",
         "",
@@ -39,8 +45,8 @@ fn naughty() -> Vec<String> {
     found.into_iter().chain(own.map(str::to_owned)).collect()
 }
 
-/// A task that carries `text` wherever a producer or a worker can put text.
-fn carrier(text: &str, batch: &mut Batch) -> TaskId {
+/// A task that carries `text` wherever a producer or a worker can put text. Returns its id.
+pub fn carrier(text: &str, batch: &mut Batch) -> TaskId {
     let id = TaskId::random();
     // Names of tasks take no white space and no control characters, but everything else.
     let name = TaskName::new(text)
@@ -280,6 +286,8 @@ pub async fn times_beyond_every_calendar_are_moved(site: &StoreSite) -> anyhow::
         );
         let now = site.store().clock().await?;
         ensure!(row.created_date <= now, "nothing was sent in the future");
+        let result = site.store().result(&id, 0).await?.context("a result")?;
+        ensure!(result.date_done <= now, "nor is over then");
         site.store().apply(&batch).await?;
         ensure!(site.store().history(&id).await?.len() == 4);
     }

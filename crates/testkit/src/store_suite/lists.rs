@@ -112,6 +112,37 @@ pub async fn a_list_that_takes_too_long_says_where_it_was_cut(
     Ok(())
 }
 
+/// The page is as full with it as without.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn what_a_whole_id_finds_far_away_hides_nothing_in_between(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    fill(site, 25_000).await?;
+    site.execute("DROP INDEX IF EXISTS background_task_error_part")
+        .await?;
+    site.execute("UPDATE background_task SET task_id = 'note 1234' WHERE id = 'row7'")
+        .await?;
+    // Ten of them are near; then come "note 1234" itself, and the one of this id.
+    let mut filter = TaskFilter {
+        text: Some("note 1234".to_owned()),
+        limit: 11,
+        ..TaskFilter::default()
+    };
+    let page = site.store().page(&filter, Duration::ZERO).await?;
+    let last = page.tasks.last().context("a row")?;
+    ensure!(page.tasks.len() == 11 && last.id == "row7", "{page:?}");
+    filter.after = Some(page.cut_at.context("there is more")?);
+    let page = site.store().page(&filter, Duration::ZERO).await?;
+    let ids: Vec<_> = page.tasks.iter().map(|row| row.id.as_str()).collect();
+    ensure!(
+        ids == ["row1234", "row7"] && page.cut_at.is_none(),
+        "{ids:?}"
+    );
+    Ok(())
+}
+
 /// Up to ten thousand; above that, what the database knows without counting.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ pub mod asking;
 pub mod books;
 pub mod celery;
 pub mod control;
+pub mod counting;
 pub mod family;
 pub mod feed;
 pub mod filters;
@@ -24,6 +25,7 @@ pub mod missing;
 pub mod operators;
 pub mod outbox;
 pub mod pages;
+pub mod positions;
 pub mod records;
 pub mod requests;
 pub mod retention;
@@ -70,6 +72,7 @@ macro_rules! store_suite {
             pages::pages_lead_forwards_and_back_in_both_orders,
             pages::a_list_may_be_of_a_session_and_end_at_a_time,
             lists::a_list_that_takes_too_long_says_where_it_was_cut,
+            lists::what_a_whole_id_finds_far_away_hides_nothing_in_between,
             lists::a_count_is_exact_up_to_ten_thousand_and_says_so,
             pages::dead_letters_and_parked_messages_are_read_page_by_page,
             pages::sessions_are_read_page_by_page_and_by_who_wanted_them,
@@ -81,6 +84,10 @@ macro_rules! store_suite {
             feed::whatever_is_written_at_the_same_time_is_told_exactly_once,
             feed::whoever_is_too_far_behind_is_told_to_read_everything_anew,
             feed::a_feed_that_was_emptied_or_tells_too_much_is_read_anew,
+            positions::what_changes_is_told_before_anybody_has_marked,
+            positions::a_clock_that_is_set_back_takes_nothing_from_anybody,
+            positions::what_comes_from_another_server_is_no_news,
+            positions::what_is_heard_too_late_to_change_a_row_is_told,
             filters::tasks_are_counted_by_state_and_service,
             records::the_last_sign_of_life_counts_and_tasks_are_remembered,
             records::dead_letters_are_kept_with_their_message,
@@ -152,6 +159,9 @@ macro_rules! store_suite {
             rollups::a_failure_that_became_a_success_is_one_success,
             rollups::run_times_have_their_sizes,
             rollups::a_task_waits_until_its_first_attempt_is_started,
+            counting::an_attempt_that_is_started_twice_counts_once,
+            counting::what_two_write_at_the_same_time_counts_once,
+            counting::numbers_are_added_up_where_all_tables_are_published,
             rollups::numbers_are_added_up_once_by_any_number_of_daemons,
             rollups::numbers_are_read_by_span_and_kept_for_as_long_as_those_are,
             operators::what_somebody_did_is_recorded_once_and_found,
@@ -185,6 +195,7 @@ macro_rules! store_suite {
             sessions::a_time_out_that_was_left_in_the_middle_is_one,
             sessions::subtasks_of_an_open_session_cannot_be_deleted,
             sessions::whoever_follows_is_told_of_sessions_that_change,
+            sessions::whoever_follows_is_told_that_a_finalizer_was_thrown_away,
             sessions::the_session_of_a_task_is_known_from_its_copy_too,
             upkeep::the_database_touches_last_updated,
             upkeep::migrating_again_or_all_at_once_does_no_harm,

@@ -18,26 +18,26 @@ fn named(name: &str) -> TaskName {
 }
 
 /// The tracking copy of a task of this type.
-fn sent(id: &TaskId, name: &str) -> TrackingCopy {
+pub(super) fn sent(id: &TaskId, name: &str) -> TrackingCopy {
     copy_of(Envelope::new(id.clone(), named(name)))
 }
 
 /// That of its execution after so many others.
-fn sent_again(id: &TaskId, name: &str, executions: i32) -> TrackingCopy {
+pub(super) fn sent_again(id: &TaskId, name: &str, executions: i32) -> TrackingCopy {
     let mut envelope = Envelope::new(id.clone(), named(name));
     envelope.retries = executions;
     envelope.lineage.executions = executions;
     copy_of(envelope)
 }
 
-fn told(id: &TaskId, name: &str, executions: i32, state: TaskState) -> Event {
+pub(super) fn told(id: &TaskId, name: &str, executions: i32, state: TaskState) -> Event {
     let mut event = event(id, lineage(0, executions, 0), state);
     event.task = named(name);
     event
 }
 
 /// When a task was sent, as its id tells.
-fn sent_at(id: &TaskId) -> anyhow::Result<DateTime<Utc>> {
+pub(super) fn sent_at(id: &TaskId) -> anyhow::Result<DateTime<Utc>> {
     let id = id.as_uuid().context("a UUID")?;
     let (seconds, nanos) = id.get_timestamp().context("with a time")?.to_unix();
     DateTime::from_timestamp(i64::try_from(seconds)?, nanos).context("a time")
@@ -54,7 +54,7 @@ async fn minutes(store: &dyn Store, name: &str) -> anyhow::Result<Vec<RollupPoin
 }
 
 /// Everything together: sent, started, retried, succeeded, failed.
-async fn all(store: &dyn Store, name: &str) -> anyhow::Result<[i64; 5]> {
+pub(super) async fn all(store: &dyn Store, name: &str) -> anyhow::Result<[i64; 5]> {
     let mut all = [0; 5];
     for it in minutes(store, name).await? {
         let point = [it.sent, it.started, it.retried, it.succeeded, it.failed];

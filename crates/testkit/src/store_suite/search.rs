@@ -58,6 +58,8 @@ pub async fn a_text_is_found_where_people_look_for_it(site: &StoreSite) -> anyho
     let public = site.store().public_id(&ids[2])?;
     let (short, random) = (&ids[3].as_str()[..8], ids[3].as_str());
     let twelve = &public[..12];
+    // As some tools show them.
+    let (short_upper, random_upper) = (short.to_uppercase(), random.to_uppercase());
     let cases: &[(&str, &[usize])] = &[
         // A part of an error, in either case.
         ("DISK is", &[0]),
@@ -81,6 +83,8 @@ pub async fn a_text_is_found_where_people_look_for_it(site: &StoreSite) -> anyho
         ("maps.map:42", &[]),
         (random, &[3]),
         (short, &[5, 4, 3, 2, 1, 0]),
+        (&short_upper, &[5, 4, 3, 2, 1, 0]),
+        (&random_upper, &[3]),
         (&short[..7], &[]),
         (&public, &[2]),
         (twelve, &[2]),

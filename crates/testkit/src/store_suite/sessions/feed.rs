@@ -3,7 +3,7 @@
 use super::stage::{Site, told};
 use crate::store_suite::feed;
 use crate::store_suite::site::StoreSite;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use counterfoil_store::Batch;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::TaskId;
@@ -48,5 +48,36 @@ pub async fn whoever_follows_is_told_of_sessions_that_change(
     store.delete_tasks(&subtasks, None).await?;
     ensure!(store.remove_sessions(std::slice::from_ref(id)).await? == 1);
     ensure!(changed().await? == only, "it is gone");
+    Ok(())
+}
+
+/// Which its row says.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn whoever_follows_is_told_that_a_finalizer_was_thrown_away(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let store = site.store();
+    let session = Site::opened(site, 1).await?;
+    session.all(TaskState::Success).await?;
+    let id = session.opening.id.as_str();
+    let position =
+        format!("SELECT CAST(position AS text) FROM outbox WHERE key = 'finalizer:{id}'");
+    let position = site.text(&position).await?.context("a finalizer")?;
+    store.refuse_message(position.parse()?, "too large").await?;
+    let refused = store.refused_messages(None, 0).await?;
+    let message = refused.first().context("what was refused")?;
+    let start = feed::marked(store).await?;
+    let mut batch = Batch::new();
+    batch.discard(message, None, Some("eve"), store.clock().await?);
+    let applied = store.apply(&batch).await?;
+    ensure!(applied.not_discarded.is_empty(), "{applied:?}");
+    let changed = feed::told(store, &start).await?;
+    ensure!(
+        changed.sessions == BTreeSet::from([id.to_owned()]),
+        "{changed:?}"
+    );
+    ensure!(session.row().await?.finalizer_discarded_by.as_deref() == Some("eve"));
     Ok(())
 }

@@ -17,7 +17,10 @@ pub use ends::{
     subtasks_that_were_never_sent_are_counted,
 };
 
-pub use feed::whoever_follows_is_told_of_sessions_that_change;
+pub use feed::{
+    whoever_follows_is_told_of_sessions_that_change,
+    whoever_follows_is_told_that_a_finalizer_was_thrown_away,
+};
 pub use orders::every_order_of_a_session_ends_in_the_same_counters_and_one_finalizer;
 pub use tales::whatever_becomes_of_subtasks_a_session_counts_it_as_a_model_does;
 
