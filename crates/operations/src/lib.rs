@@ -12,11 +12,13 @@
 //! - **Messages**: those in [dead queues](dead), those that the platform could not read ([`parked`]), and those that
 //!   can never be sent ([`outbox`]).
 //! - **The platform**: [`services`], [`workers`], [`sessions`], [`schedules`], [`queues`].
+//! - **Sending**: whether [`arguments`] fit a task.
 //! - **Questions**: [`why`] a task is where it is.
 //!
 //! What is asked of workers goes through the database, and a daemon passes it on: see [`passed_on`].
 
 mod again;
+pub mod arguments;
 mod asking;
 pub mod dead;
 mod error;

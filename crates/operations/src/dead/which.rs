@@ -19,6 +19,8 @@ pub struct Which {
     pub name: Option<String>,
     /// Died at this time or later.
     pub since: Option<DateTime<Utc>>,
+    /// Died before this time. What the platform was not told of yet has died just now.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// A choice, and what the platform was told of the messages.
@@ -45,8 +47,9 @@ impl Which {
             reason,
             name,
             since,
+            until,
         } = self;
-        ids.is_empty() && reason.is_none() && name.is_none() && since.is_none()
+        ids.is_empty() && reason.is_none() && name.is_none() && since.is_none() && until.is_none()
     }
 
     /// The filters for the database, one per id, of a service or of all. `ids` are [`wire_ids`](Self::wire_ids).
@@ -100,8 +103,11 @@ impl Which {
             let records = store.dead_records(&filter).await?;
             unseen.extend(records.into_iter().map(|record| (record.id, record)));
         }
+        unseen.retain(|_, record: &mut DeadRecord| {
+            self.until.is_none_or(|until| record.died_at < until)
+        });
         let mut died_at = HashMap::new();
-        if self.since.is_some() {
+        if self.since.is_some() || self.until.is_some() {
             let all = DeadFilter {
                 service: Some(service.to_string()),
                 ..DeadFilter::default()
@@ -140,6 +146,7 @@ impl Chosen {
             reason,
             name,
             since,
+            until,
             ..
         } = &self.which;
         let task_id = letter.task_id.as_ref().map(|id| id.as_str());
@@ -155,5 +162,6 @@ impl Chosen {
                 .as_deref()
                 .is_none_or(|name| letter.name.as_deref() == Some(name))
             && since.is_none_or(|since| died_at.is_none_or(|at| at >= since))
+            && until.is_none_or(|until| died_at.is_some_and(|at| at < until))
     }
 }

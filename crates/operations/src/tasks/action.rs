@@ -5,7 +5,7 @@ use crate::outcome::{Mode, Objection, Outcome, Subject, Told, Words};
 use counterfoil_store::Store;
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::ids::TaskId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 
 /// How many tasks are acted on together.
@@ -67,7 +67,8 @@ pub async fn act(
     let rows = store.tasks_with_ids(ids).await?.into_iter();
     let mut rows: HashMap<TaskId, TaskRow> = rows.map(|row| (row.task_id.clone(), row)).collect();
     let mut able = Vec::with_capacity(rows.len());
-    for id in ids {
+    let mut seen = HashSet::with_capacity(ids.len());
+    for id in ids.iter().filter(|id| seen.insert(*id)) {
         let Some(row) = rows.remove(id) else {
             let subject = Subject {
                 task_id: Some(id.to_string()),

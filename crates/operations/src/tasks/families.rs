@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::cancel::Cancel;
-use super::find::{Enough, pages};
+use super::find::{Enough, next_page, pages};
 use crate::asking::ask;
 use crate::error::OperationError;
 use crate::outcome::{Objection, Outcome, Words};
@@ -13,9 +13,6 @@ use counterfoil_toolbox::control::Order;
 use std::collections::HashSet;
 use std::fmt;
 use uuid::Uuid;
-
-/// Rows that are written together.
-const WRITTEN_AT_ONCE: usize = 500;
 
 /// Cancels tasks with their families: all that have the same first task, and what they still send.
 #[derive(Debug)]
@@ -45,7 +42,7 @@ impl<'a> CancelFamilies<'a> {
         let now = store.clock().await?;
         let doer = self.cancel.doer().clone();
         let by = doer.name();
-        let members = TaskFilter {
+        let mut members = TaskFilter {
             root: Some(root.to_string()),
             ..TaskFilter::default()
         };
@@ -63,21 +60,17 @@ impl<'a> CancelFamilies<'a> {
         let mut batch = Batch::new();
         self.cancel.has_asked(batch.ask(order, by, now));
         ask(store, &batch).await?;
-        let (mut batches, mut told) = (vec![Batch::new()], Members::default());
-        let mut count = 0;
-        let rows = pages(store, members, |task| {
-            told.count(&task);
-            count += 1;
-            if count % WRITTEN_AT_ONCE == 0 {
-                batches.push(Batch::new());
+        // A page at a time, however large it is.
+        let (mut told, mut is_last) = (Members::default(), false);
+        while !is_last {
+            let page;
+            (page, is_last) = next_page(store, &mut members).await?;
+            let mut batch = Batch::new();
+            for task in &page {
+                told.count(task);
+                batch.revoke(task, by, now);
             }
-            let batch = batches.last_mut().expect("there is one from the start");
-            batch.revoke(&task, by, now);
-            Enough::No
-        });
-        rows.await?;
-        for batch in &batches {
-            ask(store, batch).await?;
+            ask(store, &batch).await?;
         }
         Ok(told)
     }

@@ -113,18 +113,27 @@ pub(super) async fn pages(
     mut filter: TaskFilter,
     mut each: impl FnMut(TaskRow) -> Enough,
 ) -> Result<(), OperationError> {
-    filter.limit = PAGE;
-    loop {
-        let page = store.tasks(&filter).await?;
-        let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-        filter.after = page.last().map(Cursor::after);
+    let mut is_last = false;
+    while !is_last {
+        let page;
+        (page, is_last) = next_page(store, &mut filter).await?;
         for row in page {
             if each(row) == Enough::Yes {
                 return Ok(());
             }
         }
-        if is_last {
-            return Ok(());
-        }
     }
+    Ok(())
+}
+
+/// Some hundred tasks that match, and whether those are the last. Moves the filter behind them.
+pub(super) async fn next_page(
+    store: &dyn Store,
+    filter: &mut TaskFilter,
+) -> Result<(Vec<TaskRow>, bool), OperationError> {
+    filter.limit = PAGE;
+    let page = store.tasks(filter).await?;
+    let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+    filter.after = page.last().map(Cursor::after);
+    Ok((page, is_last))
 }

@@ -5,15 +5,18 @@ use counterfoil_operations::tasks::{
     Action, Cancel, CancelFamilies, Delete, Living, Pause, Rerun, Resume, act, matching, named,
 };
 use counterfoil_operations::{Doer, Instead, Mode, OperationError, Outcome, Told, passed_on};
-use counterfoil_store::TaskFilter;
+use counterfoil_store::{Batch, Counted, TaskFilter};
+use counterfoil_testkit::store_suite::copy_of;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::TaskId;
+use counterfoil_toolbox::message::Envelope;
 use std::time::Duration;
 
 on_both_pairs!(
     what_cannot_be_done_to_tasks_that_match_is_counted_by_reason,
     tasks_are_acted_on_as_they_are_by_then,
     what_is_asked_of_workers_is_known_until_a_daemon_passes_it_on,
+    a_family_is_cancelled_whole_however_many_it_has,
     a_family_is_cancelled_once_and_ids_that_nobody_has_are_kept_from_starting,
     what_is_over_runs_again_and_leaves_nothing_in_the_dead_queue,
     only_what_is_over_is_deleted_and_who_did_it_stays,
@@ -101,7 +104,8 @@ async fn tasks_are_acted_on_as_they_are_by_then(site: Site) -> anyhow::Result<()
     site.task("gone", TaskState::Success).await?;
     let deleted = site.store.delete_tasks(&ids(&["gone"]), None).await?;
     assert_eq!(deleted.len(), 1);
-    let chosen = ["waits", "began", "gone"];
+    // One of them twice.
+    let chosen = ["waits", "began", "gone", "waits"];
     let would = acted(&mut pause, Mode::DryRun, &site, &chosen).await?;
     assert!(!site.row("waits").await?.held, "nothing was done");
     assert!(pause.asked().is_empty());
@@ -141,6 +145,30 @@ async fn what_is_asked_of_workers_is_known_until_a_daemon_passes_it_on(
     assert!(!site.row("waits").await?.held);
     let told = acted(&mut resume, Mode::Do, &site, &["waits"]).await?;
     assert_eq!(told, ["waits: failed: it is not paused"]);
+    Ok(())
+}
+
+async fn a_family_is_cancelled_whole_however_many_it_has(site: Site) -> anyhow::Result<()> {
+    const CHILDREN: u64 = 1100;
+    site.task("root", TaskState::Pending).await?;
+    let mut batch = Batch::new();
+    for nth in 0..CHILDREN {
+        let mut envelope = Envelope::new(format!("child{nth}").parse()?, "demo.add".parse()?);
+        envelope.root_id = "root".parse()?;
+        batch.track(&copy_of(envelope));
+    }
+    site.store.apply(&batch).await?;
+    let mut families = CancelFamilies::new(Cancel::new(&*site.store, ann()));
+    let told = acted(&mut families, Mode::Do, &site, &["root"]).await?;
+    let waited = format!("{} were waiting and are not to be started", CHILDREN + 1);
+    assert!(told[0].contains(&waited), "{told:?}");
+    let revoked = TaskFilter {
+        state: Some(TaskState::Revoked),
+        ..all()
+    };
+    let revoked = site.store.count_tasks(&revoked).await?;
+    assert_eq!(revoked, Counted::Exactly(CHILDREN + 1));
+    assert_eq!(families.asked().len(), 1, "one order for all");
     Ok(())
 }
 

@@ -45,6 +45,7 @@ impl WhichArgs {
             reason: self.reason.clone(),
             name: self.name.clone(),
             since: self.since,
+            until: None,
         }
     }
 

@@ -6,6 +6,7 @@ mod books;
 mod cast;
 mod look;
 mod producers;
+mod serve;
 mod stage;
 
 use crate::args::Global;
@@ -20,6 +21,7 @@ use counterfoil_toolbox::config::Needs;
 use counterfoil_toolbox::start::asked_to_stop;
 use look::Watch;
 use serde::Serialize;
+use serve::Serving;
 use stage::Stage;
 use std::future::Future;
 use std::path::PathBuf;
@@ -44,6 +46,9 @@ pub(crate) struct DemoArgs {
     /// Keep the database file and the exports in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Show it all in a browser meanwhile, and afterwards until Ctrl-C
+    #[arg(long)]
+    serve: bool,
 }
 
 /// The answer as a document.
@@ -73,12 +78,24 @@ pub(crate) async fn run(
     // Tasks fail here on purpose: what the worker says about that is no news.
     let config = open::config_with(global, Needs::NOTHING, variables, LevelFilter::ERROR)?;
     let stage = interruptible(Stage::set(&args, config)).await?;
+    let serving = match args.serve {
+        true => Some(Serving::begin(&stage).await?),
+        false => None,
+    };
     let mut cast = Cast::enter(&stage)?;
     let played = interruptible(play(&args, &stage, &mut cast, output)).await;
     // However it ended: nobody goes on, and nothing is left behind.
     cast.dismiss().await;
+    let mut ended = played.and_then(|books| verdict(&books));
+    if let Some(serving) = serving {
+        if ended.is_ok() {
+            output.flush()?;
+            ended = serving.until_asked_to_stop(&stage).await;
+        }
+        serving.end().await;
+    }
     stage.strike().await;
-    verdict(&played?)
+    ended
 }
 
 /// Ends early, as a failure, when somebody asks for it: what has begun is then cleared away.
