@@ -27,14 +27,21 @@ function showTimes(root) {
 }
 
 // Light, dark, or what the system says.
-const theme = localStorage.getItem("theme");
+// In a frame of another site, storage may be forbidden.
+function remembered(theme) {
+  try {
+    if (theme) localStorage.setItem("theme", theme);
+    return localStorage.getItem("theme");
+  } catch { return null; }
+}
+const theme = remembered();
 if (theme) document.documentElement.dataset.theme = theme;
 
 function switchTheme() {
   const root = document.documentElement;
   const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = isDark ? "light" : "dark";
-  localStorage.setItem("theme", root.dataset.theme);
+  remembered(root.dataset.theme);
 }
 
 // Keys: / goes to the filter, g and a letter to a page.
@@ -54,6 +61,7 @@ function key(event) {
 // News: what the page watches has changed, so the part of it that shows that is read again. At most once a
 // second, and never while the page is hidden.
 let stream = null;
+let since = "";
 let waiting = false;
 let lastRead = 0;
 
@@ -75,12 +83,12 @@ function notice(text) {
 
 function watch() {
   if (stream || document.hidden) return;
-  stream = new EventSource("/api/events?brief=true&" + document.body.dataset.live);
+  stream = new EventSource("/api/events?brief=true&" + document.body.dataset.live + "&since=" + encodeURIComponent(since));
   stream.addEventListener("open", () => notice(""));
-  for (const kind of ["changed", "reload"]) stream.addEventListener(kind, () => { notice(""); readAgain(); });
+  for (const kind of ["changed", "reload"]) stream.addEventListener(kind, (event) => { since = event.lastEventId || since; notice(""); readAgain(); });
   stream.addEventListener("outage", (event) => notice(JSON.parse(event.data).detail + ": what is shown here may be old. Tasks go on being sent and run meanwhile."));
   stream.addEventListener("error", () => {
-    notice("The dashboard is not reachable: what is shown here may be old.");
+    notice("There is no news for now: what is shown here may be old.");
     // A browser gives up after some answers; it is to come back all the same.
     if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(watch, 5000); }
   });
@@ -88,6 +96,12 @@ function watch() {
 
 // What somebody has opened stays open when it is read again.
 let opened = [];
+document.addEventListener("htmx:beforeSwap", (event) => {
+  // Somebody has to sign in again, or the page is not what it was: then all of it is read again.
+  const { xhr } = event.detail;
+  const isSame = new URL(xhr.responseURL, location.href).pathname === location.pathname;
+  if (!isSame || !xhr.responseText.includes("data-news")) { event.detail.shouldSwap = false; location.reload(); }
+});
 document.addEventListener("htmx:beforeSwap", () => { opened = [...document.querySelectorAll("details[open][id]")].map((d) => d.id); });
 document.addEventListener("htmx:afterSettle", () => { for (const id of opened) { const d = document.getElementById(id); if (d) d.open = true; } });
 
@@ -98,6 +112,7 @@ document.addEventListener("DOMContentLoaded", () => {
   if (button) { button.hidden = false; button.addEventListener("click", switchTheme); }
   document.addEventListener("keydown", key);
   if (document.body.dataset.live !== undefined) {
+    since = document.body.dataset.since;
     watch();
     document.addEventListener("visibilitychange", () => {
       // Browsers open few streams to one host: a hidden page gives its own back.

@@ -13,8 +13,10 @@ use counterfoil_toolbox::config::{BrokerSettings, SyncSettings};
 use counterfoil_toolbox::config::{Config, ConfigError, DashboardSettings};
 use counterfoil_toolbox::text::InvalidText;
 use counterfoil_toolbox::transport::Transport;
+use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// The dashboard of one platform. Cloning it is cheap.
 #[derive(Debug, Clone)]
@@ -36,12 +38,16 @@ pub(crate) struct App {
     /// What browsers are told of fragments that others may show.
     pub(crate) embed_policy: HeaderValue,
     pub(crate) live: Live,
+    /// What people do right now.
+    pub(crate) deeds: TaskTracker,
     /// The dashboard ends: streams must, too.
     pub(crate) stop: CancellationToken,
     /// Broker and database.
     pub(crate) platform: Platform,
     pub(crate) producer: Producer,
     pub(crate) broker: BrokerSettings,
+    /// File of the schemas of tasks that no worker announces.
+    pub(crate) catalogue: Option<PathBuf>,
     /// How the daemon is set up.
     pub(crate) sync: SyncSettings,
 }
@@ -79,8 +85,11 @@ impl Dashboard {
             cookies: Cookies::new(&settings, seal.clone()),
             passwords: Passwords::new()?,
             live: Live::new(),
+            deeds: TaskTracker::new(),
             stop: CancellationToken::new(),
-            producer: Producer::builder(Arc::clone(&transport), names.clone()).build(),
+            producer: Producer::builder(Arc::clone(&transport), names.clone())
+                .breaker(config.breaker.clone())
+                .build(),
             embed_policy: headers::embedded(&settings.embed_from),
             platform: Platform {
                 transport,
@@ -88,6 +97,7 @@ impl Dashboard {
                 store: Arc::clone(&store),
             },
             broker: config.broker.clone(),
+            catalogue: config.catalogue.clone(),
             sync: config.sync.clone(),
             mask: Mask::new(&settings.masked),
             store,

@@ -13,7 +13,6 @@ use askama::Template;
 use axum::Json;
 use axum::extract::{Query, State as Shares};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderValue, X_FRAME_OPTIONS};
 use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::TaskFilter;
@@ -130,10 +129,26 @@ impl RecentPage {
     }
 }
 
+/// What a link opens: results are for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Page,
+    Json,
+}
+
+impl Kind {
+    const fn purpose(self) -> &'static str {
+        match self {
+            Self::Page => "recent page",
+            Self::Json => "recent json",
+        }
+    }
+}
+
 impl Signed {
-    fn seal(&self, seal: &Seal) -> String {
+    fn seal(&self, seal: &Seal, kind: Kind) -> String {
         let (limit, until) = (self.limit.to_string(), self.until.to_string());
-        seal.of("recent", &self.parts(&limit, &until))
+        seal.of(kind.purpose(), &self.parts(&limit, &until))
     }
 
     fn parts<'a>(&'a self, limit: &'a str, until: &'a str) -> [&'a str; 5] {
@@ -153,10 +168,11 @@ impl Signed {
     }
 
     /// The filter that it means, if it was signed here and holds.
-    fn filter(&self, seal: &Seal, now: DateTime<Utc>) -> Result<TaskFilter, Trouble> {
+    fn filter(&self, seal: &Seal, kind: Kind, now: DateTime<Utc>) -> Result<TaskFilter, Trouble> {
         let refused = |why: &str| Trouble::new(StatusCode::FORBIDDEN, why);
         let (limit, until) = (self.limit.to_string(), self.until.to_string());
-        if !seal.is_of(&self.seal, "recent", &self.parts(&limit, &until)) {
+        let is_ours = seal.is_of(&self.seal, kind.purpose(), &self.parts(&limit, &until));
+        if !is_ours || self.limit > MOST {
             return Err(refused("this link was not made here, or was changed"));
         }
         if self.until <= now.timestamp() {
@@ -205,7 +221,14 @@ pub(crate) async fn link(
         return Err(Trouble::bad("limit: from 1 to 50 were expected"));
     }
     let until = Utc::now() + TimeDelta::seconds(lifetime);
-    let mut signed = Signed {
+    // Whoever says it and means nobody must not get everybody's.
+    let is_empty = |text: &Option<String>| text.as_deref() == Some("");
+    if is_empty(&wish.creator) || is_empty(&wish.name) {
+        return Err(Trouble::bad(
+            "creator, name: leave out what is not meant, instead of \"\"",
+        ));
+    }
+    let signed = Signed {
         related: wish.related,
         creator: wish.creator.unwrap_or_default(),
         name: wish.name.unwrap_or_default(),
@@ -213,11 +236,17 @@ pub(crate) async fn link(
         until: until.timestamp(),
         seal: String::new(),
     };
-    signed.seal = signed.seal(&app.seal);
-    let query = signed.query();
+    let query = |kind| {
+        let seal = signed.seal(&app.seal, kind);
+        Signed {
+            seal,
+            ..signed.clone()
+        }
+        .query()
+    };
     Ok(Json(Links {
-        html: format!("/embed/recent?{query}"),
-        json: format!("/api/recent?{query}"),
+        html: format!("/embed/recent?{}", query(Kind::Page)),
+        json: format!("/api/recent?{}", query(Kind::Json)),
         until,
     }))
 }
@@ -231,7 +260,7 @@ pub(crate) async fn json(
     Shares(app): Shares<Shared>,
     Query(signed): Query<Signed>,
 ) -> Result<Json<Recents>, Trouble> {
-    let filter = signed.filter(&app.seal, Utc::now())?;
+    let filter = signed.filter(&app.seal, Kind::Json, Utc::now())?;
     let mut items = Vec::new();
     for row in app.store.tasks(&filter).await? {
         items.push(recent(&app, row).await?);
@@ -271,7 +300,7 @@ pub(crate) async fn page(
     Shares(app): Shares<Shared>,
     Query(signed): Query<Signed>,
 ) -> Result<Response, Trouble> {
-    let filter = signed.filter(&app.seal, Utc::now())?;
+    let filter = signed.filter(&app.seal, Kind::Page, Utc::now())?;
     let mut rows = Vec::new();
     for row in app.store.tasks(&filter).await? {
         let result = result(&app, &row).await?;
@@ -286,12 +315,7 @@ pub(crate) async fn page(
     }
     let available = app.can_send();
     let page = RecentPage { rows, available }.render()?;
-    let mut response = Html(page).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, app.embed_policy.clone());
-    // Older browsers know no list of those that may.
-    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
-    Ok(response)
+    Ok(Html(page).into_response())
 }
 
 fn note(row: &TaskRow) -> &str {
@@ -316,78 +340,5 @@ fn address(json: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn signed(seal: &Seal, until: i64) -> Signed {
-        let mut signed = Signed {
-            related: "project:17".to_owned(),
-            limit: 5,
-            until,
-            ..Signed::default()
-        };
-        signed.seal = signed.seal(seal);
-        signed
-    }
-
-    #[test]
-    fn a_link_shows_the_tasks_that_it_was_made_for_until_its_time_is_over() {
-        let (seal, now) = (Seal::new(None, &"ids".into()), Utc::now());
-        let link = signed(&seal, now.timestamp() + 60);
-        let filter = link.filter(&seal, now).expect("it holds");
-        assert_eq!(
-            filter.related,
-            Some(("project".to_owned(), "17".to_owned()))
-        );
-        assert_eq!(filter.limit, 5);
-        assert!(link.filter(&seal, now + TimeDelta::seconds(61)).is_err());
-        for change in [
-            Signed {
-                related: "project:18".to_owned(),
-                ..link.clone()
-            },
-            Signed {
-                creator: "otto".to_owned(),
-                ..link.clone()
-            },
-            Signed {
-                limit: 50,
-                ..link.clone()
-            },
-            Signed {
-                until: link.until + 1,
-                ..link.clone()
-            },
-            Signed {
-                seal: "0".repeat(64),
-                ..link.clone()
-            },
-        ] {
-            assert!(change.filter(&seal, now).is_err(), "{change:?}");
-        }
-        let other = Seal::new(Some(&"other".into()), &"ids".into());
-        assert!(link.filter(&other, now).is_err());
-    }
-
-    #[test]
-    fn a_result_is_linked_where_it_is_an_address_of_the_web() {
-        let address = |json: &str| address(json);
-        assert_eq!(
-            address("{\"url\":\"https://a.test/x\"}").as_deref(),
-            Some("https://a.test/x")
-        );
-        assert_eq!(
-            address("\"http://a.test\"").as_deref(),
-            Some("http://a.test")
-        );
-        for other in [
-            "{\"url\":\"javascript:alert(1)\"}",
-            "\"/etc/passwd\"",
-            "1",
-            "{}",
-            "\"https://a\\nb\"",
-        ] {
-            assert_eq!(address(other), None, "{other}");
-        }
-    }
-}
+#[path = "embed_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! What every answer says to browsers.
 
-use axum::extract::Request;
+use crate::app::Shared;
+use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -24,9 +25,15 @@ pub(crate) fn embedded(origins: &[String]) -> HeaderValue {
     HeaderValue::from_str(policy.trim()).unwrap_or(HeaderValue::from_static(POLICY))
 }
 
-pub(crate) async fn add(request: Request, next: Next) -> Response {
+pub(crate) async fn add(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    let is_embedded = request.uri().path().starts_with("/embed/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if is_embedded {
+        headers.insert(CONTENT_SECURITY_POLICY, app.embed_policy.clone());
+        // Older browsers know no list of those that may.
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    }
     let add = [
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),

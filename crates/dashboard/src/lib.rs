@@ -12,12 +12,18 @@ mod assets;
 mod embed;
 mod headers;
 mod health;
+#[cfg(test)]
+mod hostile_tests;
 mod live;
+#[cfg(test)]
+mod live_tests;
 mod page;
 mod query;
 mod routes;
 mod serve;
 mod shown;
+#[cfg(test)]
+mod site_tests;
 mod trail;
 mod trouble;
 

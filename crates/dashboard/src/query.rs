@@ -1,5 +1,7 @@
 //! Which tasks are asked for, in the words of URLs: the same for pages and the API.
 
+use crate::api::task::find;
+use crate::app::App;
 use crate::shown::visible;
 use crate::trouble::Trouble;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,7 +32,7 @@ pub(crate) struct TaskQuery {
     /// With this text: a piece of the error, of the type, of the identifier or of the worker's name, the beginning of
     /// the creator's, an id. Arguments and results are not looked at.
     pub(crate) q: String,
-    /// In the family of this task.
+    /// In the family of the task with this public id.
     pub(crate) root: String,
     /// Sent at this time or later; or so long ago: `2h`.
     pub(crate) since: String,
@@ -38,7 +40,7 @@ pub(crate) struct TaskQuery {
     pub(crate) until: String,
     /// `oldest`: those that were sent first come first. Else the last ones do.
     pub(crate) order: String,
-    /// Where the page before this one begins: `previous` of that one.
+    /// The page before: `previous` of this one.
     pub(crate) before: String,
     /// Where to go on: `next` of the page before.
     pub(crate) cursor: String,
@@ -98,13 +100,40 @@ impl TaskQuery {
         })
     }
 
+    /// The same, with the family found by the public id of any of its members.
+    ///
+    /// # Errors
+    /// Also when there is no such task, or the database does not answer.
+    pub(crate) async fn filter_in(
+        &self,
+        app: &App,
+        limit: u32,
+        now: DateTime<Utc>,
+    ) -> Result<TaskFilter, Trouble> {
+        let mut filter = self.filter(limit, now)?;
+        if let Some(id) = &mut filter.root {
+            let member = find(app, id).await?;
+            *id = member.root_id.unwrap_or_else(|| member.task_id.to_string());
+        }
+        Ok(filter)
+    }
+
     /// Whether all tasks are asked for.
     pub(crate) fn is_everything(&self) -> bool {
-        let mut query = self.clone();
-        query.cursor.clear();
-        query.before.clear();
-        query.order.clear();
-        query == Self::default()
+        let fields = [
+            &self.state,
+            &self.name,
+            &self.service,
+            &self.creator,
+            &self.identifier,
+            &self.related,
+            &self.session,
+            &self.q,
+            &self.root,
+            &self.since,
+            &self.until,
+        ];
+        fields.iter().all(|field| field.trim().is_empty())
     }
 
     /// The same in the other order.

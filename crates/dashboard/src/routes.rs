@@ -98,6 +98,8 @@ pub(crate) static ROUTES: &[Route] = &[
     from(Operator, "POST", "/schedules/pause", || post(|a, f| page::schedules::change(Wish::Pause, a, f))),
     from(Operator, "POST", "/schedules/resume", || post(|a, f| page::schedules::change(Wish::Resume, a, f))),
     from(Admin, "POST", "/schedules/remove", || post(|a, f| page::schedules::change(Wish::Remove, a, f))),
+    from(Operator, "GET", "/dead/redrive", || get(|a, v, q| page::dead::confirm(Fate::Redrive, a, v, q))),
+    from(Admin, "GET", "/dead/discard", || get(|a, v, q| page::dead::confirm(Fate::Discard, a, v, q))),
     from(Operator, "POST", "/dead/redrive", || post(|a, v, f| page::dead::deal(Fate::Redrive, a, v, f))),
     from(Admin, "POST", "/dead/discard", || post(|a, v, f| page::dead::deal(Fate::Discard, a, v, f))),
     from(Operator, "POST", "/parked/redrive", || post(|a, v, f| page::parked::deal(Parked::Redrive, a, v, f))),
@@ -105,6 +107,7 @@ pub(crate) static ROUTES: &[Route] = &[
     from(Viewer, "GET", "/api/openapi.json", || get(api::document)),
     from(Viewer, "GET", "/api/events", || get(live::stream::events)),
     from(Viewer, "GET", "/api/tasks", || get(api::tasks::list)),
+    from(Operator, "POST", "/api/tasks", || post(api::send::send)),
     from(Viewer, "GET", "/api/tasks/{id}", || get(api::task::show)),
     from(Viewer, "GET", "/api/tasks/{id}/history", || get(api::task::history)),
     from(Viewer, "GET", "/api/tasks/{id}/log", || get(api::task::log)),
@@ -114,6 +117,10 @@ pub(crate) static ROUTES: &[Route] = &[
     from(Operator, "POST", "/api/tasks/{id}/pause", || post(|a, v, p| api::deeds::one(Deed::Pause, a, v, p))),
     from(Operator, "POST", "/api/tasks/{id}/resume", || post(|a, v, p| api::deeds::one(Deed::Resume, a, v, p))),
     from(Admin, "DELETE", "/api/tasks/{id}", || delete(|a, v, p| api::deeds::one(Deed::Delete, a, v, p))),
+    from(Viewer, "GET", "/api/sessions", || get(api::sessions::list)),
+    from(Viewer, "GET", "/api/sessions/{id}", || get(api::sessions::show)),
+    from(Operator, "POST", "/api/sessions/{id}/abort", || post(api::sessions::abort)),
+    from(Viewer, "GET", "/api/queues", || get(api::queues::list)),
     from(Viewer, "GET", "/api/workers", || get(api::workers::list)),
 ];
 

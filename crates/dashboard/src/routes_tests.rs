@@ -1,22 +1,13 @@
 //! Every route, by everybody, from everywhere.
 
 use super::*;
-use crate::access::{NewToken, hash_password};
-use crate::app::Dashboard;
+use crate::site_tests::Site;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::http::header::LOCATION;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
-use counterfoil_store::StoreOptions;
 use counterfoil_toolbox::config::AccessRole::{Admin, Operator};
-use counterfoil_toolbox::config::{
-    Config, DashboardSettings, LoadOptions, Role, TokenSettings, UserSettings,
-};
-use counterfoil_toolbox::transport::memory::MemoryBroker;
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use tower_service::Service;
 
 /// Who may call what: written down once more, so that a slip in the table of routes is seen. `None`: everybody.
 #[rustfmt::skip]
@@ -66,6 +57,8 @@ const EXPECTED: &[(&str, &str, Option<AccessRole>)] = &[
     ("POST", "/schedules/pause", Some(Operator)),
     ("POST", "/schedules/resume", Some(Operator)),
     ("POST", "/schedules/remove", Some(Admin)),
+    ("GET", "/dead/redrive", Some(Operator)),
+    ("GET", "/dead/discard", Some(Admin)),
     ("POST", "/dead/redrive", Some(Operator)),
     ("POST", "/dead/discard", Some(Admin)),
     ("POST", "/parked/redrive", Some(Operator)),
@@ -73,6 +66,7 @@ const EXPECTED: &[(&str, &str, Option<AccessRole>)] = &[
     ("GET", "/api/openapi.json", Some(Viewer)),
     ("GET", "/api/events", Some(Viewer)),
     ("GET", "/api/tasks", Some(Viewer)),
+    ("POST", "/api/tasks", Some(Operator)),
     ("GET", "/api/tasks/{id}", Some(Viewer)),
     ("GET", "/api/tasks/{id}/history", Some(Viewer)),
     ("GET", "/api/tasks/{id}/log", Some(Viewer)),
@@ -82,6 +76,10 @@ const EXPECTED: &[(&str, &str, Option<AccessRole>)] = &[
     ("POST", "/api/tasks/{id}/pause", Some(Operator)),
     ("POST", "/api/tasks/{id}/resume", Some(Operator)),
     ("DELETE", "/api/tasks/{id}", Some(Admin)),
+    ("GET", "/api/sessions", Some(Viewer)),
+    ("GET", "/api/sessions/{id}", Some(Viewer)),
+    ("POST", "/api/sessions/{id}/abort", Some(Operator)),
+    ("GET", "/api/queues", Some(Viewer)),
     ("GET", "/api/workers", Some(Viewer)),
 ];
 
@@ -106,56 +104,13 @@ const ALL_FROM: [From; 4] = [
     From::OurPageWithWrongToken,
 ];
 
-struct Place {
-    _folder: tempfile::TempDir,
-    dashboard: Dashboard,
+/// A path of a route.
+fn path_of(route: &str) -> String {
+    let path = route.replace("{id}", "nobodys").replace("{version}", "1");
+    path.replace("{name}", "app.css")
 }
 
-async fn place(settings: DashboardSettings) -> Place {
-    let folder = tempfile::tempdir().expect("a folder");
-    let url = format!("sqlite://{}", folder.path().join("tasks.db").display());
-    let options = StoreOptions::new(url).id_secret("ids");
-    let store = counterfoil_store::connect(&options)
-        .await
-        .expect("a database");
-    store.migrate().await.expect("migrated");
-    let mut config = Config::load(LoadOptions::new(Role::Dashboard)).expect("defaults");
-    config.dashboard = settings;
-    let dashboard = Dashboard::new(store, std::sync::Arc::new(MemoryBroker::new()), &config)
-        .expect("a dashboard");
-    Place {
-        _folder: folder,
-        dashboard,
-    }
-}
-
-fn user(role: AccessRole) -> (String, UserSettings) {
-    let password_hash = hash_password(&"right".into()).expect("a hash").into();
-    let settings = UserSettings {
-        password_hash,
-        role,
-    };
-    (role.as_str().to_owned(), settings)
-}
-
-fn with_people() -> DashboardSettings {
-    let NewToken { token: _, digest } = crate::access::new_token();
-    let role = Operator;
-    DashboardSettings {
-        users: AccessRole::ALL.map(user).into(),
-        tokens: [("ci".to_owned(), TokenSettings { digest, role })].into(),
-        ..DashboardSettings::default()
-    }
-}
-
-impl Place {
-    async fn call(&self, mut request: Request<Body>) -> Response {
-        let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let called = self.dashboard.router().call(request).await;
-        called.unwrap_or_else(|never| match never {})
-    }
-
+impl Site {
     /// Cookie and form token of somebody with this role.
     fn signed_in(&self, role: AccessRole) -> (String, String) {
         let app = &self.dashboard.app;
@@ -174,8 +129,7 @@ impl Place {
         from: From,
     ) -> Response {
         let (method, path) = route;
-        let path = path.replace("{id}", "nobodys").replace("{version}", "1");
-        let path = path.replace("{name}", "app.css");
+        let path = path_of(path);
         let method: Method = method.parse().expect("a method");
         let mut request = Request::builder().method(method).uri(&path);
         request = request.header("host", "localhost:8090");
@@ -209,12 +163,13 @@ fn expected(
     from: From,
 ) -> Option<StatusCode> {
     let changes = method != "GET";
+    let is_programs = path.starts_with("/api/") || path == "/metrics";
     if LINKS.contains(&path) {
         return Some(StatusCode::FORBIDDEN);
     }
     match (needs, who) {
         (None, _) => (changes && from == From::OtherPage).then_some(StatusCode::FORBIDDEN),
-        (Some(_), None) if changes || path.starts_with("/api/") => Some(StatusCode::UNAUTHORIZED),
+        (Some(_), None) if changes || is_programs => Some(StatusCode::UNAUTHORIZED),
         (Some(_), None) => Some(StatusCode::SEE_OTHER),
         (Some(role), Some(who)) if who < role => Some(StatusCode::FORBIDDEN),
         (Some(_), Some(_)) => (changes && from != From::OurPage).then_some(StatusCode::FORBIDDEN),
@@ -250,7 +205,7 @@ fn every_route_says_who_may_call_it_and_so_does_this_test() {
 
 #[tokio::test]
 async fn everybody_is_let_in_where_they_may_and_nowhere_else() {
-    let place = place(with_people()).await;
+    let place = Site::with_people().await;
     for (method, path, needs) in EXPECTED.iter().copied() {
         for who in [None, Some(Viewer), Some(Operator), Some(Admin)] {
             for from in ALL_FROM {
@@ -265,8 +220,105 @@ async fn everybody_is_let_in_where_they_may_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_program_may_do_what_its_token_says_wherever_it_calls_from() {
+    let site = Site::with_people().await;
+    let bearer = format!("Bearer {}", site.token);
+    for (method, path, needs) in EXPECTED.iter().copied() {
+        if path == "/signin" || LINKS.contains(&path) {
+            continue;
+        }
+        for (authorization, is_known) in [(&*bearer, true), ("Bearer cf_wrong", false)] {
+            let path = path_of(path);
+            let method: Method = method.parse().expect("a method");
+            let request = Request::builder().method(method.clone()).uri(&path);
+            let request = request.header("authorization", authorization);
+            let request = request.header("origin", "http://evil.test");
+            let request = request.body(Body::empty()).expect("a request");
+            let response = site.call(request).await;
+            let may = is_known && needs.is_none_or(|role| role <= Operator);
+            let expected = match (needs, is_known) {
+                (None, _) => None,
+                (Some(_), false) => Some(StatusCode::UNAUTHORIZED),
+                (Some(_), true) => (!may).then_some(StatusCode::FORBIDDEN),
+            };
+            let what = format!("{method} {path} with {authorization}: {response:?}");
+            assert_eq!(kept_out(&response), expected, "{what}");
+            assert!(!response.status().is_server_error(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_method_than_a_routes_is_refused_without_a_word_in_the_trail() {
+    let site = Site::with_people().await;
+    let (cookie, _) = site.signed_in(Viewer);
+    let request = Request::get("/tasks/nobodys/delete").header("cookie", cookie);
+    let response = site
+        .call(request.body(Body::empty()).expect("a request"))
+        .await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    let filter = counterfoil_store::ActionFilter::default();
+    let deeds = site.store.operator_actions(&filter).await.expect("read");
+    assert_eq!(deeds, []);
+}
+
+#[tokio::test]
+async fn what_people_do_is_written_down_with_what_came_of_it() {
+    let site = Site::with_people().await;
+    let post = (("POST", "/tasks/{id}/cancel"), From::OurPage);
+    for role in [Viewer, Operator] {
+        site.try_route(post.0, Some(role), post.1).await;
+    }
+    let filter = counterfoil_store::ActionFilter::default();
+    let deeds = site.store.operator_actions(&filter).await.expect("read");
+    let told: Vec<_> = deeds
+        .iter()
+        .map(|deed| {
+            let subject = deed.subject.as_deref().unwrap_or_default();
+            (&*deed.who, &*deed.action, subject, &*deed.outcome)
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "operator",
+                "cancel",
+                "nobodys",
+                "no task has the id \"nobodys\""
+            ),
+            (
+                "viewer",
+                "cancel",
+                "nobodys",
+                "this takes the role operator; viewer is viewer"
+            ),
+        ]
+    );
+}
+
+#[test]
+fn every_route_of_the_api_stands_in_its_document() {
+    let document = serde_json::to_value(crate::api::openapi()).expect("JSON");
+    let paths = document["paths"].as_object().expect("paths");
+    let documented: BTreeSet<(String, String)> = paths
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().expect("methods").keys();
+            methods.map(|method| (method.to_uppercase(), path.clone()))
+        })
+        .collect();
+    let routes: BTreeSet<(String, String)> = ROUTES
+        .iter()
+        .filter(|route| route.path.starts_with("/api/") && route.path != "/api/openapi.json")
+        .map(|route| (route.method.to_owned(), route.path.to_owned()))
+        .collect();
+    assert_eq!(documented, routes);
+}
+
+#[tokio::test]
 async fn somebody_signs_in_with_name_and_password_and_out_again() {
-    let place = place(with_people()).await;
+    let place = Site::with_people().await;
     let request = |path: &str, form: &'static str, cookie: &str| {
         Request::post(path)
             .header("host", "localhost:8090")
@@ -299,7 +351,7 @@ async fn somebody_signs_in_with_name_and_password_and_out_again() {
 
 #[tokio::test]
 async fn every_answer_keeps_browsers_from_running_what_is_not_ours() {
-    let place = place(DashboardSettings::default()).await;
+    let place = Site::open().await;
     for path in [
         "/",
         "/tasks",

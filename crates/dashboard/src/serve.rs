@@ -3,7 +3,7 @@
 use crate::app::Dashboard;
 use crate::{headers, live, routes, trouble};
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use counterfoil_toolbox::telemetry::prometheus;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,7 +18,7 @@ impl Dashboard {
     pub(crate) fn router(&self) -> Router {
         routes::router(&self.app)
             .layer(from_fn(trouble::tell))
-            .layer(from_fn(headers::add))
+            .layer(from_fn_with_state(self.app.clone(), headers::add))
     }
 
     /// Answers at `listener` until `stop`, and then for at most 5 s what is being answered.
@@ -43,6 +43,11 @@ impl Dashboard {
                 () = late => tracing::warn!("some answers were not written in time"),
             }
             ending.cancel();
+            self.app.deeds.close();
+            let done = tokio::time::timeout(CLOSING, self.app.deeds.wait()).await;
+            if done.is_err() {
+                tracing::warn!("something that somebody did was not done in time");
+            }
         };
         tokio::select! {
             ((), ()) = async { tokio::join!(answering, watching) } => {}

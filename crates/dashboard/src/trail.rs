@@ -13,8 +13,9 @@ use uuid::Uuid;
 /// How long the database may take to write it down: the deed is done by then.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Fields of forms that name what something is done to, the first of them that is there.
-const NAMES: [&str; 4] = ["id", "service", "name", "worker"];
+/// What a route says itself of what came of it: not all that it answers with 200 was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Came(pub(crate) String);
 
 /// What was done, and to what. Pure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,7 @@ impl Deed {
         let subject = match place.and_then(|place| values.get(place)) {
             Some(value) => Some(decoded(value)),
             None if words.contains(&"all") => Some(decoded(query)),
-            None => named(form),
+            None => named(form, fields(kind)),
         };
         Self {
             action: action.to_owned(),
@@ -68,15 +69,27 @@ fn kind(word: &str) -> &str {
     }
 }
 
-fn named(form: &[u8]) -> Option<String> {
-    let pairs: Vec<(String, String)> = pairs_of(form);
-    let names = NAMES.iter().filter_map(|name| {
-        let mut found = pairs
-            .iter()
-            .filter(|(key, value)| key == name && !value.is_empty());
-        found.next().map(|(_, value)| value.clone())
+/// The fields of a form that name what something of a kind is.
+fn fields(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "dead letter" => &["service", "id", "reason", "name"],
+        "parked message" => &["id"],
+        "schedule" => &["name"],
+        "worker" => &["worker"],
+        _ => &[],
+    }
+}
+
+/// What these fields of a form say, those that say something.
+fn named(form: &[u8], fields: &[&str]) -> Option<String> {
+    let pairs = pairs_of(form);
+    let said = fields.iter().filter_map(|field| {
+        // The one that forms read, too.
+        let (_, value) = pairs.iter().rev().find(|(name, _)| name == field)?;
+        (!value.is_empty()).then_some(&**value)
     });
-    names.into_iter().next()
+    let said: Vec<&str> = said.collect();
+    (!said.is_empty()).then(|| said.join(" "))
 }
 
 /// Pairs of a form.
@@ -84,14 +97,16 @@ fn pairs_of(form: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(form);
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
     pairs
-        .map(|(name, value)| (decoded(name), decoded(value)))
+        .map(|(name, value)| {
+            let plus = |text: &str| decoded(&text.replace('+', " "));
+            (plus(name), plus(value))
+        })
         .collect()
 }
 
 /// Text from a place in a URL.
 fn decoded(text: &str) -> String {
-    let text = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&text)
+    percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
         .into_owned()
 }
@@ -102,7 +117,10 @@ pub(crate) fn outcome(response: &Response) -> String {
     match response.extensions().get::<Trouble>() {
         Some(trouble) => trouble.detail.clone(),
         None if status.is_client_error() || status.is_server_error() => status.to_string(),
-        None => "done".to_owned(),
+        None => match response.extensions().get::<Came>() {
+            Some(Came(what)) => what.clone(),
+            None => "done".to_owned(),
+        },
     }
 }
 
@@ -179,8 +197,8 @@ mod tests {
                 "POST",
                 "/dead/redrive",
                 "/dead/redrive",
-                "form_token=1&service=demo&id=",
-                deed("redrive", Some(("dead letter", "demo"))),
+                "form_token=1&service=demo&id=&reason=out+of+luck",
+                deed("redrive", Some(("dead letter", "demo out of luck"))),
             ),
             (
                 "POST",
@@ -193,7 +211,7 @@ mod tests {
                 "POST",
                 "/workers/stop",
                 "/workers/stop",
-                "worker=demo%40host.1",
+                "id=other&worker=demo%40host.1",
                 deed("stop", Some(("worker", "demo@host.1"))),
             ),
             ("POST", "/signout", "/signout", "", deed("sign_out", None)),

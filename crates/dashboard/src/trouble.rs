@@ -5,7 +5,7 @@ use askama::Template;
 use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use counterfoil_operations::{ErrorClass, OperationError};
@@ -83,6 +83,11 @@ impl From<OperationError> for Trouble {
             ErrorClass::NotFound => Self::not_found(what),
             ErrorClass::Conflict => Self::new(StatusCode::CONFLICT, what),
             ErrorClass::Invalid => Self::bad(what),
+            ErrorClass::Unavailable if is_half_done(&error) => {
+                tracing::error!(error = %what, "what was sent could not be recorded");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, what)
+                    .remedy("look at the tasks before you repeat it: some were sent")
+            }
             ErrorClass::Unavailable => {
                 tracing::warn!(error = %what, "the broker does not answer");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "the broker does not answer")
@@ -91,6 +96,14 @@ impl From<OperationError> for Trouble {
             }
         }
     }
+}
+
+/// Whether something was sent that the database does not know of.
+fn is_half_done(error: &OperationError) -> bool {
+    matches!(
+        error,
+        OperationError::RunsNotRecorded(_) | OperationError::LettersNotRecorded(_)
+    )
 }
 
 impl From<askama::Error> for Trouble {
@@ -126,6 +139,7 @@ struct Problem<'a> {
 pub(crate) async fn tell(request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let is_api = path.starts_with("/api/");
+    let looks_again = *request.method() == Method::GET;
     let response = next.run(request).await;
     let status = response.status();
     let trouble = match response.extensions().get::<Trouble>() {
@@ -155,7 +169,12 @@ pub(crate) async fn tell(request: Request, next: Next) -> Response {
     };
     let mut answer = match is_api {
         true => problem(&trouble),
-        false => match (ProblemPage { trouble: &trouble }).render() {
+        false => match (ProblemPage {
+            trouble: &trouble,
+            looks_again,
+        })
+        .render()
+        {
             Ok(page) => (trouble.status, Html(page)).into_response(),
             Err(_) => (trouble.status, trouble.detail.clone()).into_response(),
         },

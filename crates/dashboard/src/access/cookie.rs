@@ -25,6 +25,8 @@ pub(super) struct Told {
     pub(super) user: String,
     /// Different in each sign-in: what the tokens of forms hang on.
     pub(super) nonce: String,
+    /// When it holds no more.
+    pub(super) until: DateTime<Utc>,
 }
 
 impl Cookies {
@@ -92,10 +94,11 @@ impl Cookies {
         let holds = self
             .seal
             .is_of(seal, "cookie", &parts(&user, until, nonce, settings));
-        let is_over = until.parse::<i64>().ok()? <= now.timestamp();
-        (holds && !is_over).then(|| Told {
+        let until = DateTime::from_timestamp(until.parse().ok()?, 0)?;
+        (holds && until > now).then(|| Told {
             user,
             nonce: nonce.to_owned(),
+            until,
         })
     }
 }

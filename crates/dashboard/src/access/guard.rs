@@ -44,6 +44,14 @@ pub(crate) struct Guard {
 
 /// Lets through who may, and tells the route who it is.
 pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    let is_routes = match *request.method() {
+        Method::HEAD => guard.method == "GET",
+        ref method => method.as_str() == guard.method,
+    };
+    if !is_routes {
+        // It is told that there is no such method here, and nothing else.
+        return next.run(request).await;
+    }
     let headers = request.headers();
     let changes = guard.method != "GET";
     let found = guard.look(&request);
@@ -74,7 +82,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
                 visitor.name, visitor.role
             );
             let refused = Trouble::new(StatusCode::FORBIDDEN, why).into_response();
-            if changes {
+            if changes && (is_ours || visitor.via == Via::Token) {
                 let deed = guard.deed(&request, &[]);
                 trail::note(&guard.app, &visitor, deed, trail::outcome(&refused)).await;
             }
@@ -85,22 +93,27 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     if !changes {
         return go_on(request, next, Some(visitor)).await;
     }
-    let (request, form) = match &visitor.via {
-        Via::Browser { form_token } => {
-            if !is_ours {
-                return not_ours().into_response();
-            }
-            match with_token(request, form_token).await {
-                Ok(read) => read,
-                Err(trouble) => return trouble.into_response(),
-            }
-        }
-        Via::Token => (request, Bytes::new()),
+    let token = match &visitor.via {
+        Via::Browser { .. } if !is_ours => return not_ours().into_response(),
+        Via::Browser { form_token } => Some(form_token.as_str()),
+        Via::Token => None,
+    };
+    let (request, form) = match with_form(request, token).await {
+        Ok(read) => read,
+        Err(trouble) => return trouble.into_response(),
     };
     let deed = guard.deed(&request, &form);
-    let response = go_on(request, next, Some(visitor.clone())).await;
-    trail::note(&guard.app, &visitor, deed, trail::outcome(&response)).await;
-    response
+    let app = guard.app.clone();
+    // Whoever asked may go meanwhile: it is done and written down all the same.
+    let doing = guard.app.deeds.spawn(async move {
+        let response = go_on(request, next, Some(visitor.clone())).await;
+        trail::note(&app, &visitor, deed, trail::outcome(&response)).await;
+        response
+    });
+    doing.await.unwrap_or_else(|_| {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Trouble::new(status, "it went wrong in the middle").into_response()
+    })
 }
 
 impl Guard {
@@ -150,8 +163,14 @@ fn not_ours() -> Trouble {
 
 /// Pages lead to the form and back; programs are told.
 fn sign_in_first(request: &Request) -> Response {
-    let is_page = request.method() == Method::GET && !request.uri().path().starts_with("/api/");
-    if !is_page {
+    let path = request.uri().path();
+    let is_programs = path.starts_with("/api/") || path == "/metrics";
+    if !is_programs && request.method() != Method::GET {
+        return Trouble::new(StatusCode::UNAUTHORIZED, "nobody is signed in any more")
+            .remedy("sign in again, and repeat what you did: nothing was done")
+            .into_response();
+    }
+    if is_programs {
         return Trouble::new(StatusCode::UNAUTHORIZED, "nobody is signed in")
             .remedy("send Authorization: Bearer and a token of dashboard.tokens")
             .into_response();
@@ -165,8 +184,9 @@ fn sign_in_first(request: &Request) -> Response {
     Redirect::to(&format!("/signin?next={next}")).into_response()
 }
 
-/// The request again and its form, if it has the right token: in the header, or in the form.
-async fn with_token(request: Request, token: &str) -> Result<(Request, Bytes), Trouble> {
+/// The request again and its form, if it has the right token: in the header, or in the form. Without a token, no
+/// browser sent it.
+async fn with_form(request: Request, token: Option<&str>) -> Result<(Request, Bytes), Trouble> {
     let wrong = || {
         Trouble::new(
             StatusCode::FORBIDDEN,
@@ -174,15 +194,20 @@ async fn with_token(request: Request, token: &str) -> Result<(Request, Bytes), T
         )
         .remedy("load the page again, and repeat what you did")
     };
-    if let Some(given) = text(request.headers(), FORM_TOKEN_HEADER) {
-        return match given == token {
+    let headers = request.headers();
+    let kind = text(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let is_form = kind.starts_with("application/x-www-form-urlencoded");
+    let is_shown = match (token, text(headers, FORM_TOKEN_HEADER)) {
+        (None, _) => true,
+        (Some(token), Some(given)) if given == token => true,
+        (Some(_), Some(_)) => return Err(wrong()),
+        (Some(_), None) => false,
+    };
+    if !is_form {
+        return match is_shown {
             true => Ok((request, Bytes::new())),
             false => Err(wrong()),
         };
-    }
-    let kind = text(request.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
-    if !kind.starts_with("application/x-www-form-urlencoded") {
-        return Err(wrong());
     }
     let (head, body) = request.into_parts();
     let body = to_bytes(body, LONGEST_FORM).await.map_err(|_| {
@@ -196,7 +221,7 @@ async fn with_token(request: Request, token: &str) -> Result<(Request, Bytes), T
         pair.strip_prefix(FORM_TOKEN)?.strip_prefix('=')
     });
     // Hexadecimal digits: nothing of it is ever escaped.
-    match given == Some(token) {
+    match is_shown || given.is_some() && given == token {
         true => Ok((Request::from_parts(head, Body::from(body.clone())), body)),
         false => Err(wrong()),
     }

@@ -7,7 +7,7 @@ use counterfoil_toolbox::config::UserSettings;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -15,13 +15,16 @@ use tokio::time::Instant;
 /// Looked at together: each takes 19 MiB and tens of milliseconds of a core.
 const AT_ONCE: usize = 2;
 
+/// How long somebody waits for their turn.
+const TURN: Duration = Duration::from_secs(5);
+
 /// So many wrong passwords of one user or from one address, within [`WINDOW`], and no more are looked at.
 const PATIENCE: u32 = 10;
 
 /// For how long wrong passwords count.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Users and addresses that are remembered: strangers can name as many as they like.
+/// Addresses that are remembered: strangers may have as many as they like.
 const REMEMBERED: usize = 10_000;
 
 /// A password longer than this is nobody's.
@@ -32,15 +35,15 @@ const LONGEST: usize = 1024;
 pub(crate) enum SignIn {
     Welcome,
     Wrong,
-    /// Too many were wrong: try again after so long.
+    /// Too many were wrong, or too many try at once: try again after so long.
     TooMany(Duration),
 }
 
 /// Who may be whom.
 #[derive(Debug)]
 pub(crate) struct Passwords {
-    gate: Semaphore,
-    wrong: Mutex<HashMap<Key, (u32, Instant)>>,
+    gate: Arc<Semaphore>,
+    tries: Mutex<HashMap<Key, (u32, Instant)>>,
     /// Looked at for a user that does not exist: that takes as long.
     nobodys: SecretString,
 }
@@ -48,6 +51,8 @@ pub(crate) struct Passwords {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     User(String),
+    /// Whatever name somebody made up.
+    Nobody,
     Address(IpAddr),
 }
 
@@ -78,13 +83,13 @@ impl Passwords {
     pub(crate) fn new() -> Result<Self, HashError> {
         let nobodys = format!("{:032x}", rand::random::<u128>());
         Ok(Self {
-            gate: Semaphore::new(AT_ONCE),
-            wrong: Mutex::default(),
+            gate: Arc::new(Semaphore::new(AT_ONCE)),
+            tries: Mutex::default(),
             nobodys: hash_password(&nobodys.into())?.into(),
         })
     }
 
-    /// Looks at a password. Cancel safe.
+    /// Looks at a password. A try that is given up counts as a wrong one, and keeps its turn until it was looked at.
     pub(crate) async fn check(
         &self,
         users: &BTreeMap<String, UserSettings>,
@@ -92,58 +97,65 @@ impl Passwords {
         password: SecretString,
         address: IpAddr,
     ) -> SignIn {
-        let keys = [Key::User(user.to_owned()), Key::Address(address)];
-        if let Some(wait) = self.wait(&keys) {
+        if users.is_empty() {
+            return SignIn::Wrong;
+        }
+        let known = users.get(user);
+        let name = known.map_or(Key::Nobody, |_| Key::User(user.to_owned()));
+        let keys = [name, Key::Address(address)];
+        // Counted before it is looked at: others that come meanwhile would all pass.
+        if let Some(wait) = self.count(&keys) {
             return SignIn::TooMany(wait);
         }
-        let Ok(_permit) = self.gate.acquire().await else {
-            return SignIn::Wrong;
+        let turn = Arc::clone(&self.gate).acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(TURN, turn).await else {
+            return SignIn::TooMany(TURN);
         };
-        let known = users.get(user);
-        let hash = known
-            .map_or(&self.nobodys, |user| &user.password_hash)
-            .clone();
-        let looked = tokio::task::spawn_blocking(move || is_of(&password, &hash)).await;
-        if known.is_some() && matches!(looked, Ok(true)) {
+        let hash = known.map_or(&self.nobodys, |user| &user.password_hash);
+        let hash = hash.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            // Whoever asked may have gone: the turn is over when the work is.
+            let _turn = turn;
+            is_of(&password, &hash)
+        });
+        if known.is_some() && matches!(looked.await, Ok(true)) {
             self.forget(&keys);
             return SignIn::Welcome;
         }
-        self.note(keys);
         SignIn::Wrong
     }
 
-    /// How long to wait, where there were too many.
-    fn wait(&self, keys: &[Key]) -> Option<Duration> {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Counts a try, or says how long to wait where there were too many.
+    fn count(&self, keys: &[Key; 2]) -> Option<Duration> {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        if tries.len() >= REMEMBERED {
+            tries.retain(|_, (_, since)| since.elapsed() < WINDOW);
+        }
+        if tries.len() >= REMEMBERED {
+            tries.retain(|key, _| !matches!(key, Key::Address(_)));
+        }
         let waits = keys.iter().filter_map(|key| {
-            let (count, since) = wrong.get(key)?;
+            let (count, since) = tries.get(key)?;
             let left = WINDOW.checked_sub(since.elapsed())?;
             (*count >= PATIENCE).then_some(left)
         });
-        waits.max()
-    }
-
-    fn note(&self, keys: [Key; 2]) {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.len() >= REMEMBERED {
-            wrong.retain(|_, (_, since)| since.elapsed() < WINDOW);
-        }
-        if wrong.len() >= REMEMBERED {
-            wrong.clear();
-        }
-        for key in keys {
-            let (count, since) = wrong.entry(key).or_insert((0, Instant::now()));
-            if since.elapsed() >= WINDOW {
-                (*count, *since) = (0, Instant::now());
+        let wait = waits.max();
+        if wait.is_none() {
+            for key in keys {
+                let (count, since) = tries.entry(key.clone()).or_insert((0, Instant::now()));
+                if since.elapsed() >= WINDOW {
+                    (*count, *since) = (0, Instant::now());
+                }
+                *count += 1;
             }
-            *count += 1;
         }
+        wait
     }
 
-    fn forget(&self, keys: &[Key]) {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+    fn forget(&self, keys: &[Key; 2]) {
+        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
-            wrong.remove(key);
+            tries.remove(key);
         }
     }
 }
@@ -202,5 +214,23 @@ mod tests {
         assert!(matches!(tried.await, SignIn::TooMany(_)), "the same user");
         let tried = passwords.check(&users, "otto", "right".into(), elsewhere);
         assert_eq!(tried.await, SignIn::Wrong);
+    }
+
+    #[tokio::test]
+    async fn of_many_that_are_tried_at_once_no_more_than_ten_are_looked_at() {
+        let (passwords, users) = (Passwords::new().expect("randomness"), users());
+        let tries = (0..40).map(|_| passwords.check(&users, "anna", "wrong".into(), HOME));
+        let tried = futures::future::join_all(tries).await;
+        let looked_at = tried.iter().filter(|tried| **tried == SignIn::Wrong);
+        assert_eq!(looked_at.count(), 10);
+    }
+
+    #[tokio::test]
+    async fn where_nobody_can_sign_in_nothing_is_looked_at() {
+        let (passwords, nobody) = (Passwords::new().expect("randomness"), BTreeMap::new());
+        for _ in 0..=PATIENCE {
+            let tried = passwords.check(&nobody, "anna", "right".into(), HOME);
+            assert_eq!(tried.await, SignIn::Wrong);
+        }
     }
 }

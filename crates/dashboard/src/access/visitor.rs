@@ -18,6 +18,8 @@ pub(crate) struct Visitor {
     pub(crate) via: Via,
     /// Where the request came from, as far as we see.
     pub(crate) address: IpAddr,
+    /// When the sign-in is over, if it ever is.
+    pub(crate) until: Option<DateTime<Utc>>,
 }
 
 /// How we know.
@@ -54,6 +56,9 @@ pub(super) struct Looking<'a> {
 /// Name of whoever calls from this machine where nobody has to sign in.
 const LOCAL: &str = "local";
 
+/// What proxies add to what they pass on.
+const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
+
 impl Looking<'_> {
     pub(super) fn look(&self, headers: &HeaderMap, address: IpAddr) -> Found {
         let settings = self.settings;
@@ -69,10 +74,18 @@ impl Looking<'_> {
         if let Some(told) = told
             && let Some(user) = settings.users.get(&told.user)
         {
-            return Found::Known(self.in_browser(told.user, user.role, &told.nonce, address));
+            let visitor = self.in_browser(told.user, user.role, &told.nonce, address);
+            return Found::Known(Visitor {
+                until: Some(told.until),
+                ..visitor
+            });
         }
         if settings.knows_people() {
             return Found::Nobody;
+        }
+        // Somebody elsewhere may be behind it.
+        if PASSED_ON.iter().any(|name| headers.contains_key(*name)) {
+            return Found::Refused("a proxy passed this on, and nobody has to sign in here");
         }
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         match host::is_local(host, settings.public_url.as_deref()) {
@@ -96,6 +109,7 @@ impl Looking<'_> {
                 role: known.role,
                 via: Via::Token,
                 address,
+                until: None,
             }),
             None => Found::Refused("nobody has this token"),
         }
@@ -109,6 +123,7 @@ impl Looking<'_> {
             role,
             via,
             address,
+            until: None,
         }
     }
 }

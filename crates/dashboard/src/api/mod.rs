@@ -1,6 +1,9 @@
 //! The JSON API, under `/api`. Everything is found by public ids; the keys are the names of the columns.
 
 pub(crate) mod deeds;
+pub(crate) mod queues;
+pub(crate) mod send;
+pub(crate) mod sessions;
 pub(crate) mod task;
 pub(crate) mod tasks;
 pub(crate) mod workers;
@@ -13,6 +16,9 @@ use utoipa::OpenApi;
 pub(crate) struct Page<T> {
     /// The things, in their order.
     pub(crate) items: Vec<T>,
+    /// `before` of the page before this one; absent on the first one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<String>,
     /// `cursor` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
@@ -27,6 +33,7 @@ pub(crate) struct Page<T> {
     ),
     paths(
         tasks::list,
+        send::send,
         task::show,
         task::history,
         task::log,
@@ -36,6 +43,10 @@ pub(crate) struct Page<T> {
         deeds::pause,
         deeds::resume,
         deeds::delete,
+        sessions::list,
+        sessions::show,
+        sessions::abort,
+        queues::list,
         workers::list,
         crate::live::stream::events,
         crate::embed::link,
@@ -44,7 +55,12 @@ pub(crate) struct Page<T> {
 )]
 struct Document;
 
+/// What the API can do.
+pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
 /// `GET /api/openapi.json`
 pub(crate) async fn document() -> Json<utoipa::openapi::OpenApi> {
-    Json(Document::openapi())
+    Json(openapi())
 }

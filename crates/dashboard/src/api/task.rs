@@ -259,7 +259,8 @@ pub(crate) async fn tree(
 /// # Errors
 /// When there is none, or the database does not answer.
 pub(crate) async fn find(app: &App, id: &str) -> Result<TaskRow, Trouble> {
-    let found = app.store.task(id).await?;
+    // Ids on the wire are nobody's business here.
+    let found = app.store.task(id).await?.filter(|row| row.id == id);
     found.ok_or_else(|| {
         Trouble::not_found(format!("no task has the id {id:?}"))
             .remedy("one that was sent a moment ago appears as soon as the daemon has read it; one that was deleted does not come back")

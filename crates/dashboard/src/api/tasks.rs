@@ -3,12 +3,12 @@
 use super::Page;
 use super::task::Task;
 use crate::app::Shared;
+use crate::page::tasks::Turned;
 use crate::query::TaskQuery;
 use crate::trouble::Trouble;
 use axum::Json;
 use axum::extract::{Query, State};
 use chrono::Utc;
-use counterfoil_store::Cursor;
 
 /// Rows of a page.
 const PAGE: u32 = 100;
@@ -25,14 +25,16 @@ pub(crate) async fn list(
     Query(query): Query<TaskQuery>,
 ) -> Result<Json<Page<Task>>, Trouble> {
     // One more than is given tells that there are more.
-    let filter = query.filter(PAGE + 1, Utc::now())?;
-    let mut rows = app.store.tasks(&filter).await?;
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_more = rows.len() > page;
-    rows.truncate(page);
-    let last = rows.last().filter(|_| has_more);
+    let filter = query.filter_in(&app, PAGE + 1, Utc::now()).await?;
+    let found = app.store.tasks(&filter).await?;
+    let Turned {
+        rows,
+        next,
+        previous,
+    } = Turned::of(found, &query, PAGE);
     Ok(Json(Page {
-        next: last.map(|row| Cursor::after(row).to_string()),
+        previous,
+        next,
         items: rows.iter().map(|row| Task::of(row, &app)).collect(),
     }))
 }

@@ -1,6 +1,7 @@
 //! What somebody watches.
 
 use super::tick::{Fact, News, Tick, events};
+use axum::body::Bytes;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -34,7 +35,7 @@ pub(crate) struct Interest {
 impl Interest {
     /// What is sent of a tick; `None`: nothing. `root` is the first task of the family that is watched, by its
     /// id on the wire.
-    pub(super) fn told(&self, tick: &Tick, root: Option<&str>) -> Option<String> {
+    pub(super) fn told(&self, tick: &Tick, root: Option<&str>) -> Option<Bytes> {
         match tick {
             Tick::Reload { position } => Some(reload(Some(position))),
             Tick::Outage(why) => Some(outage(why)),
@@ -42,10 +43,11 @@ impl Interest {
         }
     }
 
-    fn of_news(&self, news: &News, root: Option<&str>) -> Option<String> {
+    fn of_news(&self, news: &News, root: Option<&str>) -> Option<Bytes> {
         let brief = |count: usize| {
             let position = &news.position;
-            format!("id: {position}\nevent: changed\ndata: {{\"changed\":{count}}}\n\n")
+            let text = format!("id: {position}\nevent: changed\ndata: {{\"changed\":{count}}}\n\n");
+            Bytes::from(text)
         };
         if self.is_everything() {
             let count = news.tasks.len() + news.sessions.len() + news.deleted.len();
@@ -67,7 +69,7 @@ impl Interest {
         match (told.is_empty(), self.brief) {
             (true, _) => None,
             (false, true) => Some(brief(tasks.len() + sessions.len() + deleted.len())),
-            (false, false) => Some(told),
+            (false, false) => Some(told.into()),
         }
     }
 
@@ -105,13 +107,13 @@ impl Interest {
 }
 
 /// Everything that is shown is to be read anew.
-pub(super) fn reload(position: Option<&str>) -> String {
+pub(super) fn reload(position: Option<&str>) -> Bytes {
     let id = position.map_or(String::new(), |position| format!("id: {position}\n"));
-    format!("{id}event: reload\ndata: {{}}\n\n")
+    format!("{id}event: reload\ndata: {{}}\n\n").into()
 }
 
 /// Nothing can be said for now.
-fn outage(why: &str) -> String {
+fn outage(why: &str) -> Bytes {
     let told = serde_json::json!({ "detail": why });
-    format!("event: outage\ndata: {told}\n\n")
+    format!("event: outage\ndata: {told}\n\n").into()
 }

@@ -1,16 +1,19 @@
 //! The stream of one who watches.
 
 use super::interest::reload;
-use super::watch::news;
+use super::watch::told;
 use super::{Interest, Tick};
+use crate::access::Visitor;
 use crate::api::task::find;
 use crate::app::Shared;
 use crate::trouble::Trouble;
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use counterfoil_store::{Changes, FeedPosition};
 use futures::stream;
 use std::collections::VecDeque;
@@ -25,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// What a browser sends when it comes back.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// How soon browsers come back, and a first event for those who come for the first time.
+/// How soon browsers come back; it also tells proxies that the answer has begun.
 const HELLO: &str = "retry: 2000\n\n";
 
 /// What is sent, in its order.
@@ -35,7 +38,9 @@ struct Watching {
     /// First task of the family that is watched, by its id on the wire.
     root: Option<String>,
     ticks: Receiver<Arc<Tick>>,
-    ready: VecDeque<String>,
+    ready: VecDeque<Bytes>,
+    /// When the sign-in is over.
+    until: Option<DateTime<Utc>>,
 }
 
 /// What changes, as server-sent events.
@@ -49,6 +54,7 @@ struct Watching {
 ))]
 pub(crate) async fn events(
     State(app): State<Shared>,
+    Extension(visitor): Extension<Visitor>,
     Query(interest): Query<Interest>,
     headers: HeaderMap,
 ) -> Result<Response, Trouble> {
@@ -62,7 +68,8 @@ pub(crate) async fn events(
     // Before anything is looked at, so that nothing is missed; what is told twice does no harm.
     let ticks = app.live.follow();
     let mut watching = Watching {
-        ready: VecDeque::from([HELLO.to_owned()]),
+        ready: VecDeque::from([Bytes::from_static(HELLO.as_bytes())]),
+        until: visitor.until,
         app,
         interest,
         root,
@@ -78,7 +85,7 @@ pub(crate) async fn events(
     }
     let body = stream::unfold(watching, |mut watching| async {
         let text = watching.next().await?;
-        Some((Ok::<_, Infallible>(Bytes::from(text)), watching))
+        Some((Ok::<_, Infallible>(text), watching))
     });
     let headers = [
         (CONTENT_TYPE, "text/event-stream"),
@@ -91,7 +98,7 @@ pub(crate) async fn events(
 
 impl Watching {
     /// What happened since somebody was cut off.
-    async fn missed(&self, position: &str) -> Result<Option<String>, Trouble> {
+    async fn missed(&self, position: &str) -> Result<Option<Bytes>, Trouble> {
         let Ok(position) = position.parse::<FeedPosition>() else {
             return Ok(Some(reload(None)));
         };
@@ -102,16 +109,20 @@ impl Watching {
                 position: at.to_string(),
             },
             Changes::Since(changed) if changed.is_empty() => return Ok(None),
-            Changes::Since(changed) => Tick::Changed(news(store, changed).await?),
+            Changes::Since(changed) => told(store, changed).await?,
         };
         Ok(self.interest.told(&tick, self.root.as_deref()))
     }
 
     /// The next piece; `None`: the dashboard ends.
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(text) = self.ready.pop_front() {
                 return Some(text);
+            }
+            // Who has to sign in again does so on the page.
+            if self.until.is_some_and(|until| until <= Utc::now()) {
+                return None;
             }
             let stop = self.app.stop.clone();
             let tick = tokio::select! {
@@ -119,7 +130,7 @@ impl Watching {
                 tick = tokio::time::timeout(SILENCE, self.ticks.recv()) => tick,
             };
             match tick {
-                Err(_) => return Some(": nothing new\n\n".to_owned()),
+                Err(_) => return Some(Bytes::from_static(b": nothing new\n\n")),
                 Ok(Err(RecvError::Closed)) => return None,
                 Ok(Err(RecvError::Lagged(_))) => return Some(reload(None)),
                 Ok(Ok(tick)) => {

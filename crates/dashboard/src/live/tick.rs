@@ -1,5 +1,6 @@
 //! What changed between two looks, written down once for all who watch.
 
+use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use counterfoil_store::Changed;
 use counterfoil_store::record::TaskRow;
@@ -29,7 +30,7 @@ pub(crate) struct News {
     pub(super) deleted: BTreeSet<String>,
     pub(super) position: String,
     /// All of it, as it is sent to those who want everything.
-    pub(super) whole: String,
+    pub(super) whole: Bytes,
 }
 
 /// A task that changed, and what it is chosen by.
@@ -76,9 +77,10 @@ impl News {
             sessions: changed.sessions,
             deleted: changed.deleted,
             position: changed.position.to_string(),
-            whole: String::new(),
+            whole: Bytes::new(),
         };
-        news.whole = events(&news.position, &news.tasks, &news.sessions, &news.deleted);
+        let whole = events(&news.position, &news.tasks, &news.sessions, &news.deleted);
+        news.whole = whole.into();
         news
     }
 }

@@ -3,7 +3,7 @@
 use super::Tick;
 use super::tick::News;
 use crate::app::App;
-use counterfoil_store::{Changes, FeedPosition, Store, StoreError};
+use counterfoil_store::{Changed, Changes, FeedPosition, Store, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,12 @@ use tokio_util::sync::CancellationToken;
 /// Pause between two looks. What changes is seen half of it later on average, and once it is written down.
 const LOOK: Duration = Duration::from_millis(400);
 
-/// Rows that are read at a time.
-const AT_ONCE: usize = 5000;
+/// How often all who watch are told to read everything anew, at most: right after a crash the feed has no mark yet by
+/// which it could tell what is new.
+const RELOAD: Duration = Duration::from_secs(5);
+
+/// Tasks that are told one by one: several thousand a second. Who gets so much reads everything anew instead.
+const MOST: usize = 2000;
 
 /// Looks while somebody watches, until `stop`.
 pub(crate) async fn watch(app: Arc<App>, stop: CancellationToken) {
@@ -34,14 +38,27 @@ pub(crate) async fn watch(app: Arc<App>, stop: CancellationToken) {
 async fn follow(app: &App) {
     let mut position = None;
     let mut is_away = false;
+    let mut reloaded: Option<Instant> = None;
     while app.live.ticks.receiver_count() > 0 {
         let next = Instant::now() + LOOK;
         match look(&*app.store, position.as_ref()).await {
             Ok((tick, at)) => {
-                if is_away {
-                    let position = at.to_string();
-                    tell(app, Tick::Reload { position });
-                } else if let Some(tick) = tick {
+                let tick = match is_away {
+                    true => Some(Tick::Reload {
+                        position: at.to_string(),
+                    }),
+                    false => tick,
+                };
+                let is_reload = matches!(tick, Some(Tick::Reload { .. }));
+                if is_reload && reloaded.is_some_and(|at| at.elapsed() < RELOAD) {
+                    // The position stays: what is not told now is told then.
+                    sleep_until(next).await;
+                    continue;
+                }
+                if is_reload {
+                    reloaded = Some(Instant::now());
+                }
+                if let Some(tick) = tick {
                     tell(app, tick);
                 }
                 (position, is_away) = (Some(at), false);
@@ -83,20 +100,21 @@ async fn look(
         Changes::Since(changed) if changed.is_empty() => (None, changed.position),
         Changes::Since(changed) => {
             let at = changed.position.clone();
-            (Some(Tick::Changed(news(store, changed).await?)), at)
+            (Some(told(store, changed).await?), at)
         }
     })
 }
 
-/// What changed, with the rows as they are now.
-pub(super) async fn news(
-    store: &dyn Store,
-    changed: counterfoil_store::Changed,
-) -> Result<News, StoreError> {
-    let ids: Vec<String> = changed.tasks.iter().cloned().collect();
-    let mut rows = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(AT_ONCE) {
-        rows.extend(store.tasks_with_public_ids(ids).await?);
+/// What changed, with the rows as they are now; where that is much, that everything is to be read anew.
+pub(super) async fn told(store: &dyn Store, changed: Changed) -> Result<Tick, StoreError> {
+    if changed.tasks.len() > MOST {
+        let position = changed.position.to_string();
+        return Ok(Tick::Reload { position });
     }
-    Ok(News::new(changed, rows))
+    let ids: Vec<String> = changed.tasks.iter().cloned().collect();
+    let rows = match ids.is_empty() {
+        true => Vec::new(),
+        false => store.tasks_with_public_ids(&ids).await?,
+    };
+    Ok(Tick::Changed(News::new(changed, rows)))
 }

@@ -9,7 +9,9 @@ use crate::shown::{When, cut, visible};
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::extract::{Query, State as Shares};
+use axum::response::Response;
 use axum::{Extension, Form};
+use chrono::SecondsFormat;
 use counterfoil_operations::dead::{Deal, Dealing, Fate, Which};
 use counterfoil_operations::{Doer, Mode};
 use counterfoil_store::DeadFilter;
@@ -117,16 +119,6 @@ pub(crate) async fn page(
     })
 }
 
-/// The public ids of those of these tasks that have rows.
-pub(super) async fn public_ids<'a>(
-    app: &Shared,
-    task_ids: impl Iterator<Item = &'a str>,
-) -> Result<HashMap<String, String>, Trouble> {
-    let ids: Vec<TaskId> = task_ids.filter_map(|id| TaskId::new(id).ok()).collect();
-    let rows = app.store.tasks_with_ids(&ids).await?.into_iter();
-    Ok(rows.map(|row| (row.task_id.to_string(), row.id)).collect())
-}
-
 /// What is to become of which dead letters.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Wanted {
@@ -138,10 +130,83 @@ pub(crate) struct Wanted {
     reason: String,
     #[serde(default)]
     name: String,
+    /// Those that died before then.
+    #[serde(default)]
+    until: String,
 }
 
 /// Letters that are dealt with by one request.
 const MOST: usize = 10_000;
+
+#[derive(Debug, Template)]
+#[template(path = "dead_confirm.html")]
+struct ConfirmPage {
+    layout: Layout,
+    button: &'static str,
+    fate: &'static str,
+    count: String,
+    can: bool,
+    wanted: Wanted,
+}
+
+impl Wanted {
+    fn deal(&self, fate: Fate, mode: Mode, visitor: &Visitor) -> Result<Deal, Trouble> {
+        let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        let until = text(&self.until).map(|until| until.parse());
+        let service = ServiceName::new(&self.service);
+        Ok(Deal {
+            fate,
+            mode,
+            service: service.map_err(|error| Trouble::bad(error.to_string()))?,
+            which: Which {
+                ids: text(&self.id).into_iter().collect(),
+                reason: text(&self.reason),
+                name: text(&self.name),
+                since: None,
+                until: until
+                    .transpose()
+                    .map_err(|_| Trouble::bad("until: a time was expected"))?,
+            },
+            limit: MOST,
+            doer: Doer::new(Some(visitor.name.clone())),
+        })
+    }
+}
+
+const fn button(fate: Fate) -> &'static str {
+    match fate {
+        Fate::Redrive => "Redrive",
+        Fate::Discard => "Discard",
+    }
+}
+
+/// `GET /dead/{redrive,discard}`: how many there are, before anything is done.
+pub(crate) async fn confirm(
+    fate: Fate,
+    Shares(app): Shares<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Query(mut wanted): Query<Wanted>,
+) -> Answer {
+    if wanted.until.is_empty() {
+        let now = app.store.clock().await?;
+        // What dies from now on was not counted, and nothing is done to it.
+        wanted.until = now.to_rfc3339_opts(SecondsFormat::Micros, true);
+    }
+    let deal = wanted.deal(fate, Mode::DryRun, &visitor)?;
+    let dealing = Dealing::begin(&app.platform, deal).await?;
+    let expected = dealing.expected();
+    render(&ConfirmPage {
+        layout: Layout::new(&visitor, "/dead", button(fate)),
+        button: button(fate),
+        fate: match fate {
+            Fate::Redrive => "redrive",
+            Fate::Discard => "discard",
+        },
+        count: fate.words().count(expected),
+        can: expected > 0,
+        wanted,
+    })
+}
 
 /// `POST /dead/{redrive,discard}`
 pub(crate) async fn deal(
@@ -149,22 +214,8 @@ pub(crate) async fn deal(
     Shares(app): Shares<Shared>,
     Extension(visitor): Extension<Visitor>,
     Form(wanted): Form<Wanted>,
-) -> Answer {
-    let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let service = ServiceName::new(&wanted.service);
-    let deal = Deal {
-        fate,
-        mode: Mode::Do,
-        service: service.map_err(|error| Trouble::bad(error.to_string()))?,
-        which: Which {
-            ids: text(&wanted.id).into_iter().collect(),
-            reason: text(&wanted.reason),
-            name: text(&wanted.name),
-            since: None,
-        },
-        limit: MOST,
-        doer: Doer::new(Some(visitor.name.clone())),
-    };
+) -> Result<Response, Trouble> {
+    let deal = wanted.deal(fate, Mode::Do, &visitor)?;
     app.tell_python().await?;
     let mut done = Done::default();
     let mut dealing = Dealing::begin(&app.platform, deal).await?;
@@ -175,6 +226,32 @@ pub(crate) async fn deal(
             fate.words().count(dealing.unread())
         ));
     }
+    drop(dealing);
+    let ids = done
+        .told
+        .iter()
+        .filter_map(|told| told.subject.task_id.as_deref());
+    let public = public_ids(&app, ids).await?;
+    for told in &mut done.told {
+        // Ids on the wire are nobody's business here.
+        let id = told
+            .subject
+            .task_id
+            .take()
+            .and_then(|id| public.get(&id).cloned());
+        told.subject.id = id.clone().unwrap_or_default();
+        told.subject.task_id = id;
+    }
     let back = format!("/dead?service={}", encoded(&wanted.service));
-    done.page(&visitor, fate.words(), "/dead", back)
+    done.listed(&visitor, fate.words(), "/dead", back)
+}
+
+/// The public ids of those of these tasks that have rows.
+pub(super) async fn public_ids<'a>(
+    app: &Shared,
+    task_ids: impl Iterator<Item = &'a str>,
+) -> Result<HashMap<String, String>, Trouble> {
+    let ids: Vec<TaskId> = task_ids.filter_map(|id| TaskId::new(id).ok()).collect();
+    let rows = app.store.tasks_with_ids(&ids).await?.into_iter();
+    Ok(rows.map(|row| (row.task_id.to_string(), row.id)).collect())
 }

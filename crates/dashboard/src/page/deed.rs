@@ -5,13 +5,13 @@ use super::{Answer, Layout, render};
 use crate::access::Visitor;
 use crate::act::{Choice, Deed, MOST, count, perform};
 use crate::app::Shared;
-use crate::query::{Place, TaskQuery};
+use crate::query::{Place, TaskQuery, encoded};
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query, State as Shares};
-use axum::response::{IntoResponse, Redirect, Response};
-use chrono::{SecondsFormat, Utc};
+use axum::response::Response;
+use chrono::{DateTime, SecondsFormat, Utc};
 
 #[derive(Debug, Template)]
 #[template(path = "confirm.html")]
@@ -42,15 +42,10 @@ pub(crate) async fn one(
     let back = match deed {
         Deed::Delete if is_done => "/tasks".to_owned(),
         Deed::Cancel | Deed::Rerun | Deed::Pause | Deed::Resume | Deed::Delete => {
-            format!("/tasks/{id}")
+            format!("/tasks/{}", encoded(&id))
         }
     };
-    match is_done {
-        true => Ok(Redirect::to(&back).into_response()),
-        false => Ok(done
-            .page(&visitor, deed.words(), "/tasks", back)?
-            .into_response()),
-    }
+    done.answer(&visitor, deed.words(), "/tasks", back)
 }
 
 /// `GET /tasks/all/{deed}`
@@ -63,10 +58,11 @@ pub(crate) async fn confirm(
     refuse_everything(&query)?;
     // What is sent from now on was not counted, and nothing is done to it.
     let now = app.store.clock().await?;
-    if query.until.is_empty() {
-        query.until = now.to_rfc3339_opts(SecondsFormat::Micros, true);
-    }
     let filter = query.filter(0, now)?;
+    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    query.until = time(filter.until.unwrap_or(now));
+    query.since = filter.since.map(time).unwrap_or_default();
+    let filter = query.filter_in(&app, 0, now).await?;
     let found = count(&app, deed, filter).await?;
     let words = deed.words();
     render(&ConfirmPage {
@@ -88,12 +84,13 @@ pub(crate) async fn all(
     Shares(app): Shares<Shared>,
     Extension(visitor): Extension<Visitor>,
     Query(query): Query<TaskQuery>,
-) -> Answer {
+) -> Result<Response, Trouble> {
     refuse_everything(&query)?;
-    let filter = Box::new(query.filter(0, Utc::now())?);
+    let now = app.store.clock().await?;
+    let filter = Box::new(query.filter_in(&app, 0, now).await?);
     let done = perform(&app, &visitor, deed, Choice::All(filter)).await?;
     let back = format!("/tasks?{}", query.at(Place::Beginning));
-    done.page(&visitor, deed.words(), "/tasks", back)
+    done.answer(&visitor, deed.words(), "/tasks", back)
 }
 
 /// Nobody means all tasks that there ever were.

@@ -20,7 +20,6 @@ pub(crate) mod workers;
 use crate::access::{Via, Visitor};
 use crate::app::App;
 use crate::assets;
-use crate::query::encoded;
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::response::Html;
@@ -38,6 +37,8 @@ pub(crate) struct Layout {
     pub(crate) form_token: String,
     /// What the page watches, as the query of the stream; `None`: nothing.
     pub(crate) live: Option<String>,
+    /// From where on.
+    pub(crate) since: String,
 }
 
 /// A page, or why there is none.
@@ -68,6 +69,7 @@ impl Layout {
                 Via::Token => String::new(),
             },
             live: None,
+            since: String::new(),
         }
     }
 
@@ -76,9 +78,8 @@ impl Layout {
     /// # Errors
     /// When the database does not answer.
     pub(crate) async fn watching(mut self, app: &App, watched: &str) -> Result<Self, Trouble> {
-        let position = app.store.feed_position().await?.to_string();
-        let and = if watched.is_empty() { "" } else { "&" };
-        self.live = Some(format!("{watched}{and}since={}", encoded(&position)));
+        self.since = app.store.feed_position().await?.to_string();
+        self.live = Some(watched.to_owned());
         Ok(self)
     }
 

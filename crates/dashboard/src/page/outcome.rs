@@ -3,7 +3,10 @@
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
 use crate::shown::{grouped, visible};
+use crate::trail::Came;
+use crate::trouble::Trouble;
 use askama::Template;
+use axum::response::{IntoResponse, Redirect, Response};
 use counterfoil_operations::{Outcome, Told, Words};
 use std::collections::BTreeMap;
 
@@ -62,14 +65,59 @@ impl Done {
         counts
     }
 
-    /// The page that tells it. `here` is the entry of the navigation, `back` where people go on.
-    pub(crate) fn page(
+    /// The answer to whoever did it: the way on where all of it was done, and else the page that tells what was not.
+    ///
+    /// # Errors
+    /// When the page cannot be written.
+    pub(crate) fn answer(
         &self,
         visitor: &Visitor,
         words: Words,
         here: &'static str,
         back: String,
-    ) -> Answer {
+    ) -> Result<Response, Trouble> {
+        if !(self.is_all() && self.told.len() == 1) {
+            return self.listed(visitor, words, here, back);
+        }
+        let mut response = Redirect::to(&back).into_response();
+        response.extensions_mut().insert(self.came());
+        Ok(response)
+    }
+
+    /// The page that tells it, whatever came of it.
+    ///
+    /// # Errors
+    /// When the page cannot be written.
+    pub(crate) fn listed(
+        &self,
+        visitor: &Visitor,
+        words: Words,
+        here: &'static str,
+        back: String,
+    ) -> Result<Response, Trouble> {
+        let mut response = self.page(visitor, words, here, back)?.into_response();
+        response.extensions_mut().insert(self.came());
+        Ok(response)
+    }
+
+    /// What came of it, for the trail.
+    fn came(&self) -> Came {
+        let (ended, asked, failed) = self.counts();
+        if (asked, failed) == (0, 0) && ended == 1 {
+            return Came("done".to_owned());
+        }
+        let whys = self.told.iter().filter_map(|told| match &told.outcome {
+            Outcome::Failed(why) => Some(format!("; {why}")),
+            Outcome::Done(_) | Outcome::Asked(_) => None,
+        });
+        let why: String = whys.take(1).collect();
+        Came(format!(
+            "{ended} done, {asked} asked, {failed} not done{why}"
+        ))
+    }
+
+    /// The page that tells it. `here` is the entry of the navigation, `back` where people go on.
+    fn page(&self, visitor: &Visitor, words: Words, here: &'static str, back: String) -> Answer {
         let (ended, asked, failed) = self.counts();
         let mut title = format!("{} {}", words.count(ended), words.done);
         if asked > 0 {

@@ -9,7 +9,7 @@ use crate::shown::{When, cut, grouped, visible};
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::extract::State as Shares;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use axum::{Extension, Form};
 use counterfoil_operations::Told;
 use counterfoil_operations::parked::{self, Fate, Reading};
@@ -145,11 +145,5 @@ pub(crate) async fn deal(
         let subject = parked::subject(row);
         done.told.push(Told { subject, outcome });
     }
-    match done.is_all() {
-        true => Ok(Redirect::to("/parked").into_response()),
-        false => {
-            let page = done.page(&visitor, fate.words(), "/parked", "/parked".to_owned())?;
-            Ok(page.into_response())
-        }
-    }
+    done.answer(&visitor, fate.words(), "/parked", "/parked".to_owned())
 }

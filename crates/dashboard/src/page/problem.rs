@@ -8,6 +8,8 @@ use askama::Template;
 #[template(path = "problem.html")]
 pub(crate) struct ProblemPage<'a> {
     pub(crate) trouble: &'a Trouble,
+    /// Whether asking again does no harm.
+    pub(crate) looks_again: bool,
 }
 
 impl ProblemPage<'_> {

@@ -85,7 +85,7 @@ pub(crate) async fn page(
     })
 }
 
-pub(super) async fn lines(app: &App) -> Result<Vec<QueueLine>, OperationError> {
+pub(crate) async fn lines(app: &App) -> Result<Vec<QueueLine>, OperationError> {
     let known = known(&*app.store).await?;
     let platform = &app.platform;
     let looking = look(

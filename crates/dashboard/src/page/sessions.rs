@@ -12,6 +12,7 @@ use axum::extract::{Query, State as Shares};
 use counterfoil_store::{SessionFilter, SessionRow};
 use counterfoil_toolbox::session::SessionStatus;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 /// Rows of a page.
 const PAGE: u32 = 50;
@@ -29,11 +30,15 @@ struct SessionsPage {
 }
 
 /// The query of a list of sessions. What is empty asks for nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct SessionQuery {
+    /// With this status.
     status: String,
+    /// For this action.
     action: String,
+    /// Where to go on: `next` of the page before.
     cursor: String,
 }
 
@@ -84,7 +89,7 @@ const fn class(status: SessionStatus) -> &'static str {
 }
 
 impl SessionQuery {
-    fn filter(&self) -> Result<SessionFilter, Trouble> {
+    pub(crate) fn filter(&self, limit: u32) -> Result<SessionFilter, Trouble> {
         let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let status = text(&self.status).map(|status| {
             let known = SessionStatus::ALL.into_iter();
@@ -103,8 +108,7 @@ impl SessionQuery {
             status: status.transpose()?,
             action: text(&self.action),
             after: after.transpose()?,
-            // One more than is shown tells that there are more.
-            limit: PAGE + 1,
+            limit,
             ..SessionFilter::default()
         })
     }
@@ -131,7 +135,8 @@ pub(crate) async fn page(
 ) -> Answer {
     let layout = Layout::new(&visitor, "/sessions", "Sessions");
     let layout = layout.watching(&app, "").await?;
-    let (mut rows, wrong) = match query.filter() {
+    // One more than is shown tells that there are more.
+    let (mut rows, wrong) = match query.filter(PAGE + 1) {
         Ok(filter) => (app.store.sessions(&filter).await?, None),
         Err(trouble) => (Vec::new(), Some(trouble.detail)),
     };

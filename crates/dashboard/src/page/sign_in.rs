@@ -70,19 +70,22 @@ pub(crate) async fn sign_in(
     let next = own_path(said.next.as_deref());
     let (status, wrong) = match (looked, users.get(&said.user)) {
         (SignIn::Welcome, Some(settings)) => {
-            tracing::info!(user = %said.user, address = %peer.ip(), "somebody signed in");
+            tracing::info!(user = ?said.user, address = %peer.ip(), "somebody signed in");
             let visitor = Visitor {
                 name: said.user.clone(),
                 role: settings.role,
                 via: Via::Token,
                 address: peer.ip(),
+                until: None,
             };
             trail::signed_in(&app, &visitor).await;
             let cookie = app.cookies.give(&said.user, settings, Utc::now());
             return Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response());
         }
         (SignIn::Welcome | SignIn::Wrong, _) => {
-            tracing::warn!(user = %said.user, address = %peer.ip(), "a sign-in failed");
+            // A name that is nobody's may be a password that was typed into the wrong field.
+            let known = users.contains_key(&said.user).then_some(&*said.user);
+            tracing::warn!(user = known, address = %peer.ip(), "a sign-in failed");
             let wrong = "Name or password is wrong.".to_owned();
             (StatusCode::UNAUTHORIZED, wrong)
         }

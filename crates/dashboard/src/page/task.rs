@@ -123,7 +123,7 @@ pub(crate) async fn page(
             ..layout
         },
         row: Row::of(&task, mask),
-        facts: facts(&task, result.as_ref()),
+        facts: facts(&task, result.as_ref(), visitor.role),
         times: times(&task, result.as_ref()),
         error: error(&task),
         traceback: result
@@ -153,7 +153,11 @@ pub(crate) async fn page(
     })
 }
 
-fn facts(task: &TaskRow, result: Option<&ResultRow>) -> Vec<(&'static str, String)> {
+fn facts(
+    task: &TaskRow,
+    result: Option<&ResultRow>,
+    role: AccessRole,
+) -> Vec<(&'static str, String)> {
     let related = task.related_content_type.as_ref().map(|kind| {
         format!(
             "{kind}:{}",
@@ -172,7 +176,11 @@ fn facts(task: &TaskRow, result: Option<&ResultRow>) -> Vec<(&'static str, Strin
         ("Attempt", Some(attempt)),
         ("Run time", runtime),
         ("Routing key", task.routing_key.clone()),
-        ("Task id", Some(task.task_id.to_string())),
+        // As logs have it.
+        (
+            "Task id",
+            (role >= AccessRole::Operator).then(|| task.task_id.to_string()),
+        ),
     ];
     let known = facts.into_iter();
     known

@@ -133,16 +133,16 @@ pub(crate) fn percent(task: &TaskRow) -> Option<i64> {
 }
 
 /// A page of rows, and the cursors of its neighbours.
-struct Turned {
-    rows: Vec<TaskRow>,
-    next: Option<String>,
-    previous: Option<String>,
+pub(crate) struct Turned {
+    pub(crate) rows: Vec<TaskRow>,
+    pub(crate) next: Option<String>,
+    pub(crate) previous: Option<String>,
 }
 
 impl Turned {
     /// One row more than is shown was looked for: whether it is there tells whether there are more.
-    fn of(mut rows: Vec<TaskRow>, query: &TaskQuery) -> Self {
-        let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
+    pub(crate) fn of(mut rows: Vec<TaskRow>, query: &TaskQuery, page: u32) -> Self {
+        let page = usize::try_from(page).unwrap_or(usize::MAX);
         let is_backwards = query.goes_back();
         let has_more = rows.len() > page;
         match is_backwards {
@@ -169,12 +169,13 @@ pub(crate) async fn page(
 ) -> Answer {
     let layout = Layout::new(&visitor, "/tasks", "Tasks");
     let layout = layout.watching(&app, &query.watched()).await?;
-    let (found, count, wrong) = match query.filter(PAGE + 1, Utc::now()) {
+    let (found, count, wrong) = match query.filter_in(&app, PAGE + 1, Utc::now()).await {
         Ok(filter) => {
             let page = app.store.page(&filter, SOON).await?;
             let count = app.store.count_tasks(&filter).await?;
             (page, Some(counted(count)), None)
         }
+        Err(trouble) if trouble.status.is_server_error() => return Err(trouble),
         Err(trouble) => {
             let none = TaskPage {
                 tasks: Vec::new(),
@@ -187,7 +188,7 @@ pub(crate) async fn page(
         rows,
         next,
         previous,
-    } = Turned::of(found.tasks, &query);
+    } = Turned::of(found.tasks, &query, PAGE);
     render(&TasksPage {
         layout,
         next: next.map(|cursor| query.at(Place::After(&cursor))),

@@ -102,6 +102,13 @@ pub(crate) async fn tell(
     Extension(visitor): Extension<Visitor>,
     Form(Whom { worker }): Form<Whom>,
 ) -> Result<Response, Trouble> {
+    // Not by how it begins: that is for people who type.
+    let rows = app.store.workers().await?;
+    if !rows.iter().any(|row| row.id == worker) {
+        return Err(Trouble::not_found(format!(
+            "no worker {worker:?} was ever heard of"
+        )));
+    }
     let row = workers::find(&*app.store, &worker).await?;
     let doer = Doer::new(Some(visitor.name.clone()));
     let asked = workers::tell(&*app.store, &row, wish, &doer).await?;

@@ -8,14 +8,23 @@ const MASK: &str = "\"•••\"";
 /// Longest JSON that a page shows, in characters.
 const MOST: usize = 20_000;
 
+/// What is longer is not looked at any further, in bytes.
+const LONGEST: usize = 8 * MOST;
+
 /// Levels that are set apart by their indent.
 const INDENTED: usize = 30;
 
 /// Fields whose values are shown to nobody.
 #[derive(Debug, Clone)]
 pub(crate) struct Mask {
-    /// In small letters.
+    /// Small letters and digits alone.
     names: Vec<String>,
+}
+
+/// The letters and digits of a name: `api_key`, `API-Key` and `apiKey` are the same.
+fn plain(name: &str) -> String {
+    let plain = name.chars().filter(|c| c.is_alphanumeric());
+    plain.flat_map(char::to_lowercase).collect()
 }
 
 /// How a text is written anew.
@@ -27,15 +36,15 @@ enum Style {
 
 impl Mask {
     pub(crate) fn new(names: &[String]) -> Self {
-        let names = names.iter().filter(|name| !name.is_empty());
+        let names = names.iter().map(|name| plain(name));
         Self {
-            names: names.map(|name| name.to_lowercase()).collect(),
+            names: names.filter(|name| !name.is_empty()).collect(),
         }
     }
 
     /// Whether what has this name is a secret.
     pub(crate) fn hides(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
+        let name = plain(name);
         self.names
             .iter()
             .any(|secret| name.contains(secret.as_str()))
@@ -63,6 +72,9 @@ impl Mask {
         };
         let (mut rest, mut is_secret, mut begins) = (json.trim_start(), false, true);
         while let Some(first) = rest.chars().next() {
+            if style == Style::Lines && out.text.len() > LONGEST {
+                break;
+            }
             let token = &rest[..token_end(rest)];
             let after = rest[token.len()..].trim_start();
             match first {

@@ -21,6 +21,7 @@ fn secrets_are_masked_at_any_depth_and_in_texts_that_are_json() {
             "t\u{f6}ken \"token": "•••", "empty": {}, "none": [],
         })
     );
+    assert!(Mask::new(&["api_key".to_owned()]).hides("X-Api-Key"));
     assert!(mask().hides("x-Token-y") && !mask().hides("name"));
     assert!(!Mask::new(&[String::new()]).hides("name"));
 }

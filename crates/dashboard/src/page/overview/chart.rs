@@ -74,7 +74,7 @@ impl Ends {
                 title: title(point),
             }
         };
-        let sum = |of: fn(&RollupPoint) -> i64| rollup.points.iter().map(of).sum::<i64>();
+        let sum = |of: fn(&RollupPoint) -> i64| rollup.points.iter().map(of).sum::<i64>().max(0);
         let (good, bad) = (sum(|point| point.succeeded), sum(|point| point.failed));
         Self {
             bars: rollup.points.iter().enumerate().map(bar).collect(),
@@ -159,8 +159,8 @@ fn title(point: &RollupPoint) -> String {
     let mut title = format!(
         "{}: {} succeeded, {} failed",
         When::of(point.at).text,
-        grouped(point.succeeded),
-        grouped(point.failed)
+        grouped(point.succeeded.max(0)),
+        grouped(point.failed.max(0))
     );
     if other(point) > 0 {
         write!(title, ", {} revoked or refused", grouped(other(point)))

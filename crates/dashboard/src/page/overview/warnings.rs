@@ -58,7 +58,10 @@ pub(super) async fn warnings(
     };
     let dead = app.store.dead(&dead).await?.len();
     if dead > 0 {
-        let text = format!("{} within the last hour", letters(dead, "dead letter"));
+        let text = format!(
+            "{} within the last hour",
+            letters(dead, COUNTED, "dead letter")
+        );
         warnings.push(Warning {
             text,
             link: "/dead",
@@ -72,7 +75,7 @@ pub(super) async fn warnings(
     if parked > 0 {
         let text = format!(
             "{} that the platform could not read",
-            letters(parked, "message")
+            letters(parked, COUNTED, "message")
         );
         warnings.push(Warning {
             text,
@@ -100,7 +103,7 @@ fn of_workers(workers: &[WorkerRow], now: DateTime<Utc>) -> Vec<Warning> {
     } else if silent > 0 {
         warn(format!(
             "{} fell silent without saying that {} end{}",
-            letters(silent, "worker"),
+            letters(silent, u32::MAX, "worker"),
             if silent == 1 { "it" } else { "they" },
             if silent == 1 { "s" } else { "" },
         ));
@@ -119,17 +122,19 @@ fn of_queues(lines: &[QueueLine]) -> Vec<Warning> {
             (None, _) => format!("the queue {queue} is missing"),
             (Some(_), Some(0)) if !is_services && ready > 0 => format!(
                 "no daemon reads {queue}, in which {} wait{}: what is shown here is old",
-                letters(ready.try_into().unwrap_or(usize::MAX), "message"),
+                letters(ready.try_into().unwrap_or(usize::MAX), u32::MAX, "message"),
                 if ready == 1 { "s" } else { "" },
             ),
+            // Somebody knows.
+            (Some(_), Some(0)) if line.paused == Some(true) => continue,
             (Some(_), Some(0)) if ready > 0 => format!(
                 "nobody consumes {queue}, in which {} wait{}",
-                letters(ready.try_into().unwrap_or(usize::MAX), "task"),
+                letters(ready.try_into().unwrap_or(usize::MAX), u32::MAX, "task"),
                 if ready == 1 { "s" } else { "" },
             ),
             (Some(_), Some(_)) if !is_services && ready > BEHIND => format!(
                 "the daemon is behind: {} wait in {queue}",
-                letters(ready.try_into().unwrap_or(usize::MAX), "message"),
+                letters(ready.try_into().unwrap_or(usize::MAX), u32::MAX, "message"),
             ),
             (Some(_), Some(_) | None) => continue,
         };
@@ -141,11 +146,11 @@ fn of_queues(lines: &[QueueLine]) -> Vec<Warning> {
     warnings
 }
 
-/// `1 dead letter`, `2 dead letters`, `more than 1 000 dead letters`.
-fn letters(count: usize, thing: &str) -> String {
+/// `1 dead letter`, `2 dead letters`; where no more are counted, `at least 1 000 dead letters`.
+fn letters(count: usize, counted: u32, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     let number = grouped(i64::try_from(count).unwrap_or(i64::MAX));
-    let at_least = if count == COUNTED as usize {
+    let at_least = if usize::try_from(counted).is_ok_and(|most| count >= most) {
         "at least "
     } else {
         ""

@@ -32,8 +32,9 @@ pub struct DashboardSettings {
     /// After how long people have to sign in again. Default: 12 h.
     pub session_lifetime: Duration,
     /// Names of fields whose values are shown to nobody, in arguments and results, at any depth; compared
-    /// without regard to case, as parts of names: `token` masks `api_token`, too. Default: `password`,
-    /// `passwd`, `secret`, `token`, `api_key`, `apikey`, `authorization`, `private_key`.
+    /// by their letters and digits, as parts of names: `api_key` masks `X-Api-Key` and `myApiKey`, too. Default:
+    /// `password`, `passwd`, `passphrase`, `secret`, `token`, `api_key`, `authorization`, `cookie`, `credential`,
+    /// `private_key`.
     pub masked: Vec<String>,
     /// Origins of pages that may show the fragment of a signed link in a frame, `https://example.org`. Default:
     /// none but this dashboard's own.
@@ -113,14 +114,16 @@ impl std::fmt::Display for AccessRole {
     }
 }
 
-const MASKED: [&str; 8] = [
+const MASKED: [&str; 10] = [
     "password",
     "passwd",
+    "passphrase",
     "secret",
     "token",
     "api_key",
-    "apikey",
     "authorization",
+    "cookie",
+    "credential",
     "private_key",
 ];
 

@@ -88,6 +88,15 @@ fn check(s: &mut Section<'_>, settings: &DashboardSettings, profile: Profile, ne
             s.fault("bind", problem);
         }
     }
+    let is_public = settings
+        .public_url
+        .as_deref()
+        .is_some_and(|url| !is_of_this_machine(url));
+    if needs.people && is_public && !settings.knows_people() {
+        let problem = "others reach the dashboard by it, and nobody has to sign in: add [dashboard.users.<name>], or \
+                       leave it out";
+        s.fault("public_url", problem);
+    }
     if settings
         .public_url
         .as_deref()
@@ -98,6 +107,18 @@ fn check(s: &mut Section<'_>, settings: &DashboardSettings, profile: Profile, ne
             "scheme and host were expected, and no path: \"https://tasks.example.org\"",
         );
     }
+}
+
+/// Whether an address leads to this machine alone.
+fn is_of_this_machine(url: &str) -> bool {
+    let host = url.split_once("://").map_or("", |(_, host)| host);
+    let host = host.trim_end_matches('/');
+    let name = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let is_loopback = |address: IpAddr| address.is_loopback();
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(is_loopback)
 }
 
 fn read_user(s: &mut Section<'_>) -> Option<UserSettings> {
@@ -168,7 +189,7 @@ fn is_origin(url: &str) -> bool {
         .or_else(|| url.strip_prefix("http://"));
     host.is_some_and(|host| {
         let host = host.strip_suffix('/').unwrap_or(host);
-        let is_of_hosts = |c: char| c.is_ascii_alphanumeric() || "-._:[]*".contains(c);
+        let is_of_hosts = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         !host.is_empty() && host.chars().all(is_of_hosts)
     })
 }

@@ -1,0 +1,97 @@
+//! A dashboard for tests: of an SQLite file, called without a network.
+
+use crate::access::{NewToken, hash_password, new_token};
+use crate::app::Dashboard;
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response, StatusCode};
+use counterfoil_store::{Store, StoreOptions};
+use counterfoil_toolbox::config::AccessRole::{self, Operator};
+use counterfoil_toolbox::config::{
+    Config, DashboardSettings, LoadOptions, Role, TokenSettings, UserSettings,
+};
+use counterfoil_toolbox::transport::memory::MemoryBroker;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tower_service::Service;
+
+/// Longest answer that is read.
+const LONGEST: usize = 64 * 1024 * 1024;
+
+pub(crate) struct Site {
+    _folder: tempfile::TempDir,
+    pub(crate) dashboard: Dashboard,
+    pub(crate) store: Arc<dyn Store>,
+    /// Of a program that may do what operators may; empty where nobody has to sign in.
+    pub(crate) token: String,
+}
+
+impl Site {
+    pub(crate) async fn new(settings: DashboardSettings) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}", folder.path().join("tasks.db").display());
+        let options = StoreOptions::new(url).id_secret("ids");
+        let store = counterfoil_store::connect(&options)
+            .await
+            .expect("a database");
+        store.migrate().await.expect("migrated");
+        let mut config = Config::load(LoadOptions::new(Role::Dashboard)).expect("defaults");
+        config.dashboard = settings;
+        let broker = Arc::new(MemoryBroker::new());
+        let dashboard = Dashboard::new(Arc::clone(&store), broker, &config).expect("a dashboard");
+        Self {
+            _folder: folder,
+            dashboard,
+            store,
+            token: String::new(),
+        }
+    }
+
+    /// One where nobody has to sign in.
+    pub(crate) async fn open() -> Self {
+        Self::new(DashboardSettings::default()).await
+    }
+
+    /// One with somebody of each role, whose name is that of the role, and a program.
+    pub(crate) async fn with_people() -> Self {
+        let NewToken { token, digest } = new_token();
+        let role = Operator;
+        let site = Self::new(DashboardSettings {
+            users: AccessRole::ALL.map(user).into(),
+            tokens: [("ci".to_owned(), TokenSettings { digest, role })].into(),
+            ..DashboardSettings::default()
+        });
+        Self {
+            token,
+            ..site.await
+        }
+    }
+
+    pub(crate) async fn call(&self, mut request: Request<Body>) -> Response<Body> {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let called = self.dashboard.router().call(request).await;
+        called.unwrap_or_else(|never| match never {})
+    }
+
+    /// What a page says to somebody at this machine.
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
+        let request = Request::get(path).header("host", "localhost");
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.call(request).await;
+        let status = response.status();
+        let body = to_bytes(response.into_body(), LONGEST)
+            .await
+            .expect("a body");
+        (status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+}
+
+fn user(role: AccessRole) -> (String, UserSettings) {
+    let password_hash = hash_password(&"right".into()).expect("a hash").into();
+    let settings = UserSettings {
+        password_hash,
+        role,
+    };
+    (role.as_str().to_owned(), settings)
+}
