@@ -1,5 +1,7 @@
 //! The dashboard in a real browser, as operators use it.
 
+mod outages;
+
 use crate::browser::Browser;
 use crate::platform::{PATIENCE, Platform, Process, wait_for_count, wait_for_state};
 use anyhow::{Context as _, ensure};
@@ -57,11 +59,16 @@ impl Site {
     }
 
     async fn sign_in(&mut self) -> anyhow::Result<()> {
-        self.go("/tasks?state=FAILURE").await?;
-        self.browser.picture("sign-in").await?;
-        self.browser.fill("user", "anna").await?;
-        self.browser.fill("password", PASSWORD).await?;
-        self.browser.follow("Sign in").await
+        Self::sign_in_at(&mut self.browser, &self.url).await
+    }
+
+    /// Asks for a page, and signs in to get it.
+    async fn sign_in_at(browser: &mut Browser, url: &str) -> anyhow::Result<()> {
+        browser.go(&format!("{url}/tasks?state=FAILURE")).await?;
+        browser.picture("sign-in").await?;
+        browser.fill("user", "anna").await?;
+        browser.fill("password", PASSWORD).await?;
+        browser.follow("Sign in").await
     }
 
     async fn end(self) -> anyhow::Result<()> {
@@ -80,7 +87,7 @@ impl Site {
 }
 
 /// The hash of the password, as people make it.
-fn hash(platform: &Platform) -> anyhow::Result<String> {
+pub(crate) fn hash(platform: &Platform) -> anyhow::Result<String> {
     let mut command = platform.command("counterfoil-dashboard")?;
     let mut hashing = command
         .arg("hash-password")
@@ -96,7 +103,10 @@ fn hash(platform: &Platform) -> anyhow::Result<String> {
 }
 
 /// Starts the dashboard at a free port, and waits until it answers.
-async fn start(platform: &mut Platform, hash: &str) -> anyhow::Result<(Process, String)> {
+pub(crate) async fn start(
+    platform: &mut Platform,
+    hash: &str,
+) -> anyhow::Result<(Process, String)> {
     let dashboard = platform.launch(
         "counterfoil-dashboard",
         &[],

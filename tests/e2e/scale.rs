@@ -3,4 +3,6 @@
 mod celery;
 mod cluster;
 mod lease;
+mod openapi;
 mod retention;
+mod streams;

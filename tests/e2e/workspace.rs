@@ -27,7 +27,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         (OPERATIONS, vec![TOOLBOX, STORE, SYNC]),
         (
             "counterfoil",
-            vec![TOOLBOX, WORKER, STORE, SYNC, OPERATIONS, DEMO],
+            vec![TOOLBOX, WORKER, STORE, SYNC, OPERATIONS, DASHBOARD, DEMO],
         ),
         (DASHBOARD, vec![TOOLBOX, STORE, OPERATIONS]),
         (TESTKIT, vec![TOOLBOX, WORKER, STORE]),
