@@ -108,6 +108,8 @@ document.addEventListener("htmx:afterSettle", () => { for (const id of opened) {
 document.addEventListener("DOMContentLoaded", () => {
   showTimes(document);
   setInterval(() => showTimes(document), 10000);
+  // On a phone the places are a line that is wider than the window.
+  document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const button = document.querySelector("[data-theme-button]");
   if (button) { button.hidden = false; button.addEventListener("click", switchTheme); }
   document.addEventListener("keydown", key);

@@ -52,7 +52,8 @@ pub(crate) fn span(ms: i64) -> String {
     let seconds = ms / 1000;
     match ms {
         ..0 => format!("-{}", span(ms.saturating_neg())),
-        0..1000 => format!("{ms} ms"),
+        0 => "< 1 ms".to_owned(),
+        1..1000 => format!("{ms} ms"),
         1000..60_000 => format!("{seconds}.{} s", ms % 1000 / 100),
         60_000..3_600_000 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         3_600_000..86_400_000 => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn spans_and_numbers_read_as_people_write_them() {
         for (ms, text) in [
-            (0, "0 ms"),
+            (0, "< 1 ms"),
             (999, "999 ms"),
             (1250, "1.2 s"),
             (125_000, "2 min 05 s"),

@@ -135,15 +135,11 @@ fn lines(
     for (place, time) in times.iter().enumerate() {
         match of(time) {
             Some(ms) => {
-                let x = at(place) * width + width / 2.0;
-                let y = HEIGHT - share(ms, most) * (HEIGHT - 2.0) - 1.0;
-                let (x, y) = (number(x), number(y));
+                let y = number(HEIGHT - share(ms, most) * (HEIGHT - 2.0) - 1.0);
                 // A step wide, so that one without neighbours is seen.
-                let from = number(at(place) * width);
-                if line.is_empty() {
-                    write!(line, "{from},{y} ").expect("a string takes all text");
+                for x in [at(place) * width, at(place + 1) * width] {
+                    write!(line, "{},{y} ", number(x)).expect("a string takes all text");
                 }
-                write!(line, "{x},{y} ").expect("a string takes all text");
             }
             None if line.is_empty() => {}
             None => lines.push(std::mem::take(&mut line)),
