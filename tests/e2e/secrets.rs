@@ -12,6 +12,10 @@ pub(crate) fn in_files() -> anyhow::Result<TempDir> {
             "postgresql://user:password@host/counterfoil",
         ),
         ("id_secret", "a secret of thirty-two letters or more"),
+        (
+            "password_hash",
+            "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA",
+        ),
     ] {
         std::fs::write(folder.path().join(name), secret)?;
     }

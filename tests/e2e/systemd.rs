@@ -19,6 +19,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 const EXPOSURE: &str = "--threshold=20";
 
 const SYNC: &str = "deploy/systemd/counterfoil-sync.service";
+const DASHBOARD: &str = "deploy/systemd/counterfoil-dashboard.service";
 const WORKER: &str = "deploy/systemd/counterfoil-worker@.service";
 const TEMPLATE: &str = "worker-template/deploy/abacus-worker.service";
 
@@ -81,7 +82,7 @@ fn systemd_takes_every_unit_and_finds_it_well_shut_off() -> anyhow::Result<()> {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    for path in [SYNC, WORKER, TEMPLATE] {
+    for path in [SYNC, WORKER, TEMPLATE, DASHBOARD] {
         let unit = installed(path, &folder)?;
         let verified = Command::new("systemd-analyze")
             .arg("verify")
@@ -111,6 +112,7 @@ fn the_variables_of_each_unit_are_all_that_its_program_needs_in_production() -> 
         (SYNC, Role::Daemon),
         (WORKER, Role::Worker),
         (TEMPLATE, Role::Worker),
+        (DASHBOARD, Role::Dashboard),
     ] {
         let unit = Unit::read(path)?;
         let variables = unit.all("Environment");
@@ -141,7 +143,7 @@ fn the_variables_of_each_unit_are_all_that_its_program_needs_in_production() -> 
 
 #[test]
 fn what_people_have_to_mend_is_not_restarted_and_all_else_that_fails_is() -> anyhow::Result<()> {
-    for path in [SYNC, WORKER, TEMPLATE] {
+    for path in [SYNC, WORKER, TEMPLATE, DASHBOARD] {
         let unit = Unit::read(path)?;
         assert_eq!(unit.one("Restart")?, "on-failure", "{path}");
         assert_eq!(unit.one("RestartPreventExitStatus")?, "2 78", "{path}");
