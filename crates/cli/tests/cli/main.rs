@@ -9,6 +9,7 @@ mod dead;
 mod dead_chosen;
 mod deleted;
 mod demo;
+mod demo_served;
 mod doctor;
 mod hostile;
 mod lists;
