@@ -23,8 +23,8 @@ SELECT setseed(0.5);
 
 INSERT INTO background_task (
     id, task_id, type, service, state, run, rescue, sticky, executions, deliveries, tries, rank, event_id,
-    copy_run, copy_rescue, copy_executions, copy_digest, input, options, message, exchange, routing_key, addressee,
-    creator_id, related_content_type, related_object_id, identifier, root_id, parent_id, session_id, error_kind,
+    copy_run, copy_rescue, copy_executions, copy_digest, input, options, message, headers, properties, exchange,
+    routing_key, addressee, creator_id, related_content_type, related_object_id, identifier, root_id, parent_id, session_id, error_kind,
     error_message, worker, created_date, last_updated
 )
 SELECT
@@ -32,7 +32,9 @@ SELECT
     task_id, service || '.kind' || kind, service, state, 0, 0, (state = 'SUCCESS')::int * 2, 0, 0, 0, 90,
     gen_random_uuid(), 0, 0, 0, 0,
     jsonb_build_object('args', jsonb_build_array(), 'kwargs', jsonb_build_object('project', n)), '{"retries": 0}',
-    convert_to('[[], {"project": ' || n || '}, {}]', 'UTF8'), 'task_exchange', service || '.kind' || kind, service,
+    convert_to('[[], {"project": ' || n || '}, {}]', 'UTF8'),
+    jsonb_build_object('task', service || '.kind' || kind, 'id', task_id), '{"content_type": "application/json"}',
+    'task_exchange', service || '.kind' || kind, service,
     CASE WHEN state <> 'FAILURE' AND c < 0.33 THEN 'system' ELSE 'user' || floor(50000 * c * c) END,
     CASE WHEN n % 5 < 3 THEN (ARRAY['projects.project', 'maps.map', 'surveys.survey'])[1 + n % 3] END,
     CASE WHEN n % 5 < 3 THEN floor(200000 * o)::text END,
@@ -151,3 +153,55 @@ SELECT
     gen_random_uuid(), 'platform.events', 'not UTF-8', convert_to(repeat('x', 200), 'UTF8'), '{}', '{}',
     'task_exchange', 'demo.kind1', now() - n * interval '1 minute'
 FROM generate_series(1, 20000) AS n;
+
+-- Of the finished sessions that have tasks.
+INSERT INTO session_subtask (session_id, position, task_id, type, status)
+SELECT session_id, row_number() OVER (PARTITION BY session_id ORDER BY created_date) - 1, task_id, type, state
+FROM background_task
+WHERE session_id IS NOT NULL AND state IN ('FAILURE', 'REVOKED', 'SUCCESS');
+
+-- What charts are drawn from: each span for as long as it is kept, every type, twenty sizes of each time.
+INSERT INTO task_rollup (span, at, service, type, what, size, tasks)
+SELECT
+    minutes, at, service, service || '.kind' || kind, what, CASE what WHEN 'sent' THEN -100 ELSE size END,
+    1 + minutes * (40 - kind) / 40
+FROM (
+    SELECT *, (ARRAY['demo', 'export', 'harvest', 'import', 'index', 'mail', 'map', 'report'])[1 + kind / 5] AS service
+    FROM (VALUES
+        (1, interval '3 hours'), (5, interval '2 days'), (60, interval '8 days'), (360, interval '32 days'),
+        (1440, interval '90 days')
+    ) AS span (minutes, kept),
+        generate_series(
+            date_bin(minutes * interval '1 minute', now() - kept, timestamptz 'epoch'), now(),
+            minutes * interval '1 minute'
+        ) AS at,
+        generate_series(0, 39) AS kind
+) AS span,
+    (VALUES ('sent', 1), ('queued', 20), ('SUCCESS', 20), ('FAILURE', 4), ('RETRY', 2)) AS whats (what, sizes),
+    generate_series(1, sizes) AS size;
+INSERT INTO task_rollup (span, at, service, type, what, size, tasks)
+SELECT -span, at, '', '', what, size, sum(tasks) FROM task_rollup GROUP BY span, at, what, size;
+
+INSERT INTO worker (
+    id, service, host, pid, version, tasks, phase, paused, follows_control, queues, hands, limits, running, processed,
+    interval_ms, started_at
+)
+SELECT
+    service || '@host' || n % 7 || '.' || n || '.0a0b0c0d', service, 'host' || n % 7, n, '0.1.0', '[]', 'running', '[]',
+    true, jsonb_build_array(service), '{}', '{}', n % 8, 1000 * n, 10000, now() - interval '1 day'
+FROM (
+    SELECT
+        n, (ARRAY['demo', 'export', 'harvest', 'import', 'index', 'mail', 'map', 'report'])[1 + n % 8] AS service
+    FROM generate_series(1, 50) AS n
+) AS worker;
+
+INSERT INTO schedule (name, cron, type, next_at)
+SELECT 'nightly-' || n, '0 3 * * *', 'demo.kind' || n % 5, now() + interval '1 hour' FROM generate_series(1, 100) AS n;
+
+INSERT INTO operator_action (id, at, who, role, action, subject_kind, subject, outcome)
+SELECT
+    (substr(lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0'), 1, 8) || '-'
+        || substr(lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0'), 9, 4) || '-7'
+        || substr(md5(n::text), 1, 3) || '-8' || substr(md5(n::text), 4, 3) || '-' || substr(md5(n::text), 7, 12))::uuid,
+    at, 'user' || n % 20, 'operator', (ARRAY['cancel', 'rerun', 'pause'])[1 + n % 3], 'task', 'task-' || n, 'done'
+FROM (SELECT n, now() - n * interval '10 minutes' AS at FROM generate_series(1, 100000) AS n) AS deed;

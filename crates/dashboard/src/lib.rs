@@ -10,6 +10,8 @@ mod api;
 mod app;
 mod assets;
 mod embed;
+#[cfg(test)]
+mod family_tests;
 mod headers;
 mod health;
 #[cfg(test)]

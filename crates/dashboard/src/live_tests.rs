@@ -1,6 +1,9 @@
 //! Streams of what changes, over real connections.
 
+use crate::live::{MOST_STREAMS, Rows};
 use crate::site_tests::Site;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use counterfoil_store::Batch;
 use counterfoil_testkit::store_suite::{copy, event, lineage};
 use counterfoil_toolbox::TaskState;
@@ -168,9 +171,45 @@ async fn whoever_watches_a_task_hears_of_its_family_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_watches_everything_briefly_is_told_how_much_changed() {
+    let live = Live::new().await;
+    let from = live.position().await;
+    let mut stream = live.watch("brief=true", &from).await;
+    stream.next(&["reload"]).await;
+    live.send(&TaskId::random()).await;
+    let told = stream.next(&["changed"]).await;
+    assert_eq!(told.data, "{\"changed\":1}");
+    live.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_position_that_is_none_is_answered_with_reload() {
     let live = Live::new().await;
     let mut stream = live.watch("", "nonsense").await;
     assert_eq!(stream.next(&["reload"]).await.data, "{}");
     live.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_when_too_many_watch_is_told_to_come_later() {
+    let site = Site::open().await;
+    let live = &site.dashboard.app.live;
+    let mut all: Vec<_> = (0..MOST_STREAMS)
+        .map_while(|_| live.follow(Rows::Spared))
+        .collect();
+    assert_eq!(all.len(), MOST_STREAMS);
+    let ask = || {
+        let request = Request::get("/api/events").header("host", "localhost");
+        site.call(request.body(Body::empty()).expect("a request"))
+    };
+    let refused = ask().await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "30");
+    assert_eq!(
+        refused.headers()["content-type"],
+        "application/problem+json"
+    );
+    // One goes.
+    all.pop();
+    assert_eq!(ask().await.status(), StatusCode::OK);
 }

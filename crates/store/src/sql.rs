@@ -65,6 +65,7 @@ pub(crate) struct Statements {
     pub(crate) due_told_chords: &'static str,
     pub(crate) edge_newer: &'static str,
     pub(crate) edge_older: &'static str,
+    pub(crate) newest_success: &'static str,
     pub(crate) enable_schedule: &'static str,
     pub(crate) end_control: &'static str,
     pub(crate) end_controls: &'static str,
@@ -206,7 +207,7 @@ macro_rules! statements {
             insert_outbox insert_outbox_at insert_schedule insert_session insert_skipped insert_subtasks
             living_namesake lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta
             mark_published mark_sent mark_skipped_told marker_seen missing_tasks move_chord move_schedule
-            next_due old_of_retention old_of_type old_sessions open_sessions outbox_state overdue_sessions
+            newest_success next_due old_of_retention old_of_type old_sessions open_sessions outbox_state overdue_sessions
             owners parked probe put_off_chord refuse_message refused_messages related_types remove_old remove_sessions
             renew_leases replaced_in_vain result retentions retries retry_refused schedules seen_of_sessions
             services session_states sessions sessions_of_tasks set_held shortest_lease stored_tasks strays

@@ -2,11 +2,15 @@
 
 use crate::dashboard::{hash, start};
 use crate::platform::{PATIENCE, Platform, wait_for_state};
+use crate::scale::token;
 use anyhow::{Context as _, ensure};
 use counterfoil_testkit::{Broker, Database};
 use counterfoil_toolbox::TaskState;
 use std::process::{Command, Stdio};
 use std::time::Duration;
+
+/// That nothing is a server error, and that answers are as the document says.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
 
 /// How long all of it may take.
 const ALL: Duration = Duration::from_secs(1500);
@@ -24,25 +28,11 @@ async fn no_request_that_the_document_allows_ends_in_a_server_error() -> anyhow:
     let id = String::from_utf8(sent.stdout)?.trim().to_owned();
     let store = platform.store().await?;
     wait_for_state(&*store, &id, TaskState::Success, PATIENCE).await?;
-    let made = platform
-        .command("counterfoil-dashboard")?
-        .arg("new-token")
-        .output()?;
-    let made = String::from_utf8(made.stdout)?;
-    let word = |name: &str| {
-        let line = made.lines().find_map(|line| line.strip_prefix(name));
-        line.map(|word| word.trim().to_owned())
-    };
-    let (token, digest) = (
-        word("token").context("one")?,
-        word("digest").context("one")?,
-    );
-    platform.set("COUNTERFOIL_DASHBOARD__TOKENS__TEST__DIGEST", digest.into());
-    platform.set("COUNTERFOIL_DASHBOARD__TOKENS__TEST__ROLE", "admin".into());
+    let token = token(&mut platform, "admin")?;
     let hash = hash(&platform)?;
     let (_dashboard, url) = start(&mut platform, &hash).await?;
     let mut run = Command::new(program);
-    run.args(["run", "--checks", "not_a_server_error"])
+    run.args(["run", "--checks", CHECKS])
         // A stream does not end.
         .args(["--exclude-path", "/api/events"])
         .args(["--header", &format!("Authorization: Bearer {token}")])

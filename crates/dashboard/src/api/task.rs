@@ -6,12 +6,15 @@ use crate::trouble::Trouble;
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Utc};
-use counterfoil_store::JsonText;
 use counterfoil_store::record::{EventRow, LogRow, ResultRow, TaskRow};
+use counterfoil_store::{JsonText, TaskFilter, TaskOrder};
 use counterfoil_toolbox::ids::TaskId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
+
+/// Members of a family that are told at most.
+const MOST: u32 = 10_000;
 
 /// A task, as it stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -248,7 +251,7 @@ pub(crate) async fn tree(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<Task>>, Trouble> {
     let row = find(&app, &id).await?;
-    let members = family(&app, &row).await?;
+    let members = family(&app, &row, MOST).await?;
     Ok(Json(
         members.iter().map(|row| Task::of(row, &app)).collect(),
     ))
@@ -267,15 +270,17 @@ pub(crate) async fn find(app: &App, id: &str) -> Result<TaskRow, Trouble> {
     })
 }
 
-/// Its family, itself included.
+/// So many of its family, the first ones.
 ///
 /// # Errors
 /// When the database does not answer.
-pub(crate) async fn family(app: &App, task: &TaskRow) -> Result<Vec<TaskRow>, Trouble> {
+pub(crate) async fn family(app: &App, task: &TaskRow, most: u32) -> Result<Vec<TaskRow>, Trouble> {
     let root = task.root_id.as_deref().unwrap_or(task.task_id.as_str());
-    match TaskId::new(root) {
-        Ok(root) => Ok(app.store.family(&root).await?),
-        // Anybody may claim any root.
-        Err(_) => Ok(Vec::new()),
-    }
+    let filter = TaskFilter {
+        root: Some(root.to_owned()),
+        order: TaskOrder::OldestFirst,
+        limit: most,
+        ..TaskFilter::default()
+    };
+    Ok(app.store.tasks(&filter).await?)
 }

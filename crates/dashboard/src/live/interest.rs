@@ -1,8 +1,10 @@
 //! What somebody watches.
 
+use super::Rows;
 use super::tick::{Fact, News, Tick, events};
 use axum::body::Bytes;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use utoipa::IntoParams;
 
 /// What somebody watches. Everything that is said must hold; what is empty asks for nothing.
@@ -43,33 +45,43 @@ impl Interest {
         }
     }
 
+    /// What has to be known of what changed.
+    pub(super) fn needs(&self) -> Rows {
+        match self.brief && self.is_everything() {
+            true => Rows::Spared,
+            false => Rows::Read,
+        }
+    }
+
     fn of_news(&self, news: &News, root: Option<&str>) -> Option<Bytes> {
         let brief = |count: usize| {
             let position = &news.position;
             let text = format!("id: {position}\nevent: changed\ndata: {{\"changed\":{count}}}\n\n");
             Bytes::from(text)
         };
+        if self.needs() == Rows::Spared {
+            return Some(brief(news.count));
+        }
+        // Whoever came while that was looked at.
+        let Some(facts) = &news.tasks else {
+            return Some(reload(Some(&news.position)));
+        };
         if self.is_everything() {
-            let count = news.tasks.len() + news.sessions.len() + news.deleted.len();
-            return match self.brief {
-                true => Some(brief(count)),
-                false => Some(news.whole.clone()),
-            };
+            return Some(news.whole.clone());
         }
         let is_wanted = |fact: &&Fact| self.wants(fact, root);
-        let tasks: Vec<&Fact> = news.tasks.iter().filter(is_wanted).collect();
+        let tasks: Vec<&Fact> = facts.iter().filter(is_wanted).collect();
         let sessions = news.sessions.iter();
-        let sessions = sessions
+        let sessions: BTreeSet<_> = sessions
             .filter(|id| **id == self.session)
             .cloned()
             .collect();
         let deleted = news.deleted.iter();
-        let deleted = deleted.filter(|id| **id == self.task).cloned().collect();
-        let told = events(&news.position, tasks.iter().copied(), &sessions, &deleted);
-        match (told.is_empty(), self.brief) {
-            (true, _) => None,
-            (false, true) => Some(brief(tasks.len() + sessions.len() + deleted.len())),
-            (false, false) => Some(told.into()),
+        let deleted: BTreeSet<_> = deleted.filter(|id| **id == self.task).cloned().collect();
+        match (tasks.len() + sessions.len() + deleted.len(), self.brief) {
+            (0, _) => None,
+            (count, true) => Some(brief(count)),
+            (_, false) => Some(events(&news.position, tasks, &sessions, &deleted).into()),
         }
     }
 
@@ -116,4 +128,42 @@ pub(super) fn reload(position: Option<&str>) -> Bytes {
 fn outage(why: &str) -> Bytes {
     let told = serde_json::json!({ "detail": why });
     format!("event: outage\ndata: {told}\n\n").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use counterfoil_store::Changed;
+
+    fn told(interest: &Interest) -> String {
+        let changed = Changed {
+            tasks: ["one", "other"].map(str::to_owned).into(),
+            sessions: BTreeSet::new(),
+            deleted: BTreeSet::new(),
+            position: ".7:7:".parse().expect("a position"),
+        };
+        let tick = Tick::Changed(News::new(changed, None));
+        let told = interest.told(&tick, None).expect("something");
+        String::from_utf8(told.into()).expect("text")
+    }
+
+    #[test]
+    fn without_rows_it_is_told_how_much_changed_and_whoever_needs_more_reads_it() {
+        let brief = Interest {
+            brief: true,
+            ..Interest::default()
+        };
+        assert_eq!(
+            told(&brief),
+            "id: .7:7:\nevent: changed\ndata: {\"changed\":2}\n\n"
+        );
+        let of_service = Interest {
+            service: "demo".to_owned(),
+            ..brief
+        };
+        for interest in [of_service, Interest::default()] {
+            assert_eq!(interest.needs(), Rows::Read);
+            assert_eq!(told(&interest), "id: .7:7:\nevent: reload\ndata: {}\n\n");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::interest::reload;
 use super::watch::told;
-use super::{Interest, Tick};
+use super::{Follower, Interest, MOST_STREAMS, Tick};
 use crate::access::Visitor;
 use crate::api::task::find;
 use crate::app::Shared;
@@ -10,17 +10,16 @@ use crate::trouble::Trouble;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
-use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use counterfoil_store::{Changes, FeedPosition};
 use futures::stream;
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 /// After so long without news a line is sent that says nothing: proxies cut silent connections.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -31,13 +30,16 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How soon browsers come back; it also tells proxies that the answer has begun.
 const HELLO: &str = "retry: 2000\n\n";
 
+/// In how many seconds somebody else may have gone, where all places are taken.
+const FULL: u32 = 30;
+
 /// What is sent, in its order.
 struct Watching {
     app: Shared,
     interest: Interest,
     /// First task of the family that is watched, by its id on the wire.
     root: Option<String>,
-    ticks: Receiver<Arc<Tick>>,
+    follower: Follower,
     ready: VecDeque<Bytes>,
     /// When the sign-in is over.
     until: Option<DateTime<Utc>>,
@@ -51,6 +53,7 @@ struct Watching {
 #[utoipa::path(get, path = "/api/events", tag = "events", params(Interest), responses(
     (status = 200, description = "A stream that does not end.", content_type = "text/event-stream", body = String),
     (status = 404, description = "There is no such family."),
+    (status = 503, description = "Too many streams are open."),
 ))]
 pub(crate) async fn events(
     State(app): State<Shared>,
@@ -66,14 +69,14 @@ pub(crate) async fn events(
         }
     };
     // Before anything is looked at, so that nothing is missed; what is told twice does no harm.
-    let ticks = app.live.follow();
+    let follower = app.live.follow(interest.needs()).ok_or_else(full)?;
     let mut watching = Watching {
         ready: VecDeque::from([Bytes::from_static(HELLO.as_bytes())]),
         until: visitor.until,
         app,
         interest,
         root,
-        ticks,
+        follower,
     };
     let last = headers
         .get(LAST_EVENT_ID)
@@ -96,6 +99,13 @@ pub(crate) async fn events(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
+fn full() -> Trouble {
+    let what = format!("{MOST_STREAMS} streams of changes are open already, and no more may be");
+    Trouble::new(StatusCode::SERVICE_UNAVAILABLE, what)
+        .remedy("ask for what you want to know now and then, or start another dashboard")
+        .retry_after(FULL)
+}
+
 impl Watching {
     /// What happened since somebody was cut off.
     async fn missed(&self, position: &str) -> Result<Option<Bytes>, Trouble> {
@@ -109,7 +119,7 @@ impl Watching {
                 position: at.to_string(),
             },
             Changes::Since(changed) if changed.is_empty() => return Ok(None),
-            Changes::Since(changed) => told(store, changed).await?,
+            Changes::Since(changed) => told(store, changed, self.interest.needs()).await?,
         };
         Ok(self.interest.told(&tick, self.root.as_deref()))
     }
@@ -127,7 +137,7 @@ impl Watching {
             let stop = self.app.stop.clone();
             let tick = tokio::select! {
                 () = stop.cancelled() => return None,
-                tick = tokio::time::timeout(SILENCE, self.ticks.recv()) => tick,
+                tick = tokio::time::timeout(SILENCE, self.follower.ticks.recv()) => tick,
             };
             match tick {
                 Err(_) => return Some(Bytes::from_static(b": nothing new\n\n")),

@@ -22,10 +22,21 @@ pub(crate) enum Tick {
     Outage(String),
 }
 
+/// Whether the rows of tasks that changed are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    Read,
+    /// Nobody who watches wants to know more than that something changed.
+    Spared,
+}
+
 /// What changed.
 #[derive(Debug)]
 pub(crate) struct News {
-    pub(super) tasks: Vec<Fact>,
+    /// `None`: their rows were not read.
+    pub(super) tasks: Option<Vec<Fact>>,
+    /// How many tasks and sessions.
+    pub(super) count: usize,
     pub(super) sessions: BTreeSet<String>,
     pub(super) deleted: BTreeSet<String>,
     pub(super) position: String,
@@ -70,18 +81,23 @@ struct Told<'a> {
 }
 
 impl News {
-    pub(super) fn new(changed: Changed, rows: Vec<TaskRow>) -> Self {
-        let tasks: Vec<Fact> = rows.into_iter().map(Fact::of).collect();
-        let mut news = Self {
+    /// `rows`: those of the tasks, if they were read.
+    pub(super) fn new(changed: Changed, rows: Option<Vec<TaskRow>>) -> Self {
+        let count = changed.tasks.len() + changed.sessions.len() + changed.deleted.len();
+        let (sessions, deleted) = (changed.sessions, changed.deleted);
+        let position = changed.position.to_string();
+        let tasks: Option<Vec<Fact>> = rows.map(|rows| rows.into_iter().map(Fact::of).collect());
+        let whole = tasks.as_ref().map_or_else(String::new, |tasks| {
+            events(&position, tasks, &sessions, &deleted)
+        });
+        Self {
             tasks,
-            sessions: changed.sessions,
-            deleted: changed.deleted,
-            position: changed.position.to_string(),
-            whole: Bytes::new(),
-        };
-        let whole = events(&news.position, &news.tasks, &news.sessions, &news.deleted);
-        news.whole = whole.into();
-        news
+            count,
+            sessions,
+            deleted,
+            position,
+            whole: whole.into(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Looking what has changed, while somebody watches.
 
-use super::Tick;
 use super::tick::News;
+use super::{Rows, Tick};
 use crate::app::App;
 use counterfoil_store::{Changed, Changes, FeedPosition, Store, StoreError};
 use counterfoil_toolbox::error::ErrorChain;
@@ -41,7 +41,7 @@ async fn follow(app: &App) {
     let mut reloaded: Option<Instant> = None;
     while app.live.ticks.receiver_count() > 0 {
         let next = Instant::now() + LOOK;
-        match look(&*app.store, position.as_ref()).await {
+        match look(&*app.store, position.as_ref(), app.live.needed()).await {
             Ok((tick, at)) => {
                 let tick = match is_away {
                     true => Some(Tick::Reload {
@@ -85,6 +85,7 @@ fn tell(app: &App, tick: Tick) {
 async fn look(
     store: &dyn Store,
     position: Option<&FeedPosition>,
+    rows: Rows,
 ) -> Result<(Option<Tick>, FeedPosition), StoreError> {
     let Some(position) = position else {
         // Who begins to watch has read rows before: what changed in between is not known.
@@ -100,13 +101,20 @@ async fn look(
         Changes::Since(changed) if changed.is_empty() => (None, changed.position),
         Changes::Since(changed) => {
             let at = changed.position.clone();
-            (Some(told(store, changed).await?), at)
+            (Some(told(store, changed, rows).await?), at)
         }
     })
 }
 
 /// What changed, with the rows as they are now; where that is much, that everything is to be read anew.
-pub(super) async fn told(store: &dyn Store, changed: Changed) -> Result<Tick, StoreError> {
+pub(super) async fn told(
+    store: &dyn Store,
+    changed: Changed,
+    rows: Rows,
+) -> Result<Tick, StoreError> {
+    if rows == Rows::Spared {
+        return Ok(Tick::Changed(News::new(changed, None)));
+    }
     if changed.tasks.len() > MOST {
         let position = changed.position.to_string();
         return Ok(Tick::Reload { position });
@@ -116,5 +124,5 @@ pub(super) async fn told(store: &dyn Store, changed: Changed) -> Result<Tick, St
         true => Vec::new(),
         false => store.tasks_with_public_ids(&ids).await?,
     };
-    Ok(Tick::Changed(News::new(changed, rows)))
+    Ok(Tick::Changed(News::new(changed, Some(rows))))
 }

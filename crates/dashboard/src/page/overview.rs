@@ -104,14 +104,18 @@ pub(crate) async fn page(
     let range = RANGES.iter().find(|range| range.name == asked.range);
     let range = range.unwrap_or(&RANGES[USUAL]);
     let from = now - TimeDelta::hours(range.hours);
-    let rollup = app.store.rollup(from, now, range.step, None, None).await?;
-    let types = app.store.rollup_types(from, now).await?;
     let workers = app.store.workers().await?;
+    let (rollup, types, living, warnings) = tokio::try_join!(
+        app.store.rollup(from, now, range.step, None, None),
+        app.store.rollup_types(from, now),
+        app.store.count_living(),
+        warnings(&app, &workers, now),
+    )?;
     let mut failing: Vec<_> = types.iter().filter(|row| row.failed > 0).collect();
     failing.sort_by_key(|row| std::cmp::Reverse(row.failed));
     render(&OverviewPage {
-        warnings: warnings(&app, &workers, now).await?,
-        living: app.store.count_living().await?.iter().map(count).collect(),
+        warnings,
+        living: living.iter().map(count).collect(),
         workers: workers.iter().filter(|row| is_alive(row, now)).count(),
         range: range.name,
         ranges: RANGES.iter().map(|range| range.name).collect(),

@@ -8,6 +8,7 @@ use crate::api::task::{family, find};
 use crate::app::{App, Shared};
 use crate::query::encoded;
 use crate::shown::{Mask, State, When, cut, span, visible};
+use crate::trouble::Trouble;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State as Shares};
@@ -25,7 +26,7 @@ use std::time::Duration;
 const LINES: usize = 300;
 
 /// Members of its family that are shown, the first ones.
-const FAMILY: usize = 200;
+const FAMILY: u32 = 200;
 
 /// Longest piece of what an event told besides, in characters.
 const TOLD: usize = 400;
@@ -113,9 +114,9 @@ pub(crate) async fn page(
             .pop(),
         false => None,
     };
-    let members = family(&app, &task).await?;
+    let members = family(&app, &task, FAMILY).await?;
     let is_alone = members.len() < 2;
-    let by_id = |id: &str| members.iter().find(|row| row.task_id.as_str() == id);
+    let parent = parent(&app, &task, &members).await?;
     let name = visible(&task.name);
     render(&TaskPage {
         layout: Layout {
@@ -138,19 +139,28 @@ pub(crate) async fn page(
         has_earlier: events.len() > LINES || log.len() > LINES,
         history: lines(&events, mask),
         log: log_lines(&log, mask),
-        parent: task
-            .parent_id
-            .as_deref()
-            .and_then(by_id)
-            .map(|row| row.id.clone()),
+        parent,
         family: members
             .iter()
             .filter(|_| !is_alone)
-            .take(FAMILY)
             .map(|row| Row::of(row, mask))
             .collect(),
         message: message.map(|stored| shown_message(&stored.message, mask)),
     })
+}
+
+/// Public id of the task that sent it.
+async fn parent(app: &App, task: &TaskRow, members: &[TaskRow]) -> Result<Option<String>, Trouble> {
+    let Some(id) = task.parent_id.as_deref() else {
+        return Ok(None);
+    };
+    if let Some(row) = members.iter().find(|row| row.task_id.as_str() == id) {
+        return Ok(Some(row.id.clone()));
+    }
+    // Of a large family not all are read. Anybody may claim any parent.
+    let row = app.store.task(id).await?;
+    let row = row.filter(|row| row.task_id.as_str() == id);
+    Ok(row.map(|row| row.id))
 }
 
 fn facts(

@@ -1,4 +1,10 @@
-//! How soon lists answer when there are very many tasks: `list_speed [TASKS [FILE_OF_PLANS]]`.
+//! How soon lists answer when there are very many tasks.
+//!
+//! ```text
+//! list_speed [TASKS [FILE_OF_PLANS]]     fills a database, and measures
+//! list_speed keep [TASKS]                fills a database, prints its address and keeps it until Ctrl-C
+//! list_speed at URL [FILE_OF_PLANS]      measures in a database that is kept
+//! ```
 //!
 //! Fills a PostgreSQL of its own, which goes with the process: 10 million tasks are 9 GB. Each question is asked
 //! a hundred times and printed as one line; the file gets the plan of each. Ends with 1 when one takes longer than
@@ -27,23 +33,43 @@ const LONG: Duration = Duration::from_millis(150);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let mut args = std::env::args().skip(1);
-    let tasks: u32 = args.next().map_or(Ok(10_000_000), |n| n.parse())?;
-    let plans = args.next();
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match *args {
+        ["keep", ..] => {
+            let (_node, database) = filled(args.get(1)).await?;
+            println!("kept at {}", database.url());
+            Ok(tokio::signal::ctrl_c().await?)
+        }
+        ["at", url, ..] => measure_all(url, args.get(2)).await,
+        _ => {
+            let (_node, database) = filled(args.first()).await?;
+            measure_all(database.url(), args.get(1)).await
+        }
+    }
+}
+
+/// A database with so many tasks.
+async fn filled(tasks: Option<&&str>) -> anyhow::Result<(PostgresNode, Database)> {
+    let tasks: u32 = tasks.map_or(Ok(10_000_000), |n| n.parse())?;
     let node = PostgresNode::start_with(options()).await?;
     let database = Database::of(&node).await?;
-    let store = open(database.url()).await?;
-    store.migrate().await?;
+    open(database.url()).await?.migrate().await?;
     let began = Instant::now();
     fill(database.url(), tasks).await?;
     println!("{tasks} tasks made in {:.0?}", began.elapsed());
     let mut connection = PgConnection::connect(database.url()).await?;
     print_sizes(&mut connection).await?;
+    Ok((node, database))
+}
 
+async fn measure_all(url: &str, plans: Option<&&str>) -> anyhow::Result<()> {
+    let store = open(url).await?;
+    let mut connection = PgConnection::connect(url).await?;
     let (failed, other) = samples(&mut connection).await?;
     let mut slow = Vec::new();
     let mut file = plans.map(std::fs::File::create).transpose()?;
-    let explained = explaining(database.url());
+    let explained = explaining(url);
     let explained = open(&explained).await?;
     println!(
         "{:<70} {:>22} {:>8} {:>8} {:>8}",

@@ -55,7 +55,7 @@ ALTER TABLE task_rollup_delta REPLICA IDENTITY FULL;
 
 -- The same added up, for each span beside the others: a chart of a month reads days, not minutes.
 CREATE TABLE task_rollup (
-    -- Minutes.
+    -- Minutes; less than nothing: of all types together, whose service and type are empty.
     span smallint NOT NULL,
     -- Its beginning.
     at timestamptz NOT NULL,

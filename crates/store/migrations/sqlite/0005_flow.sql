@@ -42,7 +42,7 @@ CREATE TABLE task_rollup_delta (
 
 -- The same added up, for each span beside the others: a chart of a month reads days, not minutes.
 CREATE TABLE task_rollup (
-    -- Minutes.
+    -- Minutes; less than nothing: of all types together, whose service and type are empty.
     span integer NOT NULL,
     -- Its beginning.
     at text NOT NULL,

@@ -1,6 +1,7 @@
 -- How many tasks did what, in steps of so many seconds, by the size of the time that it took. What is not added up
 -- yet counts too.
--- Parameters: 1 span, 2 from, 3 to, 4 seconds of a step, 5 service, 6 type; the last two may be null.
+-- Parameters: 1 span, less than nothing where neither service nor type is asked for, 2 from, 3 to, 4 seconds of a step,
+-- 5 service, 6 type; the last two may be null.
 SELECT extract(epoch FROM step)::int8 AS begins, what, size, tasks
 FROM (
     SELECT

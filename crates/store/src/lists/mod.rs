@@ -10,8 +10,8 @@ mod statements;
 
 pub use page::{Counted, LivingCount, TaskPage};
 pub(crate) use page::{
-    LOOKED_AT, MOST_COUNTED, Places, Root, SOON, Way, goes_by_types, in_order, start, up_to,
-    wanted_types,
+    LOOKED_AT, MOST_COUNTED, Places, Root, SOON, Way, goes_by_types, in_order, not_after, start,
+    up_to, wanted_types,
 };
 pub(crate) use search::{Search, text_of};
 pub(crate) use statements::list_statements;
@@ -151,6 +151,24 @@ macro_rules! implement_lists {
                 }))
             }
 
+            /// A filter for the same tasks that begins at the newest of all that have succeeded, where only such are
+            /// asked for: the index of types does not tell states, so all that wait and are newer would be read.
+            /// `None`: none has succeeded.
+            async fn below_what_waits(
+                &self,
+                filter: &TaskFilter,
+            ) -> Result<Option<TaskFilter>, StoreError> {
+                let of_success = filter.state == Some(TaskState::Success);
+                if !of_success || filter.walk() == TaskOrder::OldestFirst {
+                    return Ok(Some(filter.clone()));
+                }
+                let newest = query_as::<_, (DateTime<Utc>,)>(self.sql.newest_success)
+                    .bind(Self::time(crate::lists::start(filter)));
+                let newest = self.all("look for the newest success", newest).await?;
+                let newest = newest.into_iter().next();
+                Ok(newest.map(|(at,)| crate::lists::not_after(filter, at)))
+            }
+
             /// What matches a filter; `None`: it would have taken longer than that. A task whose whole id is the text
             /// may be anywhere in `all`.
             async fn looked_for(
@@ -187,8 +205,12 @@ macro_rules! implement_lists {
                     };
                     rows.extend(listed);
                 }
+                let mut of_types = None;
                 if !kinds.is_empty() {
-                    let listed = self.all_of_types(filter, &kinds, time).await?;
+                    of_types = self.below_what_waits(filter).await?;
+                }
+                if let Some(filter) = of_types {
+                    let listed = self.all_of_types(&filter, &kinds, time).await?;
                     let Some(listed) = listed else {
                         return Ok(None);
                     };

@@ -152,25 +152,36 @@ pub(crate) fn start(filter: &TaskFilter) -> DateTime<Utc> {
     }
 }
 
-/// The same, but nothing beyond `edge`; and the place beyond it, unless nothing is wanted there.
+/// A filter for the same tasks, but none that was sent after `time`.
+pub(crate) fn not_after(filter: &TaskFilter, time: DateTime<Utc>) -> TaskFilter {
+    // Until then, and not at that time.
+    let beyond = time + TimeDelta::microseconds(1);
+    TaskFilter {
+        until: Some(filter.until.map_or(beyond, |until| until.min(beyond))),
+        ..filter.clone()
+    }
+}
+
+/// The same as [`start`] knows, but nothing beyond `edge`; and the place beyond it, unless nothing is wanted there.
 pub(crate) fn up_to(filter: &TaskFilter, edge: DateTime<Utc>) -> (TaskFilter, Option<Cursor>) {
     // Public ids are letters and greater than this.
     let place = |created_date| Cursor {
         created_date,
         id: "0".to_owned(),
     };
-    let mut near = filter.clone();
     match filter.walk() {
         TaskOrder::NewestFirst => {
             let goes_on = filter.since.is_none_or(|since| since < edge);
-            near.since = filter.since.max(Some(edge));
+            let near = TaskFilter {
+                since: filter.since.max(Some(edge)),
+                ..filter.clone()
+            };
             (near, goes_on.then(|| place(edge)))
         }
         TaskOrder::OldestFirst => {
             let beyond = edge + TimeDelta::microseconds(1);
             let goes_on = filter.until.is_none_or(|until| until > beyond);
-            near.until = Some(filter.until.map_or(beyond, |until| until.min(beyond)));
-            (near, goes_on.then(|| place(beyond)))
+            (not_after(filter, edge), goes_on.then(|| place(beyond)))
         }
     }
 }

@@ -17,7 +17,7 @@
 //!
 //! Transactions append a few rows each to `task_rollup_delta`, one for everything alike, so none waits for another.
 //! The leading daemon adds those up into `task_rollup`, where minutes, hours and days stand beside each other, each
-//! kept for as long as a chart of them makes sense.
+//! kept for as long as a chart of them makes sense; and beside the numbers of each type those of all types together.
 
 mod delta;
 mod fold;
@@ -139,8 +139,13 @@ macro_rules! implement_rollups {
                 let now = self.clock().await?;
                 let read = crate::rollup::for_chart((from, to), step, now);
                 let (from, to) = read.times();
+                // Of all types together: a fraction of the rows.
+                let span = match (service, name) {
+                    (None, None) => -read.span.minutes,
+                    (Some(_), _) | (_, Some(_)) => read.span.minutes,
+                };
                 let rows = query_as(self.sql.flow.rollup)
-                    .bind(read.span.minutes)
+                    .bind(span)
                     .bind(Self::time(from))
                     .bind(Self::time(to))
                     .bind(read.step)
@@ -174,11 +179,13 @@ macro_rules! implement_rollups {
                 let now = self.clock().await?;
                 let mut gone = 0;
                 for span in crate::rollup::SPANS {
-                    let old = query(self.sql.flow.delete_old_rollups)
-                        .bind(span.minutes)
-                        .bind(Self::time(now - span.kept))
-                        .bind(row_limit(limit));
-                    gone += self.changed("forget old numbers", old).await?;
+                    for minutes in [span.minutes, -span.minutes] {
+                        let old = query(self.sql.flow.delete_old_rollups)
+                            .bind(minutes)
+                            .bind(Self::time(now - span.kept))
+                            .bind(row_limit(limit));
+                        gone += self.changed("forget old numbers", old).await?;
+                    }
                 }
                 Ok(gone)
             }

@@ -195,3 +195,39 @@ pub async fn a_count_is_exact_up_to_ten_thousand_and_says_so(
     ensure!(others.len() == 4, "{others:?}");
     Ok(())
 }
+
+/// In both orders, with a limit, from a place on, and where nothing has succeeded.
+///
+/// # Errors
+/// When the promise is broken or the database does not answer.
+pub async fn what_succeeded_of_a_service_is_found_below_all_that_waits(
+    site: &StoreSite,
+) -> anyhow::Result<()> {
+    let store = site.store();
+    let ids: Vec<TaskId> = (0..8).map(id_at).collect();
+    let mut filter = TaskFilter {
+        service: Some("demo".to_owned()),
+        state: Some(TaskState::Success),
+        ..TaskFilter::default()
+    };
+    let mut batch = Batch::new();
+    ids.iter().for_each(|id| batch.track(&copy(id)));
+    store.apply(&batch).await?;
+    ensure!(found(site, &ids, &filter).await?.is_empty());
+    let mut batch = Batch::new();
+    for id in [&ids[1], &ids[2], &ids[4]] {
+        batch.event(&event(id, lineage(0, 0, 0), TaskState::Success));
+    }
+    store.apply(&batch).await?;
+    ensure!(found(site, &ids, &filter).await? == [4, 2, 1]);
+    filter.limit = 2;
+    ensure!(found(site, &ids, &filter).await? == [4, 2]);
+    let last = store.page(&filter, LONG).await?;
+    filter.after = last.tasks.last().map(Cursor::after);
+    ensure!(found(site, &ids, &filter).await? == [1]);
+    filter.order = TaskOrder::OldestFirst;
+    ensure!(found(site, &ids, &filter).await? == [4]);
+    filter.after = None;
+    ensure!(found(site, &ids, &filter).await? == [1, 2]);
+    Ok(())
+}

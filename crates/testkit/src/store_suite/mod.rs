@@ -73,6 +73,7 @@ macro_rules! store_suite {
             pages::a_list_may_be_of_a_session_and_end_at_a_time,
             lists::a_list_that_takes_too_long_says_where_it_was_cut,
             lists::what_a_whole_id_finds_far_away_hides_nothing_in_between,
+            lists::what_succeeded_of_a_service_is_found_below_all_that_waits,
             lists::a_count_is_exact_up_to_ten_thousand_and_says_so,
             pages::dead_letters_and_parked_messages_are_read_page_by_page,
             pages::sessions_are_read_page_by_page_and_by_who_wanted_them,

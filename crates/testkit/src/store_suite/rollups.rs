@@ -278,7 +278,7 @@ pub async fn numbers_are_added_up_once_by_any_number_of_daemons(
     one.and(other)?;
     while store.add_up_rollups(7).await? > 0 {}
     let sums = "SELECT CAST(sum(tasks) AS text) FROM task_rollup WHERE span =";
-    for span in [1, 5, 60, 360, 1440] {
+    for span in [1, 5, 60, 360, 1440, -1, -5, -60, -360, -1440] {
         let sum = site.text(&format!("{sums} {span}")).await?;
         ensure!(sum == Some(TASKS.to_string()), "{span} minutes: {sum:?}");
     }
@@ -300,7 +300,10 @@ pub async fn numbers_are_read_by_span_and_kept_for_as_long_as_those_are(
         let seconds = (now - TimeDelta::days(days)).timestamp();
         let at = DateTime::from_timestamp(seconds - seconds % (span * 60), 0).unwrap_or(now);
         let at = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-        format!("({span}, '{at}', '{service}', '{service}.add', 'SUCCESS', 40, {tasks})")
+        let of_type = format!("({span}, '{at}', '{service}', '{service}.add'");
+        format!(
+            "{of_type}, 'SUCCESS', 40, {tasks}), (-{span}, '{at}', '', '', 'SUCCESS', 40, {tasks})"
+        )
     };
     let rows = [
         row(1440, 3, "demo", 10),
@@ -330,7 +333,10 @@ pub async fn numbers_are_read_by_span_and_kept_for_as_long_as_those_are(
     ensure!(told == [("demo.add", 10), ("export.add", 4)], "{told:?}");
     ensure!(types[0].run_time.p95_ms == Some(1024) && types[0].total_run_ms == 10_240);
 
-    ensure!(store.forget_rollups(100).await? == 3, "one of each span");
+    ensure!(
+        store.forget_rollups(100).await? == 6,
+        "one of each span, and of all types"
+    );
     ensure!(store.forget_rollups(100).await? == 0);
     ensure!(succeeded(None, None).await? == 14);
     Ok(())

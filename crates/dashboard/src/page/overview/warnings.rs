@@ -12,8 +12,8 @@ use counterfoil_store::{DeadFilter, ParkedFilter, StoreError};
 /// Messages that the daemon may have before it is called behind.
 const BEHIND: u32 = 5000;
 
-/// Letters of the last hour that are counted.
-const COUNTED: u32 = 1000;
+/// Letters of the last hour that are counted: they are read with their messages.
+const COUNTED: u32 = 100;
 
 /// Something that is not as it should be, and where to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
