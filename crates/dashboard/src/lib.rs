@@ -18,6 +18,8 @@ mod live;
 #[cfg(test)]
 mod live_tests;
 mod page;
+#[cfg(test)]
+mod page_tests;
 mod query;
 mod routes;
 mod serve;
