@@ -10,7 +10,7 @@ use crate::act::Deed;
 use crate::api::task::find;
 use crate::app::{App, Shared};
 use crate::query::encoded;
-use crate::shown::{Mask, When, cut, span, visible};
+use crate::shown::{Mask, When, cut, object, span, visible};
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State as Shares};
@@ -126,12 +126,8 @@ fn facts(
     result: Option<&ResultRow>,
     role: AccessRole,
 ) -> Vec<(&'static str, String)> {
-    let related = task.related_content_type.as_ref().map(|kind| {
-        format!(
-            "{kind}:{}",
-            task.related_object_id.as_deref().unwrap_or_default()
-        )
-    });
+    let kind = task.related_content_type.as_deref();
+    let related = object(kind, task.related_object_id.as_deref());
     let attempt = format!("{} of run {}", task.attempt(), task.run);
     let runtime = result.and_then(|row| row.runtime_ms).map(span);
     let facts = [
