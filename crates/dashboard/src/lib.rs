@@ -7,6 +7,8 @@
 mod access;
 mod act;
 mod api;
+#[cfg(test)]
+mod api_tests;
 mod app;
 mod assets;
 mod embed;
