@@ -106,7 +106,7 @@ pub trait Glances {
     async fn last_of_log(&self, task_id: &TaskId, limit: u32) -> Result<Part<LogRow>, StoreError>;
 
     /// What these workers run, as far as they told: of each up to `each` tasks, those that were sent first. Of all
-    /// tasks that run anywhere, the newest 10,000 are looked at.
+    /// tasks that run anywhere, the newest 5,000 are looked at, and as many of those that told how far they are.
     async fn running(&self, workers: &[&str], each: u32) -> Result<Vec<RunningTask>, StoreError>;
 
     /// Tasks that wait for a time that is to come: not before it they start, or are retried. The newest 10,000

@@ -1,5 +1,6 @@
 -- What these workers run, as far as they told: of each worker up to so many, those that were sent first. Of each state
--- only the newest ten thousand are looked at, so that what vanished workers left behind makes nobody wait.
+-- only the newest five thousand are looked at, so that what vanished workers left behind makes nobody wait. The range
+-- of one state, and the order by it, leave the planner only the index of unfinished tasks.
 -- Parameters: 1 ids of workers, 2 most of each worker.
 SELECT
     listed.id, listed.type, listed.worker,
@@ -16,9 +17,19 @@ FROM (
         found.deliveries, found.created_date,
         row_number() OVER (PARTITION BY found.worker ORDER BY found.created_date, found.id) AS place
     FROM (
-        (SELECT * FROM background_task WHERE state = 'STARTED' ORDER BY created_date DESC LIMIT 10000)
+        (
+            SELECT * FROM background_task
+            WHERE state BETWEEN 'STARTED' AND 'STARTED'
+            ORDER BY state DESC, created_date DESC
+            LIMIT 5000
+        )
         UNION ALL
-        (SELECT * FROM background_task WHERE state = 'PROGRESS' ORDER BY created_date DESC LIMIT 10000)
+        (
+            SELECT * FROM background_task
+            WHERE state BETWEEN 'PROGRESS' AND 'PROGRESS'
+            ORDER BY state DESC, created_date DESC
+            LIMIT 5000
+        )
     ) AS found
     WHERE found.worker = ANY ($1::text[])
 ) AS listed

@@ -1,5 +1,5 @@
 -- What these workers run, as far as they told: of each worker up to so many, those that were sent first. Of each state
--- only the newest ten thousand are looked at, so that what vanished workers left behind makes nobody wait.
+-- only the newest five thousand are looked at, so that what vanished workers left behind makes nobody wait.
 -- Parameters: 1 ids of workers, a JSON array, 2 most of each worker.
 SELECT
     listed.id, listed.type, listed.worker,
@@ -16,9 +16,9 @@ FROM (
         found.deliveries, found.created_date,
         row_number() OVER (PARTITION BY found.worker ORDER BY found.created_date, found.id) AS place
     FROM (
-        SELECT * FROM (SELECT * FROM background_task WHERE state = 'STARTED' AND state <> 'SUCCESS' ORDER BY created_date DESC LIMIT 10000)
+        SELECT * FROM (SELECT * FROM background_task WHERE state = 'STARTED' AND state <> 'SUCCESS' ORDER BY created_date DESC LIMIT 5000)
         UNION ALL
-        SELECT * FROM (SELECT * FROM background_task WHERE state = 'PROGRESS' AND state <> 'SUCCESS' ORDER BY created_date DESC LIMIT 10000)
+        SELECT * FROM (SELECT * FROM background_task WHERE state = 'PROGRESS' AND state <> 'SUCCESS' ORDER BY created_date DESC LIMIT 5000)
     ) AS found
     WHERE found.worker IN (SELECT value FROM json_each(?1))
 ) AS listed
