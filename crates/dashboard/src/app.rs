@@ -3,6 +3,7 @@
 use crate::access::{Cookies, HashError, Passwords, Seal};
 use crate::headers;
 use crate::live::Live;
+use crate::page::overview::Depths;
 use crate::shown::Mask;
 use crate::trouble::Trouble;
 use axum::http::HeaderValue;
@@ -38,6 +39,7 @@ pub(crate) struct App {
     /// What browsers are told of fragments that others may show.
     pub(crate) embed_policy: HeaderValue,
     pub(crate) live: Live,
+    pub(crate) depths: Depths,
     /// What people do right now.
     pub(crate) deeds: TaskTracker,
     /// The dashboard ends: streams must, too.
@@ -85,6 +87,7 @@ impl Dashboard {
             cookies: Cookies::new(&settings, seal.clone()),
             passwords: Passwords::new()?,
             live: Live::new(),
+            depths: Depths::default(),
             deeds: TaskTracker::new(),
             stop: CancellationToken::new(),
             producer: Producer::builder(Arc::clone(&transport), names.clone())

@@ -7,6 +7,8 @@
 mod access;
 mod act;
 mod api;
+#[cfg(test)]
+mod api_tests;
 mod app;
 mod assets;
 mod embed;
@@ -20,6 +22,8 @@ mod live;
 #[cfg(test)]
 mod live_tests;
 mod page;
+#[cfg(test)]
+mod page_tests;
 mod query;
 mod routes;
 mod serve;

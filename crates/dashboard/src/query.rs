@@ -8,6 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::{TaskFilter, TaskOrder};
 use counterfoil_toolbox::TaskState;
 use serde::Deserialize;
+use std::fmt::Display;
+use std::str::FromStr;
 use utoipa::IntoParams;
 
 /// The query of a list of tasks. What is empty asks for nothing.
@@ -52,25 +54,24 @@ impl TaskQuery {
     /// # Errors
     /// What cannot be meant, and what is expected instead.
     pub(crate) fn filter(&self, limit: u32, now: DateTime<Utc>) -> Result<TaskFilter, Trouble> {
-        let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         Ok(TaskFilter {
-            state: text(&self.state)
+            state: asked(&self.state)
                 .map(|state| parse_state(&state))
                 .transpose()?,
-            name: text(&self.name),
-            service: text(&self.service),
-            creator: text(&self.creator),
-            identifier: text(&self.identifier),
-            related: text(&self.related)
+            name: asked(&self.name),
+            service: asked(&self.service),
+            creator: asked(&self.creator),
+            identifier: asked(&self.identifier),
+            related: asked(&self.related)
                 .map(|related| parse_related(&related))
                 .transpose()?,
-            root: text(&self.root),
-            session: text(&self.session),
-            text: text(&self.q),
-            since: text(&self.since)
+            root: asked(&self.root),
+            session: asked(&self.session),
+            text: asked(&self.q),
+            since: asked(&self.since)
                 .map(|since| parse_time("since", &since, now))
                 .transpose()?,
-            until: text(&self.until)
+            until: asked(&self.until)
                 .map(|until| parse_time("until", &until, now))
                 .transpose()?,
             order: match self.order.as_str() {
@@ -82,20 +83,8 @@ impl TaskQuery {
                     )));
                 }
             },
-            before: text(&self.before)
-                .map(|cursor| {
-                    cursor
-                        .parse()
-                        .map_err(|error| Trouble::bad(format!("before: {error}")))
-                })
-                .transpose()?,
-            after: text(&self.cursor)
-                .map(|cursor| {
-                    cursor
-                        .parse()
-                        .map_err(|error| Trouble::bad(format!("cursor: {error}")))
-                })
-                .transpose()?,
+            before: place("before", &self.before)?,
+            after: place("cursor", &self.cursor)?,
             limit,
         })
     }
@@ -223,6 +212,27 @@ pub(crate) enum Place<'a> {
     Beginning,
     After(&'a str),
     Before(&'a str),
+}
+
+/// What a field asks for: nothing where it is empty.
+pub(crate) fn asked(field: &str) -> Option<String> {
+    let text = field.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// The place in a list that a field names, if it does.
+///
+/// # Errors
+/// When it names none.
+pub(crate) fn place<T>(name: &str, field: &str) -> Result<Option<T>, Trouble>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    let place = asked(field).map(|text| text.parse());
+    place
+        .transpose()
+        .map_err(|error| Trouble::bad(format!("{name}: {error}")))
 }
 
 /// Text for a place in a URL.

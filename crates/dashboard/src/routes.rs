@@ -122,6 +122,20 @@ pub(crate) static ROUTES: &[Route] = &[
     from(Operator, "POST", "/api/sessions/{id}/abort", || post(api::sessions::abort)),
     from(Viewer, "GET", "/api/queues", || get(api::queues::list)),
     from(Viewer, "GET", "/api/workers", || get(api::workers::list)),
+    from(Viewer, "GET", "/api/services", || get(api::services::list)),
+    from(Operator, "POST", "/api/services/{name}/pause", || post(api::services::pause)),
+    from(Operator, "POST", "/api/services/{name}/resume", || post(api::services::resume)),
+    from(Viewer, "GET", "/api/dead", || get(api::dead::list)),
+    from(Operator, "POST", "/api/dead/redrive", || post(api::dead::redrive)),
+    from(Admin, "POST", "/api/dead/discard", || post(api::dead::discard)),
+    from(Viewer, "GET", "/api/parked", || get(api::parked::list)),
+    from(Operator, "POST", "/api/parked/redrive", || post(api::parked::redrive)),
+    from(Admin, "POST", "/api/parked/discard", || post(api::parked::discard)),
+    from(Viewer, "GET", "/api/schedules", || get(api::schedules::list)),
+    from(Operator, "POST", "/api/schedules/{name}/run", || post(api::schedules::run)),
+    from(Operator, "POST", "/api/schedules/{name}/pause", || post(api::schedules::pause)),
+    from(Operator, "POST", "/api/schedules/{name}/resume", || post(api::schedules::resume)),
+    from(Admin, "DELETE", "/api/schedules/{name}", || delete(api::schedules::remove)),
 ];
 
 /// The routes, each behind its guard.

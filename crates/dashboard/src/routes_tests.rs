@@ -81,6 +81,20 @@ const EXPECTED: &[(&str, &str, Option<AccessRole>)] = &[
     ("POST", "/api/sessions/{id}/abort", Some(Operator)),
     ("GET", "/api/queues", Some(Viewer)),
     ("GET", "/api/workers", Some(Viewer)),
+    ("GET", "/api/services", Some(Viewer)),
+    ("POST", "/api/services/{name}/pause", Some(Operator)),
+    ("POST", "/api/services/{name}/resume", Some(Operator)),
+    ("GET", "/api/dead", Some(Viewer)),
+    ("POST", "/api/dead/redrive", Some(Operator)),
+    ("POST", "/api/dead/discard", Some(Admin)),
+    ("GET", "/api/parked", Some(Viewer)),
+    ("POST", "/api/parked/redrive", Some(Operator)),
+    ("POST", "/api/parked/discard", Some(Admin)),
+    ("GET", "/api/schedules", Some(Viewer)),
+    ("POST", "/api/schedules/{name}/run", Some(Operator)),
+    ("POST", "/api/schedules/{name}/pause", Some(Operator)),
+    ("POST", "/api/schedules/{name}/resume", Some(Operator)),
+    ("DELETE", "/api/schedules/{name}", Some(Admin)),
 ];
 
 /// Open to whoever has a link that was signed for it: nobody here has one.

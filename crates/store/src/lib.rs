@@ -16,6 +16,7 @@ mod error;
 mod family;
 mod feed;
 mod filter;
+mod glances;
 mod history;
 pub mod identity;
 mod ids;
@@ -58,6 +59,7 @@ pub use feed::{BadFeedPosition, ChangeFeed, Changed, Changes, FeedPosition};
 pub use filter::{
     BadCursor, Cursor, DeadFilter, ParkedFilter, TaskFilter, TaskOrder, UnroutableFilter,
 };
+pub use glances::{Delayed, DelayedOf, DiedSince, Glances, Part, RunningTask};
 pub use history::Deed;
 pub use identity::{Double, Identities};
 pub use ids::IdKey;

@@ -9,6 +9,7 @@ use crate::error::StoreError;
 use crate::family::Families;
 use crate::feed::ChangeFeed;
 use crate::filter::{DeadFilter, ParkedFilter, TaskFilter, UnroutableFilter};
+use crate::glances::Glances;
 use crate::identity::Identities;
 use crate::json::JsonText;
 use crate::lists::Lists;
@@ -47,6 +48,7 @@ pub trait Store:
     + CeleryTables
     + ChangeFeed
     + Families
+    + Glances
     + Identities
     + Lists
     + MissingTasks

@@ -1,14 +1,23 @@
 //! The JSON API, under `/api`. Everything is found by public ids; the keys are the names of the columns.
 
+pub(crate) mod dead;
 pub(crate) mod deeds;
+pub(crate) mod parked;
 pub(crate) mod queues;
+pub(crate) mod schedules;
 pub(crate) mod send;
+pub(crate) mod services;
 pub(crate) mod sessions;
 pub(crate) mod task;
 pub(crate) mod tasks;
 pub(crate) mod workers;
 
-use axum::Json;
+use crate::page::outcome::Done;
+use crate::trail::Came;
+use crate::trouble::Trouble;
+use axum::{Extension, Json};
+use counterfoil_operations::Outcome;
+use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
 
 /// A list, and where it goes on.
@@ -22,6 +31,72 @@ pub(crate) struct Page<T> {
     /// `cursor` of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next: Option<String>,
+}
+
+/// What became of several things.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct Dealt {
+    /// To how many it was done.
+    done: usize,
+    /// To how many it could not be done.
+    failed: usize,
+    /// What became of each.
+    outcomes: Vec<Fared>,
+    /// What people should know.
+    warnings: Vec<String>,
+}
+
+/// One of several things, and what became of it.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub(crate) struct Fared {
+    /// Public id of its task; absent where no task has the message, or where there is no row of it.
+    task: Option<String>,
+    /// Type of that task.
+    r#type: Option<String>,
+    /// `done` or `failed`.
+    #[schema(value_type = String)]
+    outcome: &'static str,
+    /// What else there is to say, or why it failed.
+    detail: Option<String>,
+}
+
+impl Dealt {
+    /// The answer, and what the trail is told of it. Tasks have their public ids by then.
+    fn of(done: Done) -> (Extension<Came>, Json<Self>) {
+        let came = Extension(done.came());
+        let outcomes = done.told.into_iter().map(|told| {
+            let (outcome, detail) = match told.outcome {
+                Outcome::Done(detail) => ("done", detail),
+                Outcome::Asked(whom) => ("done", Some(whom)),
+                Outcome::Failed(why) => ("failed", Some(why.to_string())),
+            };
+            Fared {
+                task: told.subject.task_id,
+                r#type: told.subject.name,
+                outcome,
+                detail,
+            }
+        });
+        let outcomes: Vec<Fared> = outcomes.collect();
+        let failed = outcomes.iter().filter(|fared| fared.outcome == "failed");
+        let failed = failed.count();
+        let dealt = Self {
+            done: outcomes.len() - failed,
+            failed,
+            outcomes,
+            warnings: done.warnings,
+        };
+        (came, Json(dealt))
+    }
+}
+
+/// What a request asks for.
+///
+/// # Errors
+/// What is wrong with it.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Trouble> {
+    serde_json::from_slice(body)
+        .map_err(|error| Trouble::bad(format!("the request is none: {error}")))
 }
 
 #[derive(OpenApi)]
@@ -48,6 +123,20 @@ pub(crate) struct Page<T> {
         sessions::abort,
         queues::list,
         workers::list,
+        services::list,
+        services::pause,
+        services::resume,
+        dead::list,
+        dead::redrive,
+        dead::discard,
+        parked::list,
+        parked::redrive,
+        parked::discard,
+        schedules::list,
+        schedules::run,
+        schedules::pause,
+        schedules::resume,
+        schedules::remove,
         crate::live::stream::events,
         crate::embed::link,
         crate::embed::json

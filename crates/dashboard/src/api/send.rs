@@ -99,8 +99,7 @@ pub(crate) async fn send(
     headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> Result<(StatusCode, Json<Sent>), Trouble> {
-    let order: Order = serde_json::from_slice(&body)
-        .map_err(|error| Trouble::bad(format!("the request is none: {error}")))?;
+    let order: Order = super::read(&body)?;
     let (task, validated) = checked(&app, &order).await?;
     let options = order.options.options(&visitor)?;
     let key = headers

@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::{Extension, Json};
 use chrono::{DateTime, Utc};
 use counterfoil_operations::{Doer, sessions};
-use counterfoil_store::{SessionRow, SubtaskRow};
+use counterfoil_store::{Part, SessionRow, SubtaskRow};
 use counterfoil_toolbox::ids::SessionId;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -113,15 +113,11 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<Session>>, Trouble> {
     // One more than is given tells that there are more.
     let filter = query.filter(PAGE + 1)?;
-    let mut rows = app.store.sessions(&filter).await?;
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_more = rows.len() > page;
-    rows.truncate(page);
-    let last = rows.last().filter(|_| has_more);
+    let part = Part::of(app.store.sessions(&filter).await?, PAGE);
     Ok(Json(Page {
         previous: None,
-        next: last.map(|row| row.place().to_string()),
-        items: rows.iter().map(Session::of).collect(),
+        next: part.end().map(|row| row.place().to_string()),
+        items: part.rows.iter().map(Session::of).collect(),
     }))
 }
 
@@ -136,10 +132,8 @@ pub(crate) async fn show(
     Query(After { after }): Query<After>,
 ) -> Result<Json<SessionWithSubtasks>, Trouble> {
     let session = find(&app, &id).await?;
-    let mut rows = app.store.subtasks(&session.id, after, PAGE + 1).await?;
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_more = rows.len() > page;
-    rows.truncate(page);
+    let rows = app.store.subtasks(&session.id, after, PAGE + 1).await?;
+    let part = Part::of(rows, PAGE);
     let subtask = |row: &SubtaskRow| Subtask {
         id: row.id.clone(),
         position: row.position,
@@ -150,8 +144,8 @@ pub(crate) async fn show(
     };
     Ok(Json(SessionWithSubtasks {
         session: Session::of(&session),
-        next: rows.last().filter(|_| has_more).map(|row| row.position),
-        subtasks: rows.iter().map(subtask).collect(),
+        next: part.end().map(|row| row.position),
+        subtasks: part.rows.iter().map(subtask).collect(),
     }))
 }
 

@@ -274,7 +274,7 @@ pub(crate) async fn find(app: &App, id: &str) -> Result<TaskRow, Trouble> {
 ///
 /// # Errors
 /// When the database does not answer.
-pub(crate) async fn family(app: &App, task: &TaskRow, most: u32) -> Result<Vec<TaskRow>, Trouble> {
+async fn family(app: &App, task: &TaskRow, most: u32) -> Result<Vec<TaskRow>, Trouble> {
     let root = task.root_id.as_deref().unwrap_or(task.task_id.as_str());
     let filter = TaskFilter {
         root: Some(root.to_owned()),

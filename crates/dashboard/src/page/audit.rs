@@ -3,13 +3,13 @@
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
 use crate::app::Shared;
-use crate::query::encoded;
+use crate::query::{asked, encoded};
 use crate::shown::{When, visible};
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, State as Shares};
-use counterfoil_store::{ActionFilter, OperatorAction};
+use counterfoil_store::{ActionFilter, OperatorAction, Part};
 use serde::Deserialize;
 
 /// Rows of a page.
@@ -56,12 +56,11 @@ pub(crate) async fn page(
     Extension(visitor): Extension<Visitor>,
     Query(query): Query<AuditQuery>,
 ) -> Answer {
-    let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let after = text(&query.cursor).map(|cursor| cursor.parse());
+    let after = asked(&query.cursor).map(|cursor| cursor.parse());
     let filter = ActionFilter {
-        who: text(&query.who),
-        action: text(&query.action),
-        subject: text(&query.subject),
+        who: asked(&query.who),
+        action: asked(&query.action),
+        subject: asked(&query.subject),
         after: after
             .transpose()
             .map_err(|_| Trouble::bad("cursor: it is of no page"))?,
@@ -69,14 +68,10 @@ pub(crate) async fn page(
         limit: PAGE + 1,
         ..ActionFilter::default()
     };
-    let mut rows = app.store.operator_actions(&filter).await?;
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_more = rows.len() > page;
-    rows.truncate(page);
-    let last = rows.last().filter(|_| has_more);
+    let part = Part::of(app.store.operator_actions(&filter).await?, PAGE);
     render(&AuditPage {
         layout: Layout::new(&visitor, "/audit", "Audit"),
-        next: last.map(|row| {
+        next: part.end().map(|row| {
             let (who, action) = (encoded(&query.who), encoded(&query.action));
             let subject = encoded(&query.subject);
             format!(
@@ -84,7 +79,7 @@ pub(crate) async fn page(
                 row.id
             )
         }),
-        rows: rows.iter().map(row).collect(),
+        rows: part.rows.iter().map(row).collect(),
         query,
     })
 }

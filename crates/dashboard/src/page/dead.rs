@@ -3,8 +3,8 @@
 use super::outcome::Done;
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
-use crate::app::Shared;
-use crate::query::encoded;
+use crate::app::{App, Shared};
+use crate::query::{asked, encoded, place};
 use crate::shown::{When, cut, visible};
 use crate::trouble::Trouble;
 use askama::Template;
@@ -14,13 +14,14 @@ use axum::{Extension, Form};
 use chrono::SecondsFormat;
 use counterfoil_operations::dead::{Deal, Dealing, Fate, Which};
 use counterfoil_operations::{Doer, Mode};
-use counterfoil_store::DeadFilter;
 use counterfoil_store::record::DeadRow;
+use counterfoil_store::{DeadFilter, Part};
 use counterfoil_toolbox::config::AccessRole;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::names::ServiceName;
 use serde::Deserialize;
 use std::collections::HashMap;
+use utoipa::IntoParams;
 
 /// Letters that are shown, the newest.
 const PAGE: u32 = 100;
@@ -35,18 +36,50 @@ struct DeadPage {
     query: DeadQuery,
     services: Vec<String>,
     rows: Vec<Row>,
-    has_more: bool,
+    /// Query of the next page, if there is one.
+    next: Option<String>,
     may_redrive: bool,
     may_discard: bool,
 }
 
 /// The query of a list of dead letters. What is empty asks for nothing.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct DeadQuery {
+    /// In the dead queue of this service.
     service: String,
+    /// Died for this reason, for example exhausted.
     reason: String,
+    /// Of this type, for example export.project.
     name: String,
+    /// Where to go on: `next` of the page before.
+    cursor: String,
+}
+
+impl DeadQuery {
+    /// One page of them.
+    ///
+    /// # Errors
+    /// When the cursor is none, or the database does not answer.
+    pub(crate) async fn page(&self, app: &App) -> Result<Part<DeadRow>, Trouble> {
+        let filter = DeadFilter {
+            service: asked(&self.service),
+            reason: asked(&self.reason),
+            name: asked(&self.name),
+            after: place("cursor", &self.cursor)?,
+            // One more than is shown tells that there are more.
+            limit: PAGE + 1,
+            ..DeadFilter::default()
+        };
+        Ok(Part::of(app.store.dead(&filter).await?, PAGE))
+    }
+
+    fn with_cursor(&self, cursor: &str) -> String {
+        let (service, reason) = (encoded(&self.service), encoded(&self.reason));
+        let (name, cursor) = (encoded(&self.name), encoded(cursor));
+        format!("service={service}&reason={reason}&name={name}&cursor={cursor}")
+    }
 }
 
 #[derive(Debug)]
@@ -69,22 +102,10 @@ pub(crate) async fn page(
     Extension(visitor): Extension<Visitor>,
     Query(query): Query<DeadQuery>,
 ) -> Answer {
-    let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-    let filter = DeadFilter {
-        service: text(&query.service),
-        reason: text(&query.reason),
-        name: text(&query.name),
-        // One more than is shown tells that there are more.
-        limit: PAGE + 1,
-        ..DeadFilter::default()
-    };
-    let mut letters = app.store.dead(&filter).await?;
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_more = letters.len() > page;
-    letters.truncate(page);
+    let letters = query.page(&app).await?;
     let public = public_ids(
         &app,
-        letters.iter().filter_map(|row| row.task_id.as_deref()),
+        letters.rows.iter().filter_map(|row| row.task_id.as_deref()),
     )
     .await?;
     let row = |letter: &DeadRow| Row {
@@ -111,9 +132,11 @@ pub(crate) async fn page(
     render(&DeadPage {
         layout: Layout::new(&visitor, "/dead", "Dead letters"),
         services: app.store.services().await?,
-        rows: letters.iter().map(row).collect(),
+        next: letters
+            .end()
+            .map(|row| query.with_cursor(&row.place().to_string())),
+        rows: letters.rows.iter().map(row).collect(),
         query,
-        has_more,
         may_redrive: visitor.role >= AccessRole::Operator,
         may_discard: visitor.role >= AccessRole::Admin,
     })
@@ -136,7 +159,7 @@ pub(crate) struct Wanted {
 }
 
 /// Letters that are dealt with by one request.
-const MOST: usize = 10_000;
+pub(crate) const MOST: usize = 10_000;
 
 #[derive(Debug, Template)]
 #[template(path = "dead_confirm.html")]
@@ -151,17 +174,16 @@ struct ConfirmPage {
 
 impl Wanted {
     fn deal(&self, fate: Fate, mode: Mode, visitor: &Visitor) -> Result<Deal, Trouble> {
-        let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let until = text(&self.until).map(|until| until.parse());
+        let until = asked(&self.until).map(|until| until.parse());
         let service = ServiceName::new(&self.service);
         Ok(Deal {
             fate,
             mode,
             service: service.map_err(|error| Trouble::bad(error.to_string()))?,
             which: Which {
-                ids: text(&self.id).into_iter().collect(),
-                reason: text(&self.reason),
-                name: text(&self.name),
+                ids: asked(&self.id).into_iter().collect(),
+                reason: asked(&self.reason),
+                name: asked(&self.name),
                 since: None,
                 until: until
                     .transpose()
@@ -216,39 +238,40 @@ pub(crate) async fn deal(
     Form(wanted): Form<Wanted>,
 ) -> Result<Response, Trouble> {
     let deal = wanted.deal(fate, Mode::Do, &visitor)?;
+    let done = perform(&app, deal).await?;
+    let back = format!("/dead?service={}", encoded(&wanted.service));
+    done.listed(&visitor, fate.words(), "/dead", back)
+}
+
+/// Deals with dead letters, and tells what became of each by the public id of its task.
+///
+/// # Errors
+/// When the service has no dead queue, somebody else is at work on it, or broker or database do not answer.
+pub(crate) async fn perform(app: &App, deal: Deal) -> Result<Done, Trouble> {
+    if !app.platform.has_dead_queue(&deal.service).await? {
+        let service = &deal.service;
+        return Err(Trouble::not_found(format!(
+            "the service {service:?} has no dead queue"
+        )));
+    }
     app.tell_python().await?;
-    let mut done = Done::default();
+    let (mut done, words) = (Done::default(), deal.fate.words());
     let mut dealing = Dealing::begin(&app.platform, deal).await?;
     dealing.run(|told| done.told.push(told)).await?;
     if dealing.unread() > 0 {
         done.warnings.push(format!(
             "{} named no task: sent as they are, they can be followed in the log of the worker alone",
-            fate.words().count(dealing.unread())
+            words.count(dealing.unread())
         ));
     }
     drop(dealing);
-    let ids = done
-        .told
-        .iter()
-        .filter_map(|told| told.subject.task_id.as_deref());
-    let public = public_ids(&app, ids).await?;
-    for told in &mut done.told {
-        // Ids on the wire are nobody's business here.
-        let id = told
-            .subject
-            .task_id
-            .take()
-            .and_then(|id| public.get(&id).cloned());
-        told.subject.id = id.clone().unwrap_or_default();
-        told.subject.task_id = id;
-    }
-    let back = format!("/dead?service={}", encoded(&wanted.service));
-    done.listed(&visitor, fate.words(), "/dead", back)
+    done.by_public_ids(app).await?;
+    Ok(done)
 }
 
 /// The public ids of those of these tasks that have rows.
-pub(super) async fn public_ids<'a>(
-    app: &Shared,
+pub(crate) async fn public_ids<'a>(
+    app: &App,
     task_ids: impl Iterator<Item = &'a str>,
 ) -> Result<HashMap<String, String>, Trouble> {
     let ids: Vec<TaskId> = task_ids.filter_map(|id| TaskId::new(id).ok()).collect();

@@ -1,7 +1,9 @@
 //! What became of many things, or of one that did not go as it was meant.
 
+use super::dead::public_ids;
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
+use crate::app::App;
 use crate::shown::{grouped, visible};
 use crate::trail::Came;
 use crate::trouble::Trouble;
@@ -100,8 +102,26 @@ impl Done {
         Ok(response)
     }
 
+    /// Tells of tasks by their public ids: ids on the wire are nobody's business here.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(crate) async fn by_public_ids(&mut self, app: &App) -> Result<(), Trouble> {
+        let ids = self.told.iter();
+        let ids = ids.filter_map(|told| told.subject.task_id.as_deref());
+        let public = public_ids(app, ids).await?;
+        for told in &mut self.told {
+            // What names no task keeps the id of its record.
+            if let Some(id) = told.subject.task_id.take() {
+                told.subject.task_id = public.get(&id).cloned();
+                told.subject.id = told.subject.task_id.clone().unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
     /// What came of it, for the trail.
-    fn came(&self) -> Came {
+    pub(crate) fn came(&self) -> Came {
         let (ended, asked, failed) = self.counts();
         if (asked, failed) == (0, 0) && ended == 1 {
             return Came("done".to_owned());

@@ -1,12 +1,16 @@
 //! The first page: how things stand.
 
+mod broker;
 mod chart;
+mod mirror;
 mod warnings;
+
+pub(crate) use broker::Depths;
 
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
 use crate::app::Shared;
-use crate::shown::{State, grouped, span, visible};
+use crate::shown::{State, When, grouped, span, visible};
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, State as Shares};
@@ -15,6 +19,7 @@ use chrono::TimeDelta;
 use counterfoil_operations::workers::is_alive;
 use counterfoil_store::{Counted, LivingCount, TypeRollup};
 use counterfoil_toolbox::TaskState;
+use mirror::Mirror;
 use serde::Deserialize;
 use std::time::Duration;
 use warnings::{Warning, warnings};
@@ -29,6 +34,8 @@ struct OverviewPage {
     warnings: Vec<Warning>,
     living: Vec<Count>,
     workers: usize,
+    /// How far the mirror is behind, and when that was seen.
+    mirror: Option<(String, When)>,
     range: &'static str,
     ranges: Vec<&'static str>,
     ends: Ends,
@@ -105,16 +112,19 @@ pub(crate) async fn page(
     let range = range.unwrap_or(&RANGES[USUAL]);
     let from = now - TimeDelta::hours(range.hours);
     let workers = app.store.workers().await?;
+    let canaries = app.store.canaries(mirror::LOOKED_AT).await?;
+    let mirror = Mirror::of(&canaries, now);
     let (rollup, types, living, warnings) = tokio::try_join!(
         app.store.rollup(from, now, range.step, None, None),
         app.store.rollup_types(from, now),
         app.store.count_living(),
-        warnings(&app, &workers, now),
+        warnings(&app, &workers, mirror, now),
     )?;
     let mut failing: Vec<_> = types.iter().filter(|row| row.failed > 0).collect();
     failing.sort_by_key(|row| std::cmp::Reverse(row.failed));
     render(&OverviewPage {
         warnings,
+        mirror: mirror.told().map(|(text, at)| (text, When::of(at))),
         living: living.iter().map(count).collect(),
         workers: workers.iter().filter(|row| is_alive(row, now)).count(),
         range: range.name,

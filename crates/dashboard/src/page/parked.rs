@@ -4,20 +4,22 @@ use super::dead::public_ids;
 use super::outcome::Done;
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
-use crate::app::Shared;
+use crate::app::{App, Shared};
+use crate::query::{asked, encoded, place};
 use crate::shown::{When, cut, grouped, visible};
 use crate::trouble::Trouble;
 use askama::Template;
-use axum::extract::State as Shares;
+use axum::extract::{Query, State as Shares};
 use axum::response::Response;
 use axum::{Extension, Form};
-use counterfoil_operations::Told;
 use counterfoil_operations::parked::{self, Fate, Reading};
-use counterfoil_store::ParkedFilter;
+use counterfoil_operations::{Told, Words};
 use counterfoil_store::record::ParkedRow;
+use counterfoil_store::{ParkedFilter, Part};
 use counterfoil_toolbox::config::AccessRole;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use utoipa::IntoParams;
 
 /// Messages that are shown, the newest.
 const PAGE: u32 = 100;
@@ -30,7 +32,9 @@ const BODY: usize = 2000;
 struct ParkedPage {
     layout: Layout,
     rows: Vec<Row>,
-    has_more: bool,
+    query: ParkedQuery,
+    /// Query of the next page, if there is one.
+    next: Option<String>,
     may_redrive: bool,
     may_discard: bool,
 }
@@ -49,23 +53,48 @@ struct Row {
     body: Option<String>,
 }
 
+/// The query of a list of parked messages. What is empty asks for nothing.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ParkedQuery {
+    /// Read from this queue.
+    queue: String,
+    /// Where to go on: `next` of the page before.
+    cursor: String,
+}
+
+impl ParkedQuery {
+    /// One page of them.
+    ///
+    /// # Errors
+    /// When the cursor is none, or the database does not answer.
+    pub(crate) async fn page(&self, app: &App) -> Result<Part<ParkedRow>, Trouble> {
+        let filter = ParkedFilter {
+            queue: asked(&self.queue),
+            after: place("cursor", &self.cursor)?,
+            // One more than is shown tells that there are more.
+            limit: PAGE + 1,
+            ..ParkedFilter::default()
+        };
+        Ok(Part::of(app.store.parked(&filter).await?, PAGE))
+    }
+
+    fn with_cursor(&self, cursor: &str) -> String {
+        format!("queue={}&cursor={}", encoded(&self.queue), encoded(cursor))
+    }
+}
+
 /// `GET /parked`
 pub(crate) async fn page(
     Shares(app): Shares<Shared>,
     Extension(visitor): Extension<Visitor>,
+    Query(query): Query<ParkedQuery>,
 ) -> Answer {
-    let filter = ParkedFilter {
-        // One more than is shown tells that there are more.
-        limit: PAGE + 1,
-        ..ParkedFilter::default()
-    };
-    let mut letters = app.store.parked(&filter).await?;
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_more = letters.len() > page;
-    letters.truncate(page);
+    let letters = query.page(&app).await?;
     let public = public_ids(
         &app,
-        letters.iter().filter_map(|row| row.task_id.as_deref()),
+        letters.rows.iter().filter_map(|row| row.task_id.as_deref()),
     )
     .await?;
     let may_look = visitor.role >= AccessRole::Operator;
@@ -85,8 +114,11 @@ pub(crate) async fn page(
     };
     render(&ParkedPage {
         layout: Layout::new(&visitor, "/parked", "Parked messages"),
-        rows: letters.iter().map(row).collect(),
-        has_more,
+        next: letters
+            .end()
+            .map(|row| query.with_cursor(&row.place().to_string())),
+        rows: letters.rows.iter().map(row).collect(),
+        query,
         may_redrive: may_look,
         may_discard: visitor.role >= AccessRole::Admin,
     })
@@ -125,6 +157,25 @@ pub(crate) async fn deal(
     Extension(visitor): Extension<Visitor>,
     Form(Which { id }): Form<Which>,
 ) -> Result<Response, Trouble> {
+    let (words, mut done) = perform(&app, wish, std::slice::from_ref(&id)).await?;
+    if done.told.is_empty() {
+        return Err(Trouble::not_found(format!(
+            "nothing is parked under the id {id:?}"
+        )));
+    }
+    done.by_public_ids(&app).await?;
+    done.answer(&visitor, words, "/parked", "/parked".to_owned())
+}
+
+/// Deals with the messages that are parked under these ids, of records or of tasks.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn perform(
+    app: &App,
+    wish: Wish,
+    ids: &[String],
+) -> Result<(Words, Done), Trouble> {
     let fate = match wish {
         Wish::Redrive => Fate::Redrive(Box::new(Reading {
             names: app.platform.names.clone(),
@@ -133,17 +184,11 @@ pub(crate) async fn deal(
         Wish::Discard => Fate::Discard,
     };
     app.tell_python().await?;
-    let found = parked::find(&*app.store, std::slice::from_ref(&id), None, 0).await?;
-    if found.rows.is_empty() {
-        return Err(Trouble::not_found(format!(
-            "nothing is parked under the id {id:?}"
-        )));
-    }
     let mut done = Done::default();
-    for row in &found.rows {
-        let outcome = fate.apply(row, &*app.store).await?;
-        let subject = parked::subject(row);
+    for row in parked::find(&*app.store, ids, None, 0).await?.rows {
+        let outcome = fate.apply(&row, &*app.store).await?;
+        let subject = parked::subject(&row);
         done.told.push(Told { subject, outcome });
     }
-    done.answer(&visitor, fate.words(), "/parked", "/parked".to_owned())
+    Ok((fate.words(), done))
 }

@@ -4,7 +4,7 @@ use super::{Answer, Layout, render};
 use crate::access::Visitor;
 use crate::act::warn_unless_passed_on;
 use crate::app::{App, Shared};
-use crate::shown::{grouped, visible};
+use crate::shown::{When, grouped, visible};
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::Extension;
@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use counterfoil_operations::queues::{QueueLine, known, look};
 use counterfoil_operations::services::{Wanted, paused, set};
 use counterfoil_operations::{Doer, OperationError};
+use counterfoil_store::DelayedOf;
 use counterfoil_toolbox::config::AccessRole;
 use counterfoil_toolbox::names::ServiceName;
 use std::collections::BTreeMap;
@@ -28,6 +29,10 @@ struct QueuesPage {
     may_act: bool,
     services: Vec<Row>,
     platform: Vec<Row>,
+    /// Tasks that wait for a time, as the database knows them: the broker has them all in the same queues.
+    delayed: Vec<Delayed>,
+    /// Whether there may be more of them.
+    has_more_delayed: bool,
     /// Why the broker tells nothing.
     away: Option<String>,
 }
@@ -47,6 +52,14 @@ struct Row {
     /// Who paused the service; told with the first of its queues, as are the buttons.
     paused_by: Option<String>,
     is_first: bool,
+}
+
+/// Tasks of a service that wait for a time that is to come.
+#[derive(Debug)]
+struct Delayed {
+    service: String,
+    tasks: String,
+    next: Option<When>,
 }
 
 /// `GET /queues`
@@ -75,12 +88,15 @@ pub(crate) async fn page(
         last.clone_from(&line.service);
         rows.push(row(line, is_first, &pauses));
     }
+    let delayed = app.store.delayed().await?;
     let (services, platform) = rows.into_iter().partition(|row| row.service.is_some());
     render(&QueuesPage {
         layout: Layout::new(&visitor, "/queues", "Queues"),
         may_act: visitor.role >= AccessRole::Operator,
         services,
         platform,
+        has_more_delayed: !delayed.is_whole,
+        delayed: delayed.services.into_iter().map(waiting).collect(),
         away,
     })
 }
@@ -102,6 +118,14 @@ pub(crate) async fn lines(app: &App) -> Result<Vec<QueueLine>, OperationError> {
                 after: LOOKING,
             },
         )),
+    }
+}
+
+fn waiting(of: DelayedOf) -> Delayed {
+    Delayed {
+        service: visible(&of.service),
+        tasks: grouped(of.tasks),
+        next: of.next_at.map(When::of),
     }
 }
 

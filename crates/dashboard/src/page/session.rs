@@ -6,14 +6,14 @@ use crate::access::Visitor;
 use crate::act::warn_unless_passed_on;
 use crate::app::Shared;
 use crate::query::encoded;
-use crate::shown::{State, When, cut, grouped, visible};
+use crate::shown::{State, When, cut, grouped, object, visible};
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, Query, State as Shares};
 use axum::response::{IntoResponse, Redirect, Response};
 use counterfoil_operations::{Doer, sessions};
-use counterfoil_store::{SessionRow, SubtaskRow};
+use counterfoil_store::{Part, SessionRow, SubtaskRow};
 use counterfoil_toolbox::config::AccessRole;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use counterfoil_toolbox::session::SessionStatus;
@@ -83,16 +83,13 @@ pub(crate) async fn page(
     let watched = format!("session={}", encoded(&id));
     let layout = layout.watching(&app, &watched).await?;
     let session = app.store.session(&session_id).await?.ok_or_else(unknown)?;
-    let mut subtasks = app.store.subtasks(&session_id, after, PAGE + 1).await?;
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_more = subtasks.len() > page;
-    subtasks.truncate(page);
+    let subtasks = app.store.subtasks(&session_id, after, PAGE + 1).await?;
+    let subtasks = Part::of(subtasks, PAGE);
     let finalizer = match TaskId::new(&session.finalizer_id) {
         Ok(id) => app.store.tasks_with_ids(&[id]).await?.pop(),
         Err(_) => None,
     };
     let deadline = session.deadline(app.sync.session_estimate, app.sync.session_buffer);
-    let last = subtasks.last().filter(|_| has_more);
     render(&SessionPage {
         layout: Layout {
             title: visible(&session.action),
@@ -109,12 +106,13 @@ pub(crate) async fn page(
             id: finalizer.map(|row| row.id),
             discarded: discarded(&session),
         },
-        next: last.map(|row| row.position),
+        next: subtasks.end().map(|row| row.position),
         is_first: after.is_none(),
         can_abort: visitor.role >= AccessRole::Operator
             && session.status.is_open()
             && session.status != SessionStatus::Aborting,
         subtasks: subtasks
+            .rows
             .iter()
             .map(|row| subtask(row, session.status.is_open()))
             .collect(),
@@ -139,10 +137,8 @@ fn counters(session: &SessionRow) -> Vec<(&'static str, String)> {
 }
 
 fn facts(session: &SessionRow) -> Vec<(&'static str, String)> {
-    let related = session.related_content_type.as_ref().map(|kind| {
-        let id = session.related_object_id.as_deref().unwrap_or_default();
-        format!("{kind}:{id}")
-    });
+    let kind = session.related_content_type.as_deref();
+    let related = object(kind, session.related_object_id.as_deref());
     let policy = match session.policy.as_str() {
         "fail" => "it fails when a subtask does",
         _ => "it completes with errors when a subtask fails",

@@ -3,13 +3,13 @@
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
 use crate::app::Shared;
-use crate::query::encoded;
+use crate::query::{asked, encoded, place};
 use crate::shown::{When, grouped, span, visible};
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Query, State as Shares};
-use counterfoil_store::{SessionFilter, SessionRow};
+use counterfoil_store::{Part, SessionFilter, SessionRow};
 use counterfoil_toolbox::session::SessionStatus;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -90,8 +90,7 @@ const fn class(status: SessionStatus) -> &'static str {
 
 impl SessionQuery {
     pub(crate) fn filter(&self, limit: u32) -> Result<SessionFilter, Trouble> {
-        let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let status = text(&self.status).map(|status| {
+        let status = asked(&self.status).map(|status| {
             let known = SessionStatus::ALL.into_iter();
             let mut known = known.filter(|known| known.as_str().eq_ignore_ascii_case(&status));
             known.next().ok_or_else(|| {
@@ -99,15 +98,10 @@ impl SessionQuery {
                 Trouble::bad(format!("status: {status:?} is none of {known}"))
             })
         });
-        let after = text(&self.cursor).map(|cursor| {
-            cursor
-                .parse()
-                .map_err(|error| Trouble::bad(format!("cursor: {error}")))
-        });
         Ok(SessionFilter {
             status: status.transpose()?,
-            action: text(&self.action),
-            after: after.transpose()?,
+            action: asked(&self.action),
+            after: place("cursor", &self.cursor)?,
             limit,
             ..SessionFilter::default()
         })
@@ -136,19 +130,18 @@ pub(crate) async fn page(
     let layout = Layout::new(&visitor, "/sessions", "Sessions");
     let layout = layout.watching(&app, "").await?;
     // One more than is shown tells that there are more.
-    let (mut rows, wrong) = match query.filter(PAGE + 1) {
+    let (rows, wrong) = match query.filter(PAGE + 1) {
         Ok(filter) => (app.store.sessions(&filter).await?, None),
         Err(trouble) => (Vec::new(), Some(trouble.detail)),
     };
-    let page = usize::try_from(PAGE).unwrap_or(usize::MAX);
-    let has_more = rows.len() > page;
-    rows.truncate(page);
-    let last = rows.last().filter(|_| has_more);
+    let part = Part::of(rows, PAGE);
     render(&SessionsPage {
         layout,
-        next: last.map(|row| query.with_cursor(&row.place().to_string())),
+        next: part
+            .end()
+            .map(|row| query.with_cursor(&row.place().to_string())),
         statuses: SessionStatus::ALL.map(SessionStatus::as_str).to_vec(),
-        rows: rows.iter().map(Row::of).collect(),
+        rows: part.rows.iter().map(Row::of).collect(),
         query,
         wrong,
     })

@@ -12,7 +12,7 @@ use axum::Extension;
 use axum::extract::{Query, State as Shares};
 use chrono::Utc;
 use counterfoil_store::record::TaskRow;
-use counterfoil_store::{Cursor, JsonText, TaskPage};
+use counterfoil_store::{Cursor, JsonText, Part, TaskPage};
 use counterfoil_toolbox::TaskState;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -142,13 +142,14 @@ pub(crate) struct Turned {
 impl Turned {
     /// One row more than is shown was looked for: whether it is there tells whether there are more.
     pub(crate) fn of(mut rows: Vec<TaskRow>, query: &TaskQuery, page: u32) -> Self {
-        let page = usize::try_from(page).unwrap_or(usize::MAX);
         let is_backwards = query.goes_back();
-        let has_more = rows.len() > page;
-        match is_backwards {
-            // It is the one that is the furthest from the page that people come from.
-            true if has_more => drop(rows.remove(0)),
-            true | false => rows.truncate(page),
+        // Backwards, the one more is the first: the furthest from the page that people come from.
+        if is_backwards {
+            rows.reverse();
+        }
+        let Part { mut rows, has_more } = Part::of(rows, page);
+        if is_backwards {
+            rows.reverse();
         }
         let cursor = |row: Option<&TaskRow>| row.map(|row| Cursor::after(row).to_string());
         let (first, last) = (cursor(rows.first()), cursor(rows.last()));

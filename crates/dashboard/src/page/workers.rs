@@ -4,7 +4,7 @@ use super::{Answer, Layout, render, said};
 use crate::access::Visitor;
 use crate::act::warn_unless_passed_on;
 use crate::app::Shared;
-use crate::shown::{When, grouped, visible};
+use crate::shown::{When, grouped, span, visible};
 use crate::trouble::Trouble;
 use askama::Template;
 use axum::extract::State as Shares;
@@ -13,9 +13,14 @@ use axum::{Extension, Form};
 use chrono::{DateTime, Utc};
 use counterfoil_operations::Doer;
 use counterfoil_operations::workers::{self, Wish, is_alive};
+use counterfoil_store::RunningTask;
 use counterfoil_store::record::WorkerRow;
 use counterfoil_toolbox::config::AccessRole;
 use serde::Deserialize;
+use std::collections::HashMap;
+
+/// Tasks of each worker that are shown, those that were sent first.
+const EACH: u32 = 10;
 
 #[derive(Debug, Template)]
 #[template(path = "workers.html")]
@@ -38,6 +43,9 @@ struct Worker {
     phase: String,
     class: &'static str,
     running: String,
+    runs: Vec<Run>,
+    /// How many run besides, as far as the worker said.
+    more: Option<String>,
     processed: String,
     started: Option<When>,
     heard: When,
@@ -45,6 +53,16 @@ struct Worker {
     paused: String,
     /// Whether it does what is asked of workers.
     follows: bool,
+}
+
+/// A task that runs.
+#[derive(Debug)]
+struct Run {
+    id: String,
+    name: String,
+    started: Option<When>,
+    /// For how long.
+    since: String,
 }
 
 /// `GET /workers`
@@ -55,15 +73,38 @@ pub(crate) async fn page(
     let now = app.store.clock().await?;
     let rows = app.store.workers().await?;
     let (living, gone): (Vec<_>, Vec<_>) = rows.iter().partition(|row| is_alive(row, now));
+    let ids: Vec<&str> = living.iter().map(|row| row.id.as_str()).collect();
+    let mut runs: HashMap<String, Vec<Run>> = HashMap::new();
+    for task in app.store.running(&ids, EACH).await? {
+        let worker = task.worker.clone();
+        runs.entry(worker).or_default().push(run(task, now));
+    }
+    let mut of = |row: &WorkerRow| {
+        let runs = runs.remove(&row.id).unwrap_or_default();
+        worker(row, runs, now)
+    };
     render(&WorkersPage {
         layout: Layout::new(&visitor, "/workers", "Workers"),
         may_act: visitor.role >= AccessRole::Operator,
-        living: living.into_iter().map(|row| worker(row, now)).collect(),
-        gone: gone.into_iter().map(|row| worker(row, now)).collect(),
+        living: living.into_iter().map(&mut of).collect(),
+        gone: gone.into_iter().map(of).collect(),
     })
 }
 
-fn worker(row: &WorkerRow, now: DateTime<Utc>) -> Worker {
+/// Its start is by the worker's clock, `now` by the database's.
+fn run(task: RunningTask, now: DateTime<Utc>) -> Run {
+    let passed = |at: DateTime<Utc>| span((now - at).num_milliseconds().max(0));
+    Run {
+        id: task.id,
+        name: visible(&task.name),
+        since: task.started_at.map_or_else(String::new, passed),
+        started: task.started_at.map(When::of),
+    }
+}
+
+fn worker(row: &WorkerRow, runs: Vec<Run>, now: DateTime<Utc>) -> Worker {
+    let shown = i64::try_from(runs.len()).unwrap_or(i64::MAX);
+    let more = row.running.saturating_sub(shown);
     let phase = match is_alive(row, now) || row.has_stopped() {
         true => visible(&row.phase),
         false => "gone".to_owned(),
@@ -82,6 +123,8 @@ fn worker(row: &WorkerRow, now: DateTime<Utc>) -> Worker {
         },
         phase,
         running: grouped(row.running),
+        more: (more > 0 && shown > 0).then(|| grouped(more)),
+        runs,
         processed: grouped(row.processed),
         started: row.started_at.map(When::of),
         heard: When::of(row.last_heartbeat),

@@ -61,6 +61,11 @@ pub(crate) fn span(ms: i64) -> String {
     }
 }
 
+/// The object that something is about, as people write it: `project:17`.
+pub(crate) fn object(kind: Option<&str>, id: Option<&str>) -> Option<String> {
+    Some(format!("{}:{}", kind?, id.unwrap_or_default()))
+}
+
 /// A number with spaces between its thousands.
 pub(crate) fn grouped(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();

@@ -1,5 +1,5 @@
--- A task and everything under it, oldest first, up to ten thousand.
--- Parameters: 1 task id of the root.
+-- A task and everything under it, oldest first.
+-- Parameters: 1 task id of the root, 2 limit.
 SELECT
     id, task_id, type, service, state, run, rescue, executions, deliveries, tries, event_id, input,
     options, exchange, routing_key, creator_id, related_content_type, related_object_id,
@@ -9,4 +9,4 @@ SELECT
 FROM background_task
 WHERE task_id = ?1 OR root_id = ?1 AND root_id <> task_id
 ORDER BY created_date, id
-LIMIT 10000
+LIMIT ?2

@@ -1,9 +1,9 @@
--- What happened to a task last, up to ten thousand lines.
--- Parameters: 1 task id.
+-- What happened to a task last.
+-- Parameters: 1 task id, 2 limit.
 SELECT
     event_id, task_id, run, rescue, executions, deliveries, tries, kind, worker, happened_at,
     detail
 FROM task_event
 WHERE task_id = ?1
 ORDER BY run DESC, rescue DESC, executions DESC, deliveries DESC, tries DESC, happened_at DESC
-LIMIT 10000
+LIMIT ?2

@@ -88,15 +88,12 @@ macro_rules! implement_store {
             }
 
             async fn history(&self, task_id: &TaskId) -> Result<Vec<EventRow>, StoreError> {
-                let lines = query_as(self.sql.history).bind(task_id.as_str());
-                Ok(crate::history::told(
-                    self.all("read the history of a task", lines).await?,
-                ))
+                let lines = self.last_events(task_id, row_limit(0)).await?;
+                Ok(crate::history::told(lines))
             }
 
             async fn log(&self, task_id: &TaskId) -> Result<Vec<LogRow>, StoreError> {
-                let lines = query_as(self.sql.log).bind(task_id.as_str());
-                let mut lines = self.all("read the log of a task", lines).await?;
+                let mut lines = self.last_lines(task_id, row_limit(0)).await?;
                 lines.reverse();
                 Ok(lines)
             }
@@ -111,8 +108,7 @@ macro_rules! implement_store {
             }
 
             async fn family(&self, root_id: &TaskId) -> Result<Vec<TaskRow>, StoreError> {
-                let tasks = query_as(self.sql.family).bind(root_id.as_str());
-                self.all("read a family of tasks", tasks).await
+                self.first_members(root_id, row_limit(0)).await
             }
 
             async fn counts_by_state(

@@ -97,6 +97,7 @@ implement_celery_tables!(
 implement_outbox!(Postgres, crate::identity::postgres::living_namesake);
 implement_schedules!(Postgres);
 crate::family::implement_families!(Postgres);
+crate::glances::implement_glances!(Postgres);
 crate::feed::implement_feed!(Postgres);
 crate::rollup::implement_rollups!(Postgres);
 crate::operators::implement_operators!(Postgres);

@@ -91,6 +91,7 @@ implement_celery_tables!(
 implement_outbox!(Sqlite, crate::identity::sqlite::living_namesake);
 implement_schedules!(Sqlite);
 crate::family::implement_families!(Sqlite);
+crate::glances::implement_glances!(Sqlite);
 crate::feed::implement_feed!(Sqlite);
 crate::rollup::implement_rollups!(Sqlite);
 crate::operators::implement_operators!(Sqlite);

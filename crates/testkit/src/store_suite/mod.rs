@@ -15,6 +15,7 @@ pub mod counting;
 pub mod family;
 pub mod feed;
 pub mod filters;
+pub mod glances;
 pub mod history;
 pub mod hostile;
 pub mod identity;
@@ -90,6 +91,10 @@ macro_rules! store_suite {
             positions::what_comes_from_another_server_is_no_news,
             positions::what_is_heard_too_late_to_change_a_row_is_told,
             filters::tasks_are_counted_by_state_and_service,
+            glances::of_something_large_a_part_is_read_which_says_that_there_is_more,
+            glances::what_a_worker_runs_is_told_with_the_start_of_its_attempt,
+            glances::tasks_that_wait_for_a_time_are_counted_by_service,
+            glances::deaths_are_counted_by_service_and_time_and_parked_messages_up_to_a_number,
             records::the_last_sign_of_life_counts_and_tasks_are_remembered,
             records::dead_letters_are_kept_with_their_message,
             records::parked_messages_are_kept_byte_by_byte,

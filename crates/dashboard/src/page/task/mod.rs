@@ -1,35 +1,33 @@
 //! One task: where it stands, and everything that is known of it.
 
+mod family;
+mod timeline;
+
 use super::tasks::Row;
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
 use crate::act::Deed;
-use crate::api::task::{family, find};
+use crate::api::task::find;
 use crate::app::{App, Shared};
 use crate::query::encoded;
-use crate::shown::{Mask, State, When, cut, span, visible};
-use crate::trouble::Trouble;
+use crate::shown::{Mask, When, cut, object, span, visible};
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Path, State as Shares};
 use counterfoil_operations::why::{Explanation, Inquiry, Site};
-use counterfoil_store::record::{EventRow, LogRow, ResultRow, TaskRow};
+use counterfoil_store::record::{ResultRow, TaskRow};
 use counterfoil_store::{Cancelling, JsonText, StoredMessage};
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::config::AccessRole;
+use family::Family;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
+use timeline::{Line, LogLine, lines, log_lines};
 
 /// Lines of history and log that are shown, the last ones.
-const LINES: usize = 300;
-
-/// Members of its family that are shown, the first ones.
-const FAMILY: u32 = 200;
-
-/// Longest piece of what an event told besides, in characters.
-const TOLD: usize = 400;
+const LINES: u32 = 300;
 
 /// How long broker and database may take to tell why a task is where it is.
 const WHY: Duration = Duration::from_secs(2);
@@ -50,34 +48,15 @@ struct TaskPage {
     result: Option<String>,
     progress_message: String,
     history: Vec<Line>,
+    /// Whether there are earlier lines, as with the log.
+    history_goes_back: bool,
     log: Vec<LogLine>,
-    family: Vec<Row>,
-    parent: Option<String>,
+    log_goes_back: bool,
+    family: Family,
     message: Option<Message>,
     /// What this visitor may try: the others are refused anyway.
     deeds: Vec<Deed>,
     why: Option<Explanation>,
-    /// Whether earlier lines are left out.
-    has_earlier: bool,
-}
-
-#[derive(Debug)]
-struct Line {
-    at: When,
-    /// Since the line before.
-    after: String,
-    state: State,
-    attempt: String,
-    worker: String,
-    told: String,
-}
-
-#[derive(Debug)]
-struct LogLine {
-    at: When,
-    level: String,
-    message: String,
-    fields: String,
 }
 
 #[derive(Debug)]
@@ -100,8 +79,8 @@ pub(crate) async fn page(
         .await?;
     let task = find(&app, &id).await?;
     let mask = &app.mask;
-    let events = app.store.history(&task.task_id).await?;
-    let log = app.store.log(&task.task_id).await?;
+    let events = app.store.last_of_history(&task.task_id, LINES).await?;
+    let log = app.store.last_of_log(&task.task_id, LINES).await?;
     let result = match task.state.is_terminal() {
         true => app.store.result(&task.task_id, task.run).await?,
         false => None,
@@ -114,9 +93,6 @@ pub(crate) async fn page(
             .pop(),
         false => None,
     };
-    let members = family(&app, &task, FAMILY).await?;
-    let is_alone = members.len() < 2;
-    let parent = parent(&app, &task, &members).await?;
     let name = visible(&task.name);
     render(&TaskPage {
         layout: Layout {
@@ -136,31 +112,13 @@ pub(crate) async fn page(
         progress_message: visible(task.progress_message.as_deref().unwrap_or_default()),
         deeds: deeds(&task, visitor.role),
         why: why(&app, &task).await,
-        has_earlier: events.len() > LINES || log.len() > LINES,
-        history: lines(&events, mask),
-        log: log_lines(&log, mask),
-        parent,
-        family: members
-            .iter()
-            .filter(|_| !is_alone)
-            .map(|row| Row::of(row, mask))
-            .collect(),
+        history: lines(&events.rows, mask),
+        history_goes_back: events.has_more,
+        log: log_lines(&log.rows, mask),
+        log_goes_back: log.has_more,
+        family: Family::of(&app, &task).await?,
         message: message.map(|stored| shown_message(&stored.message, mask)),
     })
-}
-
-/// Public id of the task that sent it.
-async fn parent(app: &App, task: &TaskRow, members: &[TaskRow]) -> Result<Option<String>, Trouble> {
-    let Some(id) = task.parent_id.as_deref() else {
-        return Ok(None);
-    };
-    if let Some(row) = members.iter().find(|row| row.task_id.as_str() == id) {
-        return Ok(Some(row.id.clone()));
-    }
-    // Of a large family not all are read. Anybody may claim any parent.
-    let row = app.store.task(id).await?;
-    let row = row.filter(|row| row.task_id.as_str() == id);
-    Ok(row.map(|row| row.id))
 }
 
 fn facts(
@@ -168,12 +126,8 @@ fn facts(
     result: Option<&ResultRow>,
     role: AccessRole,
 ) -> Vec<(&'static str, String)> {
-    let related = task.related_content_type.as_ref().map(|kind| {
-        format!(
-            "{kind}:{}",
-            task.related_object_id.as_deref().unwrap_or_default()
-        )
-    });
+    let kind = task.related_content_type.as_deref();
+    let related = object(kind, task.related_object_id.as_deref());
     let attempt = format!("{} of run {}", task.attempt(), task.run);
     let runtime = result.and_then(|row| row.runtime_ms).map(span);
     let facts = [
@@ -231,69 +185,6 @@ fn error(task: &TaskRow) -> Option<(String, String)> {
 
 fn json(text: Option<&JsonText>, mask: &Mask) -> Option<String> {
     Some(mask.lines(text?.get()))
-}
-
-fn lines(events: &[EventRow], mask: &Mask) -> Vec<Line> {
-    let first = events.len().saturating_sub(LINES);
-    let before = |place: usize| place.checked_sub(1).and_then(|place| events.get(place));
-    let line = |(place, event): (usize, &EventRow)| Line {
-        at: When::of(event.happened_at),
-        after: before(place).map_or(String::new(), |before| {
-            let passed = event.happened_at - before.happened_at;
-            match passed.num_milliseconds() {
-                // By several clocks.
-                ..1 => String::new(),
-                ms => format!("+{}", span(ms)),
-            }
-        }),
-        state: State::of(event.kind),
-        attempt: event.lineage().to_string(),
-        worker: visible(event.worker.as_deref().unwrap_or_default()),
-        told: event
-            .detail
-            .as_ref()
-            .map_or(String::new(), |detail| told(detail, mask)),
-    };
-    events.iter().enumerate().skip(first).map(line).collect()
-}
-
-/// What else an event told, in a line.
-fn told(detail: &JsonText, mask: &Mask) -> String {
-    let masked = mask.json(detail.get());
-    let Ok(Value::Object(mut fields)) = serde_json::from_str(&masked) else {
-        return cut(&visible(&masked), TOLD);
-    };
-    // They have places of their own.
-    for name in ["traceback", "error_message", "started_at"] {
-        fields.remove(name);
-    }
-    let told = fields.iter().filter(|(_, value)| !value.is_null());
-    let told = told.map(|(name, value)| {
-        if let (Some(name), Some(ms)) = (name.strip_suffix("_ms"), value.as_i64()) {
-            return format!("{} {}", name.replace('_', " "), span(ms));
-        }
-        let name = name.replace('_', " ");
-        match value.as_str() {
-            Some(text) => format!("{name} {text}"),
-            None => format!("{name} {value}"),
-        }
-    });
-    let told = told.collect::<Vec<_>>().join(", ");
-    cut(&visible(&told), TOLD)
-}
-
-fn log_lines(log: &[LogRow], mask: &Mask) -> Vec<LogLine> {
-    let first = log.len().saturating_sub(LINES);
-    let line = |row: &LogRow| LogLine {
-        at: When::of(row.happened_at),
-        level: visible(&row.level),
-        message: visible(&row.message),
-        fields: row
-            .fields
-            .as_ref()
-            .map_or(String::new(), |fields| told(fields, mask)),
-    };
-    log.iter().skip(first).map(line).collect()
 }
 
 fn shown_message(stored: &StoredMessage, mask: &Mask) -> Message {
