@@ -325,12 +325,14 @@ async fn schedules_are_listed_without_secrets_run_paused_resumed_and_removed() {
 async fn services_say_whether_somebody_paused_them() {
     let site = Site::open().await;
     let mut batch = Batch::new();
-    batch.track(&copy(&TaskId::random()));
+    let mut later = copy(&TaskId::random());
+    later.envelope.eta = chrono::DateTime::from_timestamp(4_000_000_000, 0);
+    batch.track(&later);
     site.store.apply(&batch).await.expect("written");
     let list = site.list("/api/services").await;
     assert_eq!(
         list,
-        json!([{"name": "demo", "workers": 0, "paused": false, "paused_by": null, "paused_at": null}])
+        json!([{"name": "demo", "workers": 0, "delayed": 1, "paused": false, "paused_by": null, "paused_at": null}])
     );
     let (status, changed) = site.post("/api/services/demo/pause", Value::Null).await;
     assert_eq!((status, &changed["paused"]), (StatusCode::OK, &json!(true)));

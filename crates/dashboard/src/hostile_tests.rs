@@ -6,7 +6,7 @@ use counterfoil_store::Batch;
 use counterfoil_testkit::store_suite::hostile::{carrier, naughty};
 
 /// Pages that show all of it.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 16] = [
     "/",
     "/tasks",
     "/tasks?order=oldest",
@@ -15,6 +15,12 @@ const PAGES: [&str; 10] = [
     "/dead",
     "/parked",
     "/audit",
+    "/queues",
+    "/schedules",
+    "/api/dead",
+    "/api/parked",
+    "/api/services",
+    "/api/schedules",
     "/api/tasks",
     "/api/workers",
 ];
@@ -87,6 +93,11 @@ async fn no_text_in_a_query_or_a_path_breaks_a_page() {
             format!("/tasks?state={text}&since={text}&cursor={text}&before={text}&order={text}"),
             format!("/sessions?status={text}&action={text}&cursor={text}"),
             format!("/dead?service={text}&reason={text}&name={text}"),
+            format!("/dead?cursor={text}"),
+            format!("/parked?queue={text}"),
+            format!("/parked?cursor={text}"),
+            format!("/api/dead?service={text}&reason={text}&name={text}"),
+            format!("/api/parked?queue={text}&cursor={text}"),
             format!("/audit?who={text}&action={text}&subject={text}"),
             format!("/?range={text}"),
             format!("/signin?next={text}"),

@@ -12,8 +12,9 @@ use counterfoil_toolbox::heartbeat::Phase;
 use counterfoil_toolbox::ids::{TaskId, WorkerId};
 use counterfoil_toolbox::message::Envelope;
 use counterfoil_toolbox::names::TaskName;
+use counterfoil_toolbox::topology::{self, QueueSettings};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::{NoContext, Timestamp, Uuid};
 
 async fn page(site: &Site, path: &str) -> String {
@@ -163,6 +164,10 @@ async fn a_worker_stands_with_what_it_runs_and_for_how_long() {
         "{page}"
     );
     assert!(page.contains("and 2 more"), "{page}");
+    let (_, json) = site.get("/api/workers").await;
+    let workers: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(workers[0]["tasks"][0]["id"], serde_json::json!(id));
+    assert!(workers[0]["tasks"][0]["started_at"].is_string());
 }
 
 #[tokio::test]
@@ -185,6 +190,24 @@ async fn tasks_that_wait_for_a_time_stand_beside_queues() {
     );
     assert!(delayed.contains("2096-10-02T07:06:40"), "{delayed}");
     assert!(!delayed.contains("There may be more"));
+}
+
+#[tokio::test]
+async fn what_the_overview_says_of_queues_is_asked_once_for_all_who_look_within_five_seconds() {
+    let site = Site::open().await;
+    let missing = "the queue platform.fifo is missing";
+    assert!(page(&site, "/").await.contains(missing));
+    let platform = &site.dashboard.app.platform;
+    let queues = topology::platform(&platform.names, QueueSettings::default());
+    let applied = topology::apply(&*platform.transport, queues).await;
+    applied.expect("declared");
+    let began = Instant::now();
+    let again = page(&site, "/").await;
+    if began.elapsed() < Duration::from_secs(1) {
+        assert!(again.contains(missing), "the broker was asked again");
+    }
+    // Whoever wants to know it exactly looks at the queues.
+    assert!(!page(&site, "/queues").await.contains("missing"));
 }
 
 #[tokio::test]

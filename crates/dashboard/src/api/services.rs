@@ -22,6 +22,8 @@ pub(crate) struct Service {
     name: String,
     /// Workers that work for it and were heard of lately.
     workers: usize,
+    /// Tasks of it that do not start, or are not retried, before a time: of the newest 10,000 that wait anywhere.
+    delayed: i64,
     /// Whether somebody paused it: nothing of it starts then.
     paused: bool,
     /// Who did.
@@ -47,6 +49,8 @@ pub(crate) async fn list(State(app): State<Shared>) -> Result<Json<Vec<Service>>
     let pauses: BTreeMap<String, ControlRow> =
         pauses.map(|row| (row.subject.clone(), row)).collect();
     let workers = app.store.workers().await?;
+    let delayed = app.store.delayed().await?.services.into_iter();
+    let delayed: BTreeMap<String, i64> = delayed.map(|of| (of.service, of.tasks)).collect();
     let configured = app.broker.services.iter().chain(app.broker.queues.keys());
     let mut names: BTreeSet<String> = configured.map(ServiceName::to_string).collect();
     names.extend(app.store.services().await?);
@@ -57,6 +61,7 @@ pub(crate) async fn list(State(app): State<Shared>) -> Result<Json<Vec<Service>>
         let pause = pauses.get(&name);
         Service {
             workers: own.filter(|row| is_alive(row, now)).count(),
+            delayed: delayed.get(&name).copied().unwrap_or(0),
             paused: pause.is_some(),
             paused_by: pause.and_then(|row| row.created_by.clone()),
             paused_at: pause.map(|row| row.created_date),

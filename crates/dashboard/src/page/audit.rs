@@ -97,7 +97,29 @@ fn row(row: &OperatorAction) -> Row {
         kind: visible(kind),
         subject: visible(subject),
         task: (kind == "task" && is_id).then(|| subject.to_owned()),
-        class: if row.outcome == "done" { "good" } else { "bad" },
+        class: if is_good(&row.outcome) { "good" } else { "bad" },
         outcome: visible(&row.outcome),
+    }
+}
+
+/// Whether all of it was done, as outcomes of one thing and of several say.
+fn is_good(outcome: &str) -> bool {
+    outcome == "done" || outcome.ends_with(": done") || outcome.ends_with(", 0 not done")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_done_whole_is_good_and_what_was_not_is_bad() {
+        let good = ["done", "demo: done", "3 done, 0 asked, 0 not done"];
+        let bad = [
+            "no task has the id \"x\"",
+            "3 done, 0 asked, 10 not done; it is SUCCESS already",
+            "demo: 0 done, 0 asked, 10 not done",
+        ];
+        assert!(good.iter().all(|outcome| is_good(outcome)));
+        assert!(!bad.iter().any(|outcome| is_good(outcome)));
     }
 }

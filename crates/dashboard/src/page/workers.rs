@@ -20,7 +20,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 
 /// Tasks of each worker that are shown, those that were sent first.
-const EACH: u32 = 10;
+pub(crate) const EACH: u32 = 10;
 
 #[derive(Debug, Template)]
 #[template(path = "workers.html")]
