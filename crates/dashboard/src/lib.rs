@@ -23,6 +23,8 @@ mod routes;
 mod serve;
 mod shown;
 #[cfg(test)]
+mod sign_in_tests;
+#[cfg(test)]
 mod site_tests;
 mod trail;
 mod trouble;

@@ -111,17 +111,6 @@ fn path_of(route: &str) -> String {
 }
 
 impl Site {
-    /// Cookie and form token of somebody with this role.
-    fn signed_in(&self, role: AccessRole) -> (String, String) {
-        let app = &self.dashboard.app;
-        let name = role.as_str();
-        let settings = &app.settings.users[name];
-        let cookie = app.cookies.give(name, settings, chrono::Utc::now());
-        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
-        let nonce = cookie.split('.').nth(2).unwrap_or_default().to_owned();
-        (cookie, app.seal.of("form", &[name, &nonce]))
-    }
-
     async fn try_route(
         &self,
         route: (&str, &str),
@@ -314,39 +303,6 @@ fn every_route_of_the_api_stands_in_its_document() {
         .map(|route| (route.method.to_owned(), route.path.to_owned()))
         .collect();
     assert_eq!(documented, routes);
-}
-
-#[tokio::test]
-async fn somebody_signs_in_with_name_and_password_and_out_again() {
-    let place = Site::with_people().await;
-    let request = |path: &str, form: &'static str, cookie: &str| {
-        Request::post(path)
-            .header("host", "localhost:8090")
-            .header("origin", "http://localhost:8090")
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("cookie", cookie)
-            .body(Body::from(form))
-            .expect("a request")
-    };
-    let wrong = request("/signin", "user=viewer&password=wrong", "");
-    assert_eq!(place.call(wrong).await.status(), StatusCode::UNAUTHORIZED);
-    let right = request("/signin", "user=viewer&password=right&next=/tasks", "");
-    let response = place.call(right).await;
-    assert_eq!(response.status(), StatusCode::SEE_OTHER);
-    assert_eq!(response.headers()[LOCATION], "/tasks");
-    let cookie = response.headers()["set-cookie"].to_str().expect("text");
-    let cookie = cookie.split(';').next().expect("a pair").to_owned();
-    let page = Request::get("/tasks").header("cookie", &cookie);
-    let page = place
-        .call(page.body(Body::empty()).expect("a request"))
-        .await;
-    assert_eq!(page.status(), StatusCode::OK);
-    let nonce = cookie.split('.').nth(2).unwrap_or_default();
-    let token = place.dashboard.app.seal.of("form", &["viewer", nonce]);
-    let form: &'static str = format!("form_token={token}").leak();
-    let out = place.call(request("/signout", form, &cookie)).await;
-    let taken = out.headers()["set-cookie"].to_str().expect("text");
-    assert!(taken.starts_with("counterfoil=; Max-Age=0"), "{taken}");
 }
 
 #[tokio::test]

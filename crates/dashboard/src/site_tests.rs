@@ -54,17 +54,33 @@ impl Site {
 
     /// One with somebody of each role, whose name is that of the role, and a program.
     pub(crate) async fn with_people() -> Self {
+        Self::of_people(DashboardSettings::default()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn of_people(settings: DashboardSettings) -> Self {
         let NewToken { token, digest } = new_token();
         let role = Operator;
         let site = Self::new(DashboardSettings {
             users: AccessRole::ALL.map(user).into(),
             tokens: [("ci".to_owned(), TokenSettings { digest, role })].into(),
-            ..DashboardSettings::default()
+            ..settings
         });
         Self {
             token,
             ..site.await
         }
+    }
+
+    /// Cookie and form token of somebody with this role.
+    pub(crate) fn signed_in(&self, role: AccessRole) -> (String, String) {
+        let app = &self.dashboard.app;
+        let name = role.as_str();
+        let settings = &app.settings.users[name];
+        let cookie = app.cookies.give(name, settings, chrono::Utc::now());
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let nonce = cookie.split('.').nth(2).unwrap_or_default().to_owned();
+        (cookie, app.seal.of("form", &[name, &nonce]))
     }
 
     pub(crate) async fn call(&self, mut request: Request<Body>) -> Response<Body> {

@@ -134,12 +134,12 @@ impl Guard {
             seal: &self.app.seal,
             now: Utc::now(),
         };
-        looking.look(request.headers(), address(request))
+        looking.look(request.headers(), peer(request))
     }
 }
 
-/// Where a request comes from.
-pub(crate) fn address(request: &Request) -> IpAddr {
+/// Who has the other end of the connection: perhaps a proxy.
+fn peer(request: &Request) -> IpAddr {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
 }

@@ -1,5 +1,6 @@
 //! Who calls, and what they may do. Read `guard.rs` first.
 
+mod caller;
 mod cookie;
 pub(crate) mod guard;
 mod host;
@@ -11,6 +12,7 @@ mod visitor;
 pub use password::{HashError, hash_password};
 pub use visitor::{NewToken, new_token};
 
+pub(crate) use caller::Caller;
 pub(crate) use cookie::Cookies;
 pub(crate) use password::{Passwords, SignIn};
 pub(crate) use seal::Seal;

@@ -1,7 +1,7 @@
 //! Who calls: by a token, a proxy's word, a cookie, or from this machine where nobody signs in.
 
 use super::host;
-use super::{Cookies, Seal};
+use super::{Caller, Cookies, Seal};
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 use chrono::{DateTime, Utc};
@@ -60,13 +60,15 @@ const LOCAL: &str = "local";
 const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
 
 impl Looking<'_> {
-    pub(super) fn look(&self, headers: &HeaderMap, address: IpAddr) -> Found {
+    /// Who sent these headers from `peer`, which may be a proxy.
+    pub(super) fn look(&self, headers: &HeaderMap, peer: IpAddr) -> Found {
         let settings = self.settings;
+        let Caller { address, .. } = Caller::of(settings, headers, peer);
         if let Some(value) = headers.get(AUTHORIZATION) {
             return self.by_token(value.to_str().unwrap_or_default(), address);
         }
         if let Some(proxy) = &settings.proxy
-            && let Some((name, role)) = by_proxy(proxy, headers, address)
+            && let Some((name, role)) = by_proxy(proxy, headers, peer)
         {
             return Found::Known(self.in_browser(name, role, "proxy", address));
         }
@@ -132,9 +134,9 @@ impl Looking<'_> {
 fn by_proxy(
     proxy: &ProxySettings,
     headers: &HeaderMap,
-    address: IpAddr,
+    peer: IpAddr,
 ) -> Option<(String, AccessRole)> {
-    if !proxy.from.contains(&address.to_canonical()) {
+    if !proxy.from.contains(&peer.to_canonical()) {
         return None;
     }
     let text = |name: &str| {

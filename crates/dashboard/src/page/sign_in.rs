@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::{Answer, render};
-use crate::access::{SignIn, Via, Visitor};
+use crate::access::{Caller, SignIn, Via, Visitor};
 use crate::app::Shared;
 use crate::assets;
 use crate::trail;
@@ -9,8 +9,8 @@ use crate::trouble::Trouble;
 use askama::Template;
 use axum::Form;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::Utc;
 use serde::Deserialize;
@@ -60,22 +60,25 @@ pub(crate) async fn form(State(app): State<Shared>, Query(at): Query<Where>) -> 
 pub(crate) async fn sign_in(
     State(app): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     Form(said): Form<Said>,
 ) -> Result<Response, Trouble> {
     let users = &app.settings.users;
+    let caller = Caller::of(&app.settings, &headers, peer.ip());
+    let address = caller.address;
     let looked = app
         .passwords
-        .check(users, &said.user, said.password.into(), peer.ip())
+        .check(users, &said.user, said.password.into(), caller)
         .await;
     let next = own_path(said.next.as_deref());
     let (status, wrong) = match (looked, users.get(&said.user)) {
         (SignIn::Welcome, Some(settings)) => {
-            tracing::info!(user = ?said.user, address = %peer.ip(), "somebody signed in");
+            tracing::info!(user = ?said.user, %address, "somebody signed in");
             let visitor = Visitor {
                 name: said.user.clone(),
                 role: settings.role,
                 via: Via::Token,
-                address: peer.ip(),
+                address,
                 until: None,
             };
             trail::signed_in(&app, &visitor).await;
@@ -85,7 +88,7 @@ pub(crate) async fn sign_in(
         (SignIn::Welcome | SignIn::Wrong, _) => {
             // A name that is nobody's may be a password that was typed into the wrong field.
             let known = users.contains_key(&said.user).then_some(&*said.user);
-            tracing::warn!(user = known, address = %peer.ip(), "a sign-in failed");
+            tracing::warn!(user = known, %address, "a sign-in failed");
             let wrong = "Name or password is wrong.".to_owned();
             (StatusCode::UNAUTHORIZED, wrong)
         }

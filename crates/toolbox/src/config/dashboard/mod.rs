@@ -46,6 +46,9 @@ pub struct DashboardSettings {
     /// A proxy in front that has people signed in. `[dashboard.proxy]` Default: none, and nobody's headers are
     /// believed.
     pub proxy: Option<ProxySettings>,
+    /// Addresses of proxies in front that add to `X-Forwarded-For` whom they were called by, as those that end
+    /// TLS do: sign-ins are counted by what they tell. Those of `proxy.from` are such, too. Default: none.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// Somebody who may sign in.
@@ -139,6 +142,7 @@ impl Default for DashboardSettings {
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
             proxy: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }

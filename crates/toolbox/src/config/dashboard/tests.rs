@@ -1,4 +1,5 @@
 use crate::config::{AccessRole, Config, ConfigError, LoadOptions, Role};
+use std::net::IpAddr;
 use std::time::Duration;
 
 fn load(role: Role, text: &str) -> Result<Config, ConfigError> {
@@ -19,7 +20,7 @@ const ANNA: &str =
 fn people_tokens_and_a_proxy_are_read_with_what_they_may_do() {
     let digest = "ab".repeat(32);
     let text = format!(
-        "[dashboard]\nbind = \"0.0.0.0:80\"\nsession_lifetime = \"1h\"\nmasked = \"PIN, cvc\"\nembed_from = \"https://a.test/\"\n{ANNA}\
+        "[dashboard]\nbind = \"0.0.0.0:80\"\nsession_lifetime = \"1h\"\nmasked = \"PIN, cvc\"\nembed_from = \"https://a.test/\"\ntrusted_proxies = \"10.0.0.2\"\n{ANNA}\
          [dashboard.users.otto]\npassword_hash = \"$argon2id$y\"\n\
          [dashboard.tokens.ci]\ndigest = \"{digest}\"\nrole = \"admin\"\n\
          [dashboard.proxy]\nuser_header = \"X-User\"\nfrom = \"10.0.0.1,::1\"\n"
@@ -31,6 +32,7 @@ fn people_tokens_and_a_proxy_are_read_with_what_they_may_do() {
     assert_eq!(settings.session_lifetime, Duration::from_secs(3600));
     assert_eq!(settings.masked, ["pin", "cvc"]);
     assert_eq!(settings.embed_from, ["https://a.test"]);
+    assert_eq!(settings.trusted_proxies, [IpAddr::from([10, 0, 0, 2])]);
     let proxy = settings.proxy.expect("one");
     assert_eq!((&*proxy.user_header, proxy.from.len()), ("x-user", 2));
     assert!(!format!("{:?}", settings.users).contains("argon2id"));

@@ -1,0 +1,80 @@
+//! Signing in and out, from everywhere.
+
+use crate::site_tests::Site;
+use axum::body::Body;
+use axum::http::header::LOCATION;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use counterfoil_toolbox::config::DashboardSettings;
+
+impl Site {
+    /// What comes of a form of ours, which `headers` are sent with, too.
+    async fn post(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request = Request::post(path)
+            .header("host", "localhost:8090")
+            .header("origin", "http://localhost:8090")
+            .header("content-type", "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(form.to_owned()));
+        self.call(request.expect("a request")).await
+    }
+
+    async fn sign_in(&self, user: &str, password: &str, headers: &[(&str, &str)]) -> StatusCode {
+        let form = format!("user={user}&password={password}");
+        self.post("/signin", &form, headers).await.status()
+    }
+}
+
+#[tokio::test]
+async fn somebody_signs_in_with_name_and_password_and_out_again() {
+    let site = Site::with_people().await;
+    let status = site.sign_in("viewer", "wrong", &[]).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let right = "user=viewer&password=right&next=/tasks";
+    let response = site.post("/signin", right, &[]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(response.headers()[LOCATION], "/tasks");
+    let cookie = response.headers()["set-cookie"].to_str().expect("text");
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let page = Request::get("/tasks").header("cookie", &cookie);
+    let page = site
+        .call(page.body(Body::empty()).expect("a request"))
+        .await;
+    assert_eq!(page.status(), StatusCode::OK);
+    let nonce = cookie.split('.').nth(2).unwrap_or_default();
+    let token = site.dashboard.app.seal.of("form", &["viewer", nonce]);
+    let form = format!("form_token={token}");
+    let out = site.post("/signout", &form, &[("cookie", &cookie)]).await;
+    let taken = out.headers()["set-cookie"].to_str().expect("text");
+    assert!(taken.starts_with("counterfoil=; Max-Age=0"), "{taken}");
+}
+
+#[tokio::test]
+async fn one_who_tries_passwords_behind_a_proxy_keeps_nobody_else_out() {
+    let site = Site::of_people(DashboardSettings {
+        trusted_proxies: vec![[127, 0, 0, 1].into()],
+        ..DashboardSettings::default()
+    });
+    let site = site.await;
+    let (bad, good) = (
+        [("x-forwarded-for", "192.0.2.66")],
+        [("x-forwarded-for", "192.0.2.7")],
+    );
+    for _ in 0..10 {
+        let status = site.sign_in("nobody", "wrong", &bad).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    let status = site.sign_in("viewer", "right", &bad).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    // Whatever they make up before the hop of the proxy.
+    let made_up = [("x-forwarded-for", "192.0.2.8, 192.0.2.66")];
+    let status = site.sign_in("viewer", "right", &made_up).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    let status = site.sign_in("viewer", "right", &good).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let filter = counterfoil_store::ActionFilter::default();
+    let deeds = site.store.operator_actions(&filter).await.expect("read");
+    assert_eq!(deeds[0].address.as_deref(), Some("192.0.2.7"));
+}
