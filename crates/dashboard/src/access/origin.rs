@@ -40,7 +40,7 @@ fn is_our_origin(origin: &str, told: Told<'_>) -> bool {
 }
 
 /// Whether both name the same host and port; one that is not named is that of the scheme.
-fn same_host(scheme: &str, one: &str, other: &str) -> bool {
+pub(super) fn same_host(scheme: &str, one: &str, other: &str) -> bool {
     let port = if scheme == "https" { ":443" } else { ":80" };
     let plain = |host: &str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
     plain(one) == plain(other)

@@ -24,7 +24,7 @@ pub struct DashboardSettings {
     /// while nobody has to sign in: without `users`, `tokens` and `proxy`.
     pub bind: String,
     /// The address that browsers know it by, `https://tasks.example.org`, where that is not the one that they
-    /// name in `Host`. With `https://` its cookies are sent over TLS alone. Default: none.
+    /// name in `Host`. With `https://` its cookies are sent over TLS alone. Needed with `proxy`. Default: none.
     pub public_url: Option<String>,
     /// Key of cookies and signed links; all processes of one dashboard need the same. Default: derived from
     /// `database.id_secret`. A new one signs everybody out.
@@ -70,7 +70,8 @@ pub struct TokenSettings {
 }
 
 /// A proxy that has people signed in, by OpenID Connect for example, and says who they are. It must not pass
-/// on such headers of its clients'.
+/// on such headers of its clients', and has to pass on their `Host`: only requests to the host of `public_url` are
+/// answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxySettings {
     /// Header that names the person. Default: `x-forwarded-user`.

@@ -98,6 +98,11 @@ fn check(s: &mut Section<'_>, settings: &DashboardSettings, profile: Profile, ne
                        leave it out";
         s.fault("public_url", problem);
     }
+    if needs.people && settings.proxy.is_some() && settings.public_url.is_none() {
+        let problem = "missing: a proxy has people signed in, and only what was meant for its address is believed; name \
+                       the one that browsers know, such as \"https://tasks.example.org\"";
+        s.fault("public_url", problem);
+    }
     if settings
         .public_url
         .as_deref()
