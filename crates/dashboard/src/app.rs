@@ -1,6 +1,6 @@
 //! What all requests share.
 
-use crate::access::{Cookies, HashError, Passwords, Seal};
+use crate::access::{Cookies, HashError, Passwords, Seal, Seldom};
 use crate::headers;
 use crate::live::Live;
 use crate::shown::Mask;
@@ -35,6 +35,8 @@ pub(crate) struct App {
     pub(crate) seal: Seal,
     pub(crate) cookies: Cookies,
     pub(crate) passwords: Passwords,
+    /// Sign-ins that failed, as far as they are written down.
+    pub(crate) failed: Seldom,
     /// What browsers are told of fragments that others may show.
     pub(crate) embed_policy: HeaderValue,
     pub(crate) live: Live,
@@ -84,6 +86,7 @@ impl Dashboard {
         let app = App {
             cookies: Cookies::new(&settings, seal.clone()),
             passwords: Passwords::new()?,
+            failed: Seldom::default(),
             live: Live::new(),
             deeds: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -21,6 +21,17 @@ impl Site {
         self.call(request.expect("a request")).await
     }
 
+    /// What the trail tells, the last thing first.
+    async fn trail(&self) -> Vec<String> {
+        let filter = counterfoil_store::ActionFilter::default();
+        let deeds = self.store.operator_actions(&filter).await.expect("read");
+        let told = deeds.iter().map(|deed| {
+            let (who, role) = (&deed.who, &deed.role);
+            format!("{who} as {role}: {}, {}", deed.action, deed.outcome)
+        });
+        told.collect()
+    }
+
     async fn sign_in(&self, user: &str, password: &str, headers: &[(&str, &str)]) -> StatusCode {
         let form = format!("user={user}&password={password}");
         self.post("/signin", &form, headers).await.status()
@@ -49,6 +60,9 @@ async fn somebody_signs_in_with_name_and_password_and_out_again() {
     let out = site.post("/signout", &form, &[("cookie", &cookie)]).await;
     let taken = out.headers()["set-cookie"].to_str().expect("text");
     assert!(taken.starts_with("counterfoil=; Max-Age=0"), "{taken}");
+    let trail = site.trail().await;
+    assert_eq!(trail[0], "viewer as viewer: sign_out, done");
+    assert_eq!(trail[1], "viewer as viewer: sign_in, done");
 }
 
 #[tokio::test]
@@ -77,4 +91,31 @@ async fn one_who_tries_passwords_behind_a_proxy_keeps_nobody_else_out() {
     let filter = counterfoil_store::ActionFilter::default();
     let deeds = site.store.operator_actions(&filter).await.expect("read");
     assert_eq!(deeds[0].address.as_deref(), Some("192.0.2.7"));
+}
+
+#[tokio::test]
+async fn who_tries_to_be_somebody_is_written_down_once_a_minute_and_made_up_names_are_not() {
+    let site = Site::with_people().await;
+    for (user, password) in [
+        ("viewer", "wrong"),
+        ("viewer", "wrong"),
+        ("hunter2", "wrong"),
+        ("admin", "wrong"),
+        ("viewer", "right"),
+    ] {
+        site.sign_in(user, password, &[]).await;
+    }
+    for _ in 0..12 {
+        site.sign_in("operator", "wrong", &[]).await;
+    }
+    assert_eq!(
+        site.trail().await,
+        [
+            "operator as nobody: sign_in, too many passwords were wrong",
+            "operator as nobody: sign_in, the password is wrong",
+            "viewer as viewer: sign_in, done",
+            "admin as nobody: sign_in, the password is wrong",
+            "viewer as nobody: sign_in, the password is wrong",
+        ]
+    );
 }

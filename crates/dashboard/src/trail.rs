@@ -1,12 +1,14 @@
 //! What people do here, written down for whoever asks later who did it. Routes need not think of it: whatever
 //! changes something goes through here, also what was refused.
 
-use crate::access::Visitor;
+use crate::access::{SignIn, Visitor};
 use crate::app::App;
 use crate::trouble::Trouble;
 use axum::response::Response;
 use counterfoil_store::OperatorDeed;
+use counterfoil_toolbox::config::AccessRole;
 use counterfoil_toolbox::error::ErrorChain;
+use std::net::IpAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -124,13 +126,42 @@ pub(crate) fn outcome(response: &Response) -> String {
     }
 }
 
-/// Writes down that somebody signed in.
-pub(crate) async fn signed_in(app: &App, visitor: &Visitor) {
-    let deed = Deed {
+/// Writes down that `user` signed in, who may do what `role` says.
+pub(crate) async fn signed_in(app: &App, user: &str, role: AccessRole, address: IpAddr) {
+    let role = role.to_string();
+    let outcome = "done".to_owned();
+    write(app, sign_in(user, role, address, outcome)).await;
+}
+
+/// Writes down that somebody who is not known to be `user` tried to sign in as them. Not each time: whoever tries
+/// all night would fill the table.
+pub(crate) async fn kept_out(app: &App, user: &str, address: IpAddr, tried: SignIn) {
+    let (from, outcome) = match tried {
+        SignIn::Welcome => return,
+        SignIn::Wrong => (Some(address), "the password is wrong"),
+        // There may be as many addresses as somebody likes.
+        SignIn::TooMany(_) => (None, "too many passwords were wrong"),
+    };
+    if app.failed.is_due(user, from) {
+        write(
+            app,
+            sign_in(user, "nobody".to_owned(), address, outcome.to_owned()),
+        )
+        .await;
+    }
+}
+
+fn sign_in(user: &str, role: String, address: IpAddr, outcome: String) -> OperatorDeed {
+    OperatorDeed {
+        id: Uuid::now_v7(),
+        who: user.to_owned(),
+        role,
+        address: Some(address.to_string()),
         action: "sign_in".to_owned(),
         subject: None,
-    };
-    note(app, visitor, deed, "done".to_owned()).await;
+        detail: None,
+        outcome,
+    }
 }
 
 /// Writes a deed down, and what came of it.
@@ -145,6 +176,10 @@ pub(crate) async fn note(app: &App, visitor: &Visitor, deed: Deed, outcome: Stri
         detail: None,
         outcome,
     };
+    write(app, recorded).await;
+}
+
+async fn write(app: &App, recorded: OperatorDeed) {
     let told = match tokio::time::timeout(PATIENCE, app.store.record_deed(&recorded)).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => ErrorChain(&error).to_string(),

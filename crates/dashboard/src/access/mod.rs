@@ -7,6 +7,7 @@ mod host;
 mod origin;
 mod password;
 mod seal;
+mod seldom;
 mod visitor;
 
 pub use password::{HashError, hash_password};
@@ -16,4 +17,5 @@ pub(crate) use caller::Caller;
 pub(crate) use cookie::Cookies;
 pub(crate) use password::{Passwords, SignIn};
 pub(crate) use seal::Seal;
+pub(crate) use seldom::Seldom;
 pub(crate) use visitor::{Via, Visitor};

@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::{Answer, render};
-use crate::access::{Caller, SignIn, Via, Visitor};
+use crate::access::{Caller, SignIn};
 use crate::app::Shared;
 use crate::assets;
 use crate::trail;
@@ -63,40 +63,44 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     Form(said): Form<Said>,
 ) -> Result<Response, Trouble> {
-    let users = &app.settings.users;
     let caller = Caller::of(&app.settings, &headers, peer.ip());
-    let address = caller.address;
-    let looked = app
+    // Whoever tries may go meanwhile: that they did is written down all the same.
+    let trying = app.deeds.spawn(tried(app.clone(), caller, said));
+    let gone = |_| {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Err(Trouble::new(status, "it went wrong in the middle"))
+    };
+    trying.await.unwrap_or_else(gone)
+}
+
+async fn tried(app: Shared, caller: Caller, said: Said) -> Result<Response, Trouble> {
+    let (users, address) = (&app.settings.users, caller.address);
+    let looking = app
         .passwords
-        .check(users, &said.user, said.password.into(), caller)
-        .await;
+        .check(users, &said.user, said.password.into(), caller);
+    let looked = looking.await;
+    let known = users.get_key_value(&said.user);
     let next = own_path(said.next.as_deref());
-    let (status, wrong) = match (looked, users.get(&said.user)) {
-        (SignIn::Welcome, Some(settings)) => {
-            tracing::info!(user = ?said.user, %address, "somebody signed in");
-            let visitor = Visitor {
-                name: said.user.clone(),
-                role: settings.role,
-                via: Via::Token,
-                address,
-                until: None,
-            };
-            trail::signed_in(&app, &visitor).await;
-            let cookie = app.cookies.give(&said.user, settings, Utc::now());
-            return Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response());
-        }
-        (SignIn::Welcome | SignIn::Wrong, _) => {
-            // A name that is nobody's may be a password that was typed into the wrong field.
-            let known = users.contains_key(&said.user).then_some(&*said.user);
-            tracing::warn!(user = known, %address, "a sign-in failed");
+    if let (SignIn::Welcome, Some((user, settings))) = (looked, known) {
+        tracing::info!(%user, %address, "somebody signed in");
+        trail::signed_in(&app, user, settings.role, address).await;
+        let cookie = app.cookies.give(user, settings, Utc::now());
+        return Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response());
+    }
+    // A name that is nobody's may be a password that was typed into the wrong field.
+    let user = known.map(|(user, _)| &**user);
+    tracing::warn!(user, %address, "a sign-in failed");
+    if let Some(user) = user {
+        trail::kept_out(&app, user, address, looked).await;
+    }
+    let (status, wrong) = match looked {
+        SignIn::Welcome | SignIn::Wrong => {
             let wrong = "Name or password is wrong.".to_owned();
             (StatusCode::UNAUTHORIZED, wrong)
         }
-        (SignIn::TooMany(wait), _) => {
-            let wrong = format!(
-                "Too many passwords were wrong. Try again in {} s.",
-                wait.as_secs() + 1
-            );
+        SignIn::TooMany(wait) => {
+            let seconds = wait.as_secs() + 1;
+            let wrong = format!("Too many passwords were wrong. Try again in {seconds} s.");
             (StatusCode::TOO_MANY_REQUESTS, wrong)
         }
     };
