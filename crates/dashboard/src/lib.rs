@@ -9,6 +9,7 @@ mod act;
 mod api;
 mod app;
 mod assets;
+mod connections;
 mod embed;
 mod headers;
 mod health;
