@@ -1,37 +1,13 @@
 //! Signing in and out, from everywhere.
 
 use crate::site_tests::Site;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::header::LOCATION;
 use axum::http::{Request, StatusCode};
-use axum::response::Response;
-use counterfoil_toolbox::config::DashboardSettings;
+use counterfoil_toolbox::config::{AccessRole, DashboardSettings};
+use std::convert::Infallible;
 
 impl Site {
-    /// What comes of a form of ours, which `headers` are sent with, too.
-    async fn post(&self, path: &str, form: &str, headers: &[(&str, &str)]) -> Response {
-        let mut request = Request::post(path)
-            .header("host", "localhost:8090")
-            .header("origin", "http://localhost:8090")
-            .header("content-type", "application/x-www-form-urlencoded");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Body::from(form.to_owned()));
-        self.call(request.expect("a request")).await
-    }
-
-    /// What the trail tells, the last thing first.
-    async fn trail(&self) -> Vec<String> {
-        let filter = counterfoil_store::ActionFilter::default();
-        let deeds = self.store.operator_actions(&filter).await.expect("read");
-        let told = deeds.iter().map(|deed| {
-            let (who, role) = (&deed.who, &deed.role);
-            format!("{who} as {role}: {}, {}", deed.action, deed.outcome)
-        });
-        told.collect()
-    }
-
     async fn sign_in(&self, user: &str, password: &str, headers: &[(&str, &str)]) -> StatusCode {
         let form = format!("user={user}&password={password}");
         self.post("/signin", &form, headers).await.status()
@@ -63,6 +39,55 @@ async fn somebody_signs_in_with_name_and_password_and_out_again() {
     let trail = site.trail().await;
     assert_eq!(trail[0], "viewer as viewer: sign_out, done");
     assert_eq!(trail[1], "viewer as viewer: sign_in, done");
+}
+
+#[tokio::test]
+async fn no_more_is_read_of_anybody_than_what_they_may_need_to_say() {
+    let site = Site::with_people().await;
+    let (cookie, token) = site.signed_in(AccessRole::Operator);
+    let known = [("cookie", &*cookie), ("x-form-token", &token)];
+    let of_length = |length| format!("user={}", "a".repeat(length));
+    for (path, length, headers, status) in [
+        (
+            "/signin",
+            17 * 1024,
+            &known[..0],
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ),
+        (
+            "/signin",
+            15 * 1024,
+            &known[..0],
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (
+            "/dead/redrive",
+            2100 * 1024,
+            &known,
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ),
+        (
+            "/api/tasks",
+            2100 * 1024,
+            &known,
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ),
+        ("/api/tasks", 2000 * 1024, &known, StatusCode::BAD_REQUEST),
+    ] {
+        let response = site.post(path, &of_length(length), headers).await;
+        assert_eq!(response.status(), status, "{path} {length}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_waited_for_who_sends_a_body_that_does_not_end() {
+    let site = Site::with_people().await;
+    let endless = futures::stream::pending::<Result<Bytes, Infallible>>();
+    let request = Request::post("/signin").header("sec-fetch-site", "same-origin");
+    let request = request.body(Body::from_stream(endless));
+    tokio::time::pause();
+    let response = site.call(request.expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
 }
 
 #[tokio::test]

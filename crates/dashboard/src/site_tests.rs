@@ -90,6 +90,37 @@ impl Site {
         called.unwrap_or_else(|never| match never {})
     }
 
+    /// What comes of a form of ours, which `headers` are sent with, too.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        form: &str,
+        headers: &[(&str, &str)],
+    ) -> Response<Body> {
+        let mut request = Request::post(path)
+            .header("host", "localhost:8090")
+            .header("origin", "http://localhost:8090")
+            .header("content-type", "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(form.to_owned()));
+        self.call(request.expect("a request")).await
+    }
+
+    /// What the trail tells, the last thing first.
+    pub(crate) async fn trail(&self) -> Vec<String> {
+        let filter = counterfoil_store::ActionFilter::default();
+        let deeds = self.store.operator_actions(&filter).await.expect("read");
+        let told = deeds.iter().map(|deed| {
+            let (who, role, outcome) = (&deed.who, &deed.role, &deed.outcome);
+            let subject = deed.subject.as_deref().unwrap_or_default();
+            let done = format!("{} {subject}", deed.action);
+            format!("{who} as {role}: {}, {outcome}", done.trim())
+        });
+        told.collect()
+    }
+
     /// What a page says to somebody at this machine.
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
         let request = Request::get(path).header("host", "localhost");

@@ -59,9 +59,8 @@ pub(crate) async fn confirm(
     // What is sent from now on was not counted, and nothing is done to it.
     let now = app.store.clock().await?;
     let filter = query.filter(0, now)?;
-    let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
-    query.until = time(filter.until.unwrap_or(now));
-    query.since = filter.since.map(time).unwrap_or_default();
+    query.until = exact(filter.until.unwrap_or(now));
+    query.since = filter.since.map(exact).unwrap_or_default();
     let filter = query.filter_in(&app, 0, now).await?;
     let found = count(&app, deed, filter).await?;
     let words = deed.words();
@@ -76,6 +75,11 @@ pub(crate) async fn confirm(
         query: query.at(Place::Beginning),
         deed,
     })
+}
+
+/// A time as URLs tell it.
+fn exact(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// `POST /tasks/all/{deed}`
