@@ -2,6 +2,7 @@
 
 use super::host;
 use super::{Caller, Cookies, Seal};
+use crate::shown::hex;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use chrono::{DateTime, Utc};
@@ -205,8 +206,7 @@ pub fn new_token() -> NewToken {
 
 /// It is compared as it is: how much of a hash is right tells nothing of what was hashed.
 fn digest(token: &str) -> String {
-    let bytes = Sha256::digest(token.as_bytes());
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Serving {
 
     /// Goes on, with a daemon and a worker, until somebody asks to stop.
     pub(super) async fn until_asked_to_stop(&self, stage: &Stage) -> Result<(), Failure> {
-        let mut cast = Cast::enter(stage)?;
+        let cast = Cast::enter(stage)?;
         eprintln!(
             "the dashboard stays at http://{}, with a worker and a daemon; Ctrl-C ends it",
             self.address
