@@ -1,5 +1,6 @@
 //! The dashboard in a real browser, as operators use it.
 
+mod hands;
 mod outages;
 
 use crate::browser::Browser;

@@ -64,7 +64,10 @@ impl Interest {
             .cloned()
             .collect();
         let deleted = news.deleted.iter();
-        let deleted = deleted.filter(|id| **id == self.task).cloned().collect();
+        let deleted = deleted
+            .filter(|id| **id == self.task || **id == self.family)
+            .cloned()
+            .collect();
         let told = events(&news.position, tasks.iter().copied(), &sessions, &deleted);
         match (told.is_empty(), self.brief) {
             (true, _) => None,
