@@ -36,6 +36,12 @@ async fn somebody_signs_in_with_name_and_password_and_out_again() {
     let out = site.post("/signout", &form, &[("cookie", &cookie)]).await;
     let taken = out.headers()["set-cookie"].to_str().expect("text");
     assert!(taken.starts_with("counterfoil=; Max-Age=0"), "{taken}");
+    // Whoever has a copy of it is nobody.
+    let page = Request::get("/tasks").header("cookie", &cookie);
+    let page = site
+        .call(page.body(Body::empty()).expect("a request"))
+        .await;
+    assert_eq!(page.status(), StatusCode::SEE_OTHER);
     let trail = site.trail().await;
     assert_eq!(trail[0], "viewer as viewer: sign_out, done");
     assert_eq!(trail[1], "viewer as viewer: sign_in, done");

@@ -114,8 +114,9 @@ async fn tried(app: Shared, caller: Caller, said: Said) -> Result<Response, Trou
 }
 
 /// `POST /signout`
-pub(crate) async fn sign_out(State(app): State<Shared>) -> Response {
-    ([(SET_COOKIE, app.cookies.take())], Redirect::to("/signin")).into_response()
+pub(crate) async fn sign_out(State(app): State<Shared>, headers: HeaderMap) -> Response {
+    let taken = app.cookies.take(&headers, &app.settings.users, Utc::now());
+    ([(SET_COOKIE, taken)], Redirect::to("/signin")).into_response()
 }
 
 /// A path of this dashboard, and nothing that leads elsewhere.
