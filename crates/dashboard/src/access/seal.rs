@@ -26,6 +26,16 @@ impl Seal {
         }
     }
 
+    /// One with a key that nobody knows, until the process ends.
+    pub(crate) fn random() -> Self {
+        let key = format!(
+            "{:032x}{:032x}",
+            rand::random::<u128>(),
+            rand::random::<u128>()
+        );
+        Self::new(Some(&key.into()), &SecretString::default())
+    }
+
     /// The seal of these parts, 64 hexadecimal digits.
     pub(crate) fn of(&self, purpose: &str, parts: &[&str]) -> String {
         hex(&self.mac(purpose, parts).finalize().into_bytes())
