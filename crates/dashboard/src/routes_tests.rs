@@ -7,6 +7,7 @@ use axum::http::header::LOCATION;
 use axum::http::{Method, Request, StatusCode};
 use axum::response::Response;
 use counterfoil_toolbox::config::AccessRole::{Admin, Operator};
+use counterfoil_toolbox::config::{DashboardSettings, ProxySettings};
 use std::collections::BTreeSet;
 
 /// Who may call what: written down once more, so that a slip in the table of routes is seen. `None`: everybody.
@@ -246,6 +247,42 @@ async fn a_program_may_do_what_its_token_says_wherever_it_calls_from() {
                 (Some(_), true) => (!may).then_some(StatusCode::FORBIDDEN),
             };
             let what = format!("{method} {path} with {authorization}: {response:?}");
+            assert_eq!(kept_out(&response), expected, "{what}");
+            assert!(!response.status().is_server_error(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn somebody_whom_a_proxy_names_may_do_what_it_says_and_nobody_else_is_believed() {
+    let proxy = ProxySettings {
+        role_header: Some("x-role".to_owned()),
+        ..ProxySettings::default()
+    };
+    let site = Site::new(DashboardSettings {
+        public_url: Some("http://localhost:8090".to_owned()),
+        proxy: Some(proxy),
+        ..DashboardSettings::default()
+    });
+    let site = site.await;
+    let token = site.dashboard.app.seal.of("form", &["Anna", "proxy"]);
+    for (method, path, needs) in EXPECTED.iter().copied() {
+        for who in [None, Some(Viewer), Some(Operator), Some(Admin)] {
+            let request = Request::builder().method(method).uri(path_of(path));
+            let request = request.header("host", "localhost:8090");
+            let request = request.header("origin", "http://localhost:8090");
+            let request = request.header("x-form-token", &token);
+            let request = match who {
+                None => request.header("x-role", "admin"),
+                Some(role) => request
+                    .header("x-forwarded-user", "Anna")
+                    .header("x-role", role.as_str()),
+            };
+            let request = request.body(Body::empty()).expect("a request");
+            let response = site.call(request).await;
+            let expected = expected((method, path), needs, who, From::OurPage);
+            // Nobody has a password here.
+            let what = format!("{method} {path} by {who:?}: {response:?}");
             assert_eq!(kept_out(&response), expected, "{what}");
             assert!(!response.status().is_server_error(), "{what}");
         }

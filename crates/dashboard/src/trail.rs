@@ -47,7 +47,7 @@ impl Deed {
         };
         let subject = match place.and_then(|place| values.get(place)) {
             Some(value) => Some(decoded(value)),
-            None if words.contains(&"all") => Some(decoded(query)),
+            None if words.contains(&"all") => Some(decoded(&query.replace('+', " "))),
             None => named(form, fields(kind)),
         };
         Self {

@@ -30,9 +30,9 @@ fn a_deed_is_named_by_its_route_and_what_it_is_done_to() {
         (
             "POST",
             "/tasks/all/rerun",
-            "/tasks/all/rerun?state=FAILURE&name=a%2Eb",
+            "/tasks/all/rerun?state=FAILURE&name=a%2Eb+c",
             "form_token=1",
-            deed("rerun", Some(("task", "state=FAILURE&name=a.b"))),
+            deed("rerun", Some(("task", "state=FAILURE&name=a.b c"))),
         ),
         (
             "POST",
