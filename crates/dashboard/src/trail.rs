@@ -5,7 +5,7 @@ use crate::access::{SignIn, Visitor};
 use crate::app::App;
 use crate::trouble::Trouble;
 use axum::response::Response;
-use counterfoil_store::OperatorDeed;
+use counterfoil_store::{JsonText, OperatorDeed};
 use counterfoil_toolbox::config::AccessRole;
 use counterfoil_toolbox::error::ErrorChain;
 use std::net::IpAddr;
@@ -14,6 +14,9 @@ use uuid::Uuid;
 
 /// How long the database may take to write it down: the deed is done by then.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longest subject that the database keeps whole, in bytes.
+const FITS: usize = 500;
 
 /// What a route says itself of what came of it: not all that it answers with 200 was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +167,15 @@ fn sign_in(user: &str, role: String, address: IpAddr, outcome: String) -> Operat
     }
 }
 
+/// What something was done to, where that is so long that the database cuts it: nobody hides what they chose behind
+/// what they need not have said.
+fn in_full(subject: &str) -> Option<JsonText> {
+    if subject.len() <= FITS {
+        return None;
+    }
+    JsonText::storable(&serde_json::json!({ "subject": subject }).to_string())
+}
+
 /// Writes a deed down, and what came of it.
 pub(crate) async fn note(app: &App, visitor: &Visitor, deed: Deed, outcome: String) {
     let recorded = OperatorDeed {
@@ -172,8 +184,8 @@ pub(crate) async fn note(app: &App, visitor: &Visitor, deed: Deed, outcome: Stri
         role: visitor.role.to_string(),
         address: Some(visitor.address.to_string()),
         action: deed.action,
+        detail: deed.subject.as_ref().and_then(|(_, it)| in_full(it)),
         subject: deed.subject,
-        detail: None,
         outcome,
     };
     write(app, recorded).await;

@@ -86,3 +86,26 @@ async fn what_people_do_is_written_down_with_what_came_of_it() {
         ]
     );
 }
+
+#[tokio::test]
+async fn what_somebody_chose_is_written_down_in_full_however_much_they_said_before() {
+    let site = Site::with_people().await;
+    let (cookie, token) = site.signed_in(Operator);
+    let known = [("cookie", &*cookie), ("x-form-token", &token)];
+    let long = "a".repeat(1000);
+    let path = format!("/tasks/all/cancel?creator={long}&state=PENDING");
+    site.post(&path, "", &known).await;
+    site.post("/tasks/nobodys/cancel", "", &known).await;
+    let filter = counterfoil_store::ActionFilter::default();
+    let deeds = site.store.operator_actions(&filter).await.expect("read");
+    assert_eq!(deeds[0].detail, None);
+    assert!(
+        !deeds[1]
+            .subject
+            .as_deref()
+            .unwrap_or_default()
+            .contains("PENDING")
+    );
+    let detail = deeds[1].detail.as_ref().expect("all of it").to_value();
+    assert_eq!(detail["subject"], format!("creator={long}&state=PENDING"));
+}
