@@ -183,7 +183,7 @@ impl Browser {
         self.loaded().await
     }
 
-    async fn click(&mut self, text: &str) -> anyhow::Result<()> {
+    pub(crate) async fn click(&mut self, text: &str) -> anyhow::Result<()> {
         let text = json!(text);
         let script = format!(
             "(() => {{ const all = [...document.querySelectorAll('a, button, summary')];
@@ -192,6 +192,20 @@ impl Browser {
         );
         let clicked = self.evaluate(&script).await?;
         ensure!(clicked == json!(true), "nothing to click says {text}");
+        Ok(())
+    }
+
+    /// Presses a key, wherever people are on the page.
+    pub(crate) async fn press(&mut self, key: &str) -> anyhow::Result<()> {
+        let (text, code) = match key {
+            "Enter" => ("\r", 13),
+            _ => (key, 0),
+        };
+        let down =
+            json!({ "type": "keyDown", "key": key, "text": text, "windowsVirtualKeyCode": code });
+        self.ask("Input.dispatchKeyEvent", down).await?;
+        let up = json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code });
+        self.ask("Input.dispatchKeyEvent", up).await?;
         Ok(())
     }
 

@@ -35,17 +35,9 @@ impl Site {
         })
     }
 
-    /// What the command says; it must succeed.
-    fn cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = self.platform.cli(arguments)?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(output.status.success(), "{arguments:?}: {errors}");
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-    }
-
     /// The documents that the command prints.
     fn json(&self, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
-        let text = self.cli(&[arguments, &["--json"]].concat())?;
+        let text = self.platform.said(&[arguments, &["--json"]].concat())?;
         text.lines()
             .map(|line| Ok(serde_json::from_str(line)?))
             .collect()
@@ -71,24 +63,31 @@ async fn a_cancelled_task_never_starts_though_all_processes_are_started_anew() -
     let mut site = Site::new().await?;
     let (daemon, worker) = (site.platform.daemon()?, site.worker()?);
     let store = site.platform.store().await?;
-    let running = site.cli(&["send", "demo.sleep", r#"{"seconds": 600}"#])?;
+    let running = site
+        .platform
+        .said(&["send", "demo.sleep", r#"{"seconds": 600}"#])?;
     until(&*store, &running, TaskState::Started).await?;
     // They wait behind it, taken by the worker or not.
-    let waiting = site.cli(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
-    let delayed = site.cli(&[
+    let waiting = site
+        .platform
+        .said(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
+    let delayed = site.platform.said(&[
         "send",
         "demo.add",
         r#"{"x": 1, "y": 1}"#,
         "--countdown",
         "15s",
     ])?;
-    let held = site.cli(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
+    let held = site
+        .platform
+        .said(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
     for id in [&waiting, &delayed, &held] {
         let known = async || Ok(store.task(id).await?);
         eventually("the task to be mirrored", PATIENCE, known).await?;
     }
-    site.cli(&["task", "pause", &held])?;
-    site.cli(&["task", "cancel", &waiting, &delayed])?;
+    site.platform.said(&["task", "pause", &held])?;
+    site.platform
+        .said(&["task", "cancel", &waiting, &delayed])?;
     for id in [&waiting, &delayed] {
         let row = store.task(id).await?.context("the row")?;
         assert_eq!(row.state, TaskState::Revoked, "at once");
@@ -103,7 +102,7 @@ async fn a_cancelled_task_never_starts_though_all_processes_are_started_anew() -
         Ok((site.starts(&running)? == 2).then_some(()))
     })
     .await?;
-    site.cli(&["task", "cancel", &running])?;
+    site.platform.said(&["task", "cancel", &running])?;
     until(&*store, &running, TaskState::Revoked).await?;
     // A worker has met the others by now, or when they were due.
     for id in [&waiting, &delayed] {
@@ -115,12 +114,14 @@ async fn a_cancelled_task_never_starts_though_all_processes_are_started_anew() -
         until(&*store, id, TaskState::Revoked).await?;
         assert_eq!(site.starts(id)?, 0);
     }
-    let after = site.cli(&["send", "demo.add", r#"{"x": 2, "y": 2}"#])?;
+    let after = site
+        .platform
+        .said(&["send", "demo.add", r#"{"x": 2, "y": 2}"#])?;
     until(&*store, &after, TaskState::Success).await?;
     worker.assert_running()?;
     assert_eq!(site.starts(&held)?, 0);
     assert!(store.task(&held).await?.context("the row")?.held);
-    site.cli(&["task", "resume", &held])?;
+    site.platform.said(&["task", "resume", &held])?;
     until(&*store, &held, TaskState::Success).await?;
     let row = store.task(&held).await?.context("the row")?;
     assert_eq!((row.executions, site.starts(&held)?), (0, 1));
@@ -133,7 +134,9 @@ async fn what_is_cancelled_while_no_worker_runs_never_starts() -> anyhow::Result
     let mut site = Site::new().await?;
     let _daemon = site.platform.daemon()?;
     let store = site.platform.store().await?;
-    let parent = site.cli(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
+    let parent = site
+        .platform
+        .said(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
     let child = {
         let id = TaskId::new(&parent)?;
         let task = RawTask {
@@ -146,7 +149,7 @@ async fn what_is_cancelled_while_no_worker_runs_never_starts() -> anyhow::Result
         sent?.to_string()
     };
     let send = |creator: &str| {
-        site.cli(&[
+        site.platform.said(&[
             "send",
             "demo.add",
             r#"{"x": 1, "y": 1}"#,
@@ -160,8 +163,10 @@ async fn what_is_cancelled_while_no_worker_runs_never_starts() -> anyhow::Result
         let known = async || Ok(store.task(id).await?);
         eventually("the task to be mirrored", PATIENCE, known).await?;
     }
-    site.cli(&["task", "cancel", &parent, "--family"])?;
-    site.cli(&["task", "cancel", "--creator", "ana"])?;
+    site.platform
+        .said(&["task", "cancel", &parent, "--family"])?;
+    site.platform
+        .said(&["task", "cancel", "--creator", "ana"])?;
     let _worker = site.worker()?;
     until(&*store, &of_eve, TaskState::Success).await?;
     for id in [&parent, &child, &of_ana[0], &of_ana[1]] {
@@ -181,9 +186,11 @@ async fn nothing_of_a_paused_service_starts_until_it_is_resumed() -> anyhow::Res
     let mut site = Site::new().await?;
     let (_daemon, worker) = (site.platform.daemon()?, site.worker()?);
     let store = site.platform.store().await?;
-    let first = site.cli(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
+    let first = site
+        .platform
+        .said(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
     until(&*store, &first, TaskState::Success).await?;
-    site.cli(&["pause", "demo"])?;
+    site.platform.said(&["pause", "demo"])?;
     eventually("the worker to say so", PATIENCE, async || {
         let workers = site.json(&["workers"])?;
         let paused = |worker: &Value| worker["paused"] == serde_json::json!(["demo"]);
@@ -192,12 +199,15 @@ async fn nothing_of_a_paused_service_starts_until_it_is_resumed() -> anyhow::Res
     .await?;
     let mut waiting = Vec::new();
     for _ in 0..5 {
-        waiting.push(site.cli(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?);
+        waiting.push(
+            site.platform
+                .said(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?,
+        );
     }
     assert_eq!(worker.terminate().await?, 0);
     let _worker = site.worker()?;
     // Its other services go on.
-    let other = site.cli(&[
+    let other = site.platform.said(&[
         "send",
         "harvest.resource",
         r#"{"resource": "r"}"#,
@@ -216,7 +226,7 @@ async fn nothing_of_a_paused_service_starts_until_it_is_resumed() -> anyhow::Res
     let demo = queues.iter().find(|line| line["queue"] == "demo");
     let demo = demo.context("the queue")?;
     assert_eq!((&demo["ready"], &demo["paused"]), (&5.into(), &true.into()));
-    site.cli(&["resume", "demo"])?;
+    site.platform.said(&["resume", "demo"])?;
     for id in &waiting {
         until(&*store, id, TaskState::Success).await?;
         assert_eq!(site.starts(id)?, 1);
@@ -229,7 +239,9 @@ async fn a_worker_is_quiet_and_then_ends_because_somebody_asked_it_to() -> anyho
     let mut site = Site::new().await?;
     let (_daemon, mut worker) = (site.platform.daemon()?, site.worker()?);
     let store = site.platform.store().await?;
-    let running = site.cli(&["send", "demo.sleep", r#"{"seconds": 6}"#])?;
+    let running = site
+        .platform
+        .said(&["send", "demo.sleep", r#"{"seconds": 6}"#])?;
     until(&*store, &running, TaskState::Started).await?;
     let known = async || {
         let workers = site.json(&["workers"])?;
@@ -237,7 +249,7 @@ async fn a_worker_is_quiet_and_then_ends_because_somebody_asked_it_to() -> anyho
     };
     let line = eventually("the worker to be heard of", PATIENCE, known).await?;
     let id = line["id"].as_str().context("an id")?.to_owned();
-    site.cli(&["workers", "quiet", &id])?;
+    site.platform.said(&["workers", "quiet", &id])?;
     let phase = async |phase: &str| {
         eventually(phase, PATIENCE, async || {
             let workers = site.json(&["workers"])?;
@@ -246,12 +258,14 @@ async fn a_worker_is_quiet_and_then_ends_because_somebody_asked_it_to() -> anyho
         .await
     };
     phase("quiet").await?;
-    let waiting = site.cli(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
+    let waiting = site
+        .platform
+        .said(&["send", "demo.add", r#"{"x": 1, "y": 1}"#])?;
     until(&*store, &running, TaskState::Success).await?;
     tokio::time::sleep(LONG_ENOUGH).await;
     worker.assert_running()?;
     assert_eq!(site.starts(&waiting)?, 0);
-    site.cli(&["workers", "stop", &id])?;
+    site.platform.said(&["workers", "stop", &id])?;
     assert_eq!(worker.end().await?, 0);
     phase("stopped").await?;
     assert!(

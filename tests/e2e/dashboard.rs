@@ -1,5 +1,6 @@
 //! The dashboard in a real browser, as operators use it.
 
+mod hands;
 mod naughty;
 mod outages;
 
@@ -45,14 +46,6 @@ impl Site {
             platform,
             _servers: (vhost, database),
         })
-    }
-
-    /// What the command says; it must succeed.
-    fn cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let output = self.platform.cli(arguments)?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{arguments:?}: {errors}");
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
     async fn go(&mut self, path: &str) -> anyhow::Result<()> {
@@ -137,9 +130,9 @@ fn send_many(site: &Site) -> anyhow::Result<String> {
     }
     std::fs::write(&file, lines)?;
     let file = file.to_str().context("a path")?;
-    site.cli(&["send", "demo.add", "--from", file])?;
+    site.platform.said(&["send", "demo.add", "--from", file])?;
     let export = r#"{"org_slug": "acme", "project_slug": "parcels", "api_key": "s3cret-key", "output_type": "csv"}"#;
-    site.cli(&[
+    site.platform.said(&[
         "send",
         "export.project",
         export,
@@ -229,7 +222,7 @@ async fn an_operator_aborts_a_session_redrives_a_dead_letter_and_pauses_a_servic
 }
 
 async fn dead_letter(site: &mut Site) -> anyhow::Result<()> {
-    let id = site.cli(&[
+    let id = site.platform.said(&[
         "send",
         "demo.flaky",
         r#"{"key": "a", "failures": 3}"#,
@@ -265,7 +258,9 @@ async fn pause(site: &mut Site) -> anyhow::Result<()> {
     let text = site.browser.text().await?;
     ensure!(text.contains("paused by anna"), "{text}");
     site.browser.picture("queues").await?;
-    let id = site.cli(&["send", "demo.add", r#"{"x": 1, "y": 2}"#])?;
+    let id = site
+        .platform
+        .said(&["send", "demo.add", r#"{"x": 1, "y": 2}"#])?;
     site.browser.follow("Resume demo").await?;
     wait_for_state(&*site.store, &id, TaskState::Success, PATIENCE).await?;
     site.go("/workers").await?;
@@ -274,7 +269,7 @@ async fn pause(site: &mut Site) -> anyhow::Result<()> {
 
 async fn session(site: &mut Site) -> anyhow::Result<()> {
     // Its subtasks wait, so that it is open.
-    site.cli(&["pause", "demo"])?;
+    site.platform.said(&["pause", "demo"])?;
     let producer = site.platform.producer_with(&["40"], &[])?;
     ensure!(producer.end().await? == 0, "not all of it was sent");
     let store = Arc::clone(&site.store);
@@ -299,7 +294,7 @@ async fn session(site: &mut Site) -> anyhow::Result<()> {
         .await?;
     browser.picture("session").await?;
     browser.follow("Abort").await?;
-    site.cli(&["resume", "demo"])?;
+    site.platform.said(&["resume", "demo"])?;
     let aborted = "document.querySelector('h1').innerText.includes('ABORTED')";
     site.browser
         .until("the session to be aborted, without a reload", aborted)

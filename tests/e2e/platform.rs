@@ -80,6 +80,14 @@ impl Platform {
             .context("counterfoil could not be run")
     }
 
+    /// What the command says; it must succeed.
+    pub(crate) fn said(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = self.cli(arguments)?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "{arguments:?}: {errors}");
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// Starts the daemon.
     pub(crate) fn daemon(&mut self) -> anyhow::Result<Process> {
         self.launch("counterfoil-sync", &[], &[])

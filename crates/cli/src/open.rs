@@ -101,9 +101,8 @@ pub(crate) async fn create_database(config: &Config) -> Result<Arc<dyn Store>, F
     let settings = config.require_database()?;
     let options = StoreOptions {
         connections: settings.pool.min(4),
-        statement_timeout: settings.statement_timeout,
         acquire_timeout: config.broker.connect_timeout,
-        ..StoreOptions::new(settings.url.clone()).id_secret(settings.id_secret.clone())
+        ..StoreOptions::from(settings)
     };
     Ok(counterfoil_store::connect(&options).await?)
 }

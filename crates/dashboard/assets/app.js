@@ -44,35 +44,41 @@ function switchTheme() {
   remembered(root.dataset.theme);
 }
 
-// Keys: / goes to the filter, g and a letter to a page.
-let wasG = false;
-function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
-  if (event.key === "/") {
-    const field = document.querySelector(".filter input:not([type=hidden])");
-    if (field) { field.focus(); event.preventDefault(); }
-  } else if (wasG) {
-    const link = [...document.querySelectorAll(".top nav a")].find((a) => a.textContent.trim().toLowerCase().startsWith(event.key));
-    if (link) link.click();
-  }
-  wasG = event.key === "g";
-}
-
 // News: what the page watches has changed, so the part of it that shows that is read again. At most once a
-// second, and never while the page is hidden.
+// second, and never while the page is hidden or somebody is at that part.
 let stream = null;
 let since = "";
 let waiting = false;
 let lastRead = 0;
+let unseen = 0;
+let isWanted = false;
+let isGone = false;
+const shown = () => document.querySelector("[data-news]");
 
-function readAgain() {
+// Somebody selects text there, or is at a field of a form.
+function isBusy() {
+  const part = shown();
+  if (!part) return false;
+  const selection = getSelection();
+  const selects = !selection.isCollapsed && selection.rangeCount > 0 && selection.getRangeAt(0).intersectsNode(part);
+  return selects || (part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea"));
+}
+
+function tellUnseen() {
+  const element = document.getElementById("changes");
+  element.hidden = unseen === 0;
+  element.querySelector("span").textContent = unseen === 1 ? "1 change is not shown." : `${unseen} changes are not shown.`;
+}
+
+function readAgain(delay = 0) {
   if (waiting) return;
   waiting = true;
   setTimeout(() => {
     waiting = false;
+    if (isBusy() && !isWanted) { unseen = Math.max(unseen, 1); tellUnseen(); return; }
     lastRead = Date.now();
     htmx.ajax("GET", location.href, { target: "[data-news]", select: "[data-news]", swap: "outerHTML" });
-  }, Math.max(0, lastRead + 1000 - Date.now()));
+  }, Math.max(delay, lastRead + 1000 - Date.now()));
 }
 
 function notice(text) {
@@ -81,29 +87,90 @@ function notice(text) {
   element.textContent = text;
 }
 
+function changed(event) {
+  since = event.lastEventId || since;
+  unseen += event.type === "changed" ? JSON.parse(event.data).changed : 1;
+  notice("");
+  readAgain();
+}
+
 function watch() {
-  if (stream || document.hidden) return;
+  if (stream || document.hidden || isGone) return;
   stream = new EventSource("/api/events?brief=true&" + document.body.dataset.live + "&since=" + encodeURIComponent(since));
   stream.addEventListener("open", () => notice(""));
-  for (const kind of ["changed", "reload"]) stream.addEventListener(kind, (event) => { since = event.lastEventId || since; notice(""); readAgain(); });
+  for (const kind of ["changed", "reload"]) stream.addEventListener(kind, changed);
   stream.addEventListener("outage", (event) => notice(JSON.parse(event.data).detail + ": what is shown here may be old. Tasks go on being sent and run meanwhile."));
   stream.addEventListener("error", () => {
     notice("There is no news for now: what is shown here may be old.");
-    // A browser gives up after some answers; it is to come back all the same.
-    if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(watch, 5000); }
+    // A browser gives up after some answers; it is to come back all the same, if there still is something to see.
+    if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(() => { watch(); readAgain(); }, 5000); }
   });
 }
 
-// What somebody has opened stays open when it is read again.
-let opened = [];
+// What the page shows was deleted: it stays as it was, and nobody asks for it any more.
+function gone() {
+  isGone = true;
+  if (stream) stream.close();
+  stream = null;
+  notice("This was deleted meanwhile: what is shown here is the last that was known of it.");
+}
+
+// What somebody has opened, chosen, scrolled or is at stays so when it is read again.
+const KEPT = "a[href], button, summary, input, select, textarea, pre, .table";
+let kept = null;
+
+// The same for what is the same before and after.
+function nameOf(element) {
+  if (element.id) return "#" + element.id;
+  const place = element.closest("section[aria-labelledby], details[id]");
+  const parts = [element.tagName, place?.getAttribute("aria-labelledby") ?? place?.id, element.form?.getAttribute("action")];
+  return [...parts, element.getAttribute("href"), element.getAttribute("name"), element.getAttribute("value")].join(" ");
+}
+
+function keep() {
+  const all = [...shown().querySelectorAll(KEPT)];
+  kept = {
+    opened: [...shown().querySelectorAll("details[open][id]")].map((details) => details.id),
+    checked: new Set(all.filter((element) => element.checked).map(nameOf)),
+    scrolled: new Map(all.filter((element) => element.scrollTop || element.scrollLeft).map((element) => [nameOf(element), [element.scrollLeft, element.scrollTop]])),
+    at: shown().contains(document.activeElement) ? nameOf(document.activeElement) : null,
+  };
+}
+
+function giveBack() {
+  if (!kept || !shown()) return;
+  for (const id of kept.opened) { const details = document.getElementById(id); if (details) details.open = true; }
+  for (const element of shown().querySelectorAll(KEPT)) {
+    const name = nameOf(element);
+    if (element.type === "checkbox" || element.type === "radio") element.checked = element.checked || kept.checked.has(name);
+    if (kept.scrolled.has(name)) element.scrollTo(...kept.scrolled.get(name));
+    if (name === kept.at) { element.focus({ preventScroll: true }); kept.at = null; }
+  }
+  kept = null;
+}
+
 document.addEventListener("htmx:beforeSwap", (event) => {
-  // Somebody has to sign in again, or the page is not what it was: then all of it is read again.
   const { xhr } = event.detail;
   const isSame = new URL(xhr.responseURL, location.href).pathname === location.pathname;
-  if (!isSame || !xhr.responseText.includes("data-news")) { event.detail.shouldSwap = false; location.reload(); }
+  if (isSame && xhr.status === 200 && xhr.responseText.includes("data-news")) {
+    // Somebody may have begun to select meanwhile.
+    if (isBusy() && !isWanted) { event.detail.shouldSwap = false; unseen = Math.max(unseen, 1); tellUnseen(); return; }
+    unseen = 0;
+    isWanted = false;
+    tellUnseen();
+    keep();
+    return;
+  }
+  event.detail.shouldSwap = false;
+  if (isSame && xhr.status === 404) gone();
+  // The stream says what is away; what is shown is better than nothing.
+  else if (xhr.status >= 500 || xhr.status === 429) readAgain(5000);
+  // Somebody has to sign in again, or the page is not what it was: then all of it is read again.
+  else location.reload();
 });
-document.addEventListener("htmx:beforeSwap", () => { opened = [...document.querySelectorAll("details[open][id]")].map((d) => d.id); });
-document.addEventListener("htmx:afterSettle", () => { for (const id of opened) { const d = document.getElementById(id); if (d) d.open = true; } });
+document.addEventListener("htmx:sendError", () => readAgain(5000));
+document.addEventListener("htmx:afterSettle", giveBack);
+for (const kind of ["selectionchange", "focusout"]) document.addEventListener(kind, () => { if (unseen && !isBusy()) readAgain(); });
 
 document.addEventListener("DOMContentLoaded", () => {
   showTimes(document);
@@ -112,13 +179,13 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const button = document.querySelector("[data-theme-button]");
   if (button) { button.hidden = false; button.addEventListener("click", switchTheme); }
-  document.addEventListener("keydown", key);
   if (document.body.dataset.live !== undefined) {
+    document.querySelector("#changes button").addEventListener("click", () => { isWanted = true; readAgain(); });
     since = document.body.dataset.since;
     watch();
     document.addEventListener("visibilitychange", () => {
       // Browsers open few streams to one host: a hidden page gives its own back.
-      if (!document.hidden) { watch(); readAgain(); } else if (stream) { stream.close(); stream = null; }
+      if (!document.hidden && !isGone) { watch(); readAgain(); } else if (stream) { stream.close(); stream = null; }
     });
   }
   document.addEventListener("htmx:afterSettle", () => showTimes(document));

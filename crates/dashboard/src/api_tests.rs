@@ -4,7 +4,7 @@ use crate::site_tests::Site;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use counterfoil_store::{
-    ActionFilter, Batch, CatchUp, DeadFilter, DeadLetter, Parked, ScheduleRow, StoredMessage,
+    Batch, CatchUp, DeadFilter, DeadLetter, Parked, ScheduleRow, StoredMessage,
 };
 use counterfoil_testkit::store_suite::{copy, event, lineage};
 use counterfoil_toolbox::TaskState;
@@ -38,7 +38,7 @@ impl Site {
         (status, json.unwrap_or(Value::Null))
     }
 
-    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+    async fn order(&self, path: &str, body: Value) -> (StatusCode, Value) {
         self.api(Method::POST, path, &body.to_string()).await
     }
 
@@ -46,15 +46,6 @@ impl Site {
         let (status, list) = self.api(Method::GET, path, "").await;
         assert_eq!(status, StatusCode::OK, "{path}: {list}");
         list
-    }
-
-    /// Outcomes in the trail, the newest first.
-    async fn trail(&self) -> Vec<String> {
-        let deeds = self.store.operator_actions(&ActionFilter::default()).await;
-        let deeds = deeds.expect("read").into_iter();
-        deeds
-            .map(|deed| format!("{} {}", deed.action, deed.outcome))
-            .collect()
     }
 }
 
@@ -151,7 +142,7 @@ async fn dead_letters_are_redriven_and_discarded_and_the_trail_says_whose() {
     let public = ids.each_ref().map(|id| site.store.public_id(id));
     let [first, second] = public.map(|id| id.expect("an id"));
     let only = json!({"service": "demo", "ids": [first]});
-    let (status, dealt) = site.post("/api/dead/redrive", only).await;
+    let (status, dealt) = site.order("/api/dead/redrive", only).await;
     assert_eq!(status, StatusCode::OK, "{dealt}");
     assert_eq!((&dealt["done"], &dealt["failed"]), (&json!(1), &json!(0)));
     assert_eq!(dealt["outcomes"][0]["task"], json!(first));
@@ -159,13 +150,16 @@ async fn dead_letters_are_redriven_and_discarded_and_the_trail_says_whose() {
     let depth = transport.depth(&queue).await.expect("asked");
     assert_eq!(depth.map(|depth| depth.ready), Some(1), "it was sent again");
     let (status, dealt) = site
-        .post("/api/dead/discard", json!({"service": "demo"}))
+        .order("/api/dead/discard", json!({"service": "demo"}))
         .await;
     assert_eq!(status, StatusCode::OK, "{dealt}");
     assert_eq!(dealt["outcomes"][0]["task"], json!(second));
     assert_eq!(
         site.trail().await,
-        ["discard demo: done", "redrive demo: done"]
+        [
+            "local as admin: discard, demo: done",
+            "local as admin: redrive, demo: done"
+        ]
     );
     let left = site.store.dead(&DeadFilter::default()).await;
     assert_eq!(left.expect("read"), []);
@@ -235,7 +229,7 @@ async fn a_request_about_messages_that_cannot_be_meant_is_refused_with_what_is_w
         ),
         ("/api/parked/discard", json!([]), 400, "the request is none"),
     ] {
-        let (found, problem) = site.post(path, body.clone()).await;
+        let (found, problem) = site.order(path, body.clone()).await;
         assert_eq!(found.as_u16(), status, "{path} {body}: {problem}");
         let detail = problem["detail"].as_str().unwrap_or_default();
         assert!(detail.contains(says), "{path} {body}: {problem}");
@@ -256,16 +250,23 @@ async fn parked_messages_are_listed_read_again_and_discarded() {
     assert_eq!(list["items"][0]["body_bytes"], json!("{ one".len()));
     let none = site.list("/api/parked?queue=other").await;
     assert_eq!(none, json!({"items": []}));
-    let (status, dealt) = site.post("/api/parked/redrive", json!({"ids": [id]})).await;
+    let (status, dealt) = site
+        .order("/api/parked/redrive", json!({"ids": [id]}))
+        .await;
     assert_eq!(status, StatusCode::OK, "{dealt}");
     assert_eq!((&dealt["done"], &dealt["failed"]), (&json!(0), &json!(1)));
     assert!(dealt["outcomes"][0]["detail"].is_string(), "{dealt}");
-    let (status, dealt) = site.post("/api/parked/discard", json!({"ids": [id]})).await;
+    let (status, dealt) = site
+        .order("/api/parked/discard", json!({"ids": [id]}))
+        .await;
     assert_eq!((status, &dealt["done"]), (StatusCode::OK, &json!(1)));
     let list = site.list("/api/parked").await;
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1));
     assert_ne!(list["items"][0]["reason"], json!(reason));
-    assert_eq!(site.trail().await[0], format!("discard {id}: done"));
+    assert_eq!(
+        site.trail().await[0],
+        format!("local as admin: discard, {id}: done")
+    );
 }
 
 #[tokio::test]
@@ -295,17 +296,17 @@ async fn schedules_are_listed_without_secrets_run_paused_resumed_and_removed() {
         (&kwargs, &json!("once"))
     );
     let path = "/api/schedules/nightly";
-    let (status, ran) = site.post(&format!("{path}/run"), Value::Null).await;
+    let (status, ran) = site.order(&format!("{path}/run"), Value::Null).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{ran}");
     let id = ran["id"].as_str().expect("an id");
     let row = site.store.task(id).await.expect("read").expect("a row");
     assert_eq!(row.name, "demo.add");
-    let (_, paused) = site.post(&format!("{path}/pause"), Value::Null).await;
+    let (_, paused) = site.order(&format!("{path}/pause"), Value::Null).await;
     assert_eq!(
         (&paused["enabled"], &paused["next_at"]),
         (&json!(false), &Value::Null)
     );
-    let (_, resumed) = site.post(&format!("{path}/resume"), Value::Null).await;
+    let (_, resumed) = site.order(&format!("{path}/resume"), Value::Null).await;
     assert_eq!(resumed["enabled"], true);
     assert!(resumed["next_at"].is_string(), "{resumed}");
     let removed = site.api(Method::DELETE, path, "").await;
@@ -334,16 +335,16 @@ async fn services_say_whether_somebody_paused_them() {
         list,
         json!([{"name": "demo", "workers": 0, "delayed": 1, "paused": false, "paused_by": null, "paused_at": null}])
     );
-    let (status, changed) = site.post("/api/services/demo/pause", Value::Null).await;
+    let (status, changed) = site.order("/api/services/demo/pause", Value::Null).await;
     assert_eq!((status, &changed["paused"]), (StatusCode::OK, &json!(true)));
     let list = site.list("/api/services").await;
     assert_eq!(
         (&list[0]["paused"], &list[0]["paused_by"]),
         (&json!(true), &json!("local"))
     );
-    let (_, changed) = site.post("/api/services/demo/resume", Value::Null).await;
+    let (_, changed) = site.order("/api/services/demo/resume", Value::Null).await;
     assert_eq!(changed["paused"], false);
     assert_eq!(site.list("/api/services").await[0]["paused"], false);
-    let (status, _) = site.post("/api/services/a.b/pause", Value::Null).await;
+    let (status, _) = site.order("/api/services/a.b/pause", Value::Null).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }

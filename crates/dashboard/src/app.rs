@@ -1,6 +1,6 @@
 //! What all requests share.
 
-use crate::access::{Cookies, HashError, Passwords, Seal};
+use crate::access::{Cookies, HashError, Passwords, Seal, Seldom};
 use crate::headers;
 use crate::live::Live;
 use crate::page::overview::Depths;
@@ -10,10 +10,11 @@ use axum::http::HeaderValue;
 use counterfoil_operations::Platform;
 use counterfoil_store::Store;
 use counterfoil_toolbox::Producer;
-use counterfoil_toolbox::config::{BrokerSettings, SyncSettings};
+use counterfoil_toolbox::config::{BrokerSettings, DatabaseSettings, SyncSettings};
 use counterfoil_toolbox::config::{Config, ConfigError, DashboardSettings};
 use counterfoil_toolbox::text::InvalidText;
 use counterfoil_toolbox::transport::Transport;
+use secrecy::{ExposeSecret, SecretString};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,8 @@ pub(crate) struct App {
     pub(crate) seal: Seal,
     pub(crate) cookies: Cookies,
     pub(crate) passwords: Passwords,
+    /// Sign-ins that failed, as far as they are written down.
+    pub(crate) failed: Seldom,
     /// What browsers are told of fragments that others may show.
     pub(crate) embed_policy: HeaderValue,
     pub(crate) live: Live,
@@ -81,11 +84,12 @@ impl Dashboard {
     ) -> Result<Self, DashboardError> {
         let settings = config.dashboard.clone();
         let id_secret = &config.require_database()?.id_secret;
-        let seal = Seal::new(settings.secret.as_ref(), id_secret);
+        let seal = seal(settings.secret.as_ref(), id_secret);
         let names = config.broker.names()?;
         let app = App {
             cookies: Cookies::new(&settings, seal.clone()),
             passwords: Passwords::new()?,
+            failed: Seldom::default(),
             live: Live::new(),
             depths: Depths::default(),
             deeds: TaskTracker::new(),
@@ -111,6 +115,19 @@ impl Dashboard {
     }
 }
 
+/// The seal of what is given away. The key that everybody has who configures none is no secret: whoever reads it
+/// here could make links.
+fn seal(secret: Option<&SecretString>, id_secret: &SecretString) -> Seal {
+    let everybodys = DatabaseSettings::default().id_secret;
+    if secret.is_none() && id_secret.expose_secret() == everybodys.expose_secret() {
+        tracing::warn!(
+            "neither dashboard.secret nor database.id_secret is set: sign-ins and links hold until this process ends"
+        );
+        return Seal::random();
+    }
+    Seal::new(secret, id_secret)
+}
+
 impl App {
     /// Lets what is written from now on reach callers in Python, where the daemon writes results for them.
     ///
@@ -126,5 +143,22 @@ impl App {
     /// Whether tasks can be sent, as far as is known.
     pub(crate) fn can_send(&self) -> bool {
         self.producer.availability().borrow().is_available()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_make_a_link_with_the_key_that_everybody_has() {
+        let everybodys = DatabaseSettings::default().id_secret;
+        let made = Seal::new(None, &everybodys).of("link", &["x"]);
+        assert!(!seal(None, &everybodys).is_of(&made, "link", &["x"]));
+        let own = SecretString::from("own");
+        let made = Seal::new(Some(&own), &everybodys).of("link", &["x"]);
+        assert!(seal(Some(&own), &everybodys).is_of(&made, "link", &["x"]));
+        let made = Seal::new(None, &own).of("link", &["x"]);
+        assert!(seal(None, &own).is_of(&made, "link", &["x"]));
     }
 }

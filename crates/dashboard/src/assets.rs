@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
+use crate::shown::hex;
 use crate::trouble::Trouble;
 
 struct Asset {
@@ -15,7 +16,7 @@ struct Asset {
     text: &'static str,
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset {
         name: "app.css",
         kind: "text/css; charset=utf-8",
@@ -25,6 +26,11 @@ const ASSETS: [Asset; 4] = [
         name: "app.js",
         kind: "text/javascript; charset=utf-8",
         text: include_str!("../assets/app.js"),
+    },
+    Asset {
+        name: "keys.js",
+        kind: "text/javascript; charset=utf-8",
+        text: include_str!("../assets/keys.js"),
     },
     Asset {
         name: "htmx.js",
@@ -44,12 +50,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     for asset in ASSETS {
         hash.update(asset.text);
     }
-    let bytes = hash.finalize();
-    bytes
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.finalize()[..6])
 });
 
 /// Part of the paths of all assets.

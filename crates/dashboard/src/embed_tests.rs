@@ -1,4 +1,8 @@
 use super::*;
+use crate::site_tests::Site;
+use axum::body::Body;
+use axum::http::Request;
+use counterfoil_toolbox::config::DashboardSettings;
 
 fn signed(seal: &Seal, until: i64) -> Signed {
     let mut signed = Signed {
@@ -77,4 +81,23 @@ fn a_result_is_linked_where_it_is_an_address_of_the_web() {
     ] {
         assert_eq!(address(other), None, "{other}");
     }
+}
+
+#[tokio::test]
+async fn pages_that_may_show_the_fragment_may_show_too_that_its_link_does_not_hold() {
+    let site = Site::new(DashboardSettings {
+        embed_from: vec!["https://a.test".to_owned()],
+        ..DashboardSettings::default()
+    });
+    let request = Request::get("/embed/recent").body(Body::empty());
+    let response = site.await.call(request.expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
+    let policy = response.headers()["content-security-policy"].to_str();
+    let policy = policy.expect("text");
+    let expected = "default-src 'none'; script-src 'self'; ";
+    assert!(policy.starts_with(expected), "{policy}");
+    assert!(
+        policy.ends_with("frame-ancestors 'self' https://a.test"),
+        "{policy}"
+    );
 }

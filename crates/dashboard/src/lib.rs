@@ -11,6 +11,7 @@ mod api;
 mod api_tests;
 mod app;
 mod assets;
+mod connections;
 mod embed;
 #[cfg(test)]
 mod family_tests;
@@ -28,6 +29,8 @@ mod query;
 mod routes;
 mod serve;
 mod shown;
+#[cfg(test)]
+mod sign_in_tests;
 #[cfg(test)]
 mod site_tests;
 mod trail;

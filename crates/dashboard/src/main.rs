@@ -6,6 +6,7 @@ use counterfoil_dashboard::{Dashboard, NewToken, hash_password, new_token};
 use counterfoil_store::StoreOptions;
 use counterfoil_toolbox::config::{Config, LoadOptions, Role};
 use counterfoil_toolbox::ensure_big_stack;
+use counterfoil_toolbox::start::asked_to_stop;
 use counterfoil_toolbox::telemetry::{self, prometheus};
 use counterfoil_toolbox::transport::Transport;
 use counterfoil_toolbox::transport::amqp::AmqpTransport;
@@ -13,17 +14,23 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Configuration is wrong.
 const CONFIGURATION: u8 = 78;
 
+/// A second signal: what was being answered is given up.
+const INTERRUPTED: u8 = 130;
+
+/// How long connections may take to close at the end.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// Shows in browsers what is in the platform's database and at its broker, and answers a JSON API.
 ///
 /// Without users, tokens or a proxy in `[dashboard]` it listens on this machine alone, and everybody here may
-/// do everything. SIGTERM ends it with 0. Other ends: 1 failed, 78 configuration.
+/// do everything. SIGTERM ends it with 0, a second signal at once with 130. Other ends: 1 failed, 78 configuration.
 #[derive(Debug, Parser)]
 #[command(name = "counterfoil-dashboard", version)]
 struct Arguments {
@@ -102,12 +109,20 @@ fn serve(arguments: Arguments) -> ExitCode {
     let ended = runtime.and_then(|runtime| runtime.block_on(answer(&config)));
     telemetry::end();
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::AtOnce) => INTERRUPTED.into(),
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "the dashboard cannot go on");
             ExitCode::FAILURE
         }
     }
+}
+
+/// How it ended, where nothing went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Well,
+    AtOnce,
 }
 
 /// Everything that can be wrong before anything is opened.
@@ -122,15 +137,8 @@ fn configure(arguments: Arguments) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-async fn answer(config: &Config) -> anyhow::Result<()> {
-    let database = config.require_database()?;
-    let options = StoreOptions {
-        url: database.url.clone(),
-        id_secret: Some(database.id_secret.clone()),
-        connections: database.pool,
-        statement_timeout: database.statement_timeout,
-        ..StoreOptions::new("")
-    };
+async fn answer(config: &Config) -> anyhow::Result<Ended> {
+    let options = StoreOptions::from(config.require_database()?);
     // Before anything is made that counts: what it counts is heard from then on.
     prometheus::install()?;
     let store = counterfoil_store::open(&options).await?;
@@ -145,19 +153,18 @@ async fn answer(config: &Config) -> anyhow::Result<()> {
         tracing::info!(%address, "the dashboard answers");
     }
     let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (
-        signal(SignalKind::terminate()).context("signals cannot be heard")?,
-        signal(SignalKind::interrupt()).context("signals cannot be heard")?,
-    );
-    let signalled = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+    let asked_twice = async {
+        asked_to_stop().await;
         stop.cancel();
+        asked_to_stop().await;
     };
-    tokio::join!(signalled, dashboard.serve(listener, stop.clone()));
-    transport.close().await;
-    store.close().await;
-    Ok(())
+    let ended = tokio::select! {
+        () = dashboard.serve(listener, stop.clone()) => Ended::Well,
+        () = asked_twice => Ended::AtOnce,
+    };
+    let closing = async { tokio::join!(transport.close(), store.close()) };
+    if ended == Ended::Well && tokio::time::timeout(CLOSING, closing).await.is_err() {
+        tracing::warn!("connections were not closed in time");
+    }
+    Ok(ended)
 }

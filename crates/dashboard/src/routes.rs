@@ -147,6 +147,7 @@ pub(crate) fn router(app: &Shared) -> Router {
             access: route.access,
             method: route.method,
             path: route.path,
+            is_before_a_deed: is_before_a_deed(route),
         };
         let answer = (route.answer)().layer(from_fn_with_state(before, guard));
         router = router.route(route.path, answer);
@@ -154,6 +155,13 @@ pub(crate) fn router(app: &Shared) -> Router {
     router
         .fallback(|| async { Trouble::not_found("there is no such page") })
         .with_state(app.clone())
+}
+
+/// Whether a route asks people whether they mean what its form would do: it stands at the same path.
+fn is_before_a_deed(route: &Route) -> bool {
+    let does = |other: &Route| other.method == "POST" && other.path == route.path;
+    let asks = matches!(route.access, Access::From(role) if role > Viewer);
+    asks && route.method == "GET" && ROUTES.iter().any(does)
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Answering, until it is time to end.
 
 use crate::app::Dashboard;
-use crate::{headers, live, routes, trouble};
+use crate::{connections, headers, live, routes, trouble};
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use counterfoil_toolbox::telemetry::prometheus;
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,12 +22,9 @@ impl Dashboard {
 
     /// Answers at `listener` until `stop`, and then for at most 5 s what is being answered.
     pub async fn serve(&self, listener: TcpListener, stop: CancellationToken) {
-        let service = self
-            .router()
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let ending = self.app.stop.clone();
-        let stopped = ending.clone().cancelled_owned();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(stopped);
+        let (router, ending) = (self.router(), self.app.stop.clone());
+        let limits = connections::Limits::default();
+        let serving = connections::answer(listener, router, limits, ending.clone());
         let watching = live::watch(self.app.clone(), ending.clone());
         let late = async {
             stop.cancelled().await;
@@ -37,9 +33,7 @@ impl Dashboard {
         };
         let answering = async {
             tokio::select! {
-                ended = async { serving.await } => if let Err(error) = ended {
-                    tracing::error!(%error, "the dashboard does not answer any more");
-                },
+                () = serving => {}
                 () = late => tracing::warn!("some answers were not written in time"),
             }
             ending.cancel();

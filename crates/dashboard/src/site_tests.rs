@@ -54,12 +54,17 @@ impl Site {
 
     /// One with somebody of each role, whose name is that of the role, and a program.
     pub(crate) async fn with_people() -> Self {
+        Self::of_people(DashboardSettings::default()).await
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn of_people(settings: DashboardSettings) -> Self {
         let NewToken { token, digest } = new_token();
         let role = Operator;
         let site = Self::new(DashboardSettings {
             users: AccessRole::ALL.map(user).into(),
             tokens: [("ci".to_owned(), TokenSettings { digest, role })].into(),
-            ..DashboardSettings::default()
+            ..settings
         });
         Self {
             token,
@@ -67,11 +72,53 @@ impl Site {
         }
     }
 
+    /// Cookie and form token of somebody with this role.
+    pub(crate) fn signed_in(&self, role: AccessRole) -> (String, String) {
+        let app = &self.dashboard.app;
+        let name = role.as_str();
+        let settings = &app.settings.users[name];
+        let cookie = app.cookies.give(name, settings, chrono::Utc::now());
+        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let nonce = cookie.split('.').nth(2).unwrap_or_default().to_owned();
+        (cookie, app.seal.of("form", &[name, &nonce]))
+    }
+
     pub(crate) async fn call(&self, mut request: Request<Body>) -> Response<Body> {
         let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
         request.extensions_mut().insert(ConnectInfo(peer));
         let called = self.dashboard.router().call(request).await;
         called.unwrap_or_else(|never| match never {})
+    }
+
+    /// What comes of a form of ours, which `headers` are sent with, too.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        form: &str,
+        headers: &[(&str, &str)],
+    ) -> Response<Body> {
+        let mut request = Request::post(path)
+            .header("host", "localhost:8090")
+            .header("origin", "http://localhost:8090")
+            .header("content-type", "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(form.to_owned()));
+        self.call(request.expect("a request")).await
+    }
+
+    /// What the trail tells, the last thing first.
+    pub(crate) async fn trail(&self) -> Vec<String> {
+        let filter = counterfoil_store::ActionFilter::default();
+        let deeds = self.store.operator_actions(&filter).await.expect("read");
+        let told = deeds.iter().map(|deed| {
+            let (who, role, outcome) = (&deed.who, &deed.role, &deed.outcome);
+            let subject = deed.subject.as_deref().unwrap_or_default();
+            let done = format!("{} {subject}", deed.action);
+            format!("{who} as {role}: {}, {outcome}", done.trim())
+        });
+        told.collect()
     }
 
     /// What a page says to somebody at this machine.

@@ -1,17 +1,22 @@
 //! What people do here, written down for whoever asks later who did it. Routes need not think of it: whatever
 //! changes something goes through here, also what was refused.
 
-use crate::access::Visitor;
+use crate::access::{SignIn, Visitor};
 use crate::app::App;
 use crate::trouble::Trouble;
 use axum::response::Response;
-use counterfoil_store::OperatorDeed;
+use counterfoil_store::{JsonText, OperatorDeed};
+use counterfoil_toolbox::config::AccessRole;
 use counterfoil_toolbox::error::ErrorChain;
+use std::net::IpAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How long the database may take to write it down: the deed is done by then.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longest subject that the database keeps whole, in bytes.
+const FITS: usize = 500;
 
 /// What a route says itself of what came of it: not all that it answers with 200 was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +50,7 @@ impl Deed {
         };
         let subject = match place.and_then(|place| values.get(place)) {
             Some(value) => Some(decoded(value)),
-            None if words.contains(&"all") => Some(decoded(query)),
+            None if words.contains(&"all") => Some(decoded(&query.replace('+', " "))),
             None => named(form, fields(kind)),
         };
         Self {
@@ -124,13 +129,51 @@ pub(crate) fn outcome(response: &Response) -> String {
     }
 }
 
-/// Writes down that somebody signed in.
-pub(crate) async fn signed_in(app: &App, visitor: &Visitor) {
-    let deed = Deed {
+/// Writes down that `user` signed in, who may do what `role` says.
+pub(crate) async fn signed_in(app: &App, user: &str, role: AccessRole, address: IpAddr) {
+    let role = role.to_string();
+    let outcome = "done".to_owned();
+    write(app, sign_in(user, role, address, outcome)).await;
+}
+
+/// Writes down that somebody who is not known to be `user` tried to sign in as them. Not each time: whoever tries
+/// all night would fill the table.
+pub(crate) async fn kept_out(app: &App, user: &str, address: IpAddr, tried: SignIn) {
+    let (from, outcome) = match tried {
+        SignIn::Welcome => return,
+        SignIn::Wrong => (Some(address), "the password is wrong"),
+        // There may be as many addresses as somebody likes.
+        SignIn::TooMany(_) => (None, "too many passwords were wrong"),
+    };
+    if app.failed.is_due(user, from) {
+        write(
+            app,
+            sign_in(user, "nobody".to_owned(), address, outcome.to_owned()),
+        )
+        .await;
+    }
+}
+
+fn sign_in(user: &str, role: String, address: IpAddr, outcome: String) -> OperatorDeed {
+    OperatorDeed {
+        id: Uuid::now_v7(),
+        who: user.to_owned(),
+        role,
+        address: Some(address.to_string()),
         action: "sign_in".to_owned(),
         subject: None,
-    };
-    note(app, visitor, deed, "done".to_owned()).await;
+        detail: None,
+        outcome,
+    }
+}
+
+/// What something was done to, where that is so long that the database cuts it: nobody hides what they chose behind
+/// what they need not have said.
+fn in_full(subject: &str) -> Option<JsonText> {
+    if subject.len() <= FITS {
+        return None;
+    }
+    JsonText::storable(&serde_json::json!({ "subject": subject }).to_string())
 }
 
 /// Writes a deed down, and what came of it.
@@ -141,10 +184,14 @@ pub(crate) async fn note(app: &App, visitor: &Visitor, deed: Deed, outcome: Stri
         role: visitor.role.to_string(),
         address: Some(visitor.address.to_string()),
         action: deed.action,
+        detail: deed.subject.as_ref().and_then(|(_, it)| in_full(it)),
         subject: deed.subject,
-        detail: None,
         outcome,
     };
+    write(app, recorded).await;
+}
+
+async fn write(app: &App, recorded: OperatorDeed) {
     let told = match tokio::time::timeout(PATIENCE, app.store.record_deed(&recorded)).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => ErrorChain(&error).to_string(),
@@ -158,69 +205,5 @@ pub(crate) async fn note(app: &App, visitor: &Visitor, deed: Deed, outcome: Stri
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn deed(action: &str, subject: Option<(&str, &str)>) -> Deed {
-        Deed {
-            action: action.to_owned(),
-            subject: subject.map(|(kind, id)| (kind.to_owned(), id.to_owned())),
-        }
-    }
-
-    #[test]
-    fn a_deed_is_named_by_its_route_and_what_it_is_done_to() {
-        for (method, route, path, form, expected) in [
-            (
-                "POST",
-                "/tasks/{id}/cancel",
-                "/tasks/abc/cancel",
-                "",
-                deed("cancel", Some(("task", "abc"))),
-            ),
-            (
-                "DELETE",
-                "/api/tasks/{id}",
-                "/api/tasks/abc",
-                "",
-                deed("delete", Some(("task", "abc"))),
-            ),
-            ("POST", "/api/tasks", "/api/tasks", "", deed("send", None)),
-            (
-                "POST",
-                "/tasks/all/rerun",
-                "/tasks/all/rerun?state=FAILURE&name=a%2Eb",
-                "form_token=1",
-                deed("rerun", Some(("task", "state=FAILURE&name=a.b"))),
-            ),
-            (
-                "POST",
-                "/dead/redrive",
-                "/dead/redrive",
-                "form_token=1&service=demo&id=&reason=out+of+luck",
-                deed("redrive", Some(("dead letter", "demo out of luck"))),
-            ),
-            (
-                "POST",
-                "/services/{name}/pause",
-                "/services/a%20b/pause",
-                "",
-                deed("pause", Some(("service", "a b"))),
-            ),
-            (
-                "POST",
-                "/workers/stop",
-                "/workers/stop",
-                "id=other&worker=demo%40host.1",
-                deed("stop", Some(("worker", "demo@host.1"))),
-            ),
-            ("POST", "/signout", "/signout", "", deed("sign_out", None)),
-        ] {
-            assert_eq!(
-                Deed::of(method, route, path, form.as_bytes()),
-                expected,
-                "{route}"
-            );
-        }
-    }
-}
+#[path = "trail_tests.rs"]
+mod tests;

@@ -27,8 +27,6 @@ mod outcome;
 pub mod parked;
 mod platform;
 pub mod queues;
-#[cfg(test)]
-mod sample;
 pub mod schedules;
 pub mod services;
 pub mod sessions;

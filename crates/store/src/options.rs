@@ -2,6 +2,7 @@
 
 use crate::error::StoreError;
 use crate::store::Store;
+use counterfoil_toolbox::config::DatabaseSettings;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,25 @@ impl StoreOptions {
     pub fn id_secret(mut self, secret: impl Into<SecretString>) -> Self {
         self.id_secret = Some(secret.into());
         self
+    }
+}
+
+/// Those of a configuration.
+///
+/// ```
+/// use counterfoil_store::StoreOptions;
+/// use counterfoil_toolbox::config::DatabaseSettings;
+///
+/// let settings = DatabaseSettings { pool: 3, ..DatabaseSettings::default() };
+/// assert_eq!(StoreOptions::from(&settings).connections, 3);
+/// ```
+impl From<&DatabaseSettings> for StoreOptions {
+    fn from(settings: &DatabaseSettings) -> Self {
+        Self {
+            connections: settings.pool,
+            statement_timeout: settings.statement_timeout,
+            ..Self::new(settings.url.clone()).id_secret(settings.id_secret.clone())
+        }
     }
 }
 

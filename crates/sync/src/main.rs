@@ -89,14 +89,7 @@ fn run(config: &Config) -> anyhow::Result<()> {
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let names = config.broker.names()?;
-    let database = config.require_database()?;
-    let options = StoreOptions {
-        url: database.url.clone(),
-        id_secret: Some(database.id_secret.clone()),
-        connections: database.pool,
-        statement_timeout: database.statement_timeout,
-        ..StoreOptions::new("")
-    };
+    let options = StoreOptions::from(config.require_database()?);
     if config.sync.health_bind.is_some() {
         // Before the daemon is made: what it counts is heard from then on.
         prometheus::install()?;

@@ -84,6 +84,8 @@ mod node;
 #[cfg(feature = "servers")]
 mod proxy;
 #[cfg(feature = "servers")]
+mod sample;
+#[cfg(feature = "servers")]
 pub mod store_suite;
 #[cfg(feature = "servers")]
 pub mod transport_suite;
@@ -106,6 +108,8 @@ pub use functional::{SuiteReport, functional_suite};
 pub use node::{PostgresNode, PostgresOptions, RabbitCluster, RabbitNode, RabbitOptions};
 #[cfg(feature = "servers")]
 pub use proxy::{Flow, Proxy, Towards};
+#[cfg(feature = "servers")]
+pub use sample::task_row;
 pub use seeded::{Failure, Seeds, Settled, SettledTask, Trial, Trouble};
 pub use tasks::{
     MemoryPlatform, Outcome, Perform, Performed, Scheduled, ScheduledTask, TestWorker,

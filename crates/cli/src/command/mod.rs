@@ -10,8 +10,6 @@ pub(crate) mod outbox;
 pub(crate) mod parked;
 pub(crate) mod pause;
 mod queues;
-#[cfg(test)]
-pub(crate) mod sample;
 pub(crate) mod schedule;
 pub(crate) mod send;
 pub(crate) mod session;

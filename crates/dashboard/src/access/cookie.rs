@@ -8,7 +8,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_toolbox::config::{DashboardSettings, UserSettings};
 use secrecy::ExposeSecret;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 /// Gives cookies, and reads them.
 #[derive(Debug)]
@@ -17,6 +18,9 @@ pub(crate) struct Cookies {
     attributes: &'static str,
     lifetime: TimeDelta,
     seal: Seal,
+    /// Those of people who signed out here, by their nonce, until they hold no more by themselves: somebody may
+    /// have copied one.
+    left: Mutex<HashMap<String, DateTime<Utc>>>,
 }
 
 /// What a cookie tells.
@@ -46,6 +50,7 @@ impl Cookies {
             attributes,
             lifetime,
             seal,
+            left: Mutex::default(),
         }
     }
 
@@ -65,8 +70,19 @@ impl Cookies {
         )
     }
 
-    /// The value of `Set-Cookie` that takes it away.
-    pub(crate) fn take(&self) -> String {
+    /// The value of `Set-Cookie` that takes it away. That of these headers holds no more.
+    pub(crate) fn take(
+        &self,
+        headers: &HeaderMap,
+        users: &BTreeMap<String, UserSettings>,
+        now: DateTime<Utc>,
+    ) -> String {
+        if let Some(told) = self.read(headers, users, now) {
+            let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+            left.retain(|_, until| *until > now);
+            left.insert(told.nonce, told.until);
+        }
+
         format!("{}=; Max-Age=0; {}", self.name, self.attributes)
     }
 
@@ -79,9 +95,19 @@ impl Cookies {
     ) -> Option<Told> {
         let all = headers.get_all(COOKIE).iter();
         let pairs = all.filter_map(|value| value.to_str().ok());
-        let mut pairs = pairs.flat_map(|value| value.split(';'));
-        let value =
-            pairs.find_map(|pair| pair.trim().strip_prefix(self.name)?.strip_prefix('='))?;
+        let pairs = pairs.flat_map(|value| value.split(';'));
+        let mut values =
+            pairs.filter_map(|pair| pair.trim().strip_prefix(self.name)?.strip_prefix('='));
+        // Others of this host, at other ports, may have set one of the same name.
+        values.find_map(|value| self.read_one(value, users, now))
+    }
+
+    fn read_one(
+        &self,
+        value: &str,
+        users: &BTreeMap<String, UserSettings>,
+        now: DateTime<Utc>,
+    ) -> Option<Told> {
         let mut fields = value.split('.');
         let (user, until, nonce, seal) = (
             fields.next()?,
@@ -95,7 +121,8 @@ impl Cookies {
             .seal
             .is_of(seal, "cookie", &parts(&user, until, nonce, settings));
         let until = DateTime::from_timestamp(until.parse().ok()?, 0)?;
-        (holds && until > now).then(|| Told {
+        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        (holds && until > now && !left.contains_key(nonce)).then(|| Told {
             user,
             nonce: nonce.to_owned(),
             until,
@@ -177,7 +204,38 @@ mod tests {
             ..DashboardSettings::default()
         };
         let cookies = Cookies::new(&settings, Seal::new(None, &"ids".into()));
-        assert!(cookies.take().starts_with("__Host-counterfoil=; "));
-        assert!(cookies.take().ends_with("; Secure"));
+        let taken = cookies.take(&HeaderMap::new(), &users("$argon2id$a"), Utc::now());
+        assert!(taken.starts_with("__Host-counterfoil=; "), "{taken}");
+        assert!(taken.ends_with("; Secure"), "{taken}");
+    }
+
+    #[test]
+    fn a_copy_of_a_cookie_holds_no_more_once_somebody_has_signed_out() {
+        let cookies = Cookies::new(
+            &DashboardSettings::default(),
+            Seal::new(None, &"ids".into()),
+        );
+        let (users, now) = (users("$argon2id$a"), Utc::now());
+        let (one, other) = (
+            sent(&cookies.give("änna", &users["änna"], now)),
+            sent(&cookies.give("änna", &users["änna"], now)),
+        );
+        cookies.take(&one, &users, now);
+        assert_eq!(cookies.read(&one, &users, now), None);
+        assert!(cookies.read(&other, &users, now).is_some());
+    }
+
+    #[test]
+    fn one_that_another_page_of_the_host_has_set_is_passed_over() {
+        let cookies = Cookies::new(
+            &DashboardSettings::default(),
+            Seal::new(None, &"ids".into()),
+        );
+        let (users, now) = (users("$argon2id$a"), Utc::now());
+        let given = cookies.give("änna", &users["änna"], now);
+        let given = given.split(';').next().expect("a pair");
+        let both = HeaderValue::from_str(&format!("counterfoil=a.b.c.d; {given}"));
+        let both = HeaderMap::from_iter([(COOKIE, both.expect("a header"))]);
+        assert!(cookies.read(&both, &users, now).is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! What stands before every route: who calls is found out, and whether they may.
 
-use super::origin::{Told, is_ours};
+use super::origin::{Brought, Told, is_ours, may_look};
 use super::visitor::{Found, Looking};
 use super::{Via, Visitor};
 use crate::app::Shared;
@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use chrono::Utc;
 use counterfoil_toolbox::config::AccessRole;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// Who may call a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,14 @@ pub(crate) enum Access {
 const FORM_TOKEN: &str = "form_token";
 const FORM_TOKEN_HEADER: &str = "x-form-token";
 
-/// Longest form that is read.
-const LONGEST_FORM: usize = 1024 * 1024;
+/// Longest body that is read, in bytes: of a task and its arguments.
+const LONGEST: usize = 2 * 1024 * 1024;
+
+/// The same of somebody who has not signed in: a name and a password.
+const LONGEST_OF_STRANGERS: usize = 16 * 1024;
+
+/// How long a body may take to come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a route's guard needs to know.
 #[derive(Debug, Clone)]
@@ -40,28 +47,19 @@ pub(crate) struct Guard {
     /// The route's method and path.
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
+    /// Whether it shows a page on which a click does something.
+    pub(crate) is_before_a_deed: bool,
 }
 
 /// Lets through who may, and tells the route who it is.
 pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let is_routes = match *request.method() {
-        Method::HEAD => guard.method == "GET",
-        ref method => method.as_str() == guard.method,
-    };
-    if !is_routes {
+    if !guard.is_for(request.method()) {
         // It is told that there is no such method here, and nothing else.
         return next.run(request).await;
     }
-    let headers = request.headers();
     let changes = guard.method != "GET";
-    let found = guard.look(&request);
-    let is_ours = is_ours(Told {
-        fetch_site: text(headers, "sec-fetch-site"),
-        origin: text(headers, ORIGIN.as_str()),
-        host: text(headers, HOST.as_str()),
-        public_url: guard.app.settings.public_url.as_deref(),
-    });
-    let visitor = match (guard.access, found) {
+    let is_ours = guard.is_ours(request.headers());
+    let visitor = match (guard.access, guard.look(&request)) {
         (Access::Open, found) => {
             if changes && !is_ours {
                 return not_ours().into_response();
@@ -70,7 +68,10 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
                 Found::Known(visitor) => Some(visitor),
                 Found::Nobody | Found::Refused(_) => None,
             };
-            return go_on(request, next, known).await;
+            return match whole(request, LONGEST_OF_STRANGERS).await {
+                Ok((request, _)) => go_on(request, next, known).await,
+                Err(trouble) => trouble.into_response(),
+            };
         }
         (Access::From(_), Found::Refused(why)) => {
             return Trouble::new(StatusCode::UNAUTHORIZED, why).into_response();
@@ -90,19 +91,35 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         }
         (Access::From(_), Found::Known(visitor)) => visitor,
     };
-    if !changes {
-        return go_on(request, next, Some(visitor)).await;
+    match (changes, &visitor.via) {
+        (true, Via::Browser { .. }) if !is_ours => not_ours().into_response(),
+        (true, Via::Browser { .. } | Via::Token) => change(guard, request, next, visitor).await,
+        (false, Via::Browser { .. }) if !guard.may_look(request.headers()) => {
+            not_ours().into_response()
+        }
+        (false, Via::Browser { .. } | Via::Token) => go_on(request, next, Some(visitor)).await,
     }
-    let token = match &visitor.via {
-        Via::Browser { .. } if !is_ours => return not_ours().into_response(),
-        Via::Browser { form_token } => Some(form_token.as_str()),
-        Via::Token => None,
-    };
-    let (request, form) = match with_form(request, token).await {
+}
+
+/// Lets somebody do something, and writes down what came of it.
+async fn change(guard: Guard, request: Request, next: Next, visitor: Visitor) -> Response {
+    let (request, body) = match whole(request, LONGEST).await {
         Ok(read) => read,
         Err(trouble) => return trouble.into_response(),
     };
-    let deed = guard.deed(&request, &form);
+    let headers = request.headers();
+    let form: &[u8] = if is_form(headers) { &body } else { &[] };
+    if let Via::Browser { form_token } = &visitor.via
+        && !is_shown(headers, form, form_token)
+    {
+        return Trouble::new(
+            StatusCode::FORBIDDEN,
+            "the page that sent this is out of date",
+        )
+        .remedy("load the page again, and repeat what you did")
+        .into_response();
+    }
+    let deed = guard.deed(&request, form);
     let app = guard.app.clone();
     // Whoever asked may go meanwhile: it is done and written down all the same.
     let doing = guard.app.deeds.spawn(async move {
@@ -117,6 +134,31 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
 }
 
 impl Guard {
+    fn is_for(&self, method: &Method) -> bool {
+        match *method {
+            Method::HEAD => self.method == "GET",
+            ref method => method.as_str() == self.method,
+        }
+    }
+
+    fn is_ours(&self, headers: &HeaderMap) -> bool {
+        is_ours(Told {
+            fetch_site: text(headers, "sec-fetch-site"),
+            origin: text(headers, ORIGIN.as_str()),
+            host: text(headers, HOST.as_str()),
+            public_url: self.app.settings.public_url.as_deref(),
+        })
+    }
+
+    fn may_look(&self, headers: &HeaderMap) -> bool {
+        let brought = Brought {
+            site: text(headers, "sec-fetch-site"),
+            mode: text(headers, "sec-fetch-mode"),
+            dest: text(headers, "sec-fetch-dest"),
+        };
+        may_look(brought, self.is_before_a_deed)
+    }
+
     fn deed(&self, request: &Request, form: &[u8]) -> Deed {
         let path = request.uri().path_and_query();
         Deed::of(
@@ -134,12 +176,12 @@ impl Guard {
             seal: &self.app.seal,
             now: Utc::now(),
         };
-        looking.look(request.headers(), address(request))
+        looking.look(request.headers(), peer(request))
     }
 }
 
-/// Where a request comes from.
-pub(crate) fn address(request: &Request) -> IpAddr {
+/// Who has the other end of the connection: perhaps a proxy.
+fn peer(request: &Request) -> IpAddr {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
 }
@@ -184,45 +226,44 @@ fn sign_in_first(request: &Request) -> Response {
     Redirect::to(&format!("/signin?next={next}")).into_response()
 }
 
-/// The request again and its form, if it has the right token: in the header, or in the form. Without a token, no
-/// browser sent it.
-async fn with_form(request: Request, token: Option<&str>) -> Result<(Request, Bytes), Trouble> {
-    let wrong = || {
-        Trouble::new(
-            StatusCode::FORBIDDEN,
-            "the page that sent this is out of date",
-        )
-        .remedy("load the page again, and repeat what you did")
-    };
-    let headers = request.headers();
-    let kind = text(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
-    let is_form = kind.starts_with("application/x-www-form-urlencoded");
-    let is_shown = match (token, text(headers, FORM_TOKEN_HEADER)) {
-        (None, _) => true,
-        (Some(token), Some(given)) if given == token => true,
-        (Some(_), Some(_)) => return Err(wrong()),
-        (Some(_), None) => false,
-    };
-    if !is_form {
-        return match is_shown {
-            true => Ok((request, Bytes::new())),
-            false => Err(wrong()),
-        };
-    }
+/// The request again and its body, once the whole of it is there.
+async fn whole(request: Request, longest: usize) -> Result<(Request, Bytes), Trouble> {
     let (head, body) = request.into_parts();
-    let body = to_bytes(body, LONGEST_FORM).await.map_err(|_| {
-        Trouble::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the form is longer than 1 MiB",
-        )
-    })?;
-    let given = body.split(|byte| *byte == b'&').find_map(|pair| {
+    let body = match tokio::time::timeout(PATIENCE, to_bytes(body, longest)).await {
+        Ok(Ok(body)) => body,
+        // Or it was cut off, and nobody reads this.
+        Ok(Err(_)) => {
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            let kib = longest / 1024;
+            return Err(
+                Trouble::new(status, format!("more than {kib} KiB were sent"))
+                    .remedy("send less at a time: nothing was done"),
+            );
+        }
+        Err(_) => {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            return Err(Trouble::new(status, "what was sent took too long to come")
+                .remedy("send it again: nothing was done"));
+        }
+    };
+    let request = Request::from_parts(head, Body::from(body.clone()));
+    Ok((request, body))
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = text(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    kind.starts_with("application/x-www-form-urlencoded")
+}
+
+/// Whether a page of ours sent it: with its token in the header, or in the form.
+fn is_shown(headers: &HeaderMap, form: &[u8], token: &str) -> bool {
+    if let Some(given) = text(headers, FORM_TOKEN_HEADER) {
+        return given == token;
+    }
+    let given = form.split(|byte| *byte == b'&').find_map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;
         pair.strip_prefix(FORM_TOKEN)?.strip_prefix('=')
     });
     // Hexadecimal digits: nothing of it is ever escaped.
-    match is_shown || given.is_some() && given == token {
-        true => Ok((Request::from_parts(head, Body::from(body.clone())), body)),
-        false => Err(wrong()),
-    }
+    given == Some(token)
 }

@@ -24,6 +24,30 @@ pub(super) fn is_ours(told: Told<'_>) -> bool {
     }
 }
 
+/// Whether somebody may look who was brought here by another page: it may lead people here, where no more than a
+/// click is left to do something, neither that. What it has its browser load besides, nobody looks at.
+pub(super) fn may_look(brought: Brought<'_>, is_before_a_deed: bool) -> bool {
+    match brought.site {
+        None | Some("same-origin" | "none") => true,
+        Some(_) => {
+            brought.mode == Some("navigate")
+                && brought.dest.is_none_or(|dest| dest == "document")
+                && !is_before_a_deed
+        }
+    }
+}
+
+/// How a browser says that it came here.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Brought<'a> {
+    /// `Sec-Fetch-Site`
+    pub(super) site: Option<&'a str>,
+    /// `Sec-Fetch-Mode`
+    pub(super) mode: Option<&'a str>,
+    /// `Sec-Fetch-Dest`
+    pub(super) dest: Option<&'a str>,
+}
+
 fn is_our_origin(origin: &str, told: Told<'_>) -> bool {
     let Some((scheme, host)) = origin.split_once("://") else {
         // `null`: from a sandbox or a file.
@@ -40,7 +64,7 @@ fn is_our_origin(origin: &str, told: Told<'_>) -> bool {
 }
 
 /// Whether both name the same host and port; one that is not named is that of the scheme.
-fn same_host(scheme: &str, one: &str, other: &str) -> bool {
+pub(super) fn same_host(scheme: &str, one: &str, other: &str) -> bool {
     let port = if scheme == "https" { ":443" } else { ":80" };
     let plain = |host: &str| host.strip_suffix(port).unwrap_or(host).to_ascii_lowercase();
     plain(one) == plain(other)
@@ -77,6 +101,31 @@ mod tests {
             ("none", "", false),
         ] {
             assert_eq!(is_ours(told(site, origin)), ours, "{site} {origin}");
+        }
+    }
+
+    #[test]
+    fn other_pages_lead_people_here_and_load_nothing_of_it() {
+        let some = |text: &'static str| (!text.is_empty()).then_some(text);
+        for (site, mode, dest, may, may_before_a_deed) in [
+            ("", "", "", true, true),
+            ("none", "navigate", "document", true, true),
+            ("same-origin", "cors", "empty", true, true),
+            ("cross-site", "navigate", "document", true, false),
+            ("same-site", "navigate", "document", true, false),
+            ("cross-site", "navigate", "", true, false),
+            ("cross-site", "navigate", "iframe", false, false),
+            ("cross-site", "no-cors", "image", false, false),
+            ("same-site", "cors", "empty", false, false),
+            ("cross-site", "", "", false, false),
+        ] {
+            let brought = Brought {
+                site: some(site),
+                mode: some(mode),
+                dest: some(dest),
+            };
+            assert_eq!(may_look(brought, false), may, "{brought:?}");
+            assert_eq!(may_look(brought, true), may_before_a_deed, "{brought:?}");
         }
     }
 

@@ -1,12 +1,14 @@
 //! Passwords: hashed with Argon2id, looked at a few at a time, and not too often.
 
+use super::Caller;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use counterfoil_toolbox::config::UserSettings;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -18,14 +20,21 @@ const AT_ONCE: usize = 2;
 /// How long somebody waits for their turn.
 const TURN: Duration = Duration::from_secs(5);
 
-/// So many wrong passwords of one user or from one address, within [`WINDOW`], and no more are looked at.
+/// So many wrong passwords from one address within [`WINDOW`], and no more are looked at. Whoever calls from a proxy
+/// that does not say for whom has no address: all would wait for one of them.
 const PATIENCE: u32 = 10;
+
+/// The same of one name, from anywhere: more, so that nobody keeps somebody else out from one place.
+const PATIENCE_WITH_A_NAME: u32 = 30;
 
 /// For how long wrong passwords count.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// Addresses that are remembered: strangers may have as many as they like.
 const REMEMBERED: usize = 10_000;
+
+/// Into so many lots names fall that are nobody's.
+const LOTS: u64 = 4096;
 
 /// A password longer than this is nobody's.
 const LONGEST: usize = 1024;
@@ -46,14 +55,31 @@ pub(crate) struct Passwords {
     tries: Mutex<HashMap<Key, (u32, Instant)>>,
     /// Looked at for a user that does not exist: that takes as long.
     nobodys: SecretString,
+    /// Puts names together that nobody can guess.
+    lots: RandomState,
+    /// How long the last look took.
+    usual: Mutex<Duration>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     User(String),
+    /// Names that are nobody's, some of them together: they are counted, too, or people could find out which
+    /// names are somebody's.
+    MadeUp(u64),
     /// Whatever name somebody made up.
     Nobody,
     Address(IpAddr),
+}
+
+impl Key {
+    /// After so many tries, no more are looked at.
+    const fn most(&self) -> u32 {
+        match self {
+            Self::User(_) | Self::MadeUp(_) => PATIENCE_WITH_A_NAME,
+            Self::Nobody | Self::Address(_) => PATIENCE,
+        }
+    }
 }
 
 /// A password that could not be hashed.
@@ -86,6 +112,8 @@ impl Passwords {
             gate: Arc::new(Semaphore::new(AT_ONCE)),
             tries: Mutex::default(),
             nobodys: hash_password(&nobodys.into())?.into(),
+            lots: RandomState::new(),
+            usual: Mutex::default(),
         })
     }
 
@@ -95,17 +123,27 @@ impl Passwords {
         users: &BTreeMap<String, UserSettings>,
         user: &str,
         password: SecretString,
-        address: IpAddr,
+        caller: Caller,
     ) -> SignIn {
         if users.is_empty() {
             return SignIn::Wrong;
         }
         let known = users.get(user);
-        let name = known.map_or(Key::Nobody, |_| Key::User(user.to_owned()));
-        let keys = [name, Key::Address(address)];
+        let name = match known {
+            Some(_) => Key::User(user.to_owned()),
+            None => Key::MadeUp(self.lots.hash_one(user) % LOTS),
+        };
+        let address = (!caller.is_anybody).then(|| Key::Address(network(caller.address)));
+        let keys: Vec<Key> = [Some(name), address].into_iter().flatten().collect();
         // Counted before it is looked at: others that come meanwhile would all pass.
         if let Some(wait) = self.count(&keys) {
             return SignIn::TooMany(wait);
+        }
+        // However many names somebody makes up, few are looked at; they are not to see which.
+        if known.is_none() && self.count(&[Key::Nobody]).is_some() {
+            let usual = *self.usual.lock().unwrap_or_else(PoisonError::into_inner);
+            tokio::time::sleep(usual).await;
+            return SignIn::Wrong;
         }
         let turn = Arc::clone(&self.gate).acquire_owned();
         let Ok(Ok(turn)) = tokio::time::timeout(TURN, turn).await else {
@@ -113,20 +151,23 @@ impl Passwords {
         };
         let hash = known.map_or(&self.nobodys, |user| &user.password_hash);
         let hash = hash.clone();
+        let begun = Instant::now();
         let looked = tokio::task::spawn_blocking(move || {
             // Whoever asked may have gone: the turn is over when the work is.
             let _turn = turn;
             is_of(&password, &hash)
         });
-        if known.is_some() && matches!(looked.await, Ok(true)) {
-            self.forget(&keys);
+        let is_right = matches!(looked.await, Ok(true));
+        *self.usual.lock().unwrap_or_else(PoisonError::into_inner) = begun.elapsed();
+        if known.is_some() && is_right {
+            self.give_back(&keys);
             return SignIn::Welcome;
         }
         SignIn::Wrong
     }
 
     /// Counts a try, or says how long to wait where there were too many.
-    fn count(&self, keys: &[Key; 2]) -> Option<Duration> {
+    fn count(&self, keys: &[Key]) -> Option<Duration> {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         if tries.len() >= REMEMBERED {
             tries.retain(|_, (_, since)| since.elapsed() < WINDOW);
@@ -137,7 +178,7 @@ impl Passwords {
         let waits = keys.iter().filter_map(|key| {
             let (count, since) = tries.get(key)?;
             let left = WINDOW.checked_sub(since.elapsed())?;
-            (*count >= PATIENCE).then_some(left)
+            (*count >= key.most()).then_some(left)
         });
         let wait = waits.max();
         if wait.is_none() {
@@ -152,11 +193,22 @@ impl Passwords {
         wait
     }
 
-    fn forget(&self, keys: &[Key; 2]) {
+    /// A right one does not count; those before it do, so that whoever may be somebody cannot try to be others.
+    fn give_back(&self, keys: &[Key]) {
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
-            tries.remove(key);
+            if let Some((count, _)) = tries.get_mut(key) {
+                *count = count.saturating_sub(1);
+            }
         }
+    }
+}
+
+/// What belongs to one place: where addresses are long, whoever has one has the 2⁶⁴ beside it.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -168,69 +220,5 @@ fn is_of(password: &SecretString, hash: &SecretString) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use counterfoil_toolbox::config::AccessRole;
-
-    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    fn users() -> BTreeMap<String, UserSettings> {
-        let hash = hash_password(&"right".into()).expect("a hash");
-        assert!(hash.starts_with("$argon2id$"), "{hash}");
-        let anna = UserSettings {
-            password_hash: hash.into(),
-            role: AccessRole::Viewer,
-        };
-        BTreeMap::from([("anna".to_owned(), anna)])
-    }
-
-    #[tokio::test]
-    async fn the_right_password_is_welcome_and_no_other() {
-        let (passwords, users) = (Passwords::new().expect("randomness"), users());
-        let check =
-            |user, password: &'static str| passwords.check(&users, user, password.into(), HOME);
-        assert_eq!(check("anna", "right").await, SignIn::Welcome);
-        assert_eq!(check("anna", "wrong").await, SignIn::Wrong);
-        assert_eq!(check("anna", "").await, SignIn::Wrong);
-        assert_eq!(check("otto", "right").await, SignIn::Wrong);
-    }
-
-    #[tokio::test]
-    async fn after_ten_wrong_ones_nobody_looks_for_a_while_whoever_is_named() {
-        let (passwords, users) = (Passwords::new().expect("randomness"), users());
-        let elsewhere = IpAddr::from([10, 0, 0, 1]);
-        for _ in 0..PATIENCE {
-            let tried = passwords.check(&users, "anna", "wrong".into(), HOME);
-            assert_eq!(tried.await, SignIn::Wrong);
-        }
-        let tried = passwords.check(&users, "anna", "right".into(), HOME);
-        assert!(matches!(tried.await, SignIn::TooMany(wait) if wait <= WINDOW));
-        let tried = passwords.check(&users, "otto", "right".into(), HOME);
-        assert!(
-            matches!(tried.await, SignIn::TooMany(_)),
-            "the same address"
-        );
-        let tried = passwords.check(&users, "anna", "right".into(), elsewhere);
-        assert!(matches!(tried.await, SignIn::TooMany(_)), "the same user");
-        let tried = passwords.check(&users, "otto", "right".into(), elsewhere);
-        assert_eq!(tried.await, SignIn::Wrong);
-    }
-
-    #[tokio::test]
-    async fn of_many_that_are_tried_at_once_no_more_than_ten_are_looked_at() {
-        let (passwords, users) = (Passwords::new().expect("randomness"), users());
-        let tries = (0..40).map(|_| passwords.check(&users, "anna", "wrong".into(), HOME));
-        let tried = futures::future::join_all(tries).await;
-        let looked_at = tried.iter().filter(|tried| **tried == SignIn::Wrong);
-        assert_eq!(looked_at.count(), 10);
-    }
-
-    #[tokio::test]
-    async fn where_nobody_can_sign_in_nothing_is_looked_at() {
-        let (passwords, nobody) = (Passwords::new().expect("randomness"), BTreeMap::new());
-        for _ in 0..=PATIENCE {
-            let tried = passwords.check(&nobody, "anna", "right".into(), HOME);
-            assert_eq!(tried.await, SignIn::Wrong);
-        }
-    }
-}
+#[path = "password_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! Values that this dashboard gave away and knows again: cookies, form tokens, links.
 
+use crate::shown::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -25,10 +26,19 @@ impl Seal {
         }
     }
 
+    /// One with a key that nobody knows, until the process ends.
+    pub(crate) fn random() -> Self {
+        let key = format!(
+            "{:032x}{:032x}",
+            rand::random::<u128>(),
+            rand::random::<u128>()
+        );
+        Self::new(Some(&key.into()), &SecretString::default())
+    }
+
     /// The seal of these parts, 64 hexadecimal digits.
     pub(crate) fn of(&self, purpose: &str, parts: &[&str]) -> String {
-        let bytes = self.mac(purpose, parts).finalize().into_bytes();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.mac(purpose, parts).finalize().into_bytes())
     }
 
     /// Whether `seal` is that of these parts; in a time that does not tell how much of it is right.

@@ -1,9 +1,10 @@
 //! Who calls: by a token, a proxy's word, a cookie, or from this machine where nobody signs in.
 
 use super::host;
-use super::{Cookies, Seal};
+use super::{Caller, Cookies, Seal};
+use crate::shown::hex;
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::AUTHORIZATION;
 use chrono::{DateTime, Utc};
 use counterfoil_toolbox::config::{AccessRole, DashboardSettings, ProxySettings};
 use sha2::{Digest, Sha256};
@@ -60,15 +61,26 @@ const LOCAL: &str = "local";
 const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
 
 impl Looking<'_> {
-    pub(super) fn look(&self, headers: &HeaderMap, address: IpAddr) -> Found {
+    /// Who sent these headers from `peer`, which may be a proxy.
+    pub(super) fn look(&self, headers: &HeaderMap, peer: IpAddr) -> Found {
         let settings = self.settings;
+        let Caller { address, .. } = Caller::of(settings, headers, peer);
         if let Some(value) = headers.get(AUTHORIZATION) {
             return self.by_token(value.to_str().unwrap_or_default(), address);
         }
-        if let Some(proxy) = &settings.proxy
-            && let Some((name, role)) = by_proxy(proxy, headers, address)
-        {
-            return Found::Known(self.in_browser(name, role, "proxy", address));
+        let (host, public_url) = (host::named(headers), settings.public_url.as_deref());
+        if let Some(proxy) = &settings.proxy {
+            // Under another name, somebody else's page may have led a browser here, past the proxy.
+            if !host::is_public(host, public_url) {
+                return Found::Refused("the name in Host is not that of dashboard.public_url");
+            }
+            match by_proxy(proxy, headers, peer) {
+                Ok(Some((name, role))) => {
+                    return Found::Known(self.in_browser(name, role, "proxy", address));
+                }
+                Ok(None) => {}
+                Err(why) => return Found::Refused(why),
+            }
         }
         let told = self.cookies.read(headers, &settings.users, self.now);
         if let Some(told) = told
@@ -87,8 +99,7 @@ impl Looking<'_> {
         if PASSED_ON.iter().any(|name| headers.contains_key(*name)) {
             return Found::Refused("a proxy passed this on, and nobody has to sign in here");
         }
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        match host::is_local(host, settings.public_url.as_deref()) {
+        match host::is_local(host, public_url) {
             true => {
                 let name = LOCAL.to_owned();
                 Found::Known(self.in_browser(name, AccessRole::Admin, LOCAL, address))
@@ -128,31 +139,48 @@ impl Looking<'_> {
     }
 }
 
+/// Longest name of somebody, in bytes.
+const LONGEST_NAME: usize = 200;
+
 /// Who a proxy says that it is, and what they may do. A role that is none of ours lets them look.
+///
+/// # Errors
+/// What it says in several ways: one of them may be its client's.
 fn by_proxy(
     proxy: &ProxySettings,
     headers: &HeaderMap,
-    address: IpAddr,
-) -> Option<(String, AccessRole)> {
-    if !proxy.from.contains(&address.to_canonical()) {
-        return None;
+    peer: IpAddr,
+) -> Result<Option<(String, AccessRole)>, &'static str> {
+    if !proxy.from.contains(&peer.to_canonical()) {
+        return Ok(None);
     }
-    let text = |name: &str| {
-        let text = headers.get(name)?.to_str().ok()?.trim();
-        (!text.is_empty()).then(|| text.to_owned())
+    let Some(name) = told_once(headers, &proxy.user_header)? else {
+        return Ok(None);
     };
-    let name = text(&proxy.user_header)?;
+    if name.len() > LONGEST_NAME {
+        return Err("the proxy's name of somebody is longer than 200 bytes");
+    }
     let role = match proxy.role_header.as_deref() {
-        None => proxy.role,
-        Some(header) => match text(header) {
-            None => proxy.role,
-            Some(role) => AccessRole::ALL
-                .into_iter()
-                .find(|known| known.as_str() == role)
-                .unwrap_or_default(),
-        },
+        None => None,
+        Some(header) => told_once(headers, header)?,
     };
-    Some((name, role))
+    let known = |role: &str| AccessRole::ALL.into_iter().find(|it| it.as_str() == role);
+    let role = role.map_or(proxy.role, |role| known(role).unwrap_or_default());
+    Ok(Some((name.to_owned(), role)))
+}
+
+/// What a header says, which may be there once.
+fn told_once<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, &'static str> {
+    let mut told = headers.get_all(name).iter();
+    let first = told.next();
+    if told.next().is_some() {
+        return Err("a header of the proxy's is there more than once");
+    }
+    let text = first.map(|value| std::str::from_utf8(value.as_bytes()));
+    let text = text
+        .transpose()
+        .map_err(|_| "a header of the proxy's is no text")?;
+    Ok(text.map(str::trim).filter(|text| !text.is_empty()))
 }
 
 /// A token for `dashboard.tokens`.
@@ -178,8 +206,7 @@ pub fn new_token() -> NewToken {
 
 /// It is compared as it is: how much of a hash is right tells nothing of what was hashed.
 fn digest(token: &str) -> String {
-    let bytes = Sha256::digest(token.as_bytes());
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 #[cfg(test)]

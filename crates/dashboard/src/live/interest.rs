@@ -77,7 +77,8 @@ impl Interest {
             .cloned()
             .collect();
         let deleted = news.deleted.iter();
-        let deleted: BTreeSet<_> = deleted.filter(|id| **id == self.task).cloned().collect();
+        let is_watched = |id: &&String| **id == self.task || **id == self.family;
+        let deleted: BTreeSet<_> = deleted.filter(is_watched).cloned().collect();
         match (tasks.len() + sessions.len() + deleted.len(), self.brief) {
             (0, _) => None,
             (count, true) => Some(brief(count)),

@@ -59,8 +59,8 @@ pub(crate) async fn confirm(
     // What is sent from now on was not counted, and nothing is done to it.
     let now = app.store.clock().await?;
     let filter = query.filter(0, now)?;
-    query.until = exactly(filter.until.unwrap_or(now));
-    query.since = filter.since.map(exactly).unwrap_or_default();
+    query.until = exact(filter.until.unwrap_or(now));
+    query.since = filter.since.map(exact).unwrap_or_default();
     let filter = query.filter_in(&app, 0, now).await?;
     let found = count(&app, deed, filter).await?;
     let words = deed.words();
@@ -77,7 +77,8 @@ pub(crate) async fn confirm(
     })
 }
 
-fn exactly(time: DateTime<Utc>) -> String {
+/// A time as URLs tell it.
+fn exact(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

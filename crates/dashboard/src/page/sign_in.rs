@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::{Answer, render};
-use crate::access::{SignIn, Via, Visitor};
+use crate::access::{Caller, SignIn};
 use crate::app::Shared;
 use crate::assets;
 use crate::trail;
@@ -9,8 +9,8 @@ use crate::trouble::Trouble;
 use askama::Template;
 use axum::Form;
 use axum::extract::{ConnectInfo, Query, State};
-use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use chrono::Utc;
 use serde::Deserialize;
@@ -60,40 +60,47 @@ pub(crate) async fn form(State(app): State<Shared>, Query(at): Query<Where>) -> 
 pub(crate) async fn sign_in(
     State(app): State<Shared>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
     Form(said): Form<Said>,
 ) -> Result<Response, Trouble> {
-    let users = &app.settings.users;
-    let looked = app
+    let caller = Caller::of(&app.settings, &headers, peer.ip());
+    // Whoever tries may go meanwhile: that they did is written down all the same.
+    let trying = app.deeds.spawn(tried(app.clone(), caller, said));
+    let gone = |_| {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Err(Trouble::new(status, "it went wrong in the middle"))
+    };
+    trying.await.unwrap_or_else(gone)
+}
+
+async fn tried(app: Shared, caller: Caller, said: Said) -> Result<Response, Trouble> {
+    let (users, address) = (&app.settings.users, caller.address);
+    let looking = app
         .passwords
-        .check(users, &said.user, said.password.into(), peer.ip())
-        .await;
+        .check(users, &said.user, said.password.into(), caller);
+    let looked = looking.await;
+    let known = users.get_key_value(&said.user);
     let next = own_path(said.next.as_deref());
-    let (status, wrong) = match (looked, users.get(&said.user)) {
-        (SignIn::Welcome, Some(settings)) => {
-            tracing::info!(user = ?said.user, address = %peer.ip(), "somebody signed in");
-            let visitor = Visitor {
-                name: said.user.clone(),
-                role: settings.role,
-                via: Via::Token,
-                address: peer.ip(),
-                until: None,
-            };
-            trail::signed_in(&app, &visitor).await;
-            let cookie = app.cookies.give(&said.user, settings, Utc::now());
-            return Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response());
-        }
-        (SignIn::Welcome | SignIn::Wrong, _) => {
-            // A name that is nobody's may be a password that was typed into the wrong field.
-            let known = users.contains_key(&said.user).then_some(&*said.user);
-            tracing::warn!(user = known, address = %peer.ip(), "a sign-in failed");
+    if let (SignIn::Welcome, Some((user, settings))) = (looked, known) {
+        tracing::info!(%user, %address, "somebody signed in");
+        trail::signed_in(&app, user, settings.role, address).await;
+        let cookie = app.cookies.give(user, settings, Utc::now());
+        return Ok(([(SET_COOKIE, cookie)], Redirect::to(next)).into_response());
+    }
+    // A name that is nobody's may be a password that was typed into the wrong field.
+    let user = known.map(|(user, _)| &**user);
+    tracing::warn!(user, %address, "a sign-in failed");
+    if let Some(user) = user {
+        trail::kept_out(&app, user, address, looked).await;
+    }
+    let (status, wrong) = match looked {
+        SignIn::Welcome | SignIn::Wrong => {
             let wrong = "Name or password is wrong.".to_owned();
             (StatusCode::UNAUTHORIZED, wrong)
         }
-        (SignIn::TooMany(wait), _) => {
-            let wrong = format!(
-                "Too many passwords were wrong. Try again in {} s.",
-                wait.as_secs() + 1
-            );
+        SignIn::TooMany(wait) => {
+            let seconds = wait.as_secs() + 1;
+            let wrong = format!("Too many passwords were wrong. Try again in {seconds} s.");
             (StatusCode::TOO_MANY_REQUESTS, wrong)
         }
     };
@@ -107,8 +114,9 @@ pub(crate) async fn sign_in(
 }
 
 /// `POST /signout`
-pub(crate) async fn sign_out(State(app): State<Shared>) -> Response {
-    ([(SET_COOKIE, app.cookies.take())], Redirect::to("/signin")).into_response()
+pub(crate) async fn sign_out(State(app): State<Shared>, headers: HeaderMap) -> Response {
+    let taken = app.cookies.take(&headers, &app.settings.users, Utc::now());
+    ([(SET_COOKIE, taken)], Redirect::to("/signin")).into_response()
 }
 
 /// A path of this dashboard, and nothing that leads elsewhere.

@@ -89,7 +89,8 @@ impl Mask {
                 ',' => out.next(),
                 ':' => out.colon(),
                 '"' if after.starts_with(':') => {
-                    let name: String = serde_json::from_str(token).unwrap_or_default();
+                    let name: String =
+                        serde_json::from_str(token).unwrap_or_else(|_| token.to_owned());
                     is_secret = self.hides(&name);
                     out.text.push_str(token);
                 }

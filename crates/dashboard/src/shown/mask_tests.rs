@@ -35,6 +35,12 @@ fn a_name_that_is_escaped_is_read_as_what_it_means() {
 }
 
 #[test]
+fn a_name_that_is_no_text_is_read_as_it_stands() {
+    let json = r#"{"\ud800password":"s3cret"}"#;
+    assert_eq!(mask().json(json), r#"{"\ud800password":"•••"}"#);
+}
+
+#[test]
 fn numbers_keep_their_digits_and_lines_are_indented() {
     let json =
         r#"{"a":[12345678901234567890123,1e400 , -0.10],"b":{"c":"x, {y"},"d":[] ,"token":[1]}"#;

@@ -4,7 +4,7 @@ mod mask;
 mod text;
 
 pub(crate) use mask::Mask;
-pub(crate) use text::{cut, visible};
+pub(crate) use text::{cut, hex, visible};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use counterfoil_toolbox::TaskState;

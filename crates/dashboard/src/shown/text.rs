@@ -24,6 +24,15 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        write!(digits, "{byte:02x}").expect("a string takes all text");
+    }
+    digits
+}
+
 fn is_unseen(c: char) -> bool {
     matches!(
         c,

@@ -1,10 +1,10 @@
 //! Every way that a dead message can go.
 
 use super::plan::{Plan, plan};
-use crate::sample::task_row;
 use chrono::Utc;
 use counterfoil_store::record::TaskRow;
 use counterfoil_store::{DeadLetter, StoredMessage};
+use counterfoil_testkit::task_row;
 use counterfoil_toolbox::TaskState;
 use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::message::Content;

@@ -3,9 +3,9 @@
 use super::explain::{explain, unknown};
 use super::explanation::Explanation;
 use super::facts::{DeadFact, Facts, Lag, Queue, QueueState, Tokens, WorkerFact};
-use crate::sample::task_row;
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::record::{ControlRow, TaskRow};
+use counterfoil_testkit::task_row;
 use counterfoil_toolbox::TaskState;
 use std::time::Duration;
 use uuid::Uuid;

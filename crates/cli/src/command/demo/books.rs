@@ -152,8 +152,8 @@ impl fmt::Display for Unaccounted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::sample::task_row;
     use counterfoil_demo::scenario::plan;
+    use counterfoil_testkit::task_row;
     use counterfoil_toolbox::ids::TaskId;
 
     fn row(id: &TaskId, name: &str, state: TaskState) -> TaskRow {

@@ -220,10 +220,9 @@ async fn store(args: &DemoArgs, config: &Config, folder: &Path) -> Result<Arc<dy
         None => format!("sqlite://{}", database_file(folder).display()).into(),
     };
     let options = StoreOptions {
-        connections: configured.pool,
-        statement_timeout: configured.statement_timeout,
+        url,
         acquire_timeout: config.broker.connect_timeout,
-        ..StoreOptions::new(url).id_secret(configured.id_secret.clone())
+        ..StoreOptions::from(configured)
     };
     Ok(counterfoil_store::connect(&options).await?)
 }

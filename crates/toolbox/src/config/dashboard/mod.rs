@@ -24,7 +24,7 @@ pub struct DashboardSettings {
     /// while nobody has to sign in: without `users`, `tokens` and `proxy`.
     pub bind: String,
     /// The address that browsers know it by, `https://tasks.example.org`, where that is not the one that they
-    /// name in `Host`. With `https://` its cookies are sent over TLS alone. Default: none.
+    /// name in `Host`. With `https://` its cookies are sent over TLS alone. Needed with `proxy`. Default: none.
     pub public_url: Option<String>,
     /// Key of cookies and signed links; all processes of one dashboard need the same. Default: derived from
     /// `database.id_secret`. A new one signs everybody out.
@@ -46,6 +46,9 @@ pub struct DashboardSettings {
     /// A proxy in front that has people signed in. `[dashboard.proxy]` Default: none, and nobody's headers are
     /// believed.
     pub proxy: Option<ProxySettings>,
+    /// Addresses of proxies in front that add to `X-Forwarded-For` whom they were called by, as those that end
+    /// TLS do: sign-ins are counted by what they tell. Those of `proxy.from` are such, too. Default: none.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// Somebody who may sign in.
@@ -67,7 +70,8 @@ pub struct TokenSettings {
 }
 
 /// A proxy that has people signed in, by OpenID Connect for example, and says who they are. It must not pass
-/// on such headers of its clients'.
+/// on such headers of its clients', and has to pass on their `Host`: only requests to the host of `public_url` are
+/// answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxySettings {
     /// Header that names the person. Default: `x-forwarded-user`.
@@ -139,6 +143,7 @@ impl Default for DashboardSettings {
             users: BTreeMap::new(),
             tokens: BTreeMap::new(),
             proxy: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }

@@ -47,6 +47,7 @@ pub(in crate::config) fn dashboard(
         users: BTreeMap::new(),
         tokens: BTreeMap::new(),
         proxy: None,
+        trusted_proxies: addresses(&mut s, "trusted_proxies").unwrap_or_default(),
     };
     s.sub("users").each(|name, user| {
         let found = read_user(user);
@@ -95,6 +96,11 @@ fn check(s: &mut Section<'_>, settings: &DashboardSettings, profile: Profile, ne
     if needs.people && is_public && !settings.knows_people() {
         let problem = "others reach the dashboard by it, and nobody has to sign in: add [dashboard.users.<name>], or \
                        leave it out";
+        s.fault("public_url", problem);
+    }
+    if needs.people && settings.proxy.is_some() && settings.public_url.is_none() {
+        let problem = "missing: a proxy has people signed in, and only what was meant for its address is believed; name \
+                       the one that browsers know, such as \"https://tasks.example.org\"";
         s.fault("public_url", problem);
     }
     if settings
@@ -158,17 +164,15 @@ fn read_proxy(mut s: Section<'_>) -> ProxySettings {
         user_header: s.text("user_header").map_or(default.user_header, lower),
         role_header: s.text("role_header").map(lower),
         role: s.one_of("role", &ROLES).unwrap_or_default(),
-        from: s
-            .names("from")
-            .map_or(default.from, |addresses: Vec<Address>| {
-                addresses
-                    .into_iter()
-                    .map(|Address(address)| address)
-                    .collect()
-            }),
+        from: addresses(&mut s, "from").unwrap_or(default.from),
     };
     s.finish();
     proxy
+}
+
+fn addresses(s: &mut Section<'_>, key: &'static str) -> Option<Vec<IpAddr>> {
+    let addresses: Vec<Address> = s.names(key)?;
+    Some(addresses.into_iter().map(|Address(it)| it).collect())
 }
 
 /// A word of a list.

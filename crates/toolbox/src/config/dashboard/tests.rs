@@ -1,4 +1,5 @@
 use crate::config::{AccessRole, Config, ConfigError, LoadOptions, Role};
+use std::net::IpAddr;
 use std::time::Duration;
 
 fn load(role: Role, text: &str) -> Result<Config, ConfigError> {
@@ -19,7 +20,7 @@ const ANNA: &str =
 fn people_tokens_and_a_proxy_are_read_with_what_they_may_do() {
     let digest = "ab".repeat(32);
     let text = format!(
-        "[dashboard]\nbind = \"0.0.0.0:80\"\nsession_lifetime = \"1h\"\nmasked = \"PIN, cvc\"\nembed_from = \"https://a.test/\"\n{ANNA}\
+        "[dashboard]\nbind = \"0.0.0.0:80\"\npublic_url = \"https://a.test\"\nsession_lifetime = \"1h\"\nmasked = \"PIN, cvc\"\nembed_from = \"https://a.test/\"\ntrusted_proxies = \"10.0.0.2\"\n{ANNA}\
          [dashboard.users.otto]\npassword_hash = \"$argon2id$y\"\n\
          [dashboard.tokens.ci]\ndigest = \"{digest}\"\nrole = \"admin\"\n\
          [dashboard.proxy]\nuser_header = \"X-User\"\nfrom = \"10.0.0.1,::1\"\n"
@@ -31,6 +32,7 @@ fn people_tokens_and_a_proxy_are_read_with_what_they_may_do() {
     assert_eq!(settings.session_lifetime, Duration::from_secs(3600));
     assert_eq!(settings.masked, ["pin", "cvc"]);
     assert_eq!(settings.embed_from, ["https://a.test"]);
+    assert_eq!(settings.trusted_proxies, [IpAddr::from([10, 0, 0, 2])]);
     let proxy = settings.proxy.expect("one");
     assert_eq!((&*proxy.user_header, proxy.from.len()), ("x-user", 2));
     assert!(!format!("{:?}", settings.users).contains("argon2id"));
@@ -69,6 +71,17 @@ fn an_address_that_others_can_reach_is_refused_while_nobody_has_to_sign_in() {
     let told = faults(Role::Dashboard, production);
     assert!(told[0].starts_with("dashboard.users: missing"), "{told:?}");
     assert!(load(Role::Daemon, production).is_ok());
+}
+
+#[test]
+fn where_a_proxy_has_people_signed_in_its_address_has_to_be_named() {
+    let text = "[dashboard.proxy]\nuser_header = \"x-user\"\n";
+    let told = faults(Role::Dashboard, text);
+    let begins = "dashboard.public_url: missing: a proxy";
+    assert!(told[0].starts_with(begins), "{told:?}");
+    let named = format!("[dashboard]\npublic_url = \"https://a.test\"\n{text}");
+    assert!(load(Role::Dashboard, &named).is_ok());
+    assert!(load(Role::Worker, text).is_ok());
 }
 
 #[test]

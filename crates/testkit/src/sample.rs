@@ -1,12 +1,17 @@
-//! A row for tests.
+//! A row, for tests of what only looks at rows.
 
 use chrono::DateTime;
 use counterfoil_store::record::TaskRow;
 use counterfoil_toolbox::{TaskId, TaskState};
 use uuid::Uuid;
 
-/// The row of `t1`, a `demo.add` in its first run.
-pub(crate) fn task_row(state: TaskState) -> TaskRow {
+/// The row of `t1`, a `demo.add` in its first run, sent at second 1,800,000,000; what need not be known of a task is
+/// not.
+///
+/// # Panics
+/// Never: what it is made of is valid.
+#[must_use]
+pub fn task_row(state: TaskState) -> TaskRow {
     let at = DateTime::from_timestamp(1_800_000_000, 0).expect("a time");
     TaskRow {
         id: "pub1".to_owned(),
