@@ -80,7 +80,7 @@ async fn what_people_do_is_written_down_with_what_came_of_it() {
     assert_eq!(
         site.trail().await,
         [
-            "operator as operator: redrive demo out of luck, the broker does not answer",
+            "operator as operator: redrive demo out of luck, the service demo has no dead queue",
             "operator as operator: cancel nobodys, no task has the id \"nobodys\"",
             "viewer as viewer: cancel nobodys, this takes the role operator; viewer is viewer",
         ]

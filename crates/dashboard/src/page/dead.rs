@@ -251,7 +251,7 @@ pub(crate) async fn perform(app: &App, deal: Deal) -> Result<Done, Trouble> {
     if !app.platform.has_dead_queue(&deal.service).await? {
         let service = &deal.service;
         return Err(Trouble::not_found(format!(
-            "the service {service:?} has no dead queue"
+            "the service {service} has no dead queue"
         )));
     }
     app.tell_python().await?;
