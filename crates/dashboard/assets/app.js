@@ -53,6 +53,7 @@ let lastRead = 0;
 let unseen = 0;
 let isWanted = false;
 let isGone = false;
+let away = "";
 const shown = () => document.querySelector("[data-news]");
 
 // Somebody selects text there, or is at a field of a form.
@@ -87,23 +88,33 @@ function notice(text) {
   element.textContent = text;
 }
 
+// What keeps news from coming, if anything does.
+function tellAway(what) {
+  away = what;
+  notice(what && what + ": what is shown here may be old. Tasks go on being sent and run meanwhile.");
+}
+
+function noNews() {
+  if (!away) notice("There is no news for now: what is shown here may be old.");
+}
+
 function changed(event) {
   since = event.lastEventId || since;
   unseen += event.type === "changed" ? JSON.parse(event.data).changed : 1;
-  notice("");
+  tellAway("");
   readAgain();
 }
 
 function watch() {
   if (stream || document.hidden || isGone) return;
   stream = new EventSource("/api/events?brief=true&" + document.body.dataset.live + "&since=" + encodeURIComponent(since));
-  stream.addEventListener("open", () => notice(""));
+  stream.addEventListener("open", () => tellAway(""));
   for (const kind of ["changed", "reload"]) stream.addEventListener(kind, changed);
-  stream.addEventListener("outage", (event) => notice(JSON.parse(event.data).detail + ": what is shown here may be old. Tasks go on being sent and run meanwhile."));
+  stream.addEventListener("outage", (event) => tellAway(JSON.parse(event.data).detail));
   stream.addEventListener("error", () => {
-    notice("There is no news for now: what is shown here may be old.");
-    // A browser gives up after some answers; it is to come back all the same, if there still is something to see.
-    if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(() => { watch(); readAgain(); }, 5000); }
+    // A browser gives up after some answers; it is to come back all the same. Why there was none, the page says.
+    if (stream.readyState === EventSource.CLOSED) { stream = null; setTimeout(watch, 5000); readAgain(); }
+    else noNews();
   });
 }
 
@@ -158,17 +169,22 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     unseen = 0;
     isWanted = false;
     tellUnseen();
+    tellAway("");
     keep();
     return;
   }
   event.detail.shouldSwap = false;
   if (isSame && xhr.status === 404) gone();
-  // The stream says what is away; what is shown is better than nothing.
-  else if (xhr.status >= 500 || xhr.status === 429) readAgain(5000);
+  // What is shown is better than nothing.
+  else if (xhr.status >= 500 || xhr.status === 429) {
+    const page = new DOMParser().parseFromString(xhr.responseText, "text/html");
+    tellAway(page.querySelector("h1")?.textContent ?? "Something is away");
+    readAgain(5000);
+  }
   // Somebody has to sign in again, or the page is not what it was: then all of it is read again.
   else location.reload();
 });
-document.addEventListener("htmx:sendError", () => readAgain(5000));
+document.addEventListener("htmx:sendError", () => { noNews(); readAgain(5000); });
 document.addEventListener("htmx:afterSettle", giveBack);
 for (const kind of ["selectionchange", "focusout"]) document.addEventListener(kind, () => { if (unseen && !isBusy()) readAgain(); });
 
