@@ -9,6 +9,8 @@ mod act;
 mod api;
 mod app;
 mod assets;
+#[cfg(test)]
+mod document_tests;
 mod embed;
 #[cfg(test)]
 mod family_tests;
