@@ -90,7 +90,7 @@ pub(crate) struct Recent {
     progress_message: Option<String>,
     error_message: Option<String>,
     /// What it returned, once it has succeeded; secrets masked.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     result: Option<Box<RawValue>>,
     created_date: DateTime<Utc>,
     last_updated: DateTime<Utc>,
@@ -198,6 +198,8 @@ impl Signed {
 #[utoipa::path(post, path = "/api/links", tag = "links", request_body = Wish, responses(
     (status = 200, body = Links),
     (status = 400, description = "Such a link cannot be meant."),
+    (status = 415, description = "It is not sent as JSON."),
+    (status = 422, description = "It is JSON, and not of this form."),
 ))]
 pub(crate) async fn link(
     Shares(app): Shares<Shared>,
@@ -254,6 +256,7 @@ pub(crate) async fn link(
 /// The last tasks of an object, by a signed link.
 #[utoipa::path(get, path = "/api/recent", tag = "links", params(Signed), responses(
     (status = 200, body = Recents),
+    (status = 400, description = "It is no such link."),
     (status = 403, description = "The link was not made here, was changed, or does not hold any more."),
 ))]
 pub(crate) async fn json(

@@ -12,6 +12,8 @@ mod api_tests;
 mod app;
 mod assets;
 mod connections;
+#[cfg(test)]
+mod document_tests;
 mod embed;
 #[cfg(test)]
 mod family_tests;

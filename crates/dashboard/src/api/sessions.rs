@@ -124,6 +124,7 @@ pub(crate) async fn list(
 /// A session, with its first hundred subtasks, or those that follow.
 #[utoipa::path(get, path = "/api/sessions/{id}", tag = "sessions", params(("id" = String, Path), After), responses(
     (status = 200, body = SessionWithSubtasks),
+    (status = 400, description = "The query cannot be meant so."),
     (status = 404, description = "No session has this id."),
 ))]
 pub(crate) async fn show(

@@ -80,7 +80,7 @@ pub(crate) struct TaskResult {
     #[schema(value_type = String)]
     status: &'static str,
     /// What the handler returned, secrets masked.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     result: Option<Box<RawValue>>,
     error_kind: Option<String>,
     error_message: Option<String>,
@@ -101,7 +101,7 @@ pub(crate) struct Event {
     worker: Option<String>,
     happened_at: DateTime<Utc>,
     /// What else was told, secrets masked.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     detail: Option<Box<RawValue>>,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct LogLine {
     /// error, warn, info, debug or trace.
     level: String,
     message: String,
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     fields: Option<Box<RawValue>>,
     run: i32,
     worker: Option<String>,

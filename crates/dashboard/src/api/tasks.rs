@@ -19,6 +19,7 @@ const PAGE: u32 = 100;
 #[utoipa::path(get, path = "/api/tasks", tag = "tasks", params(TaskQuery), responses(
     (status = 200, body = Page<Task>),
     (status = 400, description = "The query cannot be meant so."),
+    (status = 404, description = "There is no such family."),
 ))]
 pub(crate) async fn list(
     State(app): State<Shared>,
