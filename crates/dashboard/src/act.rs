@@ -6,6 +6,7 @@ use crate::page::outcome::Done;
 use crate::trouble::Trouble;
 use counterfoil_operations::tasks::{
     AT_ONCE, Action, Cancel, Delete, Found, Living, Pause, Rerun, Resume, act, matching, named,
+    newest_matching,
 };
 use counterfoil_operations::{Doer, Mode, OperationError, Words, passed_on};
 use counterfoil_store::{Store, TaskFilter};
@@ -15,6 +16,9 @@ use uuid::Uuid;
 
 /// Tasks to which something is done by one request.
 pub(crate) const MOST: usize = 10_000;
+
+/// Tasks that are looked at before people are asked whether they mean it.
+pub(crate) const LOOKED: usize = 1000;
 
 /// How long a daemon may take to pass on what workers are asked, before people are told that none has.
 const PASSED_ON: Duration = Duration::from_secs(2);
@@ -92,19 +96,33 @@ pub(crate) enum Choice {
     All(Box<TaskFilter>),
 }
 
-/// To how many of those that match it could be done, and why not to others. At most [`MOST`] are looked for.
-pub(crate) async fn count(app: &App, deed: Deed, filter: TaskFilter) -> Result<Found, Trouble> {
+/// How many tasks are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Look {
+    /// The newest [`LOOKED`] that match: at once, however many there are.
+    Glance,
+    /// Up to [`MOST`] to which it can be done.
+    All,
+}
+
+/// To which of those that match it could be done, and why not to others.
+pub(crate) async fn look(
+    app: &App,
+    deed: Deed,
+    filter: TaskFilter,
+    look: Look,
+) -> Result<Found, Trouble> {
     let (store, doer) = (&*app.platform.store, Doer::default());
     let looking = async {
         match deed {
-            Deed::Cancel => matching(&Cancel::new(store, doer), store, filter, MOST).await,
+            Deed::Cancel => chosen(&Cancel::new(store, doer), store, filter, look).await,
             Deed::Rerun => {
                 let rerun = Rerun::new(&app.platform, doer, Living::Refused);
-                matching(&rerun, store, filter, MOST).await
+                chosen(&rerun, store, filter, look).await
             }
-            Deed::Pause => matching(&Pause::new(store, doer), store, filter, MOST).await,
-            Deed::Resume => matching(&Resume::new(store, doer), store, filter, MOST).await,
-            Deed::Delete => matching(&Delete::new(store, doer), store, filter, MOST).await,
+            Deed::Pause => chosen(&Pause::new(store, doer), store, filter, look).await,
+            Deed::Resume => chosen(&Resume::new(store, doer), store, filter, look).await,
+            Deed::Delete => chosen(&Delete::new(store, doer), store, filter, look).await,
         }
     };
     match tokio::time::timeout(LOOKING, looking).await {
@@ -113,6 +131,18 @@ pub(crate) async fn count(app: &App, deed: Deed, filter: TaskFilter) -> Result<F
             Trouble::bad("so many tasks match that they cannot be looked through")
                 .remedy("say more: a state, a type, or since when"),
         ),
+    }
+}
+
+async fn chosen(
+    action: &impl Action,
+    store: &dyn Store,
+    filter: TaskFilter,
+    look: Look,
+) -> Result<Found, OperationError> {
+    match look {
+        Look::Glance => newest_matching(action, store, filter, LOOKED).await,
+        Look::All => matching(action, store, filter, MOST).await,
     }
 }
 
@@ -128,7 +158,7 @@ pub(crate) async fn perform(
 ) -> Result<Done, Trouble> {
     let found = match choice {
         Choice::One(id) => named(&*app.platform.store, &[id]).await?,
-        Choice::All(filter) => count(app, deed, *filter).await?,
+        Choice::All(filter) => look(app, deed, *filter, Look::All).await?,
     };
     if let Some(id) = found.unknown.first() {
         return Err(Trouble::not_found(format!("no task has the id {id:?}")));

@@ -1,5 +1,6 @@
 //! What pages say of what is in the database.
 
+use crate::act::LOOKED;
 use crate::site_tests::Site;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -250,4 +251,34 @@ async fn the_overview_tells_where_letters_die_what_is_parked_and_that_the_mirror
     ] {
         assert!(page.contains(told), "{told:?} is not in {page}");
     }
+}
+
+#[tokio::test]
+async fn before_something_is_done_to_all_that_match_people_see_to_how_many_of_them_it_can_be() {
+    let site = Site::open().await;
+    let mut batch = Batch::new();
+    for number in 0..LOOKED as u64 {
+        tracked(&id_at(number), "demo.many", None, &mut batch);
+    }
+    let few = [5000, 5001, 5002].map(id_at);
+    for id in &few {
+        tracked(id, "demo.few", None, &mut batch);
+    }
+    // One of the few is over.
+    let mut over = event(&few[0], lineage(0, 0, 0), TaskState::Success);
+    over.task = TaskName::new("demo.few").expect("a name");
+    batch.event(&over);
+    site.store.apply(&batch).await.expect("written");
+    let few = page(&site, "/tasks/all/cancel?name=demo.few").await;
+    assert!(few.contains("<h1>Cancel: 2 tasks</h1>"), "{few}");
+    assert!(
+        few.contains(">Cancel: 2 tasks</button>") && few.contains("Left out"),
+        "{few}"
+    );
+    let many = page(&site, "/tasks/all/cancel?name=demo.many").await;
+    let told = format!("<h1>Cancel: {LOOKED} tasks at least</h1>");
+    assert!(
+        many.contains(&told) && many.contains("up to 10000 tasks</button>"),
+        "{many}"
+    );
 }

@@ -3,8 +3,9 @@
 use super::outcome::left_out;
 use super::{Answer, Layout, render};
 use crate::access::Visitor;
-use crate::act::{Choice, Deed, MOST, count, perform};
+use crate::act::{Choice, Deed, LOOKED, Look, MOST, look, perform};
 use crate::app::Shared;
+use crate::page::overview::counted;
 use crate::query::{Place, TaskQuery, encoded};
 use crate::trouble::Trouble;
 use askama::Template;
@@ -18,12 +19,15 @@ use chrono::{DateTime, SecondsFormat, Utc};
 struct ConfirmPage {
     layout: Layout,
     deed: Deed,
-    /// `12 tasks`
+    /// `12 tasks`; where not all were looked at, those of them.
     count: String,
+    /// `10 000 tasks`: what is done at once.
+    most: String,
     done: &'static str,
     can: bool,
-    /// Whether more may match than are looked at.
-    is_first_of_many: bool,
+    /// How many match, where not all were looked at.
+    of: Option<String>,
+    looked: String,
     left_out: Vec<(String, String)>,
     /// What is asked for, as the query of a URL.
     query: String,
@@ -62,14 +66,20 @@ pub(crate) async fn confirm(
     query.until = exact(filter.until.unwrap_or(now));
     query.since = filter.since.map(exact).unwrap_or_default();
     let filter = query.filter_in(&app, 0, now).await?;
-    let found = count(&app, deed, filter).await?;
+    let found = look(&app, deed, filter.clone(), Look::Glance).await?;
+    let of = match found.ids.len() + found.count_left_out() {
+        ..LOOKED => None,
+        LOOKED.. => Some(counted(app.store.count_tasks(&filter).await?)),
+    };
     let words = deed.words();
     render(&ConfirmPage {
         layout: Layout::new(&visitor, "/tasks", deed.button()),
         count: words.count(found.ids.len()),
         done: words.done,
-        can: !found.ids.is_empty(),
-        is_first_of_many: found.ids.len() >= MOST,
+        most: words.count(MOST),
+        can: !found.ids.is_empty() || of.is_some(),
+        of,
+        looked: words.count(LOOKED),
         left_out: left_out(&found.left_out),
         filter: query.said(),
         query: query.at(Place::Beginning),

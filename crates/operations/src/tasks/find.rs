@@ -71,11 +71,37 @@ pub async fn matching(
     filter: TaskFilter,
     limit: usize,
 ) -> Result<Found, OperationError> {
-    let mut found = Found::default();
+    among(action, store, filter, (limit, usize::MAX)).await
+}
+
+/// The same of the newest `looked` that match alone: quick, however many there are.
+///
+/// # Errors
+/// [`OperationError::Store`].
+///
+/// # Cancel safety
+/// It only looks.
+pub async fn newest_matching(
+    action: &impl Action,
+    store: &dyn Store,
+    filter: TaskFilter,
+    looked: usize,
+) -> Result<Found, OperationError> {
+    among(action, store, filter, (usize::MAX, looked)).await
+}
+
+async fn among(
+    action: &impl Action,
+    store: &dyn Store,
+    filter: TaskFilter,
+    (limit, looked): (usize, usize),
+) -> Result<Found, OperationError> {
+    let (mut found, mut seen) = (Found::default(), 0);
     let all = walk(store, filter, |task| {
-        if found.ids.len() >= limit {
+        if found.ids.len() >= limit || seen >= looked {
             return Enough::Yes;
         }
+        seen += 1;
         match action.objection(&task) {
             None => found.ids.push(task.task_id),
             Some(objection) => *found.left_out.entry(objection.why).or_default() += 1,

@@ -34,6 +34,6 @@ pub use action::{AT_ONCE, Action, act};
 pub use cancel::Cancel;
 pub use delete::Delete;
 pub use families::CancelFamilies;
-pub use find::{Enough, Found, matching, named, walk};
+pub use find::{Enough, Found, matching, named, newest_matching, walk};
 pub use hold::{Pause, Resume};
 pub use rerun::{Living, Rerun};
