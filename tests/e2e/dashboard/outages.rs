@@ -8,7 +8,7 @@ mod own_nodes {
     use counterfoil_testkit::{Database, PostgresNode, RabbitNode};
 
     /// What a notice of the page says.
-    const NOTICE: &str = "document.getElementById('notice')?.innerText ?? ''";
+    const NOTICE: &str = "document.getElementById('notice')?.textContent ?? ''";
 
     #[tokio::test(flavor = "multi_thread")]
     async fn without_the_database_the_page_says_so_and_recovers_by_itself() -> anyhow::Result<()> {
@@ -30,8 +30,8 @@ mod own_nodes {
         browser.go(&format!("{url}/tasks")).await?;
         let text = browser.text().await?;
         ensure!(
-            text.contains("the database does not answer")
-                && text.contains("tasks go on being sent"),
+            text.contains("The database does not answer")
+                && text.contains("Tasks go on being sent"),
             "{text}"
         );
         browser.picture("database-away-page").await?;
@@ -58,7 +58,7 @@ mod own_nodes {
         rabbit.kill9().await?;
         browser.go(&format!("{url}/")).await?;
         let text = browser.text().await?;
-        ensure!(text.contains("the broker cannot be asked"), "{text}");
+        ensure!(text.contains("The broker cannot be asked"), "{text}");
         browser.go(&format!("{url}/queues")).await?;
         let text = browser.text().await?;
         ensure!(text.contains("The broker cannot be asked"), "{text}");
