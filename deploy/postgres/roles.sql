@@ -84,7 +84,7 @@ FROM (VALUES
     ('operator_action', 'GRANT INSERT ON %I.%I TO counterfoil_web'),
     -- What was done stays done: not even the daemon changes that.
     ('operator_action', 'REVOKE UPDATE, DELETE ON %I.%I FROM counterfoil_sync'),
-    ('request_key', 'GRANT INSERT, UPDATE (answered_at) ON %I.%I TO counterfoil_web'),
+    ('request_key', 'GRANT INSERT, UPDATE (answered_at, created_at), DELETE ON %I.%I TO counterfoil_web'),
     ('task_result', 'GRANT SELECT, INSERT, UPDATE ON %I.%I TO counterfoil_worker'),
     -- What a send in a transaction of an application writes: the task's row and history, the message, and what others
     -- are told and charts count.

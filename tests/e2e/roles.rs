@@ -212,7 +212,6 @@ fn who_shows_tasks_reads_and_asks(site: &Site) -> anyhow::Result<()> {
             "UPDATE operator_action SET who = 'nobody'",
             "DELETE FROM operator_action",
             "UPDATE request_key SET task_id = 'other'",
-            "DELETE FROM request_key",
         ],
     )?;
     site.may(
@@ -231,6 +230,8 @@ fn who_shows_tasks_reads_and_asks(site: &Site) -> anyhow::Result<()> {
             "INSERT INTO request_key (owner, key, digest, task_id) VALUES ('ana', 'k', '', 't1')
              ON CONFLICT DO NOTHING",
             "UPDATE request_key SET answered_at = now() WHERE owner = 'ana' AND answered_at IS NULL",
+            "UPDATE request_key SET created_at = now() WHERE owner = 'ana' AND answered_at IS NOT NULL",
+            "DELETE FROM request_key WHERE owner = 'ana'",
         ],
     )
 }

@@ -253,6 +253,8 @@ impl From<OperationError> for Failure {
             OperationError::NoSchedule { .. } => Self::new(Code::Failed, error)
                 .remedy("`counterfoil schedule list` shows those that there are"),
             OperationError::SessionOver { .. } => Self::new(Code::Failed, error),
+            // It says itself what to do.
+            OperationError::OnlyAsks { .. } => Self::new(Code::Unavailable, error),
             _ => Self::new(Code::Failed, error),
         }
     }

@@ -50,6 +50,8 @@ let stream = null;
 let since = "";
 let waiting = false;
 let lastRead = 0;
+// Where something changes all the time, the page is read again less often.
+let pause = 1000;
 let unseen = 0;
 let isWanted = false;
 let isGone = false;
@@ -79,7 +81,7 @@ function readAgain(delay = 0) {
     if (isBusy() && !isWanted) { unseen = Math.max(unseen, 1); tellUnseen(); return; }
     lastRead = Date.now();
     htmx.ajax("GET", location.href, { target: "[data-news]", select: "[data-news]", swap: "outerHTML" });
-  }, Math.max(delay, lastRead + 1000 - Date.now()));
+  }, Math.max(delay, lastRead + pause - Date.now()));
 }
 
 function notice(text) {
@@ -100,6 +102,7 @@ function noNews() {
 
 function changed(event) {
   since = event.lastEventId || since;
+  pause = Date.now() - lastRead < 2 * pause ? Math.min(1.5 * pause, 5000) : 1000;
   unseen += event.type === "changed" ? JSON.parse(event.data).changed : 1;
   tellAway("");
   readAgain();
@@ -195,8 +198,12 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   const button = document.querySelector("[data-theme-button]");
   if (button) { button.hidden = false; button.addEventListener("click", switchTheme); }
-  if (document.body.dataset.live !== undefined) {
+  if (shown()) {
     document.querySelector("#changes button").addEventListener("click", () => { isWanted = true; readAgain(); });
+    // Of what broker, daemon and workers do, or that they do nothing more, no news comes.
+    setInterval(() => { if (!document.hidden && !isGone) readAgain(); }, 15000);
+  }
+  if (document.body.dataset.live !== undefined) {
     since = document.body.dataset.since;
     watch();
     document.addEventListener("visibilitychange", () => {

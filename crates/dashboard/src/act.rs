@@ -1,6 +1,7 @@
 //! What people do to tasks here. How it is done, `counterfoil-operations` knows.
 
 use crate::access::Visitor;
+use crate::api::task::find;
 use crate::app::App;
 use crate::page::outcome::Done;
 use crate::trouble::Trouble;
@@ -11,6 +12,7 @@ use counterfoil_operations::tasks::{
 use counterfoil_operations::{Doer, Mode, OperationError, Words, passed_on};
 use counterfoil_store::{Store, TaskFilter};
 use counterfoil_toolbox::config::AccessRole;
+use counterfoil_toolbox::error::ErrorChain;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -157,7 +159,8 @@ pub(crate) async fn perform(
     choice: Choice,
 ) -> Result<Done, Trouble> {
     let found = match choice {
-        Choice::One(id) => named(&*app.platform.store, &[id]).await?,
+        // By its public id alone.
+        Choice::One(id) => named(&*app.platform.store, &[find(app, &id).await?.id]).await?,
         Choice::All(filter) => look(app, deed, *filter, Look::All).await?,
     };
     if let Some(id) = found.unknown.first() {
@@ -180,7 +183,7 @@ pub(crate) async fn perform(
                 Err(_) => cancel.only_asking(),
             };
             each(&mut cancel, store, &found.ids, &mut done).await?;
-            warn_unless_passed_on(store, cancel.asked(), &mut done.warnings).await?;
+            warn_unless_passed_on(store, cancel.asked(), &mut done.warnings).await;
         }
         Deed::Rerun => {
             let mut rerun = Rerun::new(&app.platform, doer, Living::Refused);
@@ -194,12 +197,12 @@ pub(crate) async fn perform(
         Deed::Pause => {
             let mut pause = Pause::new(store, doer);
             each(&mut pause, store, &found.ids, &mut done).await?;
-            warn_unless_passed_on(store, pause.asked(), &mut done.warnings).await?;
+            warn_unless_passed_on(store, pause.asked(), &mut done.warnings).await;
         }
         Deed::Resume => {
             let mut resume = Resume::new(store, doer);
             each(&mut resume, store, &found.ids, &mut done).await?;
-            warn_unless_passed_on(store, resume.asked(), &mut done.warnings).await?;
+            warn_unless_passed_on(store, resume.asked(), &mut done.warnings).await;
         }
         Deed::Delete => {
             tells?;
@@ -217,24 +220,38 @@ async fn each(
     done: &mut Done,
 ) -> Result<(), OperationError> {
     for ids in ids.chunks(AT_ONCE) {
-        act(action, Mode::Do, store, ids, |told| done.told.push(told)).await?;
+        let acted = act(action, Mode::Do, store, ids, |told| done.told.push(told)).await;
+        match acted {
+            Ok(()) => {}
+            // What was done stays done, and people are told of it.
+            Err(error) if !done.told.is_empty() => {
+                let why = ErrorChain(&error);
+                done.warnings.push(format!(
+                    "it stopped in between: {why}. What is not counted here may be as it was: do it again"
+                ));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
 
 /// Says so when no daemon has passed on what workers are asked.
-///
-/// # Errors
-/// When the database does not answer.
 pub(crate) async fn warn_unless_passed_on(
     store: &dyn Store,
     asked: &[Uuid],
     warnings: &mut Vec<String>,
-) -> Result<(), OperationError> {
-    if !passed_on(store, asked, PASSED_ON).await? {
-        warnings.push(NOT_PASSED_ON.to_owned());
+) {
+    match passed_on(store, asked, PASSED_ON).await {
+        Ok(true) => {}
+        Ok(false) => warnings.push(NOT_PASSED_ON.to_owned()),
+        // It was asked all the same.
+        Err(error) => warnings.push(format!(
+            "whether workers were told is not known: {}",
+            ErrorChain(&error)
+        )),
     }
-    Ok(())
 }
 
 /// What people are told when no daemon passes on what workers are asked.

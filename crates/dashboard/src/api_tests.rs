@@ -214,6 +214,12 @@ async fn a_request_about_messages_that_cannot_be_meant_is_refused_with_what_is_w
             404,
             "no dead queue",
         ),
+        (
+            "/api/dead/discard",
+            json!({"service": "demo", "ids": []}),
+            400,
+            "ids:",
+        ),
         ("/api/parked/redrive", json!({"ids": []}), 400, "ids:"),
         (
             "/api/parked/redrive",

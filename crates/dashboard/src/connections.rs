@@ -26,6 +26,9 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How long a connection may be open without a whole request head on it: at first, and between requests.
     pub(crate) head: Duration,
+    /// How long what is sent may wait for whoever it is sent to: one who reads nothing keeps a connection for ever
+    /// otherwise. Where the system knows no such limit (only Linux does) there is none.
+    pub(crate) unread: Duration,
 }
 
 impl Default for Limits {
@@ -33,6 +36,7 @@ impl Default for Limits {
         Self {
             connections: 2000,
             head: Duration::from_secs(30),
+            unread: Duration::from_secs(30),
         }
     }
 }
@@ -58,6 +62,9 @@ pub(crate) async fn answer(
         let Some(Some((stream, peer, place))) = stop.run_until_cancelled(next).await else {
             break;
         };
+        if let Err(error) = prepare(&stream, limits) {
+            tracing::debug!(%error, address = %peer, "a connection is not as it should be");
+        }
         let (router, builder, stop) = (router.clone(), builder.clone(), stop.clone());
         open.spawn(async move {
             let _place = place;
@@ -98,6 +105,14 @@ fn is_theirs(error: &Error) -> bool {
     theirs.contains(&error.kind())
 }
 
+fn prepare(stream: &TcpStream, limits: Limits) -> std::io::Result<()> {
+    // Each event of a stream is a small packet, which must not wait for more.
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(limits.unread))?;
+    Ok(())
+}
+
 async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
@@ -105,10 +120,6 @@ async fn connection(
     router: Router,
     stop: CancellationToken,
 ) {
-    // Each event of a stream is a small packet, which must not wait for more.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, address = %peer, "a connection is slower than it could be");
-    }
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -137,7 +148,11 @@ mod tests {
     const LIMITS: Limits = Limits {
         connections: 1,
         head: Duration::from_millis(300),
+        unread: Duration::from_millis(300),
     };
+
+    /// More than the system keeps for one who does not read.
+    const MUCH: usize = 64 * 1024 * 1024;
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
@@ -168,6 +183,30 @@ mod tests {
                 _ = slow => {}
             }
             assert!(quick.await.ends_with("here"));
+            stop.cancel();
+        };
+        tokio::join!(serving, calling);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn whoever_reads_nothing_makes_room_for_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new()
+            .route("/", get(|| async { "here" }))
+            .route("/much", get(|| async { "x".repeat(MUCH) }));
+        let stop = CancellationToken::new();
+        let serving = answer(listener, router, LIMITS, stop.clone());
+        let calling = async {
+            let mut deaf = TcpStream::connect(address).await.expect("connected");
+            deaf.write_all(b"GET /much HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                .await
+                .expect("written");
+            let mut other = TcpStream::connect(address).await.expect("connected");
+            other.write_all(REQUEST).await.expect("written");
+            assert!(all_of(other).await.ends_with("here"));
+            drop(deaf);
             stop.cancel();
         };
         tokio::join!(serving, calling);

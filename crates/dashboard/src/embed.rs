@@ -8,12 +8,13 @@ use crate::app::{App, Shared};
 use crate::page::tasks::percent;
 use crate::query::encoded;
 use crate::shown::{State, When, cut, visible};
+use crate::trail::Came;
 use crate::trouble::Trouble;
 use askama::Template;
-use axum::Json;
 use axum::extract::{Query, State as Shares};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+use axum::{Extension, Json};
 use chrono::{DateTime, TimeDelta, Utc};
 use counterfoil_store::TaskFilter;
 use counterfoil_store::record::TaskRow;
@@ -33,6 +34,7 @@ const MOST: u32 = 50;
 
 /// What a link is to show.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Wish {
     /// About this object: `type:id`.
     #[schema(example = "project:17")]
@@ -204,7 +206,7 @@ impl Signed {
 pub(crate) async fn link(
     Shares(app): Shares<Shared>,
     Json(wish): Json<Wish>,
-) -> Result<Json<Links>, Trouble> {
+) -> Result<(Extension<Came>, Json<Links>), Trouble> {
     let is_object = wish
         .related
         .split_once(':')
@@ -246,11 +248,14 @@ pub(crate) async fn link(
         }
         .query()
     };
-    Ok(Json(Links {
+    let links = Links {
         html: format!("/embed/recent?{}", query(Kind::Page)),
         json: format!("/api/recent?{}", query(Kind::Json)),
         until,
-    }))
+    };
+    // Whose results can be read with it, and until when.
+    let came = Came(format!("{} until {until}", signed.related));
+    Ok((Extension(came), Json(links)))
 }
 
 /// The last tasks of an object, by a signed link.

@@ -101,3 +101,13 @@ async fn pages_that_may_show_the_fragment_may_show_too_that_its_link_does_not_ho
         "{policy}"
     );
 }
+
+#[test]
+fn a_link_is_not_made_wider_by_a_word_that_nobody_knows() {
+    let wish = r#"{"related": "project:17", "creator": "anna"}"#;
+    assert!(serde_json::from_str::<Wish>(wish).is_ok());
+    // As tasks name it.
+    let wish = wish.replace("creator", "creator_id");
+    let refused = serde_json::from_str::<Wish>(&wish).expect_err("it would show everybody's");
+    assert!(refused.to_string().contains("creator_id"), "{refused}");
+}

@@ -29,6 +29,8 @@ mod page;
 mod page_tests;
 mod query;
 mod routes;
+#[cfg(test)]
+mod send_tests;
 mod serve;
 mod shown;
 #[cfg(test)]

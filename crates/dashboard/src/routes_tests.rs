@@ -312,6 +312,7 @@ async fn another_method_than_a_routes_is_refused_without_a_word_in_the_trail() {
         .call(request.body(Body::empty()).expect("a request"))
         .await;
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()["allow"], "POST");
     let filter = counterfoil_store::ActionFilter::default();
     let deeds = site.store.operator_actions(&filter).await.expect("read");
     assert_eq!(deeds, []);

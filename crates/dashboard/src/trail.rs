@@ -120,7 +120,7 @@ fn decoded(text: &str) -> String {
 pub(crate) fn outcome(response: &Response) -> String {
     let status = response.status();
     match response.extensions().get::<Trouble>() {
-        Some(trouble) => trouble.detail.clone(),
+        Some(trouble) => trouble.recorded.unwrap_or(&trouble.detail).to_owned(),
         None if status.is_client_error() || status.is_server_error() => status.to_string(),
         None => match response.extensions().get::<Came>() {
             Some(Came(what)) => what.clone(),
@@ -173,6 +173,8 @@ fn in_full(subject: &str) -> Option<JsonText> {
     if subject.len() <= FITS {
         return None;
     }
+    // No database keeps it.
+    let subject = subject.replace('\0', "");
     JsonText::storable(&serde_json::json!({ "subject": subject }).to_string())
 }
 

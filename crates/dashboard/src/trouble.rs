@@ -4,7 +4,7 @@ use crate::page::problem::ProblemPage;
 use askama::Template;
 use axum::Json;
 use axum::extract::Request;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -23,6 +23,8 @@ pub(crate) struct Trouble {
     pub(crate) remedy: Option<String>,
     /// In how many seconds it may be over.
     pub(crate) retry_after: Option<u32>,
+    /// What is written down of it instead of `detail`, which tells more than may be kept.
+    pub(crate) recorded: Option<&'static str>,
 }
 
 /// How long browsers and programs wait before they ask again while the database is away.
@@ -35,6 +37,7 @@ impl Trouble {
             detail: detail.into(),
             remedy: None,
             retry_after: None,
+            recorded: None,
         }
     }
 
@@ -48,9 +51,23 @@ impl Trouble {
         self
     }
 
+    /// Only this is written down of it: its detail may hold something of what was sent.
+    pub(crate) fn recorded(mut self, what: &'static str) -> Self {
+        self.recorded = Some(what);
+        self
+    }
+
     /// Something that is not there, or not any more.
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, what)
+    }
+
+    /// What the user lacks rights for that the dashboard connects to its database as.
+    fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail).remedy(
+            "counterfoil_web may look, send, cancel, pause and abort; for more the dashboard connects to its database \
+             as counterfoil_sync: see \"Roles of the database\" in deploy/README.md",
+        )
     }
 
     /// A request that cannot be meant so.
@@ -66,6 +83,10 @@ impl From<StoreError> for Trouble {
             tracing::warn!(error = %what, "the database refuses a request");
             return Self::bad("the database cannot look for this");
         }
+        if error.is_forbidden() {
+            tracing::warn!(error = %what, "the database's user may not do this");
+            return Self::forbidden("the dashboard's database user may not do this");
+        }
         tracing::warn!(error = %what, "the database does not answer");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer")
             .remedy("tasks go on being sent and run meanwhile; what they tell is kept at the broker and comes here afterwards")
@@ -79,6 +100,12 @@ impl From<OperationError> for Trouble {
             return error.into();
         }
         let what = ErrorChain(&error).to_string();
+        if let OperationError::OnlyAsks { user } = error {
+            tracing::warn!(error = %what, "the database's user may not do this");
+            return Self::forbidden(format!(
+                "the dashboard's database user {user} may not do this, so nothing was done"
+            ));
+        }
         match error.class() {
             ErrorClass::NotFound => Self::not_found(what),
             ErrorClass::Conflict => Self::new(StatusCode::CONFLICT, what),
@@ -142,6 +169,8 @@ pub(crate) async fn tell(request: Request, next: Next) -> Response {
     let looks_again = *request.method() == Method::GET;
     let response = next.run(request).await;
     let status = response.status();
+    // Of a method that a path does not have (RFC 9110, 15.5.6).
+    let allow = response.headers().get(ALLOW).cloned();
     let trouble = match response.extensions().get::<Trouble>() {
         Some(trouble) => trouble.clone(),
         // What axum itself refuses: a method, a query, a body.
@@ -179,6 +208,9 @@ pub(crate) async fn tell(request: Request, next: Next) -> Response {
             Err(_) => (trouble.status, trouble.detail.clone()).into_response(),
         },
     };
+    if let Some(methods) = allow {
+        answer.headers_mut().insert(ALLOW, methods);
+    }
     if let Some(seconds) = trouble.retry_after {
         answer.headers_mut().insert(RETRY_AFTER, seconds.into());
     }

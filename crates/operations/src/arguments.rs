@@ -70,9 +70,33 @@ impl Arguments {
         })
     }
 
-    /// What is wrong with arguments by position (a JSON array) and by keyword (a JSON object); nothing: they fit.
+    /// What is wrong with arguments by position (a JSON array) and by keyword (a JSON object); nothing: they fit. It
+    /// quotes them.
     #[must_use]
     pub fn faults(&self, args: &str, kwargs: &str) -> Vec<String> {
+        self.faults_without(args, kwargs, |_| false)
+    }
+
+    /// The same without the values of fields whose name is one that `hides` knows, and what is below them.
+    ///
+    /// ```
+    /// use counterfoil_operations::arguments::Arguments;
+    /// use counterfoil_toolbox::names::TaskName;
+    /// use serde_json::json;
+    ///
+    /// let schema = json!({"type": "object", "properties": {"key": {"type": "integer"}}});
+    /// let arguments = Arguments::new(&TaskName::new("demo.one")?, &schema)?;
+    /// let faults = arguments.faults_without("[]", r#"{"key": "S3CRET"}"#, |name| name == "key");
+    /// assert_eq!(faults, ["`demo.one` got a bad value for argument `key`"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn faults_without(
+        &self,
+        args: &str,
+        kwargs: &str,
+        hides: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
         let name = &self.name;
         let named = match self.signature.named(args, kwargs) {
             Ok(named) => named,
@@ -86,18 +110,42 @@ impl Arguments {
         };
         let errors = self.validator.iter_errors(&arguments).take(FAULTS_TOLD);
         let told = errors.map(|error| {
-            let argument = path(error.instance_path());
+            let (argument, is_hidden) = path(error.instance_path(), &hides);
+            if is_hidden {
+                return format!("`{name}` got a bad value for argument `{argument}`");
+            }
+            // What is quoted may be below the place that is told.
+            let place = arguments.pointer(error.instance_path().as_str());
+            let is_hidden = place.is_none_or(|value| holds_hidden(value, &hides));
+            let what = match is_hidden || holds_hidden(error.instance(), &hides) {
+                true => error.masked().to_string(),
+                false => error.to_string(),
+            };
             match argument.is_empty() {
-                true => format!("`{name}` got bad arguments: {error}"),
-                false => format!("`{name}` got a bad value for argument `{argument}`: {error}"),
+                true => format!("`{name}` got bad arguments: {what}"),
+                false => format!("`{name}` got a bad value for argument `{argument}`: {what}"),
             }
         });
         told.collect()
     }
 }
 
-/// A place among the arguments as one would write it: `lines[0].item`.
-fn path(place: &Location) -> String {
+/// Whether a value that is quoted would show one that is hidden. A text may be JSON itself, or anything else that names
+/// what it holds.
+fn holds_hidden(value: &Value, hides: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| hides(name) || holds_hidden(value, hides)),
+        Value::Array(values) => values.iter().any(|value| holds_hidden(value, hides)),
+        Value::String(text) => hides(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// A place among the arguments as one would write it: `lines[0].item`, and whether that is hidden. It ends with the
+/// first name that is: what is below may be named after a secret.
+fn path(place: &Location, hides: &impl Fn(&str) -> bool) -> (String, bool) {
     let mut path = String::new();
     for segment in place {
         match segment {
@@ -107,10 +155,13 @@ fn path(place: &Location) -> String {
                     path.push('.');
                 }
                 path.push_str(&name);
+                if hides(&name) {
+                    return (path, true);
+                }
             }
         }
     }
-    path
+    (path, false)
 }
 
 /// The schemas of a file, `{"export.project": {…}}`.
@@ -185,5 +236,55 @@ mod tests {
             told("[1]", r#"{"colour": 1}"#),
             ["`demo.one` got an unexpected argument `colour`"]
         );
+    }
+
+    #[test]
+    fn what_a_hidden_field_holds_is_not_told_wherever_the_fault_is() {
+        let schema = json!({
+            "type": "object",
+            "properties": {
+                "api_key": {"type": "object", "additionalProperties": {"type": "integer"}},
+                "login": {"type": "string"},
+                "logins": {"type": "array", "items": {"additionalProperties": false}},
+                "text": {"type": "integer"},
+                "either": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+            },
+        });
+        let name = TaskName::new("demo.one").expect("valid");
+        let arguments = Arguments::new(&name, &schema).expect("a schema");
+        let hides = |name: &str| name.contains("key");
+        for (kwargs, expected) in [
+            (
+                json!({"api_key": {"v": "S3CRET"}}),
+                "a bad value for argument `api_key`",
+            ),
+            (
+                json!({"api_key": {"S3CRET": "v"}}),
+                "a bad value for argument `api_key`",
+            ),
+            (
+                json!({"login": {"my": [{"key": "S3CRET"}]}}),
+                "a bad value for argument `login`: value is not of type \"string\"",
+            ),
+            (
+                json!({"logins": [{"key": "S3CRET"}]}),
+                "a bad value for argument `logins[0]`: False schema does not allow value",
+            ),
+            (
+                json!({"text": r#"{"key": "S3CRET"}"#}),
+                "a bad value for argument `text`: value is not of type \"integer\"",
+            ),
+            (
+                json!({"either": {"key": "S3CRET"}}),
+                "a bad value for argument `either`: value is not valid under any of the schemas listed in the 'anyOf' keyword",
+            ),
+            (
+                json!({"text": "told"}),
+                "a bad value for argument `text`: \"told\" is not of type \"integer\"",
+            ),
+        ] {
+            let told = arguments.faults_without("[]", &kwargs.to_string(), hides);
+            assert_eq!(told, [format!("`demo.one` got {expected}")], "{kwargs}");
+        }
     }
 }

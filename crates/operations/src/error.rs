@@ -1,6 +1,6 @@
 //! What keeps people from doing something, or from being answered.
 
-use counterfoil_store::StoreError;
+use counterfoil_store::{Store, StoreError};
 use counterfoil_sync::schedule::InvalidSchedule;
 use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::names::QueueName;
@@ -32,6 +32,14 @@ pub enum OperationError {
     /// once more, the same happens to them once more.
     #[error("the last messages could not be recorded and are still in the dead queue")]
     LettersNotRecorded(#[source] StoreError),
+    /// The database's user may not record what would be sent or taken out of a dead queue, so nothing was.
+    #[error(
+        "the database user {user} may only read and ask, so nothing was done; connect as counterfoil_sync (deploy/README.md, Roles of the database)"
+    )]
+    OnlyAsks {
+        /// The user.
+        user: String,
+    },
     /// A text is no id.
     #[error(transparent)]
     InvalidId(#[from] InvalidText),
@@ -121,6 +129,7 @@ impl OperationError {
             Self::Store(_)
             | Self::Transport(_)
             | Self::Publish(_)
+            | Self::OnlyAsks { .. }
             | Self::RunsNotRecorded(_)
             | Self::LettersNotRecorded(_) => ErrorClass::Unavailable,
             Self::InvalidId(_) | Self::ManyWorkers { .. } | Self::InvalidSchedule(_) => {
@@ -133,5 +142,14 @@ impl OperationError {
                 ErrorClass::Conflict
             }
         }
+    }
+}
+
+/// Fails where the database's user may not record what is to be sent again or taken out of a dead queue. Asked before
+/// that is begun: what was sent and not recorded would be sent once more by whoever tries again.
+pub(crate) async fn may_record(store: &dyn Store) -> Result<(), OperationError> {
+    match store.only_asks().await? {
+        None => Ok(()),
+        Some(user) => Err(OperationError::OnlyAsks { user }),
     }
 }

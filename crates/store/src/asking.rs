@@ -15,6 +15,11 @@ pub trait Asking: Send + Sync {
     /// who may not change rows of tasks. The daemon does what it means for those before it passes it on.
     async fn only_ask(&self, batch: &Batch) -> Result<(), StoreError>;
 
+    /// The user that this store connects as, where that may not write what [`apply`](crate::Store::apply) records of
+    /// tasks that were sent again and of messages that were taken out of dead queues; `None`: it may. Ask before
+    /// anything is sent that could not be recorded afterwards. SQLite has no users.
+    async fn only_asks(&self) -> Result<Option<String>, StoreError>;
+
     /// [Questions about sessions](Batch::inquire) that nobody has answered, oldest first: at most so many, up to
     /// 10,000.
     async fn unanswered(&self, limit: u32) -> Result<Vec<ControlRow>, StoreError>;
@@ -44,6 +49,12 @@ macro_rules! implement_asking {
                     return Ok(());
                 }
                 self.only_ask_now(batch).await
+            }
+
+            async fn only_asks(&self) -> Result<Option<String>, StoreError> {
+                let users = query_as::<_, (String,)>(self.sql.only_asks);
+                let users = self.all("look what its user may do", users).await?;
+                Ok(users.into_iter().map(|(user,)| user).next())
             }
 
             async fn unanswered(&self, limit: u32) -> Result<Vec<ControlRow>, StoreError> {

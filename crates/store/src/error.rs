@@ -6,6 +6,9 @@ use sqlx::migrate::MigrateError;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// insufficient_privilege; SQLite has no users.
+const NOT_ALLOWED: &str = "42501";
+
 /// A cause that keeps the database driver's types out of the public interface.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
@@ -87,6 +90,8 @@ pub enum StoreError {
         server: Arc<str>,
         /// What is in the way, and what to do about it.
         why: String,
+        /// Whether it is a right that the database's user lacks.
+        forbidden: bool,
     },
     /// The lock file beside an SQLite database could not be used.
     #[error("could not lock {path}")]
@@ -142,6 +147,13 @@ impl StoreError {
     #[must_use]
     pub fn is_bad_data(&self) -> bool {
         self.class() == FaultClass::BadData
+    }
+
+    /// Whether the database's user may not do this: it does once somebody grants it, or connects as another user.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::CeleryTables { forbidden, .. } if *forbidden)
+            || self.code() == Some(NOT_ALLOWED)
     }
 
     /// SQLSTATE or SQLite's extended result code, when the database gave one.

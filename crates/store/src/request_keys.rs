@@ -15,8 +15,10 @@ pub enum RequestClaim {
     Known {
         /// The task that was meant for it then: the one to send, or to answer with.
         task_id: TaskId,
-        /// Whether it is certain that this was sent. If not, it may have been; sending it once more is safe.
+        /// Whether it is certain that this was sent. If not, it may have been, or is being sent right now.
         answered: bool,
+        /// How long ago it was claimed, or [renewed](RequestKeys::renew_request): by the database's clock.
+        age: Duration,
     },
     /// The key was used for another request.
     Differs,
@@ -45,6 +47,26 @@ pub trait RequestKeys: Send + Sync {
         task_id: &TaskId,
     ) -> Result<(), StoreError>;
 
+    /// Claims a request once more that was claimed at least so long ago and not answered: whoever is told `true` may
+    /// send its task again, and of several at the same time that is one. `false`: somebody else has claimed it since,
+    /// or it was answered.
+    async fn renew_request(
+        &self,
+        owner: &str,
+        key: &str,
+        task_id: &TaskId,
+        age: Duration,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives the key of a request back whose task was certainly not sent: it may be claimed for another one. Without
+    /// effect where it was answered, or stands for another task.
+    async fn free_request(
+        &self,
+        owner: &str,
+        key: &str,
+        task_id: &TaskId,
+    ) -> Result<(), StoreError>;
+
     /// Forgets requests of so long ago: at most so many, up to 10,000. Tells how many those were.
     async fn forget_requests(&self, age: Duration, limit: u32) -> Result<usize, StoreError>;
 }
@@ -55,6 +77,7 @@ pub(crate) struct KnownRequest {
     digest: Vec<u8>,
     task_id: String,
     answered: bool,
+    age_s: f64,
 }
 
 impl KnownRequest {
@@ -64,6 +87,8 @@ impl KnownRequest {
             Ok(task_id) if self.digest == digest => RequestClaim::Known {
                 task_id,
                 answered: self.answered,
+                // Clocks are set back at times.
+                age: Duration::try_from_secs_f64(self.age_s).unwrap_or_default(),
             },
             // What is no task was never ours.
             Ok(_) | Err(_) => RequestClaim::Differs,
@@ -119,6 +144,34 @@ macro_rules! implement_request_keys {
                     .bind(task_id.as_str());
                 self.execute("note that a request was answered", answered)
                     .await
+            }
+
+            async fn renew_request(
+                &self,
+                owner: &str,
+                key: &str,
+                task_id: &TaskId,
+                age: Duration,
+            ) -> Result<bool, StoreError> {
+                let renewed = query(self.sql.flow.renew_request_key)
+                    .bind(cleaned(owner, INDEXED).into_owned())
+                    .bind(cleaned(key, INDEXED).into_owned())
+                    .bind(task_id.as_str())
+                    .bind(age.as_secs_f64());
+                self.changes("claim a request once more", renewed).await
+            }
+
+            async fn free_request(
+                &self,
+                owner: &str,
+                key: &str,
+                task_id: &TaskId,
+            ) -> Result<(), StoreError> {
+                let freed = query(self.sql.flow.free_request_key)
+                    .bind(cleaned(owner, INDEXED).into_owned())
+                    .bind(cleaned(key, INDEXED).into_owned())
+                    .bind(task_id.as_str());
+                self.execute("give the key of a request back", freed).await
             }
 
             async fn forget_requests(

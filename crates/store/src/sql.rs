@@ -116,6 +116,7 @@ pub(crate) struct Statements {
     pub(crate) old_of_retention: &'static str,
     pub(crate) old_of_type: &'static str,
     pub(crate) old_sessions: &'static str,
+    pub(crate) only_asks: &'static str,
     pub(crate) open_sessions: &'static str,
     pub(crate) outbox_state: &'static str,
     pub(crate) overdue_sessions: &'static str,
@@ -207,7 +208,7 @@ macro_rules! statements {
             insert_outbox insert_outbox_at insert_schedule insert_session insert_skipped insert_subtasks
             living_namesake lock_sessions log lost_tasks make_celery_taskmeta make_celery_tasksetmeta
             mark_published mark_sent mark_skipped_told marker_seen missing_tasks move_chord move_schedule
-            newest_success next_due old_of_retention old_of_type old_sessions open_sessions outbox_state overdue_sessions
+            newest_success next_due old_of_retention old_of_type old_sessions only_asks open_sessions outbox_state overdue_sessions
             owners parked probe put_off_chord refuse_message refused_messages related_types remove_old remove_sessions
             renew_leases replaced_in_vain result retentions retries retry_refused schedules seen_of_sessions
             services session_states sessions sessions_of_tasks set_held shortest_lease stored_tasks strays

@@ -1,11 +1,15 @@
-//! What an application may do under a role of its own, with the rights that `deploy/postgres/roles.sql` gives it.
+//! What programs may do under a role of their own, with the rights that `deploy/postgres/roles.sql` gives it.
 
 use anyhow::{Context, ensure};
-use counterfoil_store::{StoreOptions, connect};
+use chrono::Utc;
+use counterfoil_store::{Batch, DeadLetter, Deed, Store, StoreOptions, connect};
+use counterfoil_testkit::store_suite::{copy, lineage};
 use counterfoil_testkit::{Application, Database, PostgresNode};
 use counterfoil_toolbox::TaskName;
+use counterfoil_toolbox::ids::TaskId;
 use counterfoil_toolbox::producer::{RawTask, SendOptions};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Runs psql on a database.
@@ -26,32 +30,60 @@ fn as_role(url: &str, role: &str) -> anyhow::Result<String> {
     Ok(format!("{scheme}://{role}@{place}"))
 }
 
+/// A server of its own, because roles belong to servers, with the tables and the rights on them.
+struct Site {
+    database: Database,
+    owner: Arc<dyn Store>,
+    _node: PostgresNode,
+}
+
+impl Site {
+    async fn new() -> anyhow::Result<Self> {
+        let node = PostgresNode::start().await?;
+        let database = Database::of(&node).await?;
+        let roles = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../deploy/postgres/roles.sql"
+        );
+        psql(database.url(), ["-f", roles])?;
+        let owner = connect(&options(&database, "counterfoil_owner")?).await?;
+        owner.migrate().await?;
+        psql(database.url(), ["-f", roles])?;
+        Ok(Self {
+            database,
+            owner,
+            _node: node,
+        })
+    }
+
+    /// As the server's superuser.
+    fn execute(&self, statement: &str) -> anyhow::Result<()> {
+        psql(self.database.url(), ["-c", statement])
+    }
+
+    async fn store(&self, role: &str) -> anyhow::Result<Arc<dyn Store>> {
+        Ok(connect(&options(&self.database, role)?).await?)
+    }
+}
+
+fn options(database: &Database, role: &str) -> anyhow::Result<StoreOptions> {
+    let url = as_role(database.url(), role)?;
+    Ok(StoreOptions::new(url).id_secret("only for tests"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_application_under_a_role_of_its_own_sends_in_its_transactions() -> anyhow::Result<()> {
-    // A server of its own, because roles belong to servers.
-    let node = PostgresNode::start().await?;
-    let database = Database::of(&node).await?;
-    let roles = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../deploy/postgres/roles.sql"
-    );
-    let options = |role| {
-        let url = as_role(database.url(), role)?;
-        anyhow::Ok(StoreOptions::new(url).id_secret("only for tests"))
-    };
-    psql(database.url(), ["-f", roles])?;
-    let owner = connect(&options("counterfoil_owner")?).await?;
-    owner.migrate().await?;
-    psql(database.url(), ["-f", roles])?;
+    let site = Site::new().await?;
     for statement in [
         "CREATE ROLE shop LOGIN IN ROLE counterfoil_app",
         "ALTER ROLE shop SET search_path = public, counterfoil",
     ] {
-        psql(database.url(), ["-c", statement])?;
+        site.execute(statement)?;
     }
 
-    let store = connect(&options("shop")?).await?;
-    let application = Application::connect(&as_role(database.url(), "shop")?).await?;
+    let store = site.store("shop").await?;
+    let url = as_role(site.database.url(), "shop")?;
+    let application = Application::connect(&url).await?;
     let mut ids = Vec::new();
     for send in [
         SendOptions::new(),
@@ -68,9 +100,74 @@ async fn an_application_under_a_role_of_its_own_sends_in_its_transactions() -> a
         transaction.commit().await?;
     }
     for id in &ids {
-        owner.task(id.as_str()).await?.context("its row")?;
+        site.owner.task(id.as_str()).await?.context("its row")?;
     }
     let others = application.execute("SELECT * FROM task_result").await;
     ensure!(others.is_err(), "results are nobody's business there");
+    Ok(())
+}
+
+/// What is written once a task was sent again, and once its message was taken out of a dead queue.
+fn records() -> [Batch; 2] {
+    let mut copy = copy(&TaskId::random());
+    copy.envelope.lineage.run = 1;
+    let deed = Deed {
+        action: "rerun",
+        by: Some("ana"),
+        at: Utc::now(),
+    };
+    let [mut sent, mut taken_out] = [Batch::new(), Batch::new()];
+    sent.rerun(&copy, deed);
+    taken_out.handle_dead(DeadLetter {
+        service: "demo".into(),
+        reason: "exhausted".into(),
+        reason_text: None,
+        task_id: Some(copy.envelope.id),
+        name: Some("demo.add".into()),
+        lineage: lineage(0, 0, 0),
+        died_at: None,
+        message: copy.message,
+    });
+    [sent, taken_out]
+}
+
+/// Who could not record a run must learn that before it is sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_that_only_ask_are_told_from_those_that_record_what_was_sent_again()
+-> anyhow::Result<()> {
+    let site = Site::new().await?;
+    let [web, sync] = [
+        site.store("counterfoil_web").await?,
+        site.store("counterfoil_sync").await?,
+    ];
+    ensure!(web.only_asks().await?.as_deref() == Some("counterfoil_web"));
+    for writes in [&sync, &site.owner] {
+        let told = writes.only_asks().await?;
+        ensure!(told.is_none(), "{told:?}");
+    }
+    // As they were told.
+    for batch in &records() {
+        let refused = web.apply(batch).await.err().context("it was written")?;
+        ensure!(refused.is_forbidden(), "{refused:?}");
+        sync.apply(batch).await?;
+    }
+    // One right that is missing is one too many.
+    for (right, table) in [
+        ("UPDATE", "background_task"),
+        ("INSERT", "task_event"),
+        ("DELETE", "dead"),
+        ("INSERT", "task_change"),
+        ("INSERT", "task_rollup_delta"),
+    ] {
+        let table = format!("counterfoil.{table}");
+        site.execute(&format!("REVOKE {right} ON {table} FROM counterfoil_sync"))?;
+        let told = sync.only_asks().await?;
+        ensure!(
+            told.as_deref() == Some("counterfoil_sync"),
+            "{right} on {table}: {told:?}"
+        );
+        site.execute(&format!("GRANT {right} ON {table} TO counterfoil_sync"))?;
+    }
+    ensure!(sync.only_asks().await?.is_none());
     Ok(())
 }

@@ -55,22 +55,22 @@ mod own_nodes {
         let (dashboard, url) = start(&mut platform, &hash).await?;
         let mut browser = Browser::start().await?;
         Site::sign_in_at(&mut browser, &url).await?;
-        rabbit.kill9().await?;
         browser.go(&format!("{url}/")).await?;
-        let text = browser.text().await?;
-        ensure!(text.contains("The broker cannot be asked"), "{text}");
-        browser.go(&format!("{url}/queues")).await?;
-        let text = browser.text().await?;
-        ensure!(text.contains("The broker cannot be asked"), "{text}");
-        browser.picture("broker-away").await?;
+        rabbit.kill9().await?;
+        // The page that is open says it by itself.
+        let away = "document.body.innerText.includes('The broker cannot be asked')";
+        browser.until("a warning", away).await?;
         browser.go(&format!("{url}/tasks")).await?;
         let text = browser.text().await?;
         ensure!(text.contains("No task was sent yet"), "{text}");
-        rabbit.restart().await?;
         browser.go(&format!("{url}/queues")).await?;
-        let is_back =
-            "document.body.innerText.includes('platform.fifo') || (location.reload(), false)";
-        browser.until("the queues to come back", is_back).await?;
+        browser.until("the queues to say so", away).await?;
+        browser.picture("broker-away").await?;
+        rabbit.restart().await?;
+        let is_back = "document.body.innerText.includes('platform.fifo')";
+        browser
+            .until("the queues to come back by themselves", is_back)
+            .await?;
         browser.end().await?;
         ensure!(dashboard.terminate().await? == 0, "it did not end well");
         Ok(())

@@ -58,7 +58,14 @@ pub(super) struct Looking<'a> {
 const LOCAL: &str = "local";
 
 /// What proxies add to what they pass on.
-const PASSED_ON: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "via"];
+const PASSED_ON: [&str; 6] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "via",
+];
 
 impl Looking<'_> {
     /// Who sent these headers from `peer`, which may be a proxy.

@@ -50,9 +50,10 @@ pub(crate) struct ChosenLetters {
     /// The service whose dead queue it is.
     #[schema(example = "export")]
     service: String,
-    /// Of these tasks, by public ids, or the records with these ids: up to 1,000.
+    /// Of these tasks, by public ids, or the records with these ids: from 1 to 1,000. Left out: of any task.
     #[serde(default)]
-    ids: Vec<String>,
+    #[schema(min_items = 1, max_items = 1000)]
+    ids: Option<Vec<String>>,
     /// Died for this reason.
     reason: Option<String>,
     /// Of this type.
@@ -73,15 +74,17 @@ impl ChosenLetters {
         if !(1..=MOST).contains(&limit) {
             return Err(Trouble::bad("limit: from 1 to 10000 was expected"));
         }
-        if self.ids.len() > IDS {
-            return Err(Trouble::bad("ids: up to 1000 were expected"));
+        // A program whose list came out empty means none, not all.
+        let are_meant = |ids: &Vec<String>| (1..=IDS).contains(&ids.len());
+        if self.ids.as_ref().is_some_and(|ids| !are_meant(ids)) {
+            return Err(Trouble::bad("ids: from 1 to 1000 were expected"));
         }
         Ok(Deal {
             fate,
             mode: Mode::Do,
             service: service.map_err(|error| Trouble::bad(format!("service: {error}")))?,
             which: Which {
-                ids: self.ids,
+                ids: self.ids.unwrap_or_default(),
                 reason: self.reason,
                 name: self.name,
                 since: self.since,

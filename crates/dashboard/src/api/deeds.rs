@@ -3,6 +3,7 @@
 use crate::access::Visitor;
 use crate::act::{Choice, Deed, perform};
 use crate::app::Shared;
+use crate::trail::Came;
 use crate::trouble::Trouble;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -31,8 +32,9 @@ pub(crate) async fn one(
     State(app): State<Shared>,
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
-) -> Result<Json<Became>, Trouble> {
+) -> Result<(Extension<Came>, Json<Became>), Trouble> {
     let mut done = perform(&app, &visitor, deed, Choice::One(id)).await?;
+    let came = done.came();
     let Some(Told { subject, outcome }) = done.told.pop() else {
         return Err(Trouble::not_found("the task was deleted meanwhile"));
     };
@@ -43,12 +45,13 @@ pub(crate) async fn one(
             return Err(Trouble::new(StatusCode::CONFLICT, why.to_string()));
         }
     };
-    Ok(Json(Became {
+    let became = Became {
         id: subject.id,
         outcome,
         detail,
         warnings: done.warnings,
-    }))
+    };
+    Ok((Extension(came), Json(became)))
 }
 
 /// How the deeds stand in the document. What answers is [`one`].

@@ -107,7 +107,7 @@ async fn change(
     let doer = Doer::new(Some(visitor.name.clone()));
     let asked = set(&*app.store, &service, wanted, &doer).await?;
     let mut warnings = Vec::new();
-    warn_unless_passed_on(&*app.store, asked.as_slice(), &mut warnings).await?;
+    warn_unless_passed_on(&*app.store, asked.as_slice(), &mut warnings).await;
     Ok(Json(Changed {
         name,
         paused: wanted == Wanted::Paused,

@@ -15,8 +15,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 /// Ticks that are kept for those who read slowly; who falls further behind reads everything anew.
 const KEPT: usize = 32;
 
-/// Streams that are open at a time, at most: each takes a connection and some 20 KB.
-pub(crate) const MOST_STREAMS: usize = 2000;
+/// Streams that are open at a time, at most: each takes some 20 KB, and a connection, of which there have to be others.
+pub(crate) const MOST_STREAMS: usize = 1500;
 
 /// What all who watch share.
 #[derive(Debug)]

@@ -123,7 +123,7 @@ impl Done {
     /// What came of it, for the trail.
     pub(crate) fn came(&self) -> Came {
         let (ended, asked, failed) = self.counts();
-        if (asked, failed) == (0, 0) && ended == 1 {
+        if self.is_all() && ended == 1 {
             return Came("done".to_owned());
         }
         let whys = self.told.iter().filter_map(|told| match &told.outcome {
@@ -131,8 +131,11 @@ impl Done {
             Outcome::Done(_) | Outcome::Asked(_) => None,
         });
         let why: String = whys.take(1).collect();
+        // The first thing that went wrong besides.
+        let besides = self.warnings.first().map(|text| format!("; {text}"));
+        let besides = besides.unwrap_or_default();
         Came(format!(
-            "{ended} done, {asked} asked, {failed} not done{why}"
+            "{ended} done, {asked} asked, {failed} not done{why}{besides}"
         ))
     }
 

@@ -157,7 +157,7 @@ pub(crate) async fn change(
     let doer = Doer::new(Some(visitor.name.clone()));
     let asked = set(&*app.store, &service, wanted, &doer).await?;
     let mut warnings = Vec::new();
-    warn_unless_passed_on(&*app.store, asked.as_slice(), &mut warnings).await?;
+    warn_unless_passed_on(&*app.store, asked.as_slice(), &mut warnings).await;
     match warnings.pop() {
         None => Ok(Redirect::to("/queues").into_response()),
         Some(warning) => super::said::page(&visitor, "/queues", "Queues", &[warning]),

@@ -196,7 +196,7 @@ pub(crate) async fn abort(
     let doer = Doer::new(Some(visitor.name.clone()));
     let asked = sessions::abort(&*app.store, &session, &doer).await?;
     let mut warnings = Vec::new();
-    warn_unless_passed_on(&*app.store, &[asked], &mut warnings).await?;
+    warn_unless_passed_on(&*app.store, &[asked], &mut warnings).await;
     match warnings.is_empty() {
         true => Ok(Redirect::to(&format!("/sessions/{}", encoded(&id))).into_response()),
         false => said::page(&visitor, "/sessions", "Sessions", &warnings),

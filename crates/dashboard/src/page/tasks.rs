@@ -23,7 +23,7 @@ use std::time::Duration;
 const PAGE: u32 = 50;
 
 /// How long the database may look for tasks that are hard to find, before only the nearest are looked at.
-const SOON: Duration = Duration::from_millis(300);
+pub(crate) const SOON: Duration = Duration::from_millis(300);
 
 /// Longest piece of an error in a list, in characters.
 const SHORT: usize = 120;

@@ -156,7 +156,7 @@ pub(crate) async fn tell(
     let doer = Doer::new(Some(visitor.name.clone()));
     let asked = workers::tell(&*app.store, &row, wish, &doer).await?;
     let mut warnings = Vec::new();
-    warn_unless_passed_on(&*app.store, &[asked], &mut warnings).await?;
+    warn_unless_passed_on(&*app.store, &[asked], &mut warnings).await;
     if !row.follows_control {
         warnings.push(
             "this worker does not do what it is asked: it cannot read the control stream"

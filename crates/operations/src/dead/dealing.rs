@@ -11,7 +11,7 @@ use super::walk::Walk;
 use super::which::Chosen;
 use crate::again::Sender;
 use crate::asking::Doer;
-use crate::error::OperationError;
+use crate::error::{OperationError, may_record};
 use crate::outcome::{Instead, Mode, Objection, Outcome, Subject, Told};
 use crate::platform::Platform;
 use chrono::Utc;
@@ -46,11 +46,15 @@ impl<'a> Dealing<'a> {
     /// Nothing is done yet.
     ///
     /// # Errors
-    /// [`OperationError::AtWork`] where somebody else is, [`OperationError::Store`].
+    /// [`OperationError::AtWork`] where somebody else is, [`OperationError::OnlyAsks`] where the database's user may
+    /// not record what is to be done, [`OperationError::Store`].
     ///
     /// # Cancel safety
     /// It only looks; dropped, it lets others at the queue again.
     pub async fn begin(platform: &'a Platform, deal: Deal) -> Result<Self, OperationError> {
+        if deal.mode == Mode::Do {
+            may_record(&*platform.store).await?;
+        }
         // Before anything is looked up: what others take out meanwhile would seem to be missing.
         let alone = platform.alone_with(&deal.service).await?;
         let chosen = deal.which.look_up(deal.service, &*platform.store).await?;

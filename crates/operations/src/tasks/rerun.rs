@@ -4,7 +4,7 @@ use super::action::Action;
 use crate::again::{Anew, Sender};
 use crate::asking::Doer;
 use crate::dead::clear;
-use crate::error::OperationError;
+use crate::error::{OperationError, may_record};
 use crate::outcome::{Instead, Objection, Outcome, Words};
 use crate::platform::Platform;
 use chrono::Utc;
@@ -34,6 +34,8 @@ pub struct Rerun<'a> {
     sender: Sender,
     doer: Doer,
     living: Living,
+    /// Whether it was asked already that the runs can be recorded.
+    can_record: bool,
     /// The runs that were sent.
     sent: HashMap<TaskId, i32>,
 }
@@ -47,6 +49,7 @@ impl<'a> Rerun<'a> {
             sender: Sender::new(&*platform.transport),
             doer,
             living,
+            can_record: false,
             sent: HashMap::new(),
         }
     }
@@ -97,6 +100,10 @@ impl Action for Rerun<'_> {
     }
 
     async fn apply(&mut self, tasks: &[TaskRow]) -> Result<Vec<Outcome>, OperationError> {
+        if !self.can_record {
+            may_record(&*self.platform.store).await?;
+            self.can_record = true;
+        }
         self.sender.check()?;
         let ids: Vec<_> = tasks.iter().map(|task| task.task_id.clone()).collect();
         let stored = self.platform.store.stored_tasks(&ids).await?.into_iter();

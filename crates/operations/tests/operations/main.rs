@@ -4,6 +4,7 @@ mod acting;
 mod asking;
 mod dead;
 mod forgetful;
+mod only_asks;
 mod platform;
 mod site;
 mod threads;

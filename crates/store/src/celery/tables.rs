@@ -85,17 +85,19 @@ macro_rules! implement_celery_tables {
                         made?;
                     }
                 }
-                let unusable = |why| StoreError::CeleryTables {
+                let unusable = |why, forbidden| StoreError::CeleryTables {
                     server: Arc::clone(&self.limits.server),
                     why,
+                    forbidden,
                 };
-                let keeping = crate::celery::keeping(&columns, encoding).map_err(unusable)?;
+                let keeping = crate::celery::keeping(&columns, encoding);
+                let keeping = keeping.map_err(|why| unusable(why, false))?;
                 let rights = query_as::<_, (bool,)>(self.sql.celery_rights);
                 let rights = self.all("look at the tables of Celery", rights).await?;
                 if rights.first() != Some(&(true,)) {
                     let why = "its user may not SELECT, INSERT, UPDATE and DELETE in celery_taskmeta and use the sequence \
                                task_id_sequence: grant it that";
-                    return Err(unusable(why.to_owned()));
+                    return Err(unusable(why.to_owned(), true));
                 }
                 // Whoever asked at the same time has found the same.
                 let _ = self.celery.set(keeping);
@@ -195,14 +197,15 @@ macro_rules! implement_celery_tables {
                     let made = self
                         .execute("make the tables of Celery", query(statement))
                         .await;
-                    made.map_err(|error| match error.code() {
-                        Some("42501") => StoreError::CeleryTables {
+                    made.map_err(|error| match error.is_forbidden() {
+                        true => StoreError::CeleryTables {
                             server: Arc::clone(&self.limits.server),
                             why: "they are not there, and its user may not make them: run `counterfoil init` as their owner, or grant it \
                                   CREATE on the schema for once"
                                 .to_owned(),
+                            forbidden: true,
                         },
-                        _ => error,
+                        false => error,
                     })?;
                 }
                 Ok(())

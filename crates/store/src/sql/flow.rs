@@ -13,10 +13,12 @@ pub(crate) struct FlowStatements {
     pub(crate) delete_old_rollups: &'static str,
     pub(crate) delete_old_request_keys: &'static str,
     pub(crate) died_since: &'static str,
+    pub(crate) free_request_key: &'static str,
     pub(crate) insert_change_mark: &'static str,
     pub(crate) insert_operator_action: &'static str,
     pub(crate) insert_request_key: &'static str,
     pub(crate) operator_actions: &'static str,
+    pub(crate) renew_request_key: &'static str,
     pub(crate) request_key: &'static str,
     pub(crate) rollup: &'static str,
     pub(crate) rollup_types: &'static str,
@@ -34,8 +36,8 @@ macro_rules! flow_statements {
     ($database:literal) => {
         flow_statements!($database:
             add_up_rollups answer_request changes count_parked delayed delete_change_marks delete_changes delete_old_request_keys
-            delete_old_rollups died_since insert_change_mark insert_operator_action insert_request_key operator_actions request_key
-            rollup rollup_types running tasks_with_public_ids tell_changes
+            delete_old_rollups died_since free_request_key insert_change_mark insert_operator_action insert_request_key
+            operator_actions renew_request_key request_key rollup rollup_types running tasks_with_public_ids tell_changes
         )
     };
 }

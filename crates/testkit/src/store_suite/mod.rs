@@ -174,6 +174,8 @@ macro_rules! store_suite {
             operators::a_deed_with_texts_that_break_things_is_recorded,
             requests::a_request_that_is_repeated_is_known_and_another_one_is_refused,
             requests::of_requests_at_the_same_time_one_is_new,
+            requests::a_request_that_nobody_answers_is_claimed_again_by_one_once_it_is_old,
+            requests::a_request_that_came_to_nothing_gives_its_key_back,
             schedules::a_schedule_fires_once_for_a_time_however_many_try,
             schedules::a_schedule_can_be_paused_resumed_and_removed,
             outbox::a_task_is_in_the_outbox_and_in_its_row_if_and_only_if_its_transaction_commits,

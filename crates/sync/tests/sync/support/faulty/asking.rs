@@ -11,6 +11,9 @@ impl Asking for FaultyStore {
     async fn only_ask(&self, batch: &Batch) -> Result<(), StoreError> {
         self.inner.only_ask(batch).await
     }
+    async fn only_asks(&self) -> Result<Option<String>, StoreError> {
+        self.inner.only_asks().await
+    }
     async fn unanswered(&self, limit: u32) -> Result<Vec<ControlRow>, StoreError> {
         self.inner.unanswered(limit).await
     }

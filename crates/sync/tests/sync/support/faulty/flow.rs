@@ -90,6 +90,23 @@ impl RequestKeys for FaultyStore {
     ) -> Result<(), StoreError> {
         self.inner.answer_request(owner, key, task_id).await
     }
+    async fn renew_request(
+        &self,
+        owner: &str,
+        key: &str,
+        task_id: &TaskId,
+        age: Duration,
+    ) -> Result<bool, StoreError> {
+        self.inner.renew_request(owner, key, task_id, age).await
+    }
+    async fn free_request(
+        &self,
+        owner: &str,
+        key: &str,
+        task_id: &TaskId,
+    ) -> Result<(), StoreError> {
+        self.inner.free_request(owner, key, task_id).await
+    }
     async fn forget_requests(&self, age: Duration, limit: u32) -> Result<usize, StoreError> {
         self.inner.forget_requests(age, limit).await
     }
