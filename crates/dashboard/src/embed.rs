@@ -254,7 +254,7 @@ pub(crate) async fn link(
         until,
     };
     // Whose results can be read with it, and until when.
-    let came = Came(format!("{} until {until}", signed.related));
+    let came = Came(format!("{} until {until}: done", signed.related));
     Ok((Extension(came), Json(links)))
 }
 
