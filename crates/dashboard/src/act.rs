@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::page::outcome::Done;
 use crate::trouble::Trouble;
 use counterfoil_operations::tasks::{
-    AT_ONCE, Action, Cancel, Delete, Found, Living, Pause, Rerun, Resume, act, matching, named,
+    AT_ONCE, Action, Cancel, Delete, Found, Living, Pause, Rerun, Resume, act, matching,
     newest_matching,
 };
 use counterfoil_operations::{Doer, Mode, OperationError, Words, passed_on};
@@ -160,12 +160,12 @@ pub(crate) async fn perform(
 ) -> Result<Done, Trouble> {
     let found = match choice {
         // By its public id alone.
-        Choice::One(id) => named(&*app.platform.store, &[find(app, &id).await?.id]).await?,
+        Choice::One(id) => Found {
+            ids: vec![find(app, &id).await?.task_id],
+            ..Found::default()
+        },
         Choice::All(filter) => look(app, deed, *filter, Look::All).await?,
     };
-    if let Some(id) = found.unknown.first() {
-        return Err(Trouble::not_found(format!("no task has the id {id:?}")));
-    }
     let doer = Doer::new(Some(visitor.name.clone()));
     let store = &*app.platform.store;
     let mut done = Done {

@@ -2,13 +2,22 @@
 
 use crate::error::OperationError;
 use chrono::{DateTime, Utc};
-use counterfoil_store::{Seen, StoredMessage, TrackingCopy};
+use counterfoil_store::{Seen, Store, StoredMessage, TrackingCopy};
 use counterfoil_toolbox::message::{Content, TaskMessage, encode_run, encode_unread};
 use counterfoil_toolbox::names::RoutingKey;
 use counterfoil_toolbox::topology::Names;
 use counterfoil_toolbox::transport::{
     Publication, PublishError, Publisher, PublisherOptions, Transport,
 };
+
+/// Fails where the database's user may not record what is to be sent again or taken out of a dead queue. Asked before
+/// that is begun: what was sent and not recorded would be sent once more by whoever tries again.
+pub(crate) async fn may_record(store: &dyn Store) -> Result<(), OperationError> {
+    match store.only_asks().await? {
+        None => Ok(()),
+        Some(user) => Err(OperationError::OnlyAsks { user }),
+    }
+}
 
 /// A message to be sent again, and the task that it is.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! What keeps people from doing something, or from being answered.
 
-use counterfoil_store::{Store, StoreError};
+use counterfoil_store::StoreError;
 use counterfoil_sync::schedule::InvalidSchedule;
 use counterfoil_toolbox::ids::SessionId;
 use counterfoil_toolbox::names::QueueName;
@@ -142,14 +142,5 @@ impl OperationError {
                 ErrorClass::Conflict
             }
         }
-    }
-}
-
-/// Fails where the database's user may not record what is to be sent again or taken out of a dead queue. Asked before
-/// that is begun: what was sent and not recorded would be sent once more by whoever tries again.
-pub(crate) async fn may_record(store: &dyn Store) -> Result<(), OperationError> {
-    match store.only_asks().await? {
-        None => Ok(()),
-        Some(user) => Err(OperationError::OnlyAsks { user }),
     }
 }

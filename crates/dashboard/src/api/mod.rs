@@ -90,6 +90,20 @@ impl Dealt {
     }
 }
 
+/// Things that one request may name.
+const NAMED: usize = 1000;
+
+/// Whether a request names as many things as it may: a program whose list came out empty means none, not all.
+///
+/// # Errors
+/// When it does not.
+fn names_some<T>(ids: &[T]) -> Result<(), Trouble> {
+    match (1..=NAMED).contains(&ids.len()) {
+        true => Ok(()),
+        false => Err(Trouble::bad("ids: from 1 to 1000 were expected")),
+    }
+}
+
 /// What a request asks for.
 ///
 /// # Errors

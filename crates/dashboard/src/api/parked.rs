@@ -1,6 +1,6 @@
 //! Messages that the platform could not read.
 
-use super::{Dealt, Page, read};
+use super::{Dealt, Page, names_some, read};
 use crate::app::{App, Shared};
 use crate::page::dead::public_ids;
 use crate::page::parked::{ParkedQuery, Wish, perform};
@@ -14,9 +14,6 @@ use counterfoil_store::record::ParkedRow;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// Messages that one request may name.
-const IDS: usize = 1000;
 
 /// A message that the platform could not read, or does not believe yet.
 #[derive(Debug, Serialize, ToSchema)]
@@ -109,9 +106,7 @@ async fn deal(
     wish: Wish,
 ) -> Result<(Extension<Came>, Json<Dealt>), Trouble> {
     let ChosenMessages { ids } = read(body)?;
-    if ids.is_empty() || ids.len() > IDS {
-        return Err(Trouble::bad("ids: from 1 to 1000 were expected"));
-    }
+    names_some(&ids)?;
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     let (_, mut done) = perform(app, wish, &ids).await?;
     if done.told.is_empty() {

@@ -75,7 +75,7 @@ pub(crate) struct Subtask {
 #[into_params(parameter_in = Query)]
 pub(crate) struct After {
     /// After the subtask at this place: `next` of the page before.
-    after: Option<i32>,
+    pub(crate) after: Option<i32>,
 }
 
 impl Session {

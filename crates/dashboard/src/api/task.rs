@@ -251,7 +251,7 @@ pub(crate) async fn tree(
     Path(id): Path<String>,
 ) -> Result<Json<Vec<Task>>, Trouble> {
     let row = find(&app, &id).await?;
-    let members = family(&app, &row, MOST).await?;
+    let members = family(&app, &row).await?;
     Ok(Json(
         members.iter().map(|row| Task::of(row, &app)).collect(),
     ))
@@ -270,16 +270,16 @@ pub(crate) async fn find(app: &App, id: &str) -> Result<TaskRow, Trouble> {
     })
 }
 
-/// So many of its family, the first ones.
+/// Its family: the first [`MOST`] of it.
 ///
 /// # Errors
 /// When the database does not answer.
-async fn family(app: &App, task: &TaskRow, most: u32) -> Result<Vec<TaskRow>, Trouble> {
+async fn family(app: &App, task: &TaskRow) -> Result<Vec<TaskRow>, Trouble> {
     let root = task.root_id.as_deref().unwrap_or(task.task_id.as_str());
     let filter = TaskFilter {
         root: Some(root.to_owned()),
         order: TaskOrder::OldestFirst,
-        limit: most,
+        limit: MOST,
         ..TaskFilter::default()
     };
     Ok(app.store.tasks(&filter).await?)

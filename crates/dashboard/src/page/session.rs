@@ -4,6 +4,7 @@ use super::sessions::Row;
 use super::{Answer, Layout, render, said};
 use crate::access::Visitor;
 use crate::act::warn_unless_passed_on;
+use crate::api::sessions::After;
 use crate::app::Shared;
 use crate::query::encoded;
 use crate::shown::{State, When, cut, grouped, object, visible};
@@ -17,7 +18,6 @@ use counterfoil_store::{Part, SessionRow, SubtaskRow};
 use counterfoil_toolbox::config::AccessRole;
 use counterfoil_toolbox::ids::{SessionId, TaskId};
 use counterfoil_toolbox::session::SessionStatus;
-use serde::Deserialize;
 
 /// Subtasks of a page.
 const PAGE: u32 = 100;
@@ -62,12 +62,6 @@ struct Subtask {
     retries: i32,
     /// Its error, or why it counts as it does.
     note: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct After {
-    after: Option<i32>,
 }
 
 /// `GET /sessions/{id}`

@@ -1,10 +1,10 @@
 //! Running tasks that are over again.
 
 use super::action::Action;
-use crate::again::{Anew, Sender};
+use crate::again::{Anew, Sender, may_record};
 use crate::asking::Doer;
 use crate::dead::clear;
-use crate::error::{OperationError, may_record};
+use crate::error::OperationError;
 use crate::outcome::{Instead, Objection, Outcome, Words};
 use crate::platform::Platform;
 use chrono::Utc;
